@@ -1,0 +1,65 @@
+//! An accepted event: the envelope, and the exact bytes that every receiver gets.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use serde_json::Value;
+
+/// One event of one tenant. Cheap to share: everything is behind a count.
+///
+/// `body` is the envelope as it is sent, the same bytes on every attempt and to every webhook.
+#[derive(Debug)]
+pub struct Event {
+    /// The tenant it belongs to.
+    pub tenant: Arc<str>,
+    /// `evt_…`, unique within the tenant.
+    pub id: Arc<str>,
+    /// The envelope's `type`, for example `kyc.session.created`.
+    pub kind: Arc<str>,
+    /// Unix seconds, as the producer says.
+    pub created: i64,
+    /// Unix milliseconds, when Fanfare took it.
+    pub received_ms: i64,
+    /// The envelope, byte for byte.
+    pub body: Bytes,
+    /// W3C `traceparent` given by the producer.
+    pub trace: Option<Arc<str>>,
+    /// The parsed envelope, made when a filter or a template first asks.
+    parsed: OnceLock<Value>,
+}
+
+impl Event {
+    /// Puts together an event whose `body` is already known to be a JSON object.
+    pub fn new(
+        tenant: Arc<str>,
+        id: Arc<str>,
+        kind: Arc<str>,
+        created: i64,
+        received_ms: i64,
+        body: Bytes,
+    ) -> Self {
+        Self { tenant, id, kind, created, received_ms, body, trace: None, parsed: OnceLock::new() }
+    }
+
+    /// The same event with the producer's trace context.
+    #[must_use]
+    pub fn with_trace(mut self, trace: Option<Arc<str>>) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// The whole envelope as JSON; parsed once, on first use.
+    pub fn value(&self) -> &Value {
+        self.parsed.get_or_init(|| serde_json::from_slice(&self.body).unwrap_or(Value::Null))
+    }
+
+    /// The event's `data`, or null when the envelope has none.
+    pub fn data(&self) -> &Value {
+        self.value().get("data").unwrap_or(&Value::Null)
+    }
+
+    /// The value at a dotted path such as `data.session_id`.
+    pub fn at(&self, path: &str) -> Option<&Value> {
+        path.split('.').try_fold(self.value(), |value, key| value.get(key))
+    }
+}
