@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::Event;
 
@@ -47,27 +46,23 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// Derived from (tenant, event or digest id, destination id), so it is the same after a crash.
+/// Derived from (event or digest id, destination id), so it is the same after a crash.
+///
+/// `dlv_evt_01created.backoffice`: neither part can hold a full stop, so the id can be read back
+/// without an index. It is unique within its tenant.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DeliveryId(Arc<str>);
 
 impl DeliveryId {
-    /// `dlv_` and 32 hex digits: half of a SHA-256 over the three parts, each closed by a NUL.
-    pub fn derive(tenant: &str, event: &str, destination: &str) -> Self {
-        let mut hash = Sha256::new();
-        for part in [tenant, event, destination] {
-            hash.update(part.as_bytes());
-            hash.update([0]);
-        }
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        let mut text = String::with_capacity(36);
-        text.push_str("dlv_");
-        for byte in &hash.finalize()[..16] {
-            text.push(char::from(HEX[usize::from(byte >> 4)]));
-            text.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-        Self(text.into())
+    /// The id of what `event` (or a digest) is to `destination`.
+    pub fn derive(event: &str, destination: &str) -> Self {
+        Self(["dlv_", event, ".", destination].concat().into())
+    }
+
+    /// The event's (or digest's) and the destination's id.
+    pub fn parts(&self) -> Option<(&str, &str)> {
+        self.0.strip_prefix("dlv_")?.split_once('.')
     }
 
     /// The id as text.

@@ -1,0 +1,173 @@
+//! Everything durable, behind small traits with one purpose each.
+//!
+//! Two implementations: [`embedded`] (SQLite in one folder, no set-up) and [`redis`] (streams and
+//! consumer groups, any number of replicas). The router sees a [`Store`] and cannot tell which.
+//! One conformance suite (`tests/it/conformance`) runs the same assertions over both.
+//!
+//! Times are Unix milliseconds ([`Ms`]) and always given by the caller, so that tests own the clock.
+
+pub mod embedded;
+mod error;
+mod model;
+pub mod redis;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fanfare_contract::{Event, Memo, Tally};
+
+pub use error::StoreError;
+pub use model::{
+    Admission, Appended, Attempt, Claim, Counts, DeliveryQuery, DeliveryRecord, DeliveryState,
+    DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState, EventSummary, LaneKey, Ms,
+    Next, Outcome, Page, Payload, Rejected, Settlement, StoredTenant, WaitingItem,
+};
+
+/// Shorthand for what every store call answers.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// The parts of one store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    /// Where accepted events wait to be routed.
+    pub log: Arc<dyn Log>,
+    /// What waits, and until when.
+    pub agenda: Arc<dyn Agenda>,
+    /// What happened.
+    pub ledger: Arc<dyn Ledger>,
+    /// Tenants' tables.
+    pub directory: Arc<dyn Directory>,
+    /// The channels' small memory.
+    pub memo: Arc<dyn Memo>,
+    /// Health, heartbeats and cleaning.
+    pub upkeep: Arc<dyn Upkeep>,
+}
+
+/// Accepted events, from the moment they are durable until every one of their deliveries has an
+/// outcome or waits in a queue.
+#[async_trait]
+pub trait Log: Send + Sync {
+    /// Makes the events durable, in order; when it returns they survive `kill -9`.
+    /// One answer an event. A store that cannot tell duplicates here says [`Appended::Accepted`]
+    /// and tells them apart in [`Log::admit`].
+    async fn append(&self, events: Vec<Arc<Event>>) -> Result<Vec<Appended>>;
+
+    /// Up to `max` entries that nobody has read; waits up to `wait` for the first. Dropping the
+    /// future loses nothing.
+    async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>>;
+
+    /// Up to `max` entries whose reader is gone and that it did not settle. Entries of a living
+    /// reader, however slow, are never among them. Empty when there are none.
+    async fn take_over(&self, max: usize) -> Result<Vec<Entry>>;
+
+    /// Makes each event known to the ledger under (tenant, id). Tells for each whether it is new
+    /// (or the same entry again, not settled yet), already settled, or another entry's duplicate.
+    async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>>;
+
+    /// Writes what became of entries (ledger, queues, agenda, dead letters) and acknowledges them
+    /// last. Safe to repeat with the same batch.
+    async fn settle(&self, batch: Vec<Settlement>) -> Result<()>;
+}
+
+/// The durable queues of the lanes, and the schedule by which they are served.
+///
+/// A lane is one destination (or one recipient of it). It has a queue of waiting deliveries,
+/// ordered by due time and then by arrival, and at most one line in the agenda: when it may next be
+/// served. Deliveries enter through [`Log::settle`] and [`Agenda::settle`].
+#[async_trait]
+pub trait Agenda: Send + Sync {
+    /// Takes up to `max` lanes whose time has come, at most `per_tenant` of one tenant, earliest
+    /// first. Each is the caller's alone until `now + lease`; then another may take it.
+    async fn claim(
+        &self,
+        now: Ms,
+        lease: Duration,
+        max: usize,
+        per_tenant: usize,
+    ) -> Result<Vec<Claim>>;
+
+    /// The first `max` deliveries of a claimed lane that are due at `now`. It does not take
+    /// them out: what is not settled stays, and a repeated call returns it again.
+    async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>>;
+
+    /// Writes outcomes of deliveries of a claimed lane. A delivery that goes on waiting gets its
+    /// new due time; any other leaves the queue. Does not change the lane's line in the agenda.
+    /// Valid even when the lease has run out: outcomes are facts.
+    async fn settle(
+        &self,
+        lane: &LaneKey,
+        updates: Vec<(Arc<Event>, DeliveryUpdate)>,
+    ) -> Result<()>;
+
+    /// Gives a claimed lane back, with the time of its next service. Ignored when the lease has
+    /// passed to another. With an empty queue the line goes away, whatever `next` says.
+    async fn release(&self, claim: &Claim, next: Next) -> Result<()>;
+
+    /// Prolongs leases to `now + lease`; false for each that has passed to another.
+    async fn renew(&self, claims: &[Claim], now: Ms, lease: Duration) -> Result<Vec<bool>>;
+
+    /// The earliest time at which [`Agenda::claim`] could return something.
+    async fn next_time(&self) -> Result<Option<Ms>>;
+
+    /// Waits until a line may have been added or brought forward, or `at_most` has passed.
+    async fn changed(&self, at_most: Duration);
+
+    /// Moves the line of a lane that has something waiting to `at`, sooner or later (resume,
+    /// pause). Nothing when its queue is empty or it is claimed.
+    async fn reschedule(&self, lane: &LaneKey, at: Ms) -> Result<()>;
+
+    /// How many deliveries wait in a lane.
+    async fn waiting(&self, lane: &LaneKey) -> Result<u64>;
+}
+
+/// What happened, for people and for accounts. Bounded answers, newest first, cursors.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// One event with its deliveries and their attempts.
+    async fn event(&self, tenant: &str, id: &str) -> Result<Option<EventRecord>>;
+    /// Events of a tenant.
+    async fn events(&self, query: &EventQuery) -> Result<Page<EventSummary>>;
+    /// Deliveries of a tenant.
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>>;
+    /// Entries that could not be taken as events, of all tenants and of none.
+    async fn rejected(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Rejected>>;
+    /// Deliveries of a lane that ended as suppressed or dead in `[from, to)`, by reason:
+    /// first the suppressed, then the dead.
+    async fn tally(&self, lane: &LaneKey, from: Ms, to: Ms) -> Result<(Vec<Tally>, Vec<Tally>)>;
+    /// The account of a tenant over events received in `[from, to)`.
+    async fn counts(&self, tenant: &str, from: Ms, to: Ms) -> Result<Counts>;
+}
+
+/// Tenants' tables as documents. The store does not look inside.
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// A number that changes whenever any tenant changes. Cheap: asked twice a second.
+    async fn version(&self) -> Result<u64>;
+    /// All tenants, by id, with the version that they are of.
+    async fn all(&self) -> Result<(u64, Vec<StoredTenant>)>;
+    /// Writes a tenant; with `expected`, only if its revision is that (0: it must not exist).
+    /// Answers the new revision; [`StoreError::Conflict`] otherwise.
+    async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64>;
+    /// Removes a tenant's document. False when there was none.
+    async fn remove(&self, id: &str) -> Result<bool>;
+}
+
+/// Keeps the store well.
+#[async_trait]
+pub trait Upkeep: Send + Sync {
+    /// `embedded` or `redis`, for people.
+    fn kind(&self) -> &'static str;
+    /// Can it be read and written now?
+    async fn ping(&self) -> Result<()>;
+    /// Says that this process lives. Called every few seconds; its absence lets others take over.
+    async fn beat(&self, now: Ms) -> Result<()>;
+    /// Says that this process stops: what it has read and not settled may be taken over at once.
+    async fn leave(&self) -> Result<()>;
+    /// Removes up to `max` events received before `before` that have nothing waiting, with all
+    /// that belongs to them. Answers how many; less than `max` means done for now.
+    async fn tidy(&self, before: Ms, max: usize) -> Result<u64>;
+    /// What an operator should know about durability, to be logged at start.
+    async fn warnings(&self) -> Vec<String>;
+}

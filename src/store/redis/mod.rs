@@ -1,0 +1,1 @@
+//! The Redis store: streams, consumer groups, one hash tag a shard.
