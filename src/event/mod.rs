@@ -1,0 +1,10 @@
+//! Taking an event in: from a producer's bytes to a [`fanfare_contract::Event`], or a refusal that
+//! says what is wrong and what would be right.
+
+mod decode;
+mod id;
+mod refusal;
+
+pub use decode::{Fill, Limits, decode, tenant_id};
+pub use id::{event_id_for_key, new_event_id};
+pub use refusal::Refusal;

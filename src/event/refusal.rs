@@ -1,0 +1,19 @@
+//! Why an event is not taken, with the mend.
+
+/// A refused event. `code` is stable; the message is for the producer's developer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// `not_json`, `too_large`, `too_deep`, `duplicate_key`, `wrong_type`, `missing_field`,
+    /// `bad_id`, `bad_type`, `bad_created`, `bad_tenant`, `unknown_tenant`, `not_utf8`, `no_event`.
+    pub code: &'static str,
+    /// What is wrong, where, and what would be right.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal with its code.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
