@@ -1,0 +1,131 @@
+//! What an attempt's result means for the delivery, its lane and its receiver.
+
+use std::time::Duration;
+
+use fanfare_contract::{DeliveryError, Policy, Receipt, Verdict};
+
+use super::layers::BUSY;
+use super::schedule::next_wait;
+use crate::store::{Attempt, DeliveryState, Ms};
+
+/// Wait of a delivery that found its channel full. It is not an attempt.
+const BUSY_WAIT_MS: Ms = 1_000;
+
+/// What the result says of the receiver, for the circuit and the adaptive limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It answers and takes.
+    Well,
+    /// It answers, but not this message: says nothing of its health.
+    Neutral,
+    /// It is slow, down, or asks to be spared until then.
+    Unwell {
+        /// From `Retry-After`.
+        spare: Option<Duration>,
+    },
+    /// Nothing will reach it until somebody mends it.
+    Gone,
+}
+
+/// An attempt, concluded.
+#[derive(Clone, Debug)]
+pub struct Concluded {
+    /// For the ledger; none when nothing was sent.
+    pub attempt: Option<Attempt>,
+    /// The delivery from now on.
+    pub state: DeliveryState,
+    /// The receiver.
+    pub judgement: Judgement,
+}
+
+/// When and as which attempt something was tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried {
+    /// 1-based.
+    pub number: u32,
+    /// When it began.
+    pub at_ms: Ms,
+    /// How long it took.
+    pub took: Duration,
+    /// When it was over.
+    pub now_ms: Ms,
+}
+
+/// Concludes attempt `number`. `random` in `[0, 1)` is for the jitter of the next.
+pub fn conclude(
+    policy: &Policy,
+    tried: Tried,
+    result: &Result<Receipt, DeliveryError>,
+    random: f64,
+) -> Concluded {
+    let attempt = Attempt {
+        number: tried.number,
+        at_ms: tried.at_ms,
+        took_ms: u32::try_from(tried.took.as_millis()).unwrap_or(u32::MAX),
+        code: "ok".to_owned(),
+        status: None,
+        message: String::new(),
+        answer: String::new(),
+        remote_id: None,
+        digest: None,
+    };
+    match result {
+        Ok(receipt) => taken(attempt, receipt),
+        Err(error) => failed(policy, attempt, tried.now_ms, error, random),
+    }
+}
+
+fn taken(attempt: Attempt, receipt: &Receipt) -> Concluded {
+    Concluded {
+        attempt: Some(Attempt {
+            status: receipt.status,
+            message: receipt.remark.clone().unwrap_or_default(),
+            answer: receipt.answer.0.clone(),
+            remote_id: receipt.remote_id.clone(),
+            ..attempt
+        }),
+        state: DeliveryState::Delivered,
+        judgement: Judgement::Well,
+    }
+}
+
+fn failed(
+    policy: &Policy,
+    attempt: Attempt,
+    now_ms: Ms,
+    error: &DeliveryError,
+    random: f64,
+) -> Concluded {
+    if error.code == BUSY {
+        let due_ms = now_ms + BUSY_WAIT_MS;
+        let state = DeliveryState::Waiting { due_ms, serve_ms: due_ms, reason: "busy".to_owned() };
+        return Concluded { attempt: None, state, judgement: Judgement::Neutral };
+    }
+    let attempt = Attempt {
+        code: error.code.clone(),
+        status: error.status,
+        message: error.message.clone(),
+        answer: error.answer.0.clone(),
+        ..attempt
+    };
+    let dead = DeliveryState::Dead { reason: error.code.clone() };
+    let (state, judgement) = match error.verdict {
+        Verdict::Permanent => (dead, Judgement::Neutral),
+        Verdict::Disable => {
+            let reason = format!("disabled: {}", error.code);
+            (DeliveryState::Suppressed { reason }, Judgement::Gone)
+        }
+        Verdict::Retry { not_before } => {
+            let state = match next_wait(policy, attempt.number, not_before, random) {
+                Some(wait) => {
+                    let due_ms = now_ms + Ms::try_from(wait.as_millis()).unwrap_or(Ms::MAX / 2);
+                    DeliveryState::Waiting { due_ms, serve_ms: due_ms, reason: "retry".to_owned() }
+                }
+                None => dead,
+            };
+            let spare = not_before.map(|wait| wait.min(policy.retry_after_cap));
+            (state, Judgement::Unwell { spare })
+        }
+    };
+    Concluded { attempt: Some(attempt), state, judgement }
+}

@@ -1,0 +1,96 @@
+//! A span around every durable attempt, and its result told to an observer (metrics).
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use fanfare_contract::{Delivery, DeliveryError, Receipt};
+use tokio::time::Instant;
+use tower::{Layer, Service};
+use tracing::Instrument;
+
+/// Is told of every attempt. Called on the hot path: must not block.
+pub trait Observer: Send + Sync {
+    /// `channel` had a result after `took`.
+    fn attempt(&self, channel: &'static str, took: Duration, result: Result<(), &str>);
+}
+
+/// Takes no notice.
+#[derive(Clone, Copy, Debug)]
+pub struct Quiet;
+
+impl Observer for Quiet {
+    fn attempt(&self, _: &'static str, _: Duration, _: Result<(), &str>) {}
+}
+
+/// Adds [`Traced`].
+#[derive(Clone)]
+pub struct TraceLayer {
+    channel: &'static str,
+    observer: Arc<dyn Observer>,
+}
+
+impl TraceLayer {
+    /// For the channel of that name.
+    pub fn new(channel: &'static str, observer: Arc<dyn Observer>) -> Self {
+        Self { channel, observer }
+    }
+}
+
+impl<S> Layer<S> for TraceLayer {
+    type Service = Traced<S>;
+    fn layer(&self, inner: S) -> Traced<S> {
+        Traced { inner, channel: self.channel, observer: self.observer.clone() }
+    }
+}
+
+/// See [`TraceLayer`].
+#[derive(Clone)]
+pub struct Traced<S> {
+    inner: S,
+    channel: &'static str,
+    observer: Arc<dyn Observer>,
+}
+
+impl<S> Service<Delivery> for Traced<S>
+where
+    S: Service<Delivery, Response = Receipt, Error = DeliveryError>,
+    S::Future: Send + 'static,
+{
+    type Response = Receipt;
+    type Error = DeliveryError;
+    type Future = Pin<Box<dyn Future<Output = Result<Receipt, DeliveryError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DeliveryError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, delivery: Delivery) -> Self::Future {
+        // Ids only: no payload, address or secret. Costs nothing unless `debug` is on.
+        let span = tracing::debug_span!(
+            "attempt",
+            channel = self.channel,
+            tenant = %delivery.destination.tenant,
+            delivery = %delivery.id,
+            number = delivery.attempt,
+        );
+        let (channel, observer) = (self.channel, self.observer.clone());
+        let began = Instant::now();
+        let call = self.inner.call(delivery);
+        let told = async move {
+            let result = call.await;
+            let took = began.elapsed();
+            observer.attempt(channel, took, result.as_ref().map(|_| ()).map_err(|e| &*e.code));
+            match &result {
+                Ok(receipt) => tracing::debug!(?took, status = receipt.status, "delivered"),
+                Err(error) => {
+                    tracing::debug!(?took, status = error.status, code = %error.code, "failed");
+                }
+            }
+            result
+        };
+        Box::pin(told.instrument(span))
+    }
+}
