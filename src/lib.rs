@@ -1,6 +1,7 @@
 //! Fanfare: events in, every tenant's routing table decides who hears of them, signed webhooks,
 //! templated email and rich Slack messages out. See ARCHITECTURE.md for the map.
 
+pub mod agenda;
 pub mod delivery;
 pub mod event;
 pub mod store;

@@ -1,0 +1,61 @@
+//! Runs one attempt through a lane's stack and lets the gate learn from it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
+
+use fanfare_contract::{Delivery, DeliveryError};
+use futures::FutureExt;
+use tokio::time::Instant;
+use tower::{Service, ServiceExt};
+
+use super::{Clock, Lane};
+use crate::delivery::{Concluded, Judgement, Tried, conclude};
+
+/// Is told what others may want to hear of; must not block.
+pub trait Notices: Send + Sync {
+    /// Nothing will reach this lane until somebody mends it.
+    fn destination_gone(&self, lane: &Lane, code: &str, message: &str);
+    /// A delivery was given up.
+    fn delivery_dead(&self, lane: &Lane, delivery: &Delivery, concluded: &Concluded);
+}
+
+/// One attempt, concluded.
+pub async fn run_attempt(
+    lane: &Lane,
+    delivery: Delivery,
+    clock: Clock,
+    notices: &dyn Notices,
+) -> Concluded {
+    let (number, at_ms) = (delivery.attempt, delivery.at_ms);
+    let began = Instant::now();
+    let mut stack = lane.stack.clone();
+    let call = async { stack.ready().await?.call(delivery.clone()).await };
+    // A defect in a channel must cost one delivery its attempt, not the lane its worker.
+    let result = AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| {
+        Err(DeliveryError::retry("internal", "the channel panicked; this is a defect")
+            .maybe_accepted(true))
+    });
+    let (took, now_ms) = (began.elapsed(), clock.now_ms());
+    let tried = Tried { number, at_ms, took, now_ms };
+    let concluded = conclude(&lane.policy, tried, &result, rand::random());
+
+    if let Some(opened) = lane.gate.learn(concluded.judgement, took, now_ms, rand::random()) {
+        let (tenant, destination) = (&*lane.key.tenant, &*lane.key.destination);
+        if opened {
+            let code = concluded.attempt.as_ref().map_or("", |attempt| &attempt.code);
+            tracing::warn!(tenant, destination, code, "circuit opened: the receiver keeps failing");
+        } else {
+            tracing::info!(tenant, destination, "circuit closed: the receiver takes again");
+        }
+    }
+    if concluded.judgement == Judgement::Gone
+        && !lane.gone.swap(true, Ordering::Relaxed)
+        && let Err(error) = &result
+    {
+        notices.destination_gone(lane, &error.code, &error.message);
+    }
+    if matches!(concluded.state, crate::store::DeliveryState::Dead { .. }) {
+        notices.delivery_dead(lane, &delivery, &concluded);
+    }
+    concluded
+}

@@ -1,0 +1,105 @@
+//! Everything that is due at one tick, as one message.
+//!
+//! A delivery for a digest is due at the first tick after its event arrived. All with the same due
+//! time are one digest, so its content is fixed by the queue: after a crash or a failed attempt the
+//! same events go out again under the same id.
+
+use std::sync::Arc;
+
+use fanfare_contract::{Content, Delivery, DeliveryId, Digest};
+use sha2::{Digest as _, Sha256};
+
+use super::serve::{Round, update_of};
+use super::{Calendar, Lane, run_attempt};
+use crate::store::{DeliveryState, Next, StoreError, WaitingItem};
+
+/// Sends the digests that are due, oldest first.
+pub(super) async fn serve(
+    round: &Round<'_>,
+    lane: &Lane,
+    calendar: &Calendar,
+) -> Result<Next, StoreError> {
+    while !round.over() {
+        let mut items = round.due(round.server.options.digest_events).await?;
+        let Some(tick) = items.first().map(|item| item.due_ms) else { return Ok(Next::WhenDue) };
+        items.retain(|item| item.due_ms == tick);
+        let now = round.now_ms();
+        let _permit = match lane.gate.enter(now) {
+            Ok(permit) => permit,
+            Err(hold) => return Ok(Next::NotBefore(hold.until.unwrap_or(now + 20))),
+        };
+        if let Some(at) = send(round, lane, calendar, &items).await? {
+            return Ok(Next::NotBefore(at));
+        }
+    }
+    Ok(Next::WhenDue)
+}
+
+/// One attempt; the time of the next if it failed and is to be tried again.
+async fn send(
+    round: &Round<'_>,
+    lane: &Lane,
+    calendar: &Calendar,
+    items: &[WaitingItem],
+) -> Result<Option<i64>, StoreError> {
+    let digest = gather(round, lane, calendar, items).await?;
+    let digest_id = digest.id.to_string();
+    let delivery = Delivery {
+        id: DeliveryId::derive(&digest.id, &lane.key.destination),
+        destination: lane.destination.clone(),
+        content: Content::Digest(Arc::new(digest)),
+        attempt: items.iter().map(|item| item.attempts).max().unwrap_or(0) + 1,
+        at_ms: round.now_ms(),
+    };
+    let mut end = run_attempt(lane, delivery, round.server.clock, &*round.server.notices).await;
+    if let Some(attempt) = &mut end.attempt {
+        attempt.digest = Some(digest_id);
+    }
+    let again = match end.state {
+        DeliveryState::Waiting { serve_ms, .. } => Some(serve_ms),
+        _ => None,
+    };
+    let updates = items
+        .iter()
+        .map(|item| {
+            let mut update = update_of(lane, item, &end, round.now_ms());
+            if let DeliveryState::Waiting { due_ms, .. } = &mut update.state {
+                *due_ms = item.due_ms;
+            }
+            (item.event.clone(), update)
+        })
+        .collect();
+    round.settle(updates).await;
+    Ok(again)
+}
+
+async fn gather(
+    round: &Round<'_>,
+    lane: &Lane,
+    calendar: &Calendar,
+    items: &[WaitingItem],
+) -> Result<Digest, StoreError> {
+    let first = &items[0];
+    let to_ms = first.due_ms;
+    let from_ms = calendar.before(to_ms).unwrap_or(first.event.received_ms);
+    let (suppressed, failed) = round.server.store.ledger.tally(&lane.key, from_ms, to_ms).await?;
+    Ok(Digest {
+        id: digest_id(lane, to_ms, &first.event.id).into(),
+        from_ms,
+        to_ms,
+        timezone: calendar.zone().to_owned(),
+        events: items.iter().map(|item| item.event.clone()).collect(),
+        suppressed,
+        failed,
+    })
+}
+
+/// From the lane, the tick and the first event, so that it is the same on every attempt.
+fn digest_id(lane: &Lane, tick: i64, first: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [&*lane.key.tenant, &*lane.key.destination, &tick.to_string(), first] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    format!("dig_{}", hex::encode(&hash.finalize()[..12]))
+}

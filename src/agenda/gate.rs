@@ -1,0 +1,266 @@
+//! Whether a delivery may go to its receiver now: in memory, one a lane, decided without waiting.
+//!
+//! A healthy receiver at its limit has a short line in memory, as long as it will serve within
+//! [`LONGEST_LINE`]; whatever is beyond goes to the durable queue. So a fast receiver is fed
+//! without a detour over the disk, and a slow one holds no memory.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fanfare_contract::{Event, Policy};
+use tokio::time::Instant;
+
+use super::{Adaptive, Circuit};
+use crate::delivery::Judgement;
+use crate::delivery::layers::Pace;
+use crate::store::{DeliveryUpdate, Ms};
+
+/// Longest time that a delivery may be expected to stand in a lane's line in memory.
+const LONGEST_LINE: Duration = Duration::from_millis(250);
+/// And the most that may stand there.
+const LONGEST_LINE_COUNT: usize = 1_024;
+
+/// A delivery on the fast path: an event, and who is told how it ended.
+pub struct Job {
+    /// The event.
+    pub event: Arc<Event>,
+    /// Told once.
+    pub ticket: Arc<dyn Ticket>,
+}
+
+/// Collects what becomes of one event's deliveries.
+pub trait Ticket: Send + Sync {
+    /// One delivery has an outcome, or waits in its queue from now on.
+    fn concluded(&self, update: DeliveryUpdate);
+}
+
+/// Why something may not go now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// `circuit_open`, `spared`, `backlog`, `paced`, `busy`.
+    pub reason: &'static str,
+    /// Not before; none when it may be served as soon as there is room.
+    pub until: Option<Ms>,
+}
+
+/// The answer to an offer.
+pub enum Offer {
+    /// Go now, in a worker of its own; then ask the permit for the next in line.
+    Start(Job, Permit),
+    /// Stands in line; a worker that is under way will take it.
+    InLine,
+    /// To be parked in the durable queue.
+    Park(Job, Hold),
+}
+
+/// What an operator may see of a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GateView {
+    /// Attempts in flight.
+    pub in_flight: u32,
+    /// Attempts allowed.
+    pub limit: u32,
+    /// Deliveries in line in memory.
+    pub line: usize,
+    /// Until when the circuit is open.
+    pub open_until: Option<Ms>,
+}
+
+struct State {
+    adaptive: Adaptive,
+    circuit: Circuit,
+    in_flight: u32,
+    line: VecDeque<Job>,
+    /// Mean time of an attempt in seconds, exponentially weighted; none before the first.
+    mean_s: Option<f64>,
+    /// The receiver asked to be spared until then.
+    spared_until: Ms,
+    /// Something due waits in the durable queue: newcomers go behind it.
+    backlog: bool,
+}
+
+/// One lane's gate.
+pub struct Gate {
+    state: Mutex<State>,
+    pace: Option<Pace>,
+}
+
+impl Gate {
+    /// An open gate with the policy's limits.
+    pub fn new(policy: &Policy) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                adaptive: Adaptive::new(policy.concurrency),
+                circuit: Circuit::new(),
+                in_flight: 0,
+                line: VecDeque::new(),
+                mean_s: None,
+                spared_until: Ms::MIN / 2,
+                backlog: false,
+            }),
+            pace: policy.rate.map(Pace::new),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change under the lock is complete by itself: a panic elsewhere leaves it sound.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A newcomer asks to go.
+    pub fn offer(self: &Arc<Self>, job: Job, now: Ms) -> Offer {
+        let mut state = self.state();
+        if let Some(hold) = state.hold(now) {
+            return Offer::Park(job, hold);
+        }
+        if state.backlog {
+            return Offer::Park(job, Hold { reason: "backlog", until: None });
+        }
+        if let Some(wait) = self.paced() {
+            state.backlog = true;
+            return Offer::Park(job, Hold { reason: "paced", until: Some(now + wait) });
+        }
+        if state.in_flight < state.adaptive.limit() {
+            state.in_flight += 1;
+            return Offer::Start(job, Permit { gate: self.clone() });
+        }
+        if state.line.len() < state.line_allowed() {
+            state.line.push_back(job);
+            return Offer::InLine;
+        }
+        state.backlog = true;
+        Offer::Park(job, Hold { reason: "busy", until: None })
+    }
+
+    /// A delivery from the durable queue asks to go.
+    pub fn enter(self: &Arc<Self>, now: Ms) -> Result<Permit, Hold> {
+        let mut state = self.state();
+        if let Some(hold) = state.hold(now) {
+            return Err(hold);
+        }
+        if state.in_flight >= state.adaptive.limit() {
+            return Err(Hold { reason: "busy", until: None });
+        }
+        if let Some(wait) = self.paced() {
+            return Err(Hold { reason: "paced", until: Some(now + wait) });
+        }
+        state.in_flight += 1;
+        Ok(Permit { gate: self.clone() })
+    }
+
+    /// Takes a place in the pace, or tells the wait in milliseconds.
+    fn paced(&self) -> Option<Ms> {
+        let wait = self.pace.as_ref()?.try_take(Instant::now()).err()?;
+        Some(Ms::try_from(wait.as_millis()).unwrap_or(Ms::MAX / 2) + 1)
+    }
+
+    /// Why nothing may go at `now`, whatever the room.
+    pub fn hold(&self, now: Ms) -> Option<Hold> {
+        self.state().hold(now)
+    }
+
+    /// Notes whether something due waits in the durable queue.
+    pub fn set_backlog(&self, backlog: bool) {
+        self.state().backlog = backlog;
+    }
+
+    /// Learns from an attempt. `random` in `[0, 1)` spreads probes. Tells a change of the circuit:
+    /// `Some(true)` opened, `Some(false)` closed.
+    pub fn learn(
+        &self,
+        judgement: Judgement,
+        took: Duration,
+        now: Ms,
+        random: f64,
+    ) -> Option<bool> {
+        let mut state = self.state();
+        let mean = state.mean_s.unwrap_or(took.as_secs_f64());
+        state.mean_s = Some(mean * 0.9 + took.as_secs_f64() * 0.1);
+        let in_flight = state.in_flight;
+        match judgement {
+            Judgement::Well => {
+                state.adaptive.well(in_flight);
+                state.circuit.well(now).then_some(false)
+            }
+            Judgement::Neutral | Judgement::Gone => None,
+            Judgement::Unwell { spare } => {
+                state.adaptive.unwell(now);
+                if let Some(spare) = spare {
+                    let until = now + Ms::try_from(spare.as_millis()).unwrap_or(0);
+                    state.spared_until = state.spared_until.max(until);
+                }
+                let opened = state.circuit.unwell(now, random);
+                if opened {
+                    state.adaptive.restart();
+                }
+                opened.then_some(true)
+            }
+        }
+    }
+
+    /// For metrics and status pages.
+    pub fn view(&self, now: Ms) -> GateView {
+        let state = self.state();
+        GateView {
+            in_flight: state.in_flight,
+            limit: state.adaptive.limit(),
+            line: state.line.len(),
+            open_until: state.circuit.open_until(now),
+        }
+    }
+}
+
+impl State {
+    fn hold(&self, now: Ms) -> Option<Hold> {
+        if let Some(until) = self.circuit.open_until(now) {
+            return Some(Hold { reason: "circuit_open", until: Some(until) });
+        }
+        (self.spared_until > now)
+            .then_some(Hold { reason: "spared", until: Some(self.spared_until) })
+    }
+
+    /// How many may stand in line: what the receiver serves in [`LONGEST_LINE`].
+    fn line_allowed(&self) -> usize {
+        let Some(mean) = self.mean_s else { return self.adaptive.limit() as usize };
+        if !self.circuit.is_closed() {
+            return 0;
+        }
+        let each = mean.max(1e-5);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "capped below")]
+        let served =
+            (f64::from(self.adaptive.limit()) * LONGEST_LINE.as_secs_f64() / each) as usize;
+        served.min(LONGEST_LINE_COUNT)
+    }
+}
+
+/// The right to have one attempt in flight. Given back by drop.
+pub struct Permit {
+    gate: Arc<Gate>,
+}
+
+impl Permit {
+    /// After an attempt: the next in line, to be run under this permit, with a hold if the line
+    /// must now be parked instead. `None` when there is nobody, or fewer attempts are allowed now
+    /// than are in flight and another worker will come by.
+    pub fn next(&self, now: Ms) -> Option<(Job, Option<Hold>)> {
+        let mut state = self.gate.state();
+        let hold = state.hold(now);
+        if hold.is_none() && state.in_flight > state.adaptive.limit() && state.in_flight > 1 {
+            return None;
+        }
+        let job = state.line.pop_front()?;
+        Some((job, hold))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.gate.state();
+        state.in_flight = state.in_flight.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

@@ -1,0 +1,109 @@
+//! Who goes, who stands in line, who is parked.
+
+use std::time::Duration;
+
+use fanfare_contract::Rate;
+
+use super::*;
+
+struct Nobody;
+impl Ticket for Nobody {
+    fn concluded(&self, _: DeliveryUpdate) {}
+}
+
+fn job() -> Job {
+    let event =
+        Event::new("t".into(), "e".into(), "a".into(), 0, 0, bytes::Bytes::from_static(b"{}"));
+    Job { event: Arc::new(event), ticket: Arc::new(Nobody) }
+}
+
+fn policy(concurrency: u32, rate: Option<Rate>) -> Policy {
+    Policy {
+        schedule: vec![],
+        jitter: 0.0,
+        retry_after_cap: Duration::from_secs(60),
+        attempt_timeout: Duration::from_secs(1),
+        deadline: Duration::from_secs(1),
+        quick_retries: 0,
+        concurrency,
+        rate,
+        channel_concurrency: 1,
+    }
+}
+
+const FAST: Duration = Duration::from_millis(1);
+const BAD: Judgement = Judgement::Unwell { spare: None };
+
+#[tokio::test(start_paused = true)]
+async fn at_the_limit_a_fast_receiver_has_a_line_and_a_slow_one_has_none() {
+    let gate = Gate::new(&policy(2, None));
+    gate.learn(Judgement::Well, FAST, 0, 0.0);
+    let permits: Vec<_> = (0..2)
+        .map(|_| match gate.offer(job(), 0) {
+            Offer::Start(_, permit) => permit,
+            _ => panic!("there is room"),
+        })
+        .collect();
+    assert!(matches!(gate.offer(job(), 0), Offer::InLine));
+    let (_, hold) = permits[0].next(0).expect("somebody stands in line");
+    assert_eq!(hold, None);
+
+    for _ in 0..200 {
+        gate.learn(Judgement::Well, Duration::from_secs(5), 0, 0.0);
+    }
+    let Offer::Park(_, hold) = gate.offer(job(), 0) else { panic!("5 s each: not in memory") };
+    assert_eq!(hold.reason, "busy");
+    // Whoever comes later goes behind it, even when there is room again.
+    drop(permits);
+    let Offer::Park(_, hold) = gate.offer(job(), 0) else { panic!("there is a backlog") };
+    assert_eq!(hold.reason, "backlog");
+    gate.set_backlog(false);
+    assert!(matches!(gate.offer(job(), 0), Offer::Start(..)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_of_a_broken_receiver_is_parked() {
+    let gate = Gate::new(&policy(1, None));
+    gate.learn(Judgement::Well, FAST, 0, 0.0);
+    let Offer::Start(_, permit) = gate.offer(job(), 0) else { panic!("there is room") };
+    assert!(matches!(gate.offer(job(), 0), Offer::InLine));
+    for _ in 0..8 {
+        gate.learn(BAD, FAST, 0, 0.0);
+    }
+    let (_, hold) = permit.next(0).expect("the one in line");
+    assert_eq!(hold, Some(Hold { reason: "circuit_open", until: Some(5_000) }));
+    assert!(permit.next(0).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_pause_one_probe_goes_at_a_time() {
+    let gate = Gate::new(&policy(64, None));
+    for _ in 0..8 {
+        gate.learn(BAD, FAST, 0, 0.0);
+    }
+    assert_eq!(gate.enter(4_999).err().map(|h| h.reason), Some("circuit_open"));
+    let probe = gate.enter(5_000).expect("one probe");
+    assert_eq!(gate.enter(5_000).err().map(|h| h.reason), Some("busy"));
+    assert_eq!(gate.learn(Judgement::Well, FAST, 5_001, 0.0), Some(false));
+    drop(probe);
+    assert_eq!(gate.view(5_001).limit, 2, "a slow start, not a flood");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_asks_to_be_spared_is_spared() {
+    let gate = Gate::new(&policy(4, None));
+    gate.learn(Judgement::Unwell { spare: Some(Duration::from_secs(30)) }, FAST, 0, 0.0);
+    assert_eq!(gate.enter(29_999).err(), Some(Hold { reason: "spared", until: Some(30_000) }));
+    assert!(gate.enter(30_000).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paced_lane_sends_one_a_period() {
+    let gate = Gate::new(&policy(4, Some(Rate { messages: 1, per: Duration::from_secs(1) })));
+    assert!(matches!(gate.offer(job(), 0), Offer::Start(..)));
+    let Offer::Park(_, hold) = gate.offer(job(), 0) else { panic!("too early") };
+    assert_eq!(hold.reason, "paced");
+    assert_eq!(hold.until, Some(1_001));
+    tokio::time::advance(Duration::from_millis(1_001)).await;
+    assert!(gate.enter(1_001).is_ok());
+}

@@ -1,0 +1,64 @@
+//! A lane as it runs: where it leads, how it is served, its gate.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fanfare_contract::{Destination, Policy};
+
+use super::{Calendar, Gate};
+use crate::delivery::Stack;
+use crate::store::{LaneKey, Ms};
+
+/// "Not until somebody acts": the year 2200.
+pub const FAR_MS: Ms = 7_258_118_400_000;
+
+/// How a lane's queue is served.
+#[derive(Clone, Debug)]
+pub enum Mode {
+    /// Each delivery by itself, several at once.
+    Direct,
+    /// One at a time in the order of arrival; the first one blocks.
+    Fifo,
+    /// All that is due at a tick of the calendar, as one message.
+    Digest(Calendar),
+}
+
+/// One lane of a destination, ready to be served.
+pub struct Lane {
+    /// Tenant and lane id.
+    pub key: LaneKey,
+    /// What the channel gets.
+    pub destination: Arc<Destination>,
+    /// The channel's policy with the destination's changes.
+    pub policy: Policy,
+    /// How it is served.
+    pub mode: Mode,
+    /// Nothing is sent, everything is kept.
+    pub paused: bool,
+    /// Why nothing is sent and everything is suppressed, if so.
+    pub disabled: Option<Arc<str>>,
+    /// For people: a host name, a masked address.
+    pub label: String,
+    /// Limits, circuit, pace. Outlives a reload of the table.
+    pub gate: Arc<Gate>,
+    /// The channel with its layers.
+    pub stack: Stack,
+    /// Set at once when the receiver is gone, before the directory says so.
+    pub gone: AtomicBool,
+}
+
+impl Lane {
+    /// Why deliveries to it are suppressed now, if they are.
+    pub fn suppressed(&self) -> Option<String> {
+        match &self.disabled {
+            Some(why) => Some(format!("disabled: {why}")),
+            None => self.gone.load(Ordering::Relaxed).then(|| "disabled: gone".to_owned()),
+        }
+    }
+}
+
+/// Finds lanes; answers change when a table is loaded.
+pub trait Lanes: Send + Sync {
+    /// The lane as the table has it now; `None` when it is not in the table any more.
+    fn lane(&self, key: &LaneKey) -> Option<Arc<Lane>>;
+}

@@ -1,0 +1,27 @@
+//! One idea for all waiting: every lane has a queue, and one time at which it may next be served.
+//!
+//! [`Gate`] decides, in memory, whether a delivery may go now (the fast path) or must wait; what
+//! waits is in the store. [`Server`] claims lanes whose time has come and serves each by its
+//! [`Mode`]: directly, strictly in order, or as a digest.
+
+mod adaptive;
+mod attempt;
+mod calendar;
+mod circuit;
+mod clock;
+mod digest;
+mod fifo;
+mod gate;
+mod lane;
+mod leases;
+mod serve;
+mod server;
+
+pub use adaptive::Adaptive;
+pub use attempt::{Notices, run_attempt};
+pub use calendar::{Calendar, CalendarError};
+pub use circuit::Circuit;
+pub use clock::Clock;
+pub use gate::{Gate, GateView, Hold, Job, Offer, Permit, Ticket};
+pub use lane::{FAR_MS, Lane, Lanes, Mode};
+pub use server::{ServeOptions, Server, Trouble};

@@ -1,0 +1,185 @@
+//! Claims lanes whose time has come and serves each in a task of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::leases::{Lease, Leases};
+use super::serve::{Round, serve};
+use super::{Clock, Lanes, Notices};
+use crate::store::{Claim, Ms, Next, Store, StoreError};
+
+/// Bounds of serving.
+#[derive(Clone, Copy, Debug)]
+pub struct ServeOptions {
+    /// How long a claim holds without a sign of life.
+    pub lease: Duration,
+    /// Lanes served at once in this process.
+    pub lanes: usize,
+    /// Of one tenant among those that one claim brings.
+    pub per_tenant: usize,
+    /// A lane with more work than this goes back behind the others.
+    pub slice: Duration,
+    /// Deliveries read from a queue at once.
+    pub batch: usize,
+    /// Most events in one digest message.
+    pub digest_events: usize,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(12),
+            lanes: 1_024,
+            per_tenant: 16,
+            slice: Duration::from_secs(5),
+            batch: 128,
+            digest_events: 10_000,
+        }
+    }
+}
+
+/// Serves the agenda of one store.
+#[derive(Clone)]
+pub struct Server {
+    pub(super) store: Store,
+    pub(super) lanes: Arc<dyn Lanes>,
+    pub(super) notices: Arc<dyn Notices>,
+    pub(super) clock: Clock,
+    pub(super) options: ServeOptions,
+    pub(super) stop: CancellationToken,
+    leases: Arc<Leases>,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// A server that takes nothing new once `stop` is cancelled.
+    pub fn new(
+        store: Store,
+        lanes: Arc<dyn Lanes>,
+        notices: Arc<dyn Notices>,
+        clock: Clock,
+        options: ServeOptions,
+        stop: CancellationToken,
+    ) -> Self {
+        let (leases, tasks) = (Arc::default(), TaskTracker::new());
+        Self { store, lanes, notices, clock, options, stop, leases, tasks }
+    }
+
+    /// Serves until stopped, then until what is in flight has ended.
+    pub async fn run(self) {
+        let keeper = self.leases.clone().keep(self.store.clone(), self.clock, self.options.lease);
+        let keeper = tokio::spawn(keeper);
+        let slots = Arc::new(Semaphore::new(self.options.lanes));
+        let mut trouble = Trouble::default();
+        while !self.stop.is_cancelled() {
+            match self.claim(&slots).await {
+                Ok(claims) => {
+                    trouble.over("the agenda");
+                    if claims.is_empty() {
+                        self.idle().await;
+                    }
+                    for (claim, slot) in claims {
+                        self.begin(claim, slot);
+                    }
+                }
+                Err(error) => trouble.wait("the agenda", &error, &self.stop).await,
+            }
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+        keeper.abort();
+    }
+
+    async fn claim(
+        &self,
+        slots: &Arc<Semaphore>,
+    ) -> Result<Vec<(Claim, OwnedSemaphorePermit)>, StoreError> {
+        // Waits for one slot, then takes what is free.
+        let first = tokio::select! {
+            slot = slots.clone().acquire_owned() => slot.ok(),
+            () = self.stop.cancelled() => None,
+        };
+        let Some(first) = first else { return Ok(Vec::new()) };
+        let mut free = vec![first];
+        while free.len() < 64
+            && let Ok(slot) = slots.clone().try_acquire_owned()
+        {
+            free.push(slot);
+        }
+        let (now, lease, per_tenant) =
+            (self.clock.now_ms(), self.options.lease, self.options.per_tenant);
+        let claims = self.store.agenda.claim(now, lease, free.len(), per_tenant).await?;
+        Ok(claims.into_iter().zip(free).collect())
+    }
+
+    /// Until something may be due.
+    async fn idle(&self) {
+        const LONGEST_MS: Ms = 1_000;
+        let next = self.store.agenda.next_time().await.ok().flatten();
+        let wait = next.map_or(LONGEST_MS, |at| (at - self.clock.now_ms()).clamp(1, LONGEST_MS));
+        let wait = Duration::from_millis(wait.unsigned_abs());
+        tokio::select! {
+            () = self.store.agenda.changed(wait) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    fn begin(&self, claim: Claim, slot: OwnedSemaphorePermit) {
+        let lease = self.leases.hold(claim);
+        let server = self.clone();
+        self.tasks.spawn(async move {
+            let _slot = slot;
+            server.serve_claim(lease).await;
+        });
+    }
+
+    async fn serve_claim(&self, lease: Lease) {
+        let round = Round { server: self, claim: &lease.claim, lost: &lease.lost };
+        let next = match serve(&round).await {
+            Ok(next) => next,
+            Err(error) => {
+                let lane = &lease.claim.lane;
+                tracing::warn!(
+                    tenant = &*lane.tenant, destination = &*lane.destination, %error,
+                    "a lane could not be served; it will be tried again"
+                );
+                Next::NotBefore(self.clock.now_ms() + 1_000)
+            }
+        };
+        // If this fails, the lease runs out by itself.
+        let _ = self.store.agenda.release(&lease.claim, next).await;
+    }
+}
+
+/// Waits between failures of the store, and says once that it failed and once that it is over.
+#[derive(Default)]
+pub struct Trouble {
+    failures: u32,
+}
+
+impl Trouble {
+    /// Waits a while, longer each time, or until `stop`.
+    pub async fn wait(&mut self, what: &str, error: &StoreError, stop: &CancellationToken) {
+        if self.failures == 0 {
+            tracing::warn!(%error, "{what} cannot be reached; trying again until it can");
+        }
+        self.failures += 1;
+        let wait = Duration::from_millis(50 << self.failures.min(5));
+        let wait = crate::delivery::spread(wait, 0.3, rand::random());
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// It went well.
+    pub fn over(&mut self, what: &str) {
+        if std::mem::take(&mut self.failures) > 0 {
+            tracing::info!("{what} can be reached again");
+        }
+    }
+}
