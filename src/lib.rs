@@ -5,3 +5,4 @@ pub mod agenda;
 pub mod delivery;
 pub mod event;
 pub mod store;
+pub mod tenant;

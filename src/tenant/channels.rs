@@ -1,0 +1,35 @@
+//! The channels that this process has, each with its stack.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fanfare_contract::Channel;
+
+use crate::delivery::{Stack, StackOptions, compose};
+
+/// Channels by name.
+#[derive(Clone)]
+pub struct Channels {
+    by_name: BTreeMap<&'static str, (Arc<dyn Channel>, Stack)>,
+}
+
+impl Channels {
+    /// Composes the stack of each.
+    pub fn new(channels: Vec<Arc<dyn Channel>>, options: &StackOptions) -> Self {
+        let with_stack = |channel: Arc<dyn Channel>| {
+            let stack = compose(&*channel, options);
+            (channel.name(), (channel, stack))
+        };
+        Self { by_name: channels.into_iter().map(with_stack).collect() }
+    }
+
+    /// One of them.
+    pub fn get(&self, name: &str) -> Option<&(Arc<dyn Channel>, Stack)> {
+        self.by_name.get(name)
+    }
+
+    /// Their names, for messages.
+    pub fn names(&self) -> String {
+        self.by_name.keys().copied().collect::<Vec<_>>().join(", ")
+    }
+}

@@ -1,0 +1,171 @@
+//! From a tenant's document to what runs: a routing table and lanes.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use fanfare_contract::{Destination, FieldError};
+
+use super::{Channels, DestinationSpec, Options, Problem, TenantSpec};
+use crate::agenda::{Gate, Lane};
+use crate::event;
+use crate::routing::Table;
+use crate::store::LaneKey;
+
+/// A tenant, ready to route.
+pub struct Tenant {
+    /// Its id.
+    pub id: Arc<str>,
+    /// As it was written.
+    pub spec: Arc<TenantSpec>,
+    /// Revision in the directory.
+    pub revision: u64,
+    /// Which events go to which of `targets`.
+    pub table: Table,
+    /// In the order of the document.
+    pub targets: Vec<Target>,
+    /// Every lane by its id.
+    pub lanes: HashMap<Arc<str>, Arc<Lane>>,
+}
+
+/// A destination with its lanes.
+pub struct Target {
+    /// The destination's id.
+    pub id: Arc<str>,
+    /// One, or one a recipient.
+    pub lanes: Vec<Arc<Lane>>,
+}
+
+/// Compiles; all problems at once. Gates of lanes that did not change are taken over from
+/// `previous`, so that a reload forgets no open circuit.
+pub fn compile(
+    spec: Arc<TenantSpec>,
+    revision: u64,
+    channels: &Channels,
+    previous: Option<&Tenant>,
+) -> Result<Tenant, Vec<Problem>> {
+    let id: Arc<str> = spec.id.as_str().into();
+    let mut problems = check_names(&spec);
+    let mut targets = Vec::with_capacity(spec.destinations.len());
+    for destination in &spec.destinations {
+        match lanes_of(&id, &spec, destination, channels, previous) {
+            Ok(lanes) => targets.push(Target { id: destination.id.as_str().into(), lanes }),
+            Err(errors) => {
+                let place = format!("destination \"{}\"", destination.id);
+                problems.extend(
+                    errors.into_iter().map(|e| Problem::new(place.clone(), e.field, e.message)),
+                );
+            }
+        }
+    }
+    let ids: Vec<&str> = spec.destinations.iter().map(|d| d.id.as_str()).collect();
+    let table = match Table::compile(&spec.routes, &ids) {
+        Ok(table) if problems.is_empty() => table,
+        Ok(_) => return Err(problems),
+        Err(errors) => {
+            problems.extend(errors.into_iter().map(|error| {
+                let place = match &error.name {
+                    Some(name) => format!("route {} \"{name}\"", error.route + 1),
+                    None => format!("route {}", error.route + 1),
+                };
+                Problem::new(place, error.field, error.message)
+            }));
+            return Err(problems);
+        }
+    };
+    let lanes = targets.iter().flat_map(|target| &target.lanes);
+    let lanes = lanes.map(|lane| (lane.key.destination.clone(), lane.clone())).collect();
+    Ok(Tenant { id, spec, revision, table, targets, lanes })
+}
+
+fn check_names(spec: &TenantSpec) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if event::tenant_id(spec.id.as_bytes()).is_err() {
+        problems.push(Problem::new("tenant", "id", "must be 1 to 64 of a-z, 0-9, - and _"));
+    }
+    let mut seen = HashSet::new();
+    for destination in &spec.destinations {
+        let place = format!("destination \"{}\"", destination.id);
+        if event::tenant_id(destination.id.as_bytes()).is_err() {
+            problems.push(Problem::new(&*place, "id", "must be 1 to 64 of a-z, 0-9, - and _"));
+        }
+        if !seen.insert(&destination.id) {
+            problems.push(Problem::new(place, "id", "stands twice; each destination needs its own"));
+        }
+    }
+    problems
+}
+
+fn lanes_of(
+    tenant: &Arc<str>,
+    spec: &TenantSpec,
+    destination: &DestinationSpec,
+    channels: &Channels,
+    previous: Option<&Tenant>,
+) -> Result<Vec<Arc<Lane>>, Vec<FieldError>> {
+    let Some((channel, stack)) = channels.get(&destination.channel) else {
+        let message = if destination.channel.is_empty() {
+            format!("is missing; one of: {}", channels.names())
+        } else {
+            format!("`{}` is no channel; there are: {}", destination.channel, channels.names())
+        };
+        return Err(vec![FieldError::new("channel", message)]);
+    };
+    let (options, settings) = Options::read(&destination.fields, channel.policy());
+    let (options, lanes) = match (options, channel.prepare(&settings)) {
+        (Ok(options), Ok(lanes)) => (options, lanes),
+        (options, lanes) => {
+            let errors = options.err().into_iter().chain(lanes.err()).flatten();
+            return Err(errors.collect());
+        }
+    };
+    let disabled = spec.disabled.get(&destination.id).map(|disabled| &*disabled.reason);
+    let disabled = disabled.or((!options.enabled).then_some("by its settings"));
+    let lane = |lane: fanfare_contract::Lane| {
+        let lane_id: Arc<str> = match &lane.suffix {
+            Some(suffix) => format!("{}~{suffix}", destination.id).into(),
+            None => destination.id.as_str().into(),
+        };
+        let before = previous.and_then(|tenant| tenant.lanes.get(&lane_id));
+        let gate = before
+            .filter(|before| before.policy == options.policy)
+            .map_or_else(|| Gate::new(&options.policy), |before| before.gate.clone());
+        Arc::new(Lane {
+            key: LaneKey { tenant: tenant.clone(), destination: lane_id.clone() },
+            destination: Arc::new(Destination {
+                tenant: tenant.clone(),
+                id: lane_id,
+                channel: channel.name().into(),
+                settings: lane.settings,
+            }),
+            policy: options.policy.clone(),
+            mode: options.mode.clone(),
+            paused: options.paused,
+            disabled: disabled.map(Into::into),
+            label: lane.label,
+            gate,
+            stack: with_timeout(stack, channel.policy().attempt_timeout, &options.policy),
+            gone: AtomicBool::new(false),
+        })
+    };
+    Ok(lanes.into_iter().map(lane).collect())
+}
+
+/// The channel's stack; within the destination's own time if it has a shorter or longer one.
+fn with_timeout(
+    stack: &crate::delivery::Stack,
+    usual: std::time::Duration,
+    policy: &fanfare_contract::Policy,
+) -> crate::delivery::Stack {
+    use tower::Layer;
+    if policy.attempt_timeout >= usual {
+        return stack.clone();
+    }
+    let layer = crate::delivery::layers::DeadlineLayer::new(policy.attempt_timeout, "timeout");
+    tower::util::BoxCloneSyncService::new(layer.layer(stack.clone()))
+}
+
+/// Destinations by id, for comparing two versions of a document.
+pub(super) fn by_id(spec: &TenantSpec) -> BTreeMap<&str, &DestinationSpec> {
+    spec.destinations.iter().map(|d| (d.id.as_str(), d)).collect()
+}

@@ -1,0 +1,53 @@
+//! What a tenant file may say, and how mistakes are told.
+
+use super::*;
+
+fn none(_: &str) -> Option<String> {
+    None
+}
+
+fn problems(text: &str) -> Vec<String> {
+    let problems = parse(text, &none).expect_err("must be refused");
+    problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_sample_table_is_read_whole() {
+    let text = include_str!("../../config/tenants/acme.toml");
+    let spec = parse(text, &none).expect("the sample is right");
+    assert_eq!((spec.id.as_str(), spec.name.as_str()), ("acme", "Acme Bank"));
+    assert_eq!(spec.destinations.len(), 4);
+    assert_eq!(spec.routes.len(), 4);
+    let json = serde_json::to_string(&spec).unwrap();
+    assert_eq!(serde_json::from_str::<TenantSpec>(&json).unwrap(), spec);
+}
+
+#[test]
+fn secrets_may_come_from_the_environment() {
+    let text = "[tenant]\nid='a'\n[[destination]]\nid='x'\nchannel='webhook'\nsecret={env='S'}";
+    let spec = parse(text, &|name| (name == "S").then(|| "whsec_1".to_owned())).unwrap();
+    assert_eq!(spec.destinations[0].fields["secret"], "whsec_1");
+    assert_eq!(
+        problems(text),
+        ["destination \"x\", secret: the environment variable S is not set"]
+    );
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_with_the_mend() {
+    let text = "[tenant]\nname = 'A'\nplan = 'gold'\n[[destination]]\nid = 'x'\nsince = 2024-01-01\n\
+                [[route]]\nevent = ['a']\n[settings]\n[destinations]\n";
+    assert_eq!(
+        problems(text),
+        [
+            "[destinations]: is unknown; there are [tenant], [[destination]], [[route]] and [templates]",
+            "[settings]: is unknown; there are [tenant], [[destination]], [[route]] and [templates]",
+            "tenant, id: is missing; for example id = \"acme\"",
+            "tenant, plan: is unknown; there are `id` and `name`",
+            "destination \"x\", since: is a date; JSON has none: write \"2024-01-01\"",
+            "destination \"x\", channel: is missing; write \"webhook\", \"email\" or \"slack\"",
+            "route 1: unknown field `event`, expected one of `name`, `events`, `when`, `to`, `enabled`; a route is events = [\"kyc.**\"], to = [\"support\"], and `when`, `name`, `enabled` if you like",
+        ]
+    );
+    assert!(problems("[tenant\nid=1")[0].contains("line 1"));
+}

@@ -1,0 +1,178 @@
+//! The options that every destination has, whatever its channel.
+
+use std::time::Duration;
+
+use fanfare_contract::{FieldError, Policy, Rate};
+use serde_json::{Map, Value};
+
+use crate::agenda::{Calendar, Mode};
+
+/// Names of the common options; channels never see them.
+pub const NAMES: [&str; 9] =
+    ["name", "enabled", "paused", "retry", "rate", "concurrency", "fifo", "digest", "timeout"];
+
+/// The common options, read.
+pub struct Options {
+    /// Off: events for it are suppressed.
+    pub enabled: bool,
+    /// Held back: events for it wait.
+    pub paused: bool,
+    /// The channel's policy with the destination's changes.
+    pub policy: Policy,
+    /// How its queue is served.
+    pub mode: Mode,
+}
+
+impl Options {
+    /// Splits a destination's fields into common options and the channel's settings.
+    pub fn read(
+        fields: &Map<String, Value>,
+        policy: Policy,
+    ) -> (Result<Self, Vec<FieldError>>, Map<String, Value>) {
+        let mut settings = fields.clone();
+        let mut reader = Reader { errors: Vec::new() };
+        let mut taken = |name: &str| settings.remove(name);
+        let [_, enabled, paused, retry, rate, concurrency, fifo, digest, timeout] =
+            NAMES.map(&mut taken);
+
+        let mut policy = policy;
+        if let Some(schedule) = retry.and_then(|value| reader.retry(&value)) {
+            policy.schedule = schedule;
+        }
+        if let Some(rate) = rate.and_then(|value| reader.rate(&value)) {
+            policy.rate = rate;
+        }
+        if let Some(value) = concurrency {
+            policy.concurrency = reader.whole("concurrency", &value, 1..=1024).unwrap_or(1);
+        }
+        if let Some(value) = timeout {
+            let limit = reader.duration("timeout", &value).unwrap_or(policy.attempt_timeout);
+            reader.check(
+                limit >= Duration::from_millis(100) && limit <= policy.attempt_timeout,
+                "timeout",
+                &format!("must be from \"100ms\" to \"{}s\"", policy.attempt_timeout.as_secs()),
+            );
+            policy.attempt_timeout = limit;
+        }
+        let fifo = fifo.is_some_and(|value| reader.bool("fifo", &value));
+        let calendar = digest.and_then(|value| reader.digest(&value));
+        reader.check(
+            !(fifo && calendar.is_some()),
+            "fifo",
+            "a digest is in order by itself; leave out `fifo` or `digest`",
+        );
+        let mode = match calendar {
+            Some(calendar) => Mode::Digest(calendar),
+            None if fifo => Mode::Fifo,
+            None => Mode::Direct,
+        };
+        let options = Self {
+            enabled: enabled.is_none_or(|value| reader.bool("enabled", &value)),
+            paused: paused.is_some_and(|value| reader.bool("paused", &value)),
+            policy,
+            mode,
+        };
+        let result = if reader.errors.is_empty() { Ok(options) } else { Err(reader.errors) };
+        (result, settings)
+    }
+}
+
+/// Reads values and collects what is wrong.
+struct Reader {
+    errors: Vec<FieldError>,
+}
+
+impl Reader {
+    fn check(&mut self, right: bool, field: &str, message: &str) {
+        if !right {
+            self.errors.push(FieldError::new(field, message));
+        }
+    }
+
+    fn bool(&mut self, field: &str, value: &Value) -> bool {
+        self.check(value.is_boolean(), field, "must be true or false");
+        value.as_bool().unwrap_or_default()
+    }
+
+    fn whole(
+        &mut self,
+        field: &str,
+        value: &Value,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Option<u32> {
+        let number = value.as_u64().and_then(|n| u32::try_from(n).ok());
+        let number = number.filter(|number| range.contains(number));
+        let message = format!("must be a whole number from {} to {}", range.start(), range.end());
+        self.check(number.is_some(), field, &message);
+        number
+    }
+
+    fn duration(&mut self, field: &str, value: &Value) -> Option<Duration> {
+        let parsed = value.as_str().and_then(|text| humantime::parse_duration(text).ok());
+        self.check(parsed.is_some(), field, "must be a time such as \"30s\", \"5m\" or \"2h\"");
+        parsed
+    }
+
+    /// `retry = ["5s", "1m"]`; an empty list means one attempt only.
+    fn retry(&mut self, value: &Value) -> Option<Vec<Duration>> {
+        let Some(list) = value.as_array().filter(|list| list.len() <= 50) else {
+            self.check(false, "retry", "must be a list of at most 50 waits: [\"5s\", \"30s\", \"5m\"]");
+            return None;
+        };
+        let waits = list.iter().enumerate();
+        waits.map(|(n, wait)| self.duration(&format!("retry[{n}]"), wait)).collect()
+    }
+
+    /// `rate = "10/s"`, `"100/m"`, `"1000/h"`; `false` lifts the channel's own.
+    #[expect(clippy::option_option, reason = "wrong, lifted, set")]
+    fn rate(&mut self, value: &Value) -> Option<Option<Rate>> {
+        if value == &Value::Bool(false) {
+            return Some(None);
+        }
+        let parsed = value.as_str().and_then(|text| {
+            let (messages, unit) = text.split_once('/')?;
+            let messages = messages.trim().parse().ok().filter(|n| (1..=100_000).contains(n))?;
+            let seconds = match unit.trim() {
+                "s" => 1,
+                "m" => 60,
+                "h" => 3_600,
+                _ => return None,
+            };
+            Some(Rate { messages, per: Duration::from_secs(seconds) })
+        });
+        self.check(
+            parsed.is_some(),
+            "rate",
+            "must be messages per second, minute or hour: \"10/s\", \"100/m\", \"1000/h\"; or false for none",
+        );
+        parsed.map(Some)
+    }
+
+    /// `digest = { schedule = "0 8 * * 1-5", timezone = "Europe/Madrid" }`.
+    fn digest(&mut self, value: &Value) -> Option<Calendar> {
+        let example = "must be { schedule = \"0 8 * * 1-5\", timezone = \"Europe/Madrid\" }";
+        let Some(map) = value.as_object() else {
+            self.check(false, "digest", example);
+            return None;
+        };
+        for key in map.keys().filter(|key| !["schedule", "timezone"].contains(&key.as_str())) {
+            self.check(false, &format!("digest.{key}"), "is unknown; there are `schedule` and `timezone`");
+        }
+        let text = |key: &str| map.get(key).map(|value| value.as_str().unwrap_or_default());
+        let Some(schedule) = text("schedule") else {
+            self.check(false, "digest.schedule", example);
+            return None;
+        };
+        match Calendar::parse(schedule, text("timezone").unwrap_or("UTC")) {
+            Ok(calendar) => Some(calendar),
+            Err(error) => {
+                let field = match error {
+                    crate::agenda::CalendarError::Cron(..) => "digest.schedule",
+                    crate::agenda::CalendarError::Zone(_) => "digest.timezone",
+                };
+                self.check(false, field, &error.to_string());
+                None
+            }
+        }
+    }
+}

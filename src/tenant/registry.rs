@@ -1,0 +1,235 @@
+//! All tenants of this process, following the store's directory.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use super::compile::by_id;
+use super::{Channels, Disabled, Problem, Tenant, TenantSpec, compile};
+use crate::agenda::{Clock, Lane, Lanes, Trouble};
+use crate::store::{LaneKey, Store, StoreError, StoredTenant};
+
+/// Tenants at one moment.
+pub type Snapshot = HashMap<Arc<str>, Arc<Tenant>>;
+
+/// The tenants as they are now.
+pub struct Registry {
+    store: Store,
+    channels: Channels,
+    clock: Clock,
+    current: ArcSwap<Snapshot>,
+    /// Told of a change before it takes effect; templates follow it.
+    on_change: Box<dyn Fn(&Snapshot) + Send + Sync>,
+}
+
+impl Registry {
+    /// Loads all tenants. A document that does not compile is reported and left out.
+    pub async fn load(
+        store: Store,
+        channels: Channels,
+        clock: Clock,
+        on_change: Box<dyn Fn(&Snapshot) + Send + Sync>,
+    ) -> Result<(Arc<Self>, u64), StoreError> {
+        let current = ArcSwap::from_pointee(HashMap::new());
+        let registry = Arc::new(Self { store, channels, clock, current, on_change });
+        let version = registry.reload().await?;
+        Ok((registry, version))
+    }
+
+    /// The tenants now. Cheap.
+    pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.current.load()
+    }
+
+    /// One tenant now.
+    pub fn tenant(&self, id: &str) -> Option<Arc<Tenant>> {
+        self.current.load().get(id).cloned()
+    }
+
+    /// The channels that destinations can name.
+    pub fn channels(&self) -> &Channels {
+        &self.channels
+    }
+
+    /// Reads the directory anew; answers its version.
+    pub async fn reload(&self) -> Result<u64, StoreError> {
+        let (version, stored) = self.store.directory.all().await?;
+        let before = self.current.load_full();
+        let mut now = HashMap::with_capacity(stored.len());
+        for tenant in stored {
+            let previous = before.get(tenant.id.as_str());
+            if let Some(tenant) = self.take(&tenant, previous) {
+                now.insert(tenant.id.clone(), tenant);
+            }
+        }
+        (self.on_change)(&now);
+        self.current.store(Arc::new(now));
+        self.resume(&before).await?;
+        Ok(version)
+    }
+
+    /// The compiled form of a stored document: kept if unchanged, the previous one if unusable.
+    fn take(&self, stored: &StoredTenant, previous: Option<&Arc<Tenant>>) -> Option<Arc<Tenant>> {
+        if let Some(same) = previous.filter(|tenant| tenant.revision == stored.revision) {
+            return Some(same.clone());
+        }
+        let compiled = read(&stored.doc).and_then(|spec| {
+            let previous = previous.map(|tenant| &**tenant);
+            compile(Arc::new(spec), stored.revision, &self.channels, previous)
+        });
+        match compiled {
+            Ok(tenant) => Some(Arc::new(tenant)),
+            Err(problems) => {
+                let kept = if previous.is_some() { "its last good table stays" } else { "left out" };
+                for problem in problems {
+                    tracing::error!(tenant = stored.id, %problem, "a stored tenant cannot be used; {kept}");
+                }
+                previous.cloned()
+            }
+        }
+    }
+
+    /// Lanes that may send again are served at once.
+    async fn resume(&self, before: &Snapshot) -> Result<(), StoreError> {
+        let now = self.current.load_full();
+        for tenant in now.values() {
+            let Some(old) = before.get(&tenant.id) else { continue };
+            for (id, lane) in &tenant.lanes {
+                if old.lanes.get(id).is_some_and(|old| old.paused) && !lane.paused {
+                    self.store.agenda.reschedule(&lane.key, self.clock.now_ms()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the directory until stopped: asks twice a second whether it changed.
+    pub async fn follow(self: Arc<Self>, mut version: u64, stop: CancellationToken) {
+        let mut trouble = Trouble::default();
+        while !stop.is_cancelled() {
+            let wait = tokio::time::sleep(Duration::from_millis(500));
+            tokio::select! {
+                () = wait => {}
+                () = stop.cancelled() => break,
+            }
+            let changed = match self.store.directory.version().await {
+                Ok(now) if now == version => Ok(version),
+                Ok(_) => self.reload().await,
+                Err(error) => Err(error),
+            };
+            match changed {
+                Ok(now) => {
+                    trouble.over("the directory of tenants");
+                    if now != version {
+                        version = now;
+                        tracing::info!(tenants = self.current.load().len(), "tenants reloaded");
+                    }
+                }
+                Err(error) => trouble.wait("the directory of tenants", &error, &stop).await,
+            }
+        }
+    }
+
+    /// Writes a tenant's document after checking that it compiles. What was disabled stays so,
+    /// unless the destination changed. Answers whether anything changed.
+    pub async fn put(&self, spec: TenantSpec) -> Result<bool, PutError> {
+        put(&self.store, &self.channels, spec).await
+    }
+
+    /// Notes durably that nothing will reach a destination.
+    pub async fn disable(
+        &self,
+        tenant: &str,
+        destination: &str,
+        disabled: Disabled,
+    ) -> Result<(), StoreError> {
+        loop {
+            let Some((mut spec, revision)) = stored(&self.store, tenant).await? else {
+                return Ok(());
+            };
+            let there = spec.destinations.iter().any(|d| d.id == destination);
+            if !there || spec.disabled.contains_key(destination) {
+                return Ok(());
+            }
+            spec.disabled.insert(destination.to_owned(), disabled.clone());
+            match self.store.directory.put(tenant, write(&spec), Some(revision)).await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Lanes for Registry {
+    fn lane(&self, key: &LaneKey) -> Option<Arc<Lane>> {
+        self.current.load().get(&key.tenant)?.lanes.get(&key.destination).cloned()
+    }
+}
+
+/// Why a document was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    /// It does not compile.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Problems(Vec<Problem>),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// See [`Registry::put`]; for tools that have no registry.
+pub async fn put(
+    store: &Store,
+    channels: &Channels,
+    mut spec: TenantSpec,
+) -> Result<bool, PutError> {
+    loop {
+        let before = stored(store, &spec.id).await?;
+        if let Some((before, _)) = &before {
+            spec.disabled = still_disabled(before, &spec);
+        }
+        compile(Arc::new(spec.clone()), 0, channels, None).map_err(PutError::Problems)?;
+        let revision = before.as_ref().map_or(0, |(_, revision)| *revision);
+        if before.is_some_and(|(before, _)| before == spec) {
+            return Ok(false);
+        }
+        match store.directory.put(&spec.id, write(&spec), Some(revision)).await {
+            Ok(_) => return Ok(true),
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn still_disabled(
+    before: &TenantSpec,
+    now: &TenantSpec,
+) -> std::collections::BTreeMap<String, Disabled> {
+    let (old, new) = (by_id(before), by_id(now));
+    let same = |id: &str| old.get(id).is_some() && old.get(id) == new.get(id);
+    let kept = before.disabled.iter().filter(|(id, _)| same(id));
+    kept.map(|(id, disabled)| (id.clone(), disabled.clone())).collect()
+}
+
+/// A tenant's document and revision in the store.
+pub async fn stored(store: &Store, id: &str) -> Result<Option<(TenantSpec, u64)>, StoreError> {
+    let (_, all) = store.directory.all().await?;
+    let Some(found) = all.into_iter().find(|tenant| tenant.id == id) else { return Ok(None) };
+    let unreadable = |_| StoreError::Corrupt(format!("tenant {id} is no document of Fanfare's"));
+    let spec = serde_json::from_slice(&found.doc).map_err(unreadable)?;
+    Ok(Some((spec, found.revision)))
+}
+
+fn read(doc: &Bytes) -> Result<TenantSpec, Vec<Problem>> {
+    serde_json::from_slice(doc)
+        .map_err(|error| vec![Problem::new("tenant", "", format!("unreadable: {error}"))])
+}
+
+fn write(spec: &TenantSpec) -> Bytes {
+    serde_json::to_vec(spec).expect("a document is strings, numbers and lists").into()
+}

@@ -1,0 +1,97 @@
+//! A tenant as it is stored: destinations, routes, templates, and what was disabled.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::routing::RouteSpec;
+use crate::store::Ms;
+
+/// One tenant's document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TenantSpec {
+    /// 1 to 64 of `a-z 0-9 - _`.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Where events can go.
+    pub destinations: Vec<DestinationSpec>,
+    /// Which events go where.
+    pub routes: Vec<RouteSpec>,
+    /// Own templates by path, for example `email/kyc.session.created/subject.txt.hbs`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub templates: BTreeMap<String, String>,
+    /// Destinations that nothing will reach until somebody mends them, by id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub disabled: BTreeMap<String, Disabled>,
+}
+
+/// One destination as written: `id`, `channel`, the common options and the channel's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DestinationSpec {
+    /// 1 to 64 of `a-z 0-9 - _`.
+    pub id: String,
+    /// `webhook`, `email` or `slack`.
+    pub channel: String,
+    /// Everything else.
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
+}
+
+/// Why and since when a destination is disabled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disabled {
+    /// The failure's code.
+    pub reason: String,
+    /// What happened and what would mend it.
+    pub message: String,
+    /// Since when.
+    pub at_ms: Ms,
+}
+
+/// One thing wrong with a tenant's document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The file, when it came from one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// `destination "support"`, `route 3`, `tenant`.
+    pub place: String,
+    /// Dotted path within the place; may be empty.
+    pub field: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem at a place, not yet tied to a file.
+    pub fn new(
+        place: impl Into<String>,
+        field: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { file: None, place: place.into(), field: field.into(), message: message.into() }
+    }
+
+    /// The same, in `file`.
+    #[must_use]
+    pub fn in_file(mut self, file: &str) -> Self {
+        self.file = Some(file.to_owned());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{file}: ")?;
+        }
+        f.write_str(&self.place)?;
+        if !self.field.is_empty() {
+            write!(f, ", {}", self.field)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
