@@ -1,1 +1,3 @@
-//! x
+//! Fanfare: a multi-channel notification router.
+
+pub mod routing;
