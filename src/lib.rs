@@ -4,5 +4,6 @@
 pub mod agenda;
 pub mod delivery;
 pub mod event;
+pub mod routing;
 pub mod store;
 pub mod tenant;

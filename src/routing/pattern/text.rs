@@ -1,0 +1,192 @@
+//! Comparing text: regardless of case, and with wildcards, both in one pass over the value.
+
+use std::fmt;
+
+/// Text as it is compared when case does not matter: every character's lower case of its upper
+/// case, so that `ς`, `σ` and `Σ` are one.
+fn fold(text: &str) -> impl DoubleEndedIterator<Item = char> {
+    text.chars().flat_map(|c| c.to_uppercase().flat_map(char::to_lowercase))
+}
+
+/// Text that is compared regardless of case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AnyCase {
+    written: Box<str>,
+    folded: Box<str>,
+}
+
+impl AnyCase {
+    pub(super) fn new(text: &str) -> Self {
+        Self { written: text.into(), folded: fold(text).collect() }
+    }
+
+    pub(super) fn equals(&self, text: &str) -> bool {
+        fold(text).eq(self.folded.chars())
+    }
+
+    pub(super) fn is_prefix_of(&self, text: &str) -> bool {
+        let mut folded = fold(text);
+        self.folded.chars().all(|c| folded.next() == Some(c))
+    }
+
+    pub(super) fn is_suffix_of(&self, text: &str) -> bool {
+        let mut folded = fold(text).rev();
+        self.folded.chars().rev().all(|c| folded.next() == Some(c))
+    }
+}
+
+impl fmt::Display for AnyCase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.written)
+    }
+}
+
+/// A wildcard pattern: literal pieces with any text between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wildcard {
+    written: Box<str>,
+    /// One piece more than there are `*`.
+    pieces: Box<[Box<str>]>,
+}
+
+impl Wildcard {
+    /// Reads a pattern; the error says what is wrong and what would be right.
+    pub(super) fn parse(written: &str) -> Result<Self, String> {
+        let mut pieces = vec![String::new()];
+        let mut after_star = false;
+        let mut chars = written.chars();
+        while let Some(c) = chars.next() {
+            let literal = match c {
+                '*' if after_star => {
+                    return Err(format!("{written:?} has two `*` in a row; one says the same"));
+                }
+                '*' => {
+                    after_star = true;
+                    pieces.push(String::new());
+                    continue;
+                }
+                '\\' => match chars.next() {
+                    Some(escaped @ ('*' | '\\')) => escaped,
+                    _ => {
+                        return Err(format!(
+                            "{written:?} has a lone backslash; only `\\*` and `\\\\` are known, \
+                             so write `\\\\` for a backslash"
+                        ));
+                    }
+                },
+                c => c,
+            };
+            after_star = false;
+            pieces.last_mut().expect("never empty").push(literal);
+        }
+        let pieces = pieces.into_iter().map(Into::into).collect();
+        Ok(Self { written: written.into(), pieces })
+    }
+
+    /// Takes the first place where each piece fits, which is right because `*` takes any text: no
+    /// backtracking.
+    pub(super) fn matches(&self, text: &str) -> bool {
+        let Some((first, rest)) = self.pieces.split_first() else { return false };
+        let Some((last, middle)) = rest.split_last() else { return text == &**first };
+        let Some(mut left) = text.strip_prefix(&**first) else { return false };
+        for piece in middle {
+            let Some(at) = left.find(&**piece) else { return false };
+            left = &left[at + piece.len()..];
+        }
+        left.ends_with(&**last)
+    }
+}
+
+impl fmt::Display for Wildcard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn case_is_ignored_beyond_ascii() {
+        for (a, b) in
+            [("Straße", "STRASSE"), ("Ōkubo", "ōKUBO"), ("ὈΔΥΣΣΕΎΣ", "ὀδυσσεύς"), ("Ⱥ", "ⱥ")]
+        {
+            assert!(AnyCase::new(a).equals(b) && AnyCase::new(b).equals(a), "{a} {b}");
+            assert!(AnyCase::new(a).is_prefix_of(&format!("{b}x")));
+            assert!(AnyCase::new(a).is_suffix_of(&format!("x{b}")));
+        }
+        assert!(!AnyCase::new("a").equals("ä"));
+        assert!(!AnyCase::new("ab").is_prefix_of("a"));
+        assert!(!AnyCase::new("ab").is_suffix_of("b"));
+        assert!(AnyCase::new("").equals("") && !AnyCase::new("").equals("a"));
+    }
+
+    #[test]
+    fn stars_and_escapes() {
+        let yes = [
+            ("*", ""),
+            ("*", "any"),
+            ("a*", "a"),
+            ("*a", "a"),
+            ("a*a", "aa"),
+            ("a*b*c", "aXbXbc"),
+            ("abc", "abc"),
+            (r"a\*b", "a*b"),
+            (r"a\\*", r"a\b"),
+            ("*.png", "x.png"),
+            ("dir/*.png", "dir/a/b.png"),
+            ("é*é", "éé"),
+        ];
+        for (pattern, text) in yes {
+            assert!(Wildcard::parse(pattern).unwrap().matches(text), "{pattern} on {text}");
+        }
+        let no = [
+            ("a*", "b"),
+            ("a*a", "a"),
+            ("a*b*c", "ac"),
+            (r"a\*b", "axb"),
+            ("abc", "abcd"),
+            ("*.png", "png"),
+        ];
+        for (pattern, text) in no {
+            assert!(!Wildcard::parse(pattern).unwrap().matches(text), "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_wildcard_is_no_slower_than_its_length() {
+        let pattern = Wildcard::parse(&"*a".repeat(5_000)).unwrap();
+        let text = "a".repeat(4_999) + &"b".repeat(200_000);
+        let begin = Instant::now();
+        assert!(!pattern.matches(&text));
+        assert!(begin.elapsed() < Duration::from_secs(2));
+    }
+
+    /// What the pattern means, by trying everything.
+    fn naive(pattern: &[char], text: &[char]) -> bool {
+        match (pattern, text) {
+            ([], []) => true,
+            (['*', rest @ ..], _) => (0..=text.len()).any(|n| naive(rest, &text[n..])),
+            (['\\', p, rest @ ..], [c, tail @ ..]) | ([p, rest @ ..], [c, tail @ ..]) => {
+                p == c && naive(rest, tail)
+            }
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_trying_everything(pattern in r"(\*?(a|b|\\\*|\\\\)){0,6}\*?", text in r"[ab*\\]{0,9}") {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(
+                Wildcard::parse(&pattern).unwrap().matches(&text),
+                naive(&chars(&pattern), &chars(&text))
+            );
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The compiled table: from an event to its destinations.
+
+use std::collections::{HashMap, HashSet};
+
+use fanfare_contract::Event;
+
+use super::error::Fault;
+use super::index::{Budget, Candidates, FilterIndex};
+use super::pattern::{self, Pattern};
+use super::suggest::did_you_mean;
+use super::types::{TypeIndex, TypePattern};
+use super::{RouteError, RouteSpec};
+
+/// Most routes of one tenant.
+pub(super) const MAX_ROUTES: usize = 100_000;
+/// Most event-type patterns of one route.
+const MAX_EVENTS: usize = 1_000;
+
+/// All routes of one tenant, compiled. Immutable, so it can be shared and replaced whole.
+#[derive(Debug)]
+pub struct Table {
+    pub(super) routes: Vec<Route>,
+    pub(super) destinations: Vec<Box<str>>,
+    types: TypeIndex,
+    /// By the number that `types` gave a pattern.
+    entries: Vec<Entry>,
+}
+
+/// One compiled route.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) name: Option<Box<str>>,
+    pub(super) enabled: bool,
+    /// As written, and compiled.
+    pub(super) events: Vec<(Box<str>, TypePattern)>,
+    pub(super) filter: Option<Pattern>,
+    /// Indexes of destinations, ascending, each once.
+    pub(super) to: Vec<u32>,
+}
+
+/// What an event-type pattern leads to.
+#[derive(Debug, Default)]
+struct Entry {
+    /// Destinations of the routes without a filter, ascending, each once.
+    direct: Vec<u32>,
+    /// The routes with a filter.
+    filtered: Option<FilterIndex>,
+}
+
+impl Table {
+    /// Compiles the routes of a tenant that has these destinations. All errors at once, by route.
+    pub fn compile(routes: &[RouteSpec], destinations: &[&str]) -> Result<Self, Vec<RouteError>> {
+        if routes.len() > MAX_ROUTES {
+            let count = routes.len();
+            let message = format!("a table has at most {MAX_ROUTES} routes; this one has {count}");
+            return Err(vec![Fault::new("route", message).of_route(MAX_ROUTES, None)]);
+        }
+        let known: HashMap<&str, u32> = destinations.iter().copied().zip(0..).collect();
+        let mut errors = Vec::new();
+        let mut compiled = Vec::with_capacity(routes.len());
+        for (number, spec) in routes.iter().enumerate() {
+            let mut faults = Vec::new();
+            compiled.push(Route::compile(spec, &known, &mut faults));
+            let name = spec.name.as_deref();
+            errors.extend(faults.into_iter().map(|fault| fault.of_route(number, name)));
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let (types, entries) = index(&compiled);
+        let destinations = destinations.iter().map(|id| (*id).into()).collect();
+        Ok(Self { routes: compiled, destinations, types, entries })
+    }
+
+    /// Replaces what is in `out` by the destinations of `event`: indexes into the list that the
+    /// table was compiled with, in its order, each once.
+    ///
+    /// The event's JSON is parsed only if a filtered route of its type needs it, and nothing is
+    /// allocated (once `out` has grown) unless a filter may match.
+    pub fn matching(&self, event: &Event, out: &mut Vec<u32>) {
+        out.clear();
+        let mut sources = 0;
+        let mut candidates = Candidates::default();
+        self.types.lookup(&event.kind, |number| {
+            let entry = &self.entries[number as usize];
+            if !entry.direct.is_empty() {
+                out.extend_from_slice(&entry.direct);
+                sources += 1;
+            }
+            if let Some(filtered) = &entry.filtered {
+                filtered.candidates(event.value(), &mut candidates);
+            }
+        });
+        for number in candidates.members() {
+            let route = &self.routes[*number as usize];
+            if route.filter.as_ref().is_none_or(|filter| filter.matches(event.value())) {
+                out.extend_from_slice(&route.to);
+                sources += 1;
+            }
+        }
+        if sources > 1 {
+            out.sort_unstable();
+            out.dedup();
+        }
+    }
+}
+
+impl Route {
+    fn compile(spec: &RouteSpec, known: &HashMap<&str, u32>, faults: &mut Vec<Fault>) -> Self {
+        let filter = spec.when.as_ref().and_then(|when| match pattern::parse(when) {
+            Ok(filter) => Some(filter),
+            Err(found) => {
+                faults.extend(found);
+                None
+            }
+        });
+        Self {
+            name: spec.name.as_deref().map(Into::into),
+            enabled: spec.enabled,
+            events: events(&spec.events, faults),
+            filter,
+            to: to(&spec.to, known, faults),
+        }
+    }
+}
+
+fn events(written: &[String], faults: &mut Vec<Fault>) -> Vec<(Box<str>, TypePattern)> {
+    if written.is_empty() {
+        let message =
+            "is empty, so no event can match; name event types, or write [\"**\"] for all";
+        faults.push(Fault::new("events", message));
+    }
+    if written.len() > MAX_EVENTS {
+        let message = format!("has {} patterns; the limit is {MAX_EVENTS}", written.len());
+        faults.push(Fault::new("events", message));
+        return Vec::new();
+    }
+    let mut read = Vec::with_capacity(written.len());
+    for (i, text) in written.iter().enumerate() {
+        match TypePattern::parse(text) {
+            Ok(pattern) => read.push((text.as_str().into(), pattern)),
+            Err(message) => faults.push(Fault::new(format!("events[{i}]"), message)),
+        }
+    }
+    read
+}
+
+fn to(written: &[String], known: &HashMap<&str, u32>, faults: &mut Vec<Fault>) -> Vec<u32> {
+    if written.is_empty() {
+        let message = "is empty, so nobody would hear of the event; name a destination";
+        faults.push(Fault::new("to", message));
+    }
+    let mut read = Vec::with_capacity(written.len());
+    for (i, id) in written.iter().enumerate() {
+        match known.get(id.as_str()) {
+            Some(index) => read.push(*index),
+            None => faults.push(Fault::new(format!("to[{i}]"), unknown(id, known))),
+        }
+    }
+    read.sort_unstable();
+    read.dedup();
+    read
+}
+
+fn unknown(id: &str, known: &HashMap<&str, u32>) -> String {
+    if known.is_empty() {
+        return format!(
+            "there is no destination `{id}`, nor any other; add a [[destination]] with that id"
+        );
+    }
+    // Sorted, so that the suggestion does not depend on the hash.
+    let mut ids: Vec<_> = known.keys().copied().collect();
+    ids.sort_unstable();
+    let near = did_you_mean(id, ids.iter().copied());
+    if near.is_empty() {
+        let listed = ids.iter().take(10).copied().collect::<Vec<_>>().join(", ");
+        let more = if ids.len() > 10 { ", …" } else { "" };
+        return format!("there is no destination `{id}`; there are {listed}{more}");
+    }
+    format!("there is no destination `{id}`{near}")
+}
+
+/// Sorts the routes under the patterns of event types that lead to them.
+fn index(routes: &[Route]) -> (TypeIndex, Vec<Entry>) {
+    let mut types = TypeIndex::new();
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut filtered: Vec<Vec<u32>> = Vec::new();
+    for (route, number) in routes.iter().zip(0..).filter(|(route, _)| route.enabled) {
+        let numbers: HashSet<u32> =
+            route.events.iter().map(|(_, pattern)| types.insert(pattern)).collect();
+        for at in numbers.into_iter().map(|number| number as usize) {
+            if at >= entries.len() {
+                entries.resize_with(at + 1, Entry::default);
+                filtered.resize(at + 1, Vec::new());
+            }
+            if route.filter.is_none() {
+                entries[at].direct.extend_from_slice(&route.to);
+            } else {
+                filtered[at].push(number);
+            }
+        }
+    }
+    let mut budget = Budget::new();
+    for (entry, numbers) in entries.iter_mut().zip(filtered) {
+        entry.direct.sort_unstable();
+        entry.direct.dedup();
+        for number in numbers {
+            let route = &routes[number as usize];
+            // A filter cannot add what the type alone already leads to.
+            let adds = route.to.iter().any(|to| entry.direct.binary_search(to).is_err());
+            if let Some(filter) = route.filter.as_ref().filter(|_| adds) {
+                entry.filtered.get_or_insert_default().add(number, filter, &mut budget);
+            }
+        }
+    }
+    (types, entries)
+}

@@ -1,0 +1,61 @@
+//! What people are told.
+
+use serde_json::{Value, json};
+
+use super::{RouteSpec, Table, event, filtered};
+
+/// Every line that explains these filters on an envelope.
+fn lines(whens: &[Value], envelope: &Value) -> String {
+    let routes: Vec<_> = whens.iter().map(filtered).collect();
+    let table = Table::compile(&routes, &["there"]).unwrap();
+    table.explain(&event(envelope)).iter().map(|route| format!("{route}\n")).collect()
+}
+
+#[test]
+fn every_route_is_explained_by_the_first_field_that_fails() {
+    let envelope = json!({"type": "kyc.session.processed", "data": {
+        "risk_score": 12, "final_decision": "approved", "tags": ["vip", "new"], "empty": [],
+        "note": "x".repeat(300), "checks": [{"name": "document", "result": "pass"}, {"name": "face", "result": "fail"}],
+        "ip": "10.1.2.3", "inner": {"a": 1},
+    }});
+    let whens = [
+        json!({"data": {"risk_score": [{"numeric": [">=", 70]}]}}),
+        json!({"data": {"risk_score": [{"numeric": [">", 0, "<", 12]}], "absent": ["never reached"]}}),
+        json!({"data": {"final_decision": [{"anything-but": ["approved", "declined"]}]}}),
+        json!({"data": {"final_decision": ["flagged", null, 3, true, {"prefix": "x"}]}}),
+        json!({"data": {"absent": [{"exists": true}]}}),
+        json!({"data": {"tags": [{"suffix": "z"}, {"equals-ignore-case": "Z"}, {"wildcard": "*z*"}]}}),
+        json!({"data": {"risk_score": [{"exists": false}]}}),
+        json!({"data": {"empty": [{"anything-but": {"prefix": ["a", "b"]}}]}}),
+        json!({"data": {"note": [{"prefix": {"equals-ignore-case": "y"}}]}}),
+        json!({"data": {"checks": {"name": ["document"], "result": ["fail"]}}}),
+        json!({"data": {"checks": {"name": ["document"], "result": ["unknown"]}}}),
+        json!({"data": {"absent": {"deep": {"a": [1]}}}}),
+        json!({"data": {"inner": [1]}}),
+        json!({"data": {"ip": [{"cidr": "192.168.0.0/16"}]}}),
+        json!({"data": {"$or": [{"risk_score": [1]}, {"absent": ["a"]}]}}),
+        json!({"data": {"risk_score": (100..120).collect::<Vec<_>>()}}),
+        json!({"data": {"risk_score": [12]}}),
+    ];
+    insta::assert_snapshot!(lines(&whens, &envelope));
+}
+
+#[test]
+fn types_that_do_not_match_and_disabled_routes_are_told_apart() {
+    let mut named = RouteSpec {
+        name: Some("reviews".into()),
+        events: vec!["kyc.session.manual_review".into(), "kyc.job.*".into()],
+        when: None,
+        to: vec!["there".into()],
+        enabled: true,
+    };
+    let mut routes = vec![named.clone()];
+    named.events = vec!["kyb.a".into(), "kyc.**".into()];
+    routes.push(named.clone());
+    named.enabled = false;
+    routes.push(named);
+    let table = Table::compile(&routes, &["there"]).unwrap();
+    let explained = table.explain(&event(&json!({"type": "kyc.session.created"})));
+    insta::assert_snapshot!(explained.iter().map(|route| format!("{route}\n")).collect::<String>());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&explained).unwrap());
+}

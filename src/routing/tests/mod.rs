@@ -1,0 +1,58 @@
+//! Promises of the routing table.
+
+mod arrays;
+mod errors;
+mod explaining;
+mod operators;
+mod reference;
+mod samples;
+mod tables;
+
+use bytes::Bytes;
+use fanfare_contract::Event;
+use serde_json::Value;
+
+use super::{RouteSpec, Table};
+
+/// An event as it comes from the store.
+fn event(envelope: &Value) -> Event {
+    let kind = envelope["type"].as_str().unwrap_or("kyc.test").into();
+    let id = envelope["id"].as_str().unwrap_or("evt_test").into();
+    Event::new("acme".into(), id, kind, 0, 0, Bytes::from(envelope.to_string()))
+}
+
+/// A route for every event that has this filter.
+fn filtered(when: &Value) -> RouteSpec {
+    RouteSpec {
+        name: None,
+        events: vec!["**".into()],
+        when: Some(when.clone()),
+        to: vec!["there".into()],
+        enabled: true,
+    }
+}
+
+/// Whether the filter lets the envelope through: by the compiled table, which must agree with its
+/// own explanation.
+#[track_caller]
+fn passes(when: &Value, envelope: &Value) -> bool {
+    let table = Table::compile(&[filtered(when)], &["there"]).unwrap_or_else(|e| panic!("{e:?}"));
+    let event = event(envelope);
+    let mut out = Vec::new();
+    table.matching(&event, &mut out);
+    let explained = table.explain(&event);
+    assert_eq!(explained[0].matched, !out.is_empty(), "{when} on {envelope}: {}", explained[0]);
+    !out.is_empty()
+}
+
+/// Asserts that a list of alternatives takes these values of a field, and not those.
+#[track_caller]
+fn check(alternatives: &Value, takes: &[Value], refuses: &[Value]) {
+    let when = serde_json::json!({"data": {"x": alternatives}});
+    for (values, expected) in [(takes, true), (refuses, false)] {
+        for value in values {
+            let envelope = serde_json::json!({"type": "kyc.test", "data": {"x": value, "y": 1}});
+            assert_eq!(passes(&when, &envelope), expected, "{alternatives} on {value}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Whole tables: which destinations, how often, in which order, and at what cost.
+
+use bytes::Bytes;
+use fanfare_contract::Event;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{RouteSpec, Table, event};
+
+const PLACES: [&str; 4] = ["a", "b", "c", "d"];
+
+fn route(events: &[&str], when: Option<Value>, to: &[&str]) -> RouteSpec {
+    RouteSpec {
+        name: None,
+        events: events.iter().map(ToString::to_string).collect(),
+        when,
+        to: to.iter().map(ToString::to_string).collect(),
+        enabled: true,
+    }
+}
+
+fn matching(routes: &[RouteSpec], event: &Event) -> Vec<u32> {
+    let mut out = vec![9, 9, 9];
+    Table::compile(routes, &PLACES).unwrap().matching(event, &mut out);
+    out
+}
+
+#[test]
+fn a_table_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Table>();
+}
+
+#[test]
+fn destinations_come_once_in_declared_order() {
+    let routes = [
+        route(&["kyc.a"], None, &["d", "b", "d"]),
+        route(&["kyc.*", "kyc.**", "kyc.a"], None, &["b", "a"]),
+        route(&["**"], Some(json!({"data": {"x": [1, 1, 1.0]}})), &["c", "a"]),
+    ];
+    let out = matching(&routes, &event(&json!({"type": "kyc.a", "data": {"x": [1, 1]}})));
+    assert_eq!(out, [0, 1, 2, 3]);
+    assert_eq!(matching(&routes, &event(&json!({"type": "kyc.b", "data": {}}))), [0, 1]);
+    assert!(matching(&routes, &event(&json!({"type": "kyb"}))).is_empty());
+}
+
+#[test]
+fn a_disabled_route_matches_nothing_and_is_still_checked() {
+    let mut off = route(&["**"], None, &["a"]);
+    off.enabled = false;
+    assert!(matching(&[off.clone()], &event(&json!({"type": "x"}))).is_empty());
+    off.to = vec!["nowhere".into()];
+    assert!(Table::compile(&[off], &PLACES).is_err());
+}
+
+#[test]
+fn an_empty_table_matches_nothing() {
+    assert!(matching(&[], &event(&json!({"type": "x"}))).is_empty());
+}
+
+/// An event that says when it is parsed: its body is not JSON, so a parsed one has lost `x`.
+fn unparsable(kind: &str) -> Event {
+    Event::new("t".into(), "e".into(), kind.into(), 0, 0, Bytes::from_static(b"{not json"))
+}
+
+#[test]
+fn an_event_is_parsed_only_for_a_filter_of_its_type() {
+    // `Event` shows in its debug form whether the body was parsed.
+    let parsed = |event: &Event| !format!("{event:?}").contains("parsed: OnceLock(<uninit>)");
+    let routes = [
+        route(&["kyc.a"], None, &["a"]),
+        route(&["kyc.b"], Some(json!({"x": [1]})), &["b"]),
+        // Adds nothing to what the type alone leads to.
+        route(&["kyc.a"], Some(json!({"x": [1]})), &["a"]),
+    ];
+    let a = unparsable("kyc.a");
+    assert_eq!(matching(&routes, &a), [0]);
+    assert!(!parsed(&a));
+    let b = unparsable("kyc.b");
+    assert!(matching(&routes, &b).is_empty());
+    assert!(parsed(&b));
+}
+
+#[test]
+fn a_filter_with_more_values_than_the_index_holds_still_matches() {
+    let many = |from: usize| (from..from + 9_000).map(|n| json!(n)).collect::<Vec<_>>();
+    let routes: Vec<_> = (0..40)
+        .map(|i| route(&["t"], Some(json!({"x": many(i * 10_000)})), &[PLACES[i % 4]]))
+        .collect();
+    let table = Table::compile(&routes, &PLACES).unwrap();
+    let mut out = Vec::new();
+    for (value, expected) in [(1_u32, Some(0)), (391_234, Some(3)), (399_500, None)] {
+        table.matching(&event(&json!({"type": "t", "x": value})), &mut out);
+        assert_eq!(out.first().copied(), expected);
+    }
+}
+
+#[test]
+fn a_huge_array_in_the_event_does_not_multiply_the_candidates() {
+    let routes: Vec<_> = (0..200)
+        .map(|i| route(&["t"], Some(json!({"x": [{"numeric": [">=", i]}]})), &["a"]))
+        .collect();
+    let big: Vec<u32> = (0..20_000).collect();
+    assert_eq!(matching(&routes, &event(&json!({"type": "t", "x": big}))), [0]);
+}
+
+fn some_route() -> impl Strategy<Value = RouteSpec> {
+    let kinds = prop::sample::subsequence(vec!["t", "t.u", "t.*", "**", "*", "t.**"], 1..4);
+    let values = prop::collection::vec(0..4_u8, 1..3);
+    let when =
+        prop::option::of((prop::sample::select(vec!["x", "y"]), values, any::<bool>()).prop_map(
+            |(field, values, range)| {
+                let list =
+                    if range { json!([{"numeric": [">", values[0]]}]) } else { json!(values) };
+                json!({"data": {field: list}})
+            },
+        ));
+    let to = prop::sample::subsequence(PLACES.to_vec(), 1..4);
+    (kinds, when, to).prop_map(|(kinds, when, to)| route(&kinds, when, &to))
+}
+
+proptest! {
+    #[test]
+    fn together_routes_match_what_each_matches_alone_in_any_order(
+        routes in prop::collection::vec(some_route(), 0..8),
+        kind in prop::sample::select(vec!["t", "t.u", "t.u.v", "z"]),
+        x in prop::collection::vec(0..5_u8, 0..3),
+        y in 0..5_u8,
+    ) {
+        let event = event(&json!({"type": kind, "data": {"x": x, "y": y}}));
+        let mut alone: Vec<u32> =
+            routes.iter().flat_map(|route| matching(std::slice::from_ref(route), &event)).collect();
+        alone.sort_unstable();
+        alone.dedup();
+        prop_assert_eq!(&matching(&routes, &event), &alone);
+        let backwards: Vec<_> = routes.iter().rev().cloned().collect();
+        prop_assert_eq!(&matching(&backwards, &event), &alone);
+        let table = Table::compile(&routes, &PLACES).unwrap();
+        let mut explained: Vec<u32> = table
+            .explain(&event)
+            .into_iter()
+            .filter(|route| route.matched)
+            .flat_map(|route| route.to)
+            .map(|to| u32::try_from(PLACES.iter().position(|place| *place == to).unwrap()).unwrap())
+            .collect();
+        explained.sort_unstable();
+        explained.dedup();
+        prop_assert_eq!(explained, alone);
+    }
+}
