@@ -1,1 +1,4 @@
-//! x
+//! Webhooks: signed POSTs.
+
+mod secret;
+pub mod signature;
