@@ -4,19 +4,20 @@
 //! real ones: [`Reply::Reset`] is a TCP reset, [`Reply::CloseMidAnswer`] breaks off a body whose
 //! length was announced.
 
+mod answer;
+
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -24,8 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How long [`Reply::DripForever`] waits between two bytes.
-const DRIP: Duration = Duration::from_millis(50);
+use self::answer::{Answer, BreakOff};
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -208,23 +208,6 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// Makes hyper give up the connection.
-#[derive(Debug)]
-enum BreakOff {
-    /// With a TCP reset.
-    Reset,
-    /// By an ordinary end.
-    Close,
-}
-
-impl fmt::Display for BreakOff {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the script breaks off the connection")
-    }
-}
-
-impl std::error::Error for BreakOff {}
-
 async fn answer(
     request: Request<Incoming>,
     shared: Arc<Shared>,
@@ -287,72 +270,4 @@ impl Shared {
 fn lock(kept: &Mutex<Vec<Received>>) -> MutexGuard<'_, Vec<Received>> {
     // A script that panics does so outside the lock; the list is whole in any case.
     kept.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The body of an answer.
-enum Answer {
-    Whole(Bytes),
-    Half { step: u8 },
-    Drip(Pin<Box<tokio::time::Sleep>>),
-    Huge { left: u64 },
-}
-
-impl Answer {
-    fn drip() -> Self {
-        Self::Drip(Box::pin(tokio::time::sleep(Duration::ZERO)))
-    }
-}
-
-const HALF: &[u8] = b"{\"half\": ";
-const CHUNK: &[u8] = &[b'x'; 16 * 1024];
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = BreakOff;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BreakOff>>> {
-        let data = match &mut *self {
-            Self::Whole(body) => std::mem::take(body),
-            Self::Half { step } => {
-                *step += 1;
-                match step {
-                    1 => Bytes::from_static(HALF),
-                    // One turn for hyper to flush the first half.
-                    2 => {
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                    _ => return Poll::Ready(Some(Err(BreakOff::Close))),
-                }
-            }
-            Self::Drip(sleep) => {
-                std::task::ready!(sleep.as_mut().poll(cx));
-                sleep.as_mut().reset(tokio::time::Instant::now() + DRIP);
-                Bytes::from_static(b".")
-            }
-            Self::Huge { left } => {
-                let now = usize::try_from(*left).map_or(CHUNK.len(), |left| left.min(CHUNK.len()));
-                *left -= now as u64;
-                Bytes::from_static(&CHUNK[..now])
-            }
-        };
-        Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole(body) if body.is_empty())
-            || matches!(self, Self::Huge { left: 0 })
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(body) => SizeHint::with_exact(body.len() as u64),
-            Self::Half { .. } => SizeHint::with_exact(2 * HALF.len() as u64),
-            Self::Drip(_) => SizeHint::new(),
-            Self::Huge { left } => SizeHint::with_exact(*left),
-        }
-    }
 }

@@ -7,24 +7,22 @@
 //! | `previous_secrets` | `[{ "secret", "expires" }]`: sign too, until `expires` (Unix seconds) |
 //! | `headers` | more headers of one's own, the same on every request |
 
+mod headers;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fanfare_contract::FieldError;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HOST};
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::guard::Guard;
 use crate::secret::{Key, mask};
-use crate::signature::{
-    WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, X_WEBHOOK_ID, X_WEBHOOK_SIGNATURE,
-    X_WEBHOOK_TIMESTAMP,
-};
 
 const FIELDS: [&str; 4] = ["url", "secret", "previous_secrets", "headers"];
 /// What the router takes out before we see the settings; for suggestions only.
@@ -44,35 +42,6 @@ const ROUTERS_FIELDS: [&str; 10] = [
 const URL_MAX: usize = 2048;
 /// Most secrets besides the current one.
 const PREVIOUS_MAX: usize = 4;
-/// Most headers of the tenant's own, and the most bytes in them together.
-const HEADERS_MAX: (usize, usize) = (32, 8 * 1024);
-
-/// Headers that are ours, the connection's or the body's; a tenant cannot set them.
-const RESERVED: [&str; 22] = [
-    X_WEBHOOK_ID,
-    X_WEBHOOK_TIMESTAMP,
-    X_WEBHOOK_SIGNATURE,
-    WEBHOOK_ID,
-    WEBHOOK_TIMESTAMP,
-    WEBHOOK_SIGNATURE,
-    "user-agent",
-    "content-type",
-    "content-length",
-    "content-encoding",
-    "host",
-    "traceparent",
-    "expect",
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 /// What every attempt needs, made once.
 pub(crate) struct Prepared {
     /// Without user, password and fragment.
@@ -107,8 +76,8 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, Vec<FieldError>> {
     let mut errors = Vec::new();
     unknown_fields(settings, &mut errors);
-    let mut headers = fixed_headers(user_agent);
-    own_headers(settings.get("headers"), &mut headers, &mut errors);
+    let mut headers = headers::fixed(user_agent);
+    headers::own(settings.get("headers"), &mut headers, &mut errors);
     let keys = signers(settings, &mut errors);
     let place = match place(settings.get("url"), guard) {
         Ok(place) => Some(place),
@@ -176,63 +145,6 @@ fn unknown_fields(settings: &Map<String, Value>, errors: &mut Vec<FieldError>) {
         };
         errors.push(FieldError::new(field, message));
     }
-}
-
-fn fixed_headers(user_agent: &HeaderValue) -> HeaderMap {
-    // Room for everything that is added here and below, so that no request has to grow it.
-    let mut headers = HeaderMap::with_capacity(24);
-    headers.insert(USER_AGENT, user_agent.clone());
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    for changing in [
-        X_WEBHOOK_ID,
-        X_WEBHOOK_TIMESTAMP,
-        X_WEBHOOK_SIGNATURE,
-        WEBHOOK_ID,
-        WEBHOOK_TIMESTAMP,
-        WEBHOOK_SIGNATURE,
-    ] {
-        headers.insert(HeaderName::from_static(changing), HeaderValue::from_static(""));
-    }
-    headers
-}
-
-fn own_headers(given: Option<&Value>, headers: &mut HeaderMap, errors: &mut Vec<FieldError>) {
-    let given = match given {
-        None | Some(Value::Null) => return,
-        Some(Value::Object(given)) => given,
-        Some(_) => {
-            let message = "must be an object of names and texts: { \"X-Api-Key\": \"…\" }";
-            return errors.push(FieldError::new("headers", message));
-        }
-    };
-    let bytes = |(name, value): (&String, &Value)| name.len() + value.as_str().map_or(0, str::len);
-    if given.len() > HEADERS_MAX.0 || given.iter().map(bytes).sum::<usize>() > HEADERS_MAX.1 {
-        let (most, bytes) = HEADERS_MAX;
-        let message = format!("are too many: at most {most}, with {bytes} bytes together");
-        return errors.push(FieldError::new("headers", message));
-    }
-    for (name, value) in given {
-        match own_header(name, value) {
-            Ok((name, value)) => {
-                headers.insert(name, value);
-            }
-            Err(message) => errors.push(FieldError::new(format!("headers.{name}"), message)),
-        }
-    }
-}
-
-fn own_header(name: &str, value: &Value) -> Result<(HeaderName, HeaderValue), &'static str> {
-    let name = HeaderName::try_from(name)
-        .map_err(|_| "is not a header name: letters, digits and `-` are allowed")?;
-    if RESERVED.contains(&name.as_str()) {
-        return Err("is set by Fanfare or by HTTP itself and cannot be given");
-    }
-    let text = value.as_str().ok_or("must be a text")?;
-    let mut value = HeaderValue::from_str(text)
-        .map_err(|_| "has characters that a header cannot have; use visible ASCII")?;
-    value.set_sensitive(true);
-    Ok((name, value))
 }
 
 fn signers(settings: &Map<String, Value>, errors: &mut Vec<FieldError>) -> Vec<Signer> {

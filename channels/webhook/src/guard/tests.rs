@@ -144,7 +144,7 @@ proptest! {
         let v4 = Ipv4Addr::from_bits(bits);
         let guard = Guard { development, allowed: Vec::new() };
         let plain = guard.check(v4.into()).err().map(|blocked| blocked.kind);
-        let [high, low] = [(bits >> 16) as u16, bits as u16];
+        let [.., high, low] = v4.to_ipv6_mapped().segments();
         for dressed in [
             v4.to_ipv6_mapped(),
             Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),

@@ -16,7 +16,8 @@ pub(crate) const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdH
 /// Unix milliseconds of every attempt here.
 pub(crate) const AT_MS: i64 = 1_700_000_000_999;
 pub(crate) const AT: i64 = 1_700_000_000;
-pub(crate) const CREATED: i64 = 1_699_999_990;
+/// When the event says it was made: ten seconds before the attempt.
+const CREATED: i64 = AT - 10;
 /// Odd spacing, order and escapes, so that any re-serialising shows.
 pub(crate) const BODY: &[u8] =
     b"{ \"type\":\"kyc.session.created\",\"id\" : \"evt_1\", \"data\":{\"z\":1.0,\"a\":\"\\u00e9\"}}";
