@@ -1,0 +1,206 @@
+//! The channel itself: one HTTP client, and one attempt through it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_contract::{
+    ANSWER_KEPT, AnswerPart, Channel, ChannelService, Delivery, DeliveryError, FieldError, Lane,
+    Policy, Receipt, Revealed,
+};
+use http::HeaderValue;
+use reqwest::dns::Resolve;
+use reqwest::{Client, Response, redirect, retry};
+use serde_json::{Map, Value};
+
+use crate::config::{Config, Error};
+use crate::guard::Guard;
+use crate::resolver::{Guarded, System};
+use crate::settings::{self, Prepared};
+use crate::{failure, request, secret};
+
+/// How long the rest of an answer is waited for. Its status has decided by then; the rest is only
+/// for people to read, and must not turn a delivery that was accepted into a time-out.
+const ANSWER_WAIT: Duration = Duration::from_secs(2);
+
+/// Sends signed webhooks. Connections are shared and kept alive.
+pub struct WebhookChannel {
+    sender: Sender,
+    guard: Guard,
+    user_agent: HeaderValue,
+}
+
+#[derive(Clone)]
+struct Sender {
+    client: Client,
+    answer_limit: usize,
+}
+
+impl WebhookChannel {
+    /// A channel that resolves names as the operating system does.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        Self::with_resolver(config, Arc::new(System::default()))
+    }
+
+    /// A channel that asks `resolver` for addresses; the guard judges its answers all the same.
+    pub fn with_resolver(config: Config, resolver: Arc<dyn Resolve>) -> Result<Self, Error> {
+        let guard =
+            Guard { development: config.development, allowed: config.allowed_networks.clone() };
+        let client = client(&config, Guarded { guard: guard.clone(), inner: resolver })?;
+        let answer_limit = config.answer_limit_bytes;
+        let user_agent = HeaderValue::from_str(&config.user_agent)
+            .map_err(|_| Error::UserAgent(config.user_agent))?;
+        Ok(Self { sender: Sender { client, answer_limit }, guard, user_agent })
+    }
+}
+
+fn client(config: &Config, resolver: Guarded) -> Result<Client, Error> {
+    // The binary installs the provider first of all; this is for who uses the crate alone.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let roots = config.roots()?;
+    let resolver = Arc::new(resolver);
+    let builder = || {
+        Client::builder()
+            .dns_resolver(Arc::clone(&resolver))
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .http1_only()
+            .tcp_nodelay(true)
+            .connect_timeout(config.connect_timeout)
+            .pool_max_idle_per_host(config.idle_per_host)
+            .https_only(!config.development)
+    };
+    match builder().tls_certs_merge(roots.clone()).build() {
+        // A machine without any certificate authority can still be developed on.
+        Err(_) if config.development => builder().tls_certs_only(roots).build(),
+        built => built,
+    }
+    .map_err(Error::Client)
+}
+
+impl Channel for WebhookChannel {
+    fn name(&self) -> &'static str {
+        "webhook"
+    }
+
+    fn policy(&self) -> Policy {
+        let secs = [5, 30];
+        let mins = [5, 30];
+        let hours = [2, 5, 10, 14, 20, 24];
+        let schedule = secs
+            .map(Duration::from_secs)
+            .into_iter()
+            .chain(mins.map(Duration::from_mins))
+            .chain(hours.map(Duration::from_hours));
+        Policy {
+            schedule: schedule.collect(),
+            jitter: 0.2,
+            retry_after_cap: Duration::from_hours(24),
+            attempt_timeout: Duration::from_secs(10),
+            deadline: Duration::from_secs(25),
+            quick_retries: 1,
+            concurrency: 64,
+            rate: None,
+            channel_concurrency: 1024,
+        }
+    }
+
+    fn complete(&self, settings: &mut Map<String, Value>) -> Vec<Revealed> {
+        if settings.get("secret").is_some_and(|secret| !secret.is_null()) {
+            return Vec::new();
+        }
+        // Without randomness the secret stays missing, which `prepare` then says.
+        let Ok(value) = secret::generate() else { return Vec::new() };
+        settings.insert("secret".to_owned(), Value::from(value.as_str()));
+        vec![Revealed { field: "secret", value }]
+    }
+
+    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>> {
+        let prepared = settings::prepare(settings, &self.guard, &self.user_agent)?;
+        let label = prepared.host.clone();
+        Ok(vec![Lane { suffix: None, label, settings: Arc::new(prepared) }])
+    }
+
+    fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {
+        settings::masked(settings)
+    }
+
+    fn service(&self) -> ChannelService {
+        let sender = self.sender.clone();
+        ChannelService::new(tower::service_fn(move |delivery| {
+            let sender = sender.clone();
+            async move { sender.attempt(&delivery).await }
+        }))
+    }
+}
+
+impl fmt::Debug for WebhookChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookChannel").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
+
+impl Sender {
+    /// One POST. Dropping it at any point closes its connection and harms no other.
+    async fn attempt(&self, delivery: &Delivery) -> Result<Receipt, DeliveryError> {
+        let Some(to) = delivery.destination.settings::<Prepared>() else {
+            let message = "the destination was prepared by another channel: a mistake in Fanfare";
+            return Err(DeliveryError::permanent("wrong_channel", message));
+        };
+        let request = request::build(to, delivery)?;
+        let response =
+            self.client.execute(request).await.map_err(|error| failure::broken(&to.host, error))?;
+        let status = response.status();
+        if status.is_success() {
+            let (answer, remark) = self.answer(response).await;
+            let status = Some(status.as_u16());
+            return Ok(Receipt { status, answer, remote_id: None, remark });
+        }
+        let not_before = failure::retry_after(response.headers(), delivery.at_ms);
+        let (answer, _) = self.answer(response).await;
+        Err(failure::refused(&to.host, status, not_before, answer))
+    }
+
+    /// The first part of the answer, and what was odd about it. Reading it to its end keeps the
+    /// connection usable; past the limit or the time, closing it is cheaper.
+    async fn answer(&self, mut response: Response) -> (AnswerPart, Option<String>) {
+        let mut kept = Vec::new();
+        let read = tokio::time::timeout(ANSWER_WAIT, self.read(&mut response, &mut kept)).await;
+        let remark = match read {
+            Ok(Read::Whole) => None,
+            Ok(Read::Long) => {
+                Some(format!("the answer was longer than {} bytes and cut", self.answer_limit))
+            }
+            Ok(Read::Broken) => Some("the answer broke off after its status".to_owned()),
+            Err(_) => Some(format!("the answer did not end within {} s", ANSWER_WAIT.as_secs())),
+        };
+        (AnswerPart::from_bytes(&kept), remark)
+    }
+
+    async fn read(&self, response: &mut Response, kept: &mut Vec<u8>) -> Read {
+        let mut seen = 0;
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    seen += chunk.len();
+                    let room = ANSWER_KEPT - kept.len();
+                    kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                }
+                Ok(None) => return Read::Whole,
+                Err(_) => return Read::Broken,
+            }
+            if seen > self.answer_limit {
+                return Read::Long;
+            }
+        }
+    }
+}
+
+/// How the reading of an answer ended.
+enum Read {
+    Whole,
+    Long,
+    Broken,
+}

@@ -1,0 +1,190 @@
+//! What the channel makes of an answer, or of none.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fanfare_contract::{ANSWER_KEPT, DeliveryError, Verdict};
+use fanfare_testkit::{HttpReceiver, Reply};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::support::{AT, SOON, channel, send_to};
+
+const RETRY: Verdict = Verdict::Retry { not_before: None };
+
+fn full(status: u16, headers: &[(&str, &str)], body: &'static str) -> Reply {
+    let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+    Reply::Full { status, headers: headers.collect(), body: Bytes::from_static(body.as_bytes()) }
+}
+
+async fn failed(reply: Reply) -> DeliveryError {
+    let receiver = HttpReceiver::start(move |_, _| reply.clone()).await.unwrap();
+    let error = send_to(&channel(), &receiver.url("/secret-path")).await.unwrap_err();
+    assert_eq!(receiver.count(), 1, "no redirect, no hidden retry");
+    for shown in [error.to_string(), error.message.clone(), format!("{error:?}")] {
+        assert!(!shown.contains("secret-path"), "{shown}");
+    }
+    error
+}
+
+#[tokio::test]
+async fn every_2xx_is_success_and_its_answer_is_kept() {
+    for status in [200, 201, 202, 204, 299] {
+        let body = if status == 204 { "" } else { "thanks" };
+        let receiver = HttpReceiver::start(move |_, _| full(status, &[], body)).await.unwrap();
+        let receipt = send_to(&channel(), &receiver.url("/")).await.unwrap();
+        assert_eq!(receipt.status, Some(status));
+        assert_eq!(receipt.answer.0, body);
+    }
+}
+
+#[tokio::test]
+async fn other_statuses_are_worth_a_retry_and_named() {
+    for status in [300, 304, 400, 401, 404, 413, 422, 500, 502, 599] {
+        let body = if status == 304 { "" } else { "why" };
+        let error = failed(full(status, &[], body)).await;
+        assert_eq!(error.verdict, RETRY);
+        assert_eq!(error.code, format!("http_{status}"));
+        assert_eq!((error.status, error.answer.0.as_str()), (Some(status), body));
+        assert!(!error.maybe_accepted && !error.retry_at_once);
+        assert!(error.message.starts_with(&format!("127.0.0.1 answered {status}: ")));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_the_message_says_so() {
+    let elsewhere = HttpReceiver::ok().await.unwrap();
+    for status in [301, 302, 303, 307, 308] {
+        let error = failed(full(status, &[("location", &elsewhere.url("/"))], "")).await;
+        assert_eq!(error.code, format!("http_{status}"));
+        assert!(error.message.contains("redirects are not followed; set the URL"), "{error}");
+    }
+    assert_eq!(elsewhere.count(), 0);
+}
+
+#[tokio::test]
+async fn gone_disables_the_destination() {
+    let error = failed(Reply::Status(410)).await;
+    assert_eq!((error.verdict, error.code.as_str()), (Verdict::Disable, "gone"));
+}
+
+#[tokio::test]
+async fn retry_after_is_taken_from_429_and_503_in_both_forms() {
+    let date = httpdate::fmt_http_date(
+        std::time::UNIX_EPOCH + Duration::from_secs(AT.unsigned_abs() + 90),
+    );
+    for (status, value, wait_s) in [(429, "30", 30.0), (503, "7", 7.0), (503, &date, 89.001)] {
+        let error = failed(full(status, &[("retry-after", value)], "")).await;
+        let not_before = Some(Duration::from_secs_f64(wait_s));
+        assert_eq!(error.verdict, Verdict::Retry { not_before }, "{status} {value}");
+    }
+    let plain = failed(Reply::Status(429)).await;
+    assert_eq!(plain.verdict, RETRY);
+}
+
+#[tokio::test]
+async fn a_huge_answer_is_read_up_to_the_limit_and_cut() {
+    let channel = channel();
+    let receiver = HttpReceiver::start(|_, _| Reply::HugeBody(1 << 40)).await.unwrap();
+    let receipt = send_to(&channel, &receiver.url("/")).await.unwrap();
+    assert_eq!(receipt.answer.0.len(), ANSWER_KEPT);
+    assert_eq!(receipt.remark.unwrap(), "the answer was longer than 65536 bytes and cut");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_or_never_ends_was_a_success_all_the_same() {
+    let channel = channel();
+    let half = HttpReceiver::start(|_, _| Reply::CloseMidAnswer).await.unwrap();
+    let receipt = send_to(&channel, &half.url("/")).await.unwrap();
+    assert_eq!(receipt.remark.unwrap(), "the answer broke off after its status");
+
+    let begun = Instant::now();
+    let drip = HttpReceiver::start(|_, _| Reply::DripForever).await.unwrap();
+    let receipt = send_to(&channel, &drip.url("/")).await.unwrap();
+    assert_eq!(receipt.status, Some(200));
+    assert_eq!(receipt.remark.unwrap(), "the answer did not end within 2 s");
+    assert!(begun.elapsed() < SOON);
+}
+
+#[tokio::test]
+async fn a_reset_before_the_answer_may_have_been_accepted_and_is_worth_a_try_at_once() {
+    let error = failed(Reply::Reset).await;
+    assert_eq!((error.verdict, error.code.as_str()), (RETRY, "connection_reset"));
+    assert!(error.maybe_accepted && error.retry_at_once);
+}
+
+#[tokio::test]
+async fn a_kept_alive_connection_that_breaks_is_told_and_not_repeated_in_secret() {
+    let receiver =
+        HttpReceiver::start(|_, nth| if nth == 1 { Reply::Reset } else { Reply::Status(200) })
+            .await
+            .unwrap();
+    let (channel, url) = (channel(), receiver.url("/"));
+    send_to(&channel, &url).await.unwrap();
+    let error = send_to(&channel, &url).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.retry_at_once), ("connection_reset", true));
+    assert_eq!((receiver.count(), receiver.connections()), (2, 1));
+    send_to(&channel, &url).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_are_kept_alive_across_attempts_and_answers() {
+    let receiver = HttpReceiver::start(|_, nth| match nth {
+        0 => Reply::HugeBody(60_000),
+        1 => Reply::Status(500),
+        _ => Reply::Status(204),
+    })
+    .await
+    .unwrap();
+    let channel = channel();
+    for _ in 0..4 {
+        let _ = send_to(&channel, &receiver.url("/")).await;
+    }
+    assert_eq!((receiver.count(), receiver.connections()), (4, 1));
+}
+
+#[tokio::test]
+async fn nobody_listening_is_told_and_was_not_accepted() {
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = send_to(&channel(), &format!("http://{gone}/")).await.unwrap_err();
+    assert_eq!((error.verdict, error.code.as_str()), (RETRY, "connect_refused"));
+    assert!(!error.maybe_accepted && !error.retry_at_once);
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_a_broken_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 4096]).await;
+        stream.write_all(b"220 mail.example ESMTP\r\n\r\n").await.unwrap();
+        let _ = stream.read(&mut [0; 1]).await;
+    });
+    let error = send_to(&channel(), &url).await.unwrap_err();
+    assert_eq!((error.verdict, error.code.as_str()), (RETRY, "answer_broken"));
+    assert!(error.maybe_accepted);
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_dropped_half_way_does_not_harm_the_next() {
+    let receiver = HttpReceiver::start(|_, nth| match nth {
+        0 => Reply::Status(200),
+        1 => Reply::Hang,
+        2 => Reply::DripForever,
+        _ => full(200, &[], "mine"),
+    })
+    .await
+    .unwrap();
+    let (channel, url) = (channel(), receiver.url("/"));
+    send_to(&channel, &url).await.unwrap();
+    for n in 2..=3 {
+        tokio::select! {
+            answer = send_to(&channel, &url) => panic!("answered: {answer:?}"),
+            _ = receiver.wait_for(n, SOON) => {}
+        }
+    }
+    for _ in 0..3 {
+        assert_eq!(send_to(&channel, &url).await.unwrap().answer.0, "mine");
+    }
+}

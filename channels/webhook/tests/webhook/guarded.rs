@@ -1,0 +1,107 @@
+//! The guard where it matters: at the address that is connected to.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fanfare_contract::{Channel as _, DeliveryError, Verdict};
+use fanfare_testkit::HttpReceiver;
+use fanfare_webhook::{Config, WebhookChannel};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use serde_json::json;
+
+use crate::support::{SECRET, send_to};
+
+/// Answers the nth question with the nth list, and the last one ever after.
+struct Answers {
+    lists: Vec<Vec<IpAddr>>,
+    asked: AtomicUsize,
+}
+
+impl Resolve for Answers {
+    fn resolve(&self, _: Name) -> Resolving {
+        let nth = self.asked.fetch_add(1, Ordering::SeqCst).min(self.lists.len() - 1);
+        let addrs: Vec<_> = self.lists[nth].iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
+        Box::pin(async { Ok(Box::new(addrs.into_iter()) as Addrs) })
+    }
+}
+
+fn resolver(lists: &[&[&str]]) -> Arc<Answers> {
+    let ips = |list: &&[&str]| list.iter().map(|ip| ip.parse().unwrap()).collect();
+    Arc::new(Answers { lists: lists.iter().map(ips).collect(), asked: AtomicUsize::new(0) })
+}
+
+fn channel(allowed: &[&str], resolver: Arc<Answers>) -> WebhookChannel {
+    let allowed_networks = allowed.iter().map(|net| net.parse().unwrap()).collect();
+    let config = Config { allowed_networks, ..Config::default() };
+    WebhookChannel::with_resolver(config, resolver).unwrap()
+}
+
+fn assert_blocked(error: &DeliveryError, kind: &str) {
+    assert_eq!((error.verdict, error.code.as_str()), (Verdict::Permanent, "blocked_address"));
+    assert!(error.message.contains(kind), "{error}");
+    assert!(!error.maybe_accepted && !error.retry_at_once);
+    assert!(!format!("{error:?}").contains("token"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_resolves_to_a_refused_address_is_never_connected_to() {
+    let receiver = HttpReceiver::ok().await.unwrap();
+    let port = receiver.addr().port();
+    for (ip, kind) in [
+        ("127.0.0.1", "loopback"),
+        ("::ffff:127.0.0.1", "loopback"),
+        ("10.0.0.1", "private"),
+        ("169.254.169.254", "metadata"),
+        ("fe80::1", "link-local"),
+    ] {
+        let channel = channel(&[], resolver(&[&[ip]]));
+        let url = format!("https://hooks.example.com:{port}/token");
+        assert_blocked(&send_to(&channel, &url).await.unwrap_err(), kind);
+    }
+    assert_eq!(receiver.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_changes_its_mind_is_judged_on_every_connection() {
+    // First what is allowed, then another loopback address that is not: DNS rebinding.
+    let receiver = HttpReceiver::ok().await.unwrap();
+    let answers = resolver(&[&["127.0.0.1"], &["127.0.0.2"]]);
+    let channel = channel(&["127.0.0.1/32"], Arc::clone(&answers));
+    let url = format!("https://rebind.example.com:{}/token", receiver.addr().port());
+    // The receiver does not speak TLS; what counts is who was connected to.
+    assert_eq!(send_to(&channel, &url).await.unwrap_err().code, "tls_failed");
+    assert_eq!(receiver.connections(), 1);
+    assert_blocked(&send_to(&channel, &url).await.unwrap_err(), "loopback");
+    assert_eq!(receiver.connections(), 1);
+    assert_eq!(answers.asked.load(Ordering::SeqCst), 2, "each look-up is used, none is repeated");
+}
+
+#[tokio::test]
+async fn of_mixed_answers_only_the_allowed_addresses_are_used() {
+    let receiver = HttpReceiver::ok().await.unwrap();
+    let channel = channel(&["127.0.0.1/32"], resolver(&[&["10.0.0.1", "127.0.0.1", "::1"]]));
+    let url = format!("https://mixed.example.com:{}/", receiver.addr().port());
+    assert_eq!(send_to(&channel, &url).await.unwrap_err().code, "tls_failed");
+    assert_eq!(receiver.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_name_without_addresses_is_a_failure_of_dns_worth_a_retry() {
+    let channel = WebhookChannel::new(Config::default()).unwrap();
+    let error = send_to(&channel, "https://no-such-host.invalid/token").await.unwrap_err();
+    assert_eq!(error.verdict, Verdict::Retry { not_before: None });
+    assert_eq!(error.code, "dns_failed");
+    assert!(!error.maybe_accepted);
+    assert!(!format!("{error:?}").contains("token"), "{error:?}");
+}
+
+#[test]
+fn an_address_in_the_url_is_refused_when_the_settings_are_prepared() {
+    let channel = WebhookChannel::new(Config::default()).unwrap();
+    let settings = json!({ "url": "https://[::ffff:10.0.0.1]/", "secret": SECRET });
+    let errors = channel.prepare(settings.as_object().unwrap()).err().unwrap();
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].field, "url");
+    assert!(errors[0].message.contains("a private address"), "{errors:?}");
+}

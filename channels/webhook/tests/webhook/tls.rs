@@ -1,0 +1,97 @@
+//! HTTPS with a certificate authority of the operator's own.
+
+use std::sync::Arc;
+
+use fanfare_contract::Verdict;
+use fanfare_webhook::{Config, Error, WebhookChannel};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::send_to;
+
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+fn authority() -> Authority {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let pem = params.self_signed(&key).unwrap().pem();
+    Authority { issuer: Issuer::new(params, key), pem }
+}
+
+/// An HTTPS server for `name` that answers every connection's first bytes with 204; its port.
+async fn serve(authority: &Authority, name: &str) -> u16 {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new([name.to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &authority.issuer).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let _ = stream.read(&mut [0; 8192]).await;
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    port
+}
+
+fn channel(roots: &[&str]) -> WebhookChannel {
+    let allowed_networks = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+    let extra_roots = roots.iter().map(|pem| pem.as_bytes().to_vec()).collect();
+    WebhookChannel::new(Config { allowed_networks, extra_roots, ..Config::default() }).unwrap()
+}
+
+#[tokio::test]
+async fn an_extra_root_is_trusted() {
+    let authority = authority();
+    let port = serve(&authority, "localhost").await;
+    // The server listens on 127.0.0.1 only; `localhost` may be ::1 first, which is refused there.
+    let receipt = send_to(&channel(&[&authority.pem]), &format!("https://localhost:{port}/")).await;
+    assert_eq!(receipt.unwrap().status, Some(204));
+}
+
+#[tokio::test]
+async fn an_unknown_issuer_and_a_wrong_name_are_tls_failures_that_say_what_to_mend() {
+    let authority = authority();
+    let right = serve(&authority, "localhost").await;
+    let wrong = serve(&authority, "other.example").await;
+    for (roots, port, told) in [
+        (vec![], right, "not from a trusted authority"),
+        (vec![authority.pem.as_str()], wrong, "is for another name"),
+    ] {
+        let url = format!("https://localhost:{port}/token");
+        let error = send_to(&channel(&roots), &url).await.unwrap_err();
+        assert_eq!(error.verdict, Verdict::Retry { not_before: None });
+        assert_eq!(error.code, "tls_failed");
+        assert!(error.message.contains(told), "{error}");
+        assert!(!error.maybe_accepted && !error.retry_at_once);
+        assert!(!format!("{error:?}").contains("token"), "{error:?}");
+    }
+}
+
+#[test]
+fn what_is_no_certificate_is_refused_at_the_start() {
+    for pem in ["", "not a certificate"] {
+        let extra_roots = vec![pem.as_bytes().to_vec()];
+        let made = WebhookChannel::new(Config { extra_roots, ..Config::default() });
+        assert!(matches!(made, Err(Error::Certificate { nth: 0, .. })), "{made:?}");
+    }
+}
