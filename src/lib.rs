@@ -4,6 +4,7 @@
 pub mod agenda;
 pub mod delivery;
 pub mod event;
+pub mod pipeline;
 pub mod routing;
 pub mod store;
 pub mod tenant;

@@ -90,7 +90,11 @@ fn check_names(spec: &TenantSpec) -> Vec<Problem> {
             problems.push(Problem::new(&*place, "id", "must be 1 to 64 of a-z, 0-9, - and _"));
         }
         if !seen.insert(&destination.id) {
-            problems.push(Problem::new(place, "id", "stands twice; each destination needs its own"));
+            problems.push(Problem::new(
+                place,
+                "id",
+                "stands twice; each destination needs its own",
+            ));
         }
     }
     problems

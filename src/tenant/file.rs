@@ -153,7 +153,11 @@ impl Parser<'_> {
         };
         let Value::Object(mut fields) = self.json(&place, "", value) else {
             self.problem(&place, "", "must be a table");
-            return DestinationSpec { id: String::new(), channel: String::new(), fields: Map::new() };
+            return DestinationSpec {
+                id: String::new(),
+                channel: String::new(),
+                fields: Map::new(),
+            };
         };
         let mut text = |parser: &mut Self, key: &str, mend: &str| match fields.remove(key) {
             Some(Value::String(text)) => text,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::agenda::{Calendar, Mode};
 
 /// Names of the common options; channels never see them.
-pub const NAMES: [&str; 9] =
+pub(super) const NAMES: [&str; 9] =
     ["name", "enabled", "paused", "retry", "rate", "concurrency", "fifo", "digest", "timeout"];
 
 /// The common options, read.
@@ -116,7 +116,11 @@ impl Reader {
     /// `retry = ["5s", "1m"]`; an empty list means one attempt only.
     fn retry(&mut self, value: &Value) -> Option<Vec<Duration>> {
         let Some(list) = value.as_array().filter(|list| list.len() <= 50) else {
-            self.check(false, "retry", "must be a list of at most 50 waits: [\"5s\", \"30s\", \"5m\"]");
+            self.check(
+                false,
+                "retry",
+                "must be a list of at most 50 waits: [\"5s\", \"30s\", \"5m\"]",
+            );
             return None;
         };
         let waits = list.iter().enumerate();
@@ -156,7 +160,11 @@ impl Reader {
             return None;
         };
         for key in map.keys().filter(|key| !["schedule", "timezone"].contains(&key.as_str())) {
-            self.check(false, &format!("digest.{key}"), "is unknown; there are `schedule` and `timezone`");
+            self.check(
+                false,
+                &format!("digest.{key}"),
+                "is unknown; there are `schedule` and `timezone`",
+            );
         }
         let text = |key: &str| map.get(key).map(|value| value.as_str().unwrap_or_default());
         let Some(schedule) = text("schedule") else {

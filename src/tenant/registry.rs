@@ -84,7 +84,8 @@ impl Registry {
         match compiled {
             Ok(tenant) => Some(Arc::new(tenant)),
             Err(problems) => {
-                let kept = if previous.is_some() { "its last good table stays" } else { "left out" };
+                let kept =
+                    if previous.is_some() { "its last good table stays" } else { "left out" };
                 for problem in problems {
                     tracing::error!(tenant = stored.id, %problem, "a stored tenant cannot be used; {kept}");
                 }

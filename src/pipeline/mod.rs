@@ -1,0 +1,16 @@
+//! The path of one event: read → take in → route → dispatch → deliver → settle.
+//!
+//! [`Router`] runs the parts. [`intake`] makes events of raw entries, [`dispatch`] sends an event's
+//! deliveries to their gates, [`settle`] writes what became of them in batches and acknowledges
+//! last. How many entries are on the path at once is bounded by the window: a semaphore whose
+//! permits travel with the entries.
+
+mod dispatch;
+mod intake;
+mod notices;
+mod router;
+mod settle;
+
+pub use intake::Intake;
+pub use notices::{Bulletin, BulletinWriter};
+pub use router::{Router, RouterOptions};

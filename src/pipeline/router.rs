@@ -1,0 +1,294 @@
+//! Runs the parts: reads entries, routes them, serves the agenda, follows the tenants, stops in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_contract::Event;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Intake;
+use super::dispatch::Dispatch;
+use super::notices::{Bulletin, BulletinWriter};
+use super::settle::{self, Outbox, Settled, Tracking};
+use crate::agenda::{Clock, Job, Lane, ServeOptions, Server, Trouble};
+use crate::event::Limits;
+use crate::store::{Admission, Entry, EntryId, Outcome, Payload, Rejected, Settlement, Store};
+use crate::tenant::{Registry, Snapshot};
+
+/// Bounds of the router.
+#[derive(Clone, Copy, Debug)]
+pub struct RouterOptions {
+    /// Entries read and not yet settled, at most.
+    pub window: usize,
+    /// Entries read, admitted or settled at once.
+    pub batch: usize,
+    /// Bounds on one event.
+    pub limits: Limits,
+    /// Bounds of serving the agenda.
+    pub serve: ServeOptions,
+    /// How long events are kept.
+    pub retention: Duration,
+}
+
+impl Default for RouterOptions {
+    fn default() -> Self {
+        Self {
+            window: 4_096,
+            batch: 512,
+            limits: Limits::default(),
+            serve: ServeOptions::default(),
+            retention: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+}
+
+/// The router of one process.
+pub struct Router {
+    store: Store,
+    registry: Arc<Registry>,
+    clock: Clock,
+    options: RouterOptions,
+    dispatch: Dispatch,
+    bulletin: BulletinWriter,
+}
+
+impl Router {
+    /// A router over `store` with `registry`'s tenants.
+    pub fn new(
+        store: Store,
+        registry: Arc<Registry>,
+        clock: Clock,
+        options: RouterOptions,
+    ) -> Self {
+        let (notices, bulletin) = Bulletin::new(clock);
+        let dispatch = Dispatch { clock, notices };
+        Self { store, registry, clock, options, dispatch, bulletin }
+    }
+
+    /// Runs until `stop`: then reads no more, lets what is in flight end, hands the rest back.
+    /// The caller bounds how long that may take.
+    pub async fn run(self, version: u64, stop: CancellationToken) {
+        let heart = tokio::spawn(beat(self.store.clone(), self.clock));
+        let notices = self.dispatch.notices.clone();
+        let server = Server::new(
+            self.store.clone(),
+            self.registry.clone(),
+            notices,
+            self.clock,
+            self.options.serve,
+            stop.clone(),
+        );
+        let server = tokio::spawn(server.run());
+        let follow = tokio::spawn(self.registry.clone().follow(version, stop.clone()));
+        let tidy = tokio::spawn(tidy(self.store.clone(), self.clock, self.options.retention));
+        let (outbox, inbox) = mpsc::unbounded_channel();
+        let settler = tokio::spawn(settle::run(self.store.clone(), inbox, self.options.batch));
+        let bulletin = tokio::spawn(self.bulletin.run(self.store.clone(), self.registry.clone()));
+
+        let reader = Reader {
+            store: self.store.clone(),
+            registry: self.registry,
+            clock: self.clock,
+            intake: Intake { limits: self.options.limits },
+            dispatch: self.dispatch,
+            window: Arc::new(Semaphore::new(self.options.window)),
+            batch: self.options.batch,
+            outbox,
+        };
+        reader.run(&stop).await;
+        // Every tracking holds a sender: the settler ends when the last delivery is settled.
+        for task in [settler, server, bulletin, follow] {
+            let _: Result<(), _> = task.await;
+        }
+        end(heart).await;
+        end(tidy).await;
+        let _ = self.store.upkeep.leave().await;
+    }
+}
+
+async fn end(task: JoinHandle<()>) {
+    task.abort();
+    let _ = task.await;
+}
+
+/// Says every two seconds that this process lives.
+async fn beat(store: Store, clock: Clock) {
+    let mut tick = tokio::time::interval(Duration::from_secs(2));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let _ = store.upkeep.beat(clock.now_ms()).await;
+    }
+}
+
+/// Removes what is past its time, in small steps with rests between.
+async fn tidy(store: Store, clock: Clock, retention: Duration) {
+    const STEP: usize = 500;
+    let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX / 4);
+    loop {
+        let before = clock.now_ms() - retention;
+        let removed = store.upkeep.tidy(before, STEP).await.unwrap_or(0);
+        let rest = if removed < STEP as u64 { 5_000 } else { 20 };
+        tokio::time::sleep(Duration::from_millis(rest)).await;
+    }
+}
+
+/// Reads the log and sets each entry on its way.
+struct Reader {
+    store: Store,
+    registry: Arc<Registry>,
+    clock: Clock,
+    intake: Intake,
+    dispatch: Dispatch,
+    window: Arc<Semaphore>,
+    batch: usize,
+    outbox: Outbox,
+}
+
+impl Reader {
+    async fn run(self, stop: &CancellationToken) {
+        let mut trouble = Trouble::default();
+        let mut look_for_left = tokio::time::interval(Duration::from_secs(2));
+        look_for_left.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !stop.is_cancelled() {
+            let turn = async {
+                let places = self.places().await;
+                let entries = tokio::select! {
+                    biased;
+                    _ = look_for_left.tick() => self.store.log.take_over(places.len()).await?,
+                    entries = self.store.log.read(places.len(), Duration::from_secs(1)) => entries?,
+                };
+                Ok((entries, places))
+            };
+            let read = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                read = turn => read,
+            };
+            match read {
+                Ok((entries, places)) => {
+                    trouble.over("the event log");
+                    self.take(entries, places, stop).await;
+                }
+                Err(error) => trouble.wait("the event log", &error, stop).await,
+            }
+        }
+    }
+
+    /// Places in the window: at least one, at most a batch.
+    async fn places(&self) -> Vec<OwnedSemaphorePermit> {
+        let mut places = Vec::new();
+        if let Ok(first) = self.window.clone().acquire_owned().await {
+            places.push(first);
+        }
+        while places.len() < self.batch
+            && let Ok(place) = self.window.clone().try_acquire_owned()
+        {
+            places.push(place);
+        }
+        places
+    }
+
+    /// Decodes, admits and routes a batch.
+    async fn take(
+        &self,
+        entries: Vec<Entry>,
+        places: Vec<OwnedSemaphorePermit>,
+        stop: &CancellationToken,
+    ) {
+        let tenants = self.registry.snapshot();
+        let mut taken = Vec::with_capacity(entries.len());
+        let mut placed = Vec::with_capacity(entries.len());
+        for (entry, place) in entries.into_iter().zip(places) {
+            match self.decode(&tenants, entry) {
+                Ok(pair) => {
+                    taken.push(pair);
+                    placed.push(place);
+                }
+                Err((id, rejected)) => self.settle(id, Outcome::Rejected(rejected), place),
+            }
+        }
+        let Some(admitted) = self.admit(&taken, stop).await else { return };
+        for (((id, event), admission), place) in taken.into_iter().zip(admitted).zip(placed) {
+            match admission {
+                Admission::Fresh => self.route(&tenants, id, event, place),
+                Admission::Settled | Admission::Duplicate => {
+                    self.settle(id, Outcome::Duplicate, place);
+                }
+            }
+        }
+    }
+
+    /// Waits for the store if need be: these entries are ours, and nobody else will take them while
+    /// we live. `None` when stopped meanwhile; they are handed back then.
+    async fn admit(
+        &self,
+        taken: &[(EntryId, Arc<Event>)],
+        stop: &CancellationToken,
+    ) -> Option<Vec<Admission>> {
+        let mut trouble = Trouble::default();
+        if taken.is_empty() {
+            return None;
+        }
+        while !stop.is_cancelled() {
+            match self.store.log.admit(taken).await {
+                Ok(admitted) => {
+                    trouble.over("the ledger");
+                    return Some(admitted);
+                }
+                Err(error) => trouble.wait("the ledger", &error, stop).await,
+            }
+        }
+        None
+    }
+
+    fn decode(
+        &self,
+        tenants: &Snapshot,
+        entry: Entry,
+    ) -> Result<(EntryId, Arc<Event>), (EntryId, Rejected)> {
+        match entry.payload {
+            Payload::Event(event) => Ok((entry.id, event)),
+            Payload::Raw(fields) => {
+                let known = |tenant: &str| tenants.contains_key(tenant);
+                let event = self.intake.take(entry.id, &fields, &known, self.clock.now_ms());
+                match event {
+                    Ok(event) => Ok((entry.id, Arc::new(event))),
+                    Err(rejected) => Err((entry.id, rejected)),
+                }
+            }
+        }
+    }
+
+    fn route(
+        &self,
+        tenants: &Snapshot,
+        entry: EntryId,
+        event: Arc<Event>,
+        place: OwnedSemaphorePermit,
+    ) {
+        let Some(tenant) = tenants.get(&event.tenant) else {
+            return self.settle(entry, Outcome::Unrouted(event), place);
+        };
+        let mut matched = Vec::new();
+        tenant.table.matching(&event, &mut matched);
+        let targets = matched.iter().filter_map(|&n| tenant.targets.get(n as usize));
+        let lanes: Vec<&Arc<Lane>> = targets.flat_map(|target| &target.lanes).collect();
+        if lanes.is_empty() {
+            return self.settle(entry, Outcome::Unrouted(event), place);
+        }
+        let outbox = self.outbox.clone();
+        let ticket = Tracking::new(entry, event.clone(), lanes.len(), place, outbox);
+        for lane in lanes {
+            self.dispatch.send(lane, Job { event: event.clone(), ticket: ticket.clone() });
+        }
+    }
+
+    fn settle(&self, entry: EntryId, outcome: Outcome, place: OwnedSemaphorePermit) {
+        let settlement = Settlement { entry, outcome };
+        // The settler outlives the reader.
+        let _ = self.outbox.send(Settled { settlement, _place: place });
+    }
+}
