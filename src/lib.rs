@@ -2,6 +2,7 @@
 //! templated email and rich Slack messages out. See ARCHITECTURE.md for the map.
 
 pub mod agenda;
+pub mod config;
 pub mod delivery;
 pub mod event;
 pub mod pipeline;

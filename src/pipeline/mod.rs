@@ -12,5 +12,6 @@ mod router;
 mod settle;
 
 pub use intake::Intake;
+pub(crate) use intake::trace_parent;
 pub use notices::{Bulletin, BulletinWriter};
 pub use router::{Router, RouterOptions};

@@ -4,6 +4,7 @@
 //! that are kept elsewhere (`{ env = "NAME" }`) are fetched. Whether the settings make sense is the
 //! channels' to say, when the document is compiled.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -85,11 +86,12 @@ impl Parser<'_> {
         let destinations = self.list(table.remove("destination"), "destination");
         let routes = self.list(table.remove("route"), "route");
         let templates = table.remove("templates");
+        let links = table.remove("links");
         for key in table.keys() {
             self.problem(
                 &format!("[{key}]"),
                 "",
-                "is unknown; there are [tenant], [[destination]], [[route]] and [templates]",
+                "is unknown; there are [tenant], [[destination]], [[route]], [links] and [templates]",
             );
         }
         let (id, name) = self.tenant(tenant);
@@ -106,8 +108,9 @@ impl Parser<'_> {
                 .enumerate()
                 .filter_map(|(n, value)| self.route(n, value))
                 .collect(),
-            templates: self.templates(templates),
-            disabled: std::collections::BTreeMap::default(),
+            links: self.texts("links", links),
+            templates: self.texts("templates", templates),
+            disabled: BTreeMap::new(),
         }
     }
 
@@ -191,24 +194,22 @@ impl Parser<'_> {
         }
     }
 
-    fn templates(
-        &mut self,
-        value: Option<toml::Value>,
-    ) -> std::collections::BTreeMap<String, String> {
-        let mut templates = std::collections::BTreeMap::new();
+    /// A table of texts.
+    fn texts(&mut self, place: &str, value: Option<toml::Value>) -> BTreeMap<String, String> {
+        let mut texts = BTreeMap::new();
         match value {
             None => {}
             Some(toml::Value::Table(table)) => {
-                for (path, text) in table {
+                for (key, text) in table {
                     match text {
-                        toml::Value::String(text) => _ = templates.insert(path, text),
-                        _ => self.problem("templates", &path, "must be a text in quotes"),
+                        toml::Value::String(text) => _ = texts.insert(key, text),
+                        _ => self.problem(place, &key, "must be a text in quotes"),
                     }
                 }
             }
-            Some(_) => self.problem("templates", "", "must be a table of path = text"),
+            Some(_) => self.problem(place, "", format!("write it as a table: [{place}]")),
         }
-        templates
+        texts
     }
 
     /// TOML as JSON, with secrets fetched. Dates and numbers that JSON lacks are refused.

@@ -40,8 +40,8 @@ fn all_mistakes_are_told_at_once_with_the_mend() {
     assert_eq!(
         problems(text),
         [
-            "[destinations]: is unknown; there are [tenant], [[destination]], [[route]] and [templates]",
-            "[settings]: is unknown; there are [tenant], [[destination]], [[route]] and [templates]",
+            "[destinations]: is unknown; there are [tenant], [[destination]], [[route]], [links] and [templates]",
+            "[settings]: is unknown; there are [tenant], [[destination]], [[route]], [links] and [templates]",
             "tenant, id: is missing; for example id = \"acme\"",
             "tenant, plan: is unknown; there are `id` and `name`",
             "destination \"x\", since: is a date; JSON has none: write \"2024-01-01\"",

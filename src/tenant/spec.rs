@@ -20,6 +20,9 @@ pub struct TenantSpec {
     pub destinations: Vec<DestinationSpec>,
     /// Which events go where.
     pub routes: Vec<RouteSpec>,
+    /// Links into the tenant's own systems, for buttons: name → address with `{data.field}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, String>,
     /// Own templates by path, for example `email/kyc.session.created/subject.txt.hbs`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub templates: BTreeMap<String, String>,

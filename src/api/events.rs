@@ -1,0 +1,195 @@
+//! `POST /v1/events`: one event, or a batch with an answer for each. 202 once they are durable.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use fanfare_contract::Event;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::ApiState;
+use super::answer::{ApiError, success};
+use crate::event::{Fill, Refusal, decode, event_id_for_key, new_event_id, tenant_id};
+use crate::pipeline::trace_parent;
+use crate::store::Appended;
+
+/// `?tenant=acme`; the header `Fanfare-Tenant` says the same.
+#[derive(Deserialize)]
+pub(super) struct Params {
+    tenant: Option<String>,
+}
+
+/// What became of one event of a request.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Arc<str>>,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<serde_json::Value>,
+}
+
+pub(super) async fn post_events(
+    State(state): State<Arc<ApiState>>,
+    Query(params): Query<Params>,
+    headers: HeaderMap,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Response {
+    match take(&state, params, &headers, body).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn take(
+    state: &ApiState,
+    params: Params,
+    headers: &HeaderMap,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Result<Response, ApiError> {
+    state.auth.check(headers)?;
+    let tenant = tenant(state, params, headers)?;
+    let body = body.map_err(|error| {
+        ApiError::new(error.status(), "invalid_request", "bad_body", error.body_text())
+    })?;
+    let trace = headers.get("traceparent").and_then(|value| trace_parent(value.as_bytes()));
+    let key = headers.get("idempotency-key").map(|value| String::from_utf8_lossy(value.as_bytes()));
+    if let Some(key) = &key
+        && (key.is_empty() || key.len() > 255)
+    {
+        return Err(ApiError::invalid("bad_key", "Idempotency-Key must be 1 to 255 bytes long"));
+    }
+    let one = |raw: Bytes, place: Option<usize>| {
+        decode_one(state, &tenant, raw, key.as_deref(), place)
+            .map(|event| Arc::new(event.with_trace(trace.clone())))
+    };
+    match split(&body, headers, state.max_batch)? {
+        None => {
+            let event = one(body, None)?;
+            let appended = state.store.log.append(vec![event.clone()]).await?;
+            let outcome = outcome(appended.first().copied());
+            let data = json!({"id": &*event.id, "outcome": outcome});
+            Ok(success(StatusCode::ACCEPTED, data))
+        }
+        Some(parts) => {
+            let decoded: Vec<_> =
+                parts.into_iter().enumerate().map(|(n, raw)| one(raw, Some(n))).collect();
+            batch(state, decoded).await
+        }
+    }
+}
+
+fn tenant(state: &ApiState, params: Params, headers: &HeaderMap) -> Result<Arc<str>, ApiError> {
+    let header = headers.get("fanfare-tenant").map(|value| value.as_bytes().to_vec());
+    let named = params.tenant.map(String::into_bytes).or(header).ok_or_else(|| {
+        ApiError::invalid("no_tenant", "name the tenant: ?tenant=acme or `Fanfare-Tenant: acme`")
+    })?;
+    let named = tenant_id(&named)?;
+    match state.registry.snapshot().get(named) {
+        Some(tenant) => Ok(tenant.id.clone()),
+        None => {
+            let message = format!("there is no tenant `{named}`; add it with `fanfare apply`");
+            Err(Refusal::new("unknown_tenant", message).into())
+        }
+    }
+}
+
+fn decode_one(
+    state: &ApiState,
+    tenant: &Arc<str>,
+    raw: Bytes,
+    key: Option<&str>,
+    place: Option<usize>,
+) -> Result<Event, Refusal> {
+    let now = state.clock.now_ms();
+    let id = || match (key, place) {
+        (Some(key), None) => event_id_for_key(tenant, key),
+        // The same batch under the same key makes the same ids.
+        (Some(key), Some(place)) => event_id_for_key(tenant, &format!("{key}#{place}")),
+        (None, _) => new_event_id(now, rand::random()),
+    };
+    decode(tenant, raw, state.limits, &Fill { id: &id, received_ms: now })
+}
+
+/// The parts of a batch: a JSON array, `{"events": […]}`, or NDJSON by its content type. `None` when
+/// the body is one event.
+fn split(
+    body: &Bytes,
+    headers: &HeaderMap,
+    max_batch: usize,
+) -> Result<Option<Vec<Bytes>>, ApiError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wrapped<'a> {
+        #[serde(borrow)]
+        events: Vec<&'a RawValue>,
+    }
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let parts: Vec<Bytes> = if content_type.is_some_and(|t| t.contains("ndjson")) {
+        body.split(|&byte| byte == b'\n')
+            .filter(|line| !line.trim_ascii().is_empty())
+            .map(|line| body.slice_ref(line))
+            .collect()
+    } else if body.trim_ascii_start().first() == Some(&b'[') {
+        let parts: Vec<&RawValue> = serde_json::from_slice(body)
+            .map_err(|error| ApiError::invalid("not_json", format!("not a JSON array: {error}")))?;
+        parts.into_iter().map(|part| body.slice_ref(part.get().as_bytes())).collect()
+    } else if let Ok(wrapped) = serde_json::from_slice::<Wrapped<'_>>(body) {
+        wrapped.events.into_iter().map(|part| body.slice_ref(part.get().as_bytes())).collect()
+    } else {
+        return Ok(None);
+    };
+    if parts.is_empty() || parts.len() > max_batch {
+        let message = format!("a batch has 1 to {max_batch} events; this one has {}", parts.len());
+        return Err(ApiError::invalid("bad_batch", message));
+    }
+    Ok(Some(parts))
+}
+
+async fn batch(
+    state: &ApiState,
+    decoded: Vec<Result<Arc<Event>, Refusal>>,
+) -> Result<Response, ApiError> {
+    let good: Vec<_> = decoded.iter().filter_map(|event| event.as_ref().ok().cloned()).collect();
+    let appended = if good.is_empty() { Vec::new() } else { state.store.log.append(good).await? };
+    let mut appended = appended.into_iter();
+    let answers: Vec<Answer> = decoded
+        .into_iter()
+        .map(|event| match event {
+            Ok(event) => Answer {
+                id: Some(event.id.clone()),
+                outcome: outcome(appended.next()),
+                error: None,
+            },
+            Err(refusal) => Answer {
+                id: None,
+                outcome: "refused",
+                error: Some(json!({"code": refusal.code, "message": refusal.message})),
+            },
+        })
+        .collect();
+    let refused = answers.iter().filter(|answer| answer.outcome == "refused").count();
+    let data = json!({
+        "accepted": answers.iter().filter(|answer| answer.outcome == "accepted").count(),
+        "duplicates": answers.iter().filter(|answer| answer.outcome == "duplicate").count(),
+        "refused": refused,
+        "events": answers,
+    });
+    if refused == answers.len() {
+        let mut error = ApiError::invalid("all_refused", "no event of the batch could be taken");
+        error.details = Some(data);
+        return Err(error);
+    }
+    Ok(success(StatusCode::ACCEPTED, data))
+}
+
+fn outcome(appended: Option<Appended>) -> &'static str {
+    match appended {
+        Some(Appended::Duplicate) => "duplicate",
+        _ => "accepted",
+    }
+}

@@ -1,0 +1,50 @@
+//! The HTTP API: ingest and health. JSON, one error shape, bounded bodies.
+
+mod answer;
+mod auth;
+mod events;
+mod health;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+
+pub use auth::IngestAuth;
+
+use crate::agenda::Clock;
+use crate::event::Limits;
+use crate::store::Store;
+use crate::tenant::Registry;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The store.
+    pub store: Store,
+    /// The tenants.
+    pub registry: Arc<Registry>,
+    /// The clock.
+    pub clock: Clock,
+    /// Bounds on one event.
+    pub limits: Limits,
+    /// Most events in one request.
+    pub max_batch: usize,
+    /// Who may send events.
+    pub auth: IngestAuth,
+}
+
+/// All paths.
+pub fn router(state: ApiState) -> Router {
+    // A batch may be large, but not without bound: 32 MiB or one event, whatever is more.
+    let largest = (state.limits.max_bytes + 1024).max(32 * 1024 * 1024);
+    Router::new()
+        .route("/v1/events", post(events::post_events))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .fallback(answer::not_found)
+        .method_not_allowed_fallback(answer::wrong_method)
+        .layer(DefaultBodyLimit::max(largest))
+        .with_state(Arc::new(state))
+}

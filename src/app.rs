@@ -1,0 +1,274 @@
+//! The one place that names concrete stores and channels, and puts them together.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use fanfare_contract::{Channel, Delivery, Memo, Part, RenderError, Templates};
+
+use crate::agenda::{Clock, ServeOptions};
+use crate::config::{Config, Security};
+use crate::delivery::StackOptions;
+use crate::delivery::layers::Quiet;
+use crate::event::Limits;
+use crate::pipeline::{Router, RouterOptions};
+use crate::render::{Engine, Links, Sources};
+use crate::store::{Store, embedded, redis};
+use crate::tenant::{Channels, Registry, Snapshot};
+
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To route events: of an embedded store, this process is the only one that does.
+    Route,
+    /// To look, or to change tenants, beside a running router.
+    Tool,
+}
+
+/// Is this address a Redis, rather than a folder?
+pub fn is_redis(store: &str) -> bool {
+    ["redis:", "rediss:", "redis+", "rediss+", "unix:"].iter().any(|s| store.starts_with(s))
+}
+
+/// Opens the store that `config.store` names.
+pub async fn open_store(config: &Config, purpose: Purpose) -> crate::store::Result<Store> {
+    if is_redis(&config.store) {
+        let options = redis::Options {
+            stream: config.redis.stream.clone(),
+            group: config.redis.group.clone(),
+            prefix: config.redis.prefix.clone(),
+            dead_after: config.redis.dead_after.0,
+            retention: config.retention.0,
+            ..redis::Options::new(config.store.clone())
+        };
+        return redis::open(options).await;
+    }
+    let role = match purpose {
+        Purpose::Route => embedded::Role::Router,
+        Purpose::Tool => embedded::Role::Tool,
+    };
+    let options = embedded::Options { role, readers: 2 };
+    embedded::open(Path::new(&config.store), options)
+}
+
+/// Templates that follow the tenants: replaced whole when a tenant changes.
+pub struct LiveTemplates(ArcSwap<Engine>);
+
+impl LiveTemplates {
+    /// The engine now.
+    pub fn engine(&self) -> Arc<Engine> {
+        self.0.load_full()
+    }
+}
+
+impl Templates for LiveTemplates {
+    fn render(&self, delivery: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError> {
+        self.0.load().render(delivery, parts)
+    }
+}
+
+/// The sources that the settings alone give.
+fn base_sources(config: &Config) -> anyhow::Result<Sources> {
+    let links = Links::parse(&config.links).map_err(|errors| {
+        anyhow::anyhow!("settings, [links]: {}", errors.join("\n"))
+    })?;
+    Ok(Sources { dir: config.templates.clone(), links, tenants: BTreeMap::new() })
+}
+
+/// An engine with what `tenants` bring of their own.
+pub fn engine(
+    config: &Config,
+    tenants: &BTreeMap<String, crate::render::Tenant>,
+) -> anyhow::Result<Engine> {
+    let sources = Sources { tenants: tenants.clone(), ..base_sources(config)? };
+    Engine::load(&sources).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{}", lines.join("\n"))
+    })
+}
+
+/// What the templates need to know of a tenant.
+pub fn render_tenant(
+    spec: &crate::tenant::TenantSpec,
+) -> Result<crate::render::Tenant, Vec<String>> {
+    Ok(crate::render::Tenant {
+        name: Some(spec.name.clone()),
+        links: Links::parse(&spec.links)?,
+        overrides: spec.templates.clone(),
+    })
+}
+
+/// The three channels as the settings say.
+pub fn channels(
+    config: &Config,
+    templates: Arc<dyn Templates>,
+    memo: Arc<dyn Memo>,
+) -> anyhow::Result<Channels> {
+    let webhook = fanfare_webhook::WebhookChannel::new(webhook_config(config)?)?;
+    let email = fanfare_email::EmailChannel::new(email_config(config)?, templates.clone())?;
+    let slack = fanfare_slack::Config {
+        api_url: config.slack.api_url.clone(),
+        development: config.development,
+        ..fanfare_slack::Config::default()
+    };
+    let slack = fanfare_slack::SlackChannel::new(slack, templates, memo)?;
+    let channels: Vec<Arc<dyn Channel>> =
+        vec![Arc::new(webhook), Arc::new(email), Arc::new(slack)];
+    let options = StackOptions {
+        observer: Arc::new(Quiet),
+        channel_rate: None,
+        longest_wait: Duration::from_secs(5),
+    };
+    Ok(Channels::new(channels, &options))
+}
+
+fn webhook_config(config: &Config) -> anyhow::Result<fanfare_webhook::Config> {
+    Ok(fanfare_webhook::Config {
+        development: config.development,
+        allowed_networks: config.webhook.allowed_networks.clone(),
+        user_agent: config.webhook.user_agent.clone(),
+        answer_limit_bytes: config.webhook.answer_limit_bytes,
+        connect_timeout: config.webhook.connect_timeout.0,
+        idle_per_host: config.webhook.idle_per_host,
+        extra_roots: read_all("webhook.extra_roots", &config.webhook.extra_roots)?,
+    })
+}
+
+fn email_config(config: &Config) -> anyhow::Result<fanfare_email::Config> {
+    let email = &config.email;
+    let credentials = match (&email.username, &email.password) {
+        (Some(user), Some(password)) => Some((user.clone(), password.clone())),
+        (None, None) => None,
+        _ => anyhow::bail!("settings, [email]: `username` and `password` go together"),
+    };
+    let dkim = email
+        .dkim
+        .as_ref()
+        .map(|dkim| {
+            let key = read_text("email.dkim.key_file", &dkim.key_file)?;
+            anyhow::Ok(fanfare_email::DkimConfig {
+                domain: dkim.domain.clone(),
+                selector: dkim.selector.clone(),
+                private_key_pem: key,
+            })
+        })
+        .transpose()?;
+    let roots = email.extra_roots.iter().map(|path| read_text("email.extra_roots", path));
+    Ok(fanfare_email::Config {
+        host: email.host.clone(),
+        port: email.port,
+        security: match email.security {
+            Security::None => fanfare_email::Security::None,
+            Security::Starttls => fanfare_email::Security::StartTls,
+            Security::Tls => fanfare_email::Security::Tls,
+        },
+        credentials,
+        from: email.from.clone(),
+        reply_to: email.reply_to.clone(),
+        hello_name: email.hello_name.clone(),
+        connections: email.connections,
+        dkim,
+        unsubscribe_url: email.unsubscribe_url.clone(),
+        development: config.development,
+        extra_roots_pem: roots.collect::<Result<_, _>>()?,
+        ..fanfare_email::Config::default()
+    })
+}
+
+fn read_all(key: &str, paths: &[PathBuf]) -> anyhow::Result<Vec<Vec<u8>>> {
+    paths.iter().map(|path| read_text(key, path).map(String::into_bytes)).collect()
+}
+
+fn read_text(key: &str, path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path)
+        .with_context(|| format!("settings, {key}: {} cannot be read", path.display()))
+}
+
+/// Everything that a router needs, put together.
+pub struct App {
+    /// The store.
+    pub store: Store,
+    /// The tenants.
+    pub registry: Arc<Registry>,
+    /// The templates.
+    pub templates: Arc<LiveTemplates>,
+    /// The clock.
+    pub clock: Clock,
+    /// The directory's version at the start.
+    pub version: u64,
+    options: RouterOptions,
+}
+
+impl App {
+    /// Puts a router together over an open store.
+    pub async fn build(config: &Config, store: Store) -> anyhow::Result<Self> {
+        let templates = LiveTemplates(ArcSwap::from_pointee(engine(config, &BTreeMap::new())?));
+        let templates = Arc::new(templates);
+        let channels = channels(config, templates.clone(), store.memo.clone())?;
+        let follow = follow_templates(base_sources(config)?, templates.clone());
+        let clock = Clock::System;
+        let (registry, version) =
+            Registry::load(store.clone(), channels, clock, follow).await?;
+        let options = router_options(config);
+        Ok(Self { store, registry, templates, clock, version, options })
+    }
+
+    /// The router, to be run.
+    pub fn router(&self) -> Router {
+        Router::new(self.store.clone(), self.registry.clone(), self.clock, self.options)
+    }
+}
+
+fn router_options(config: &Config) -> RouterOptions {
+    RouterOptions {
+        window: config.router.window.max(1),
+        batch: config.router.batch.max(1),
+        limits: limits(config),
+        serve: ServeOptions {
+            lease: config.router.lease.0.max(Duration::from_secs(1)),
+            lanes: config.router.lanes.max(1),
+            digest_events: config.router.digest_events.max(1),
+            ..ServeOptions::default()
+        },
+        retention: config.retention.0,
+    }
+}
+
+/// Bounds on events, within what the program itself can bear.
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        max_bytes: config.events.max_bytes.min(8 * 1024 * 1024),
+        max_depth: config.events.max_depth.clamp(2, 100),
+    }
+}
+
+/// Builds the templates anew when a tenant's own changed; a set that does not compile is reported
+/// and the one before stays.
+fn follow_templates(
+    base: Sources,
+    templates: Arc<LiveTemplates>,
+) -> Box<dyn Fn(&Snapshot) + Send + Sync> {
+    Box::new(move |tenants| {
+        let mut sources = base.clone();
+        for tenant in tenants.values() {
+            match render_tenant(&tenant.spec) {
+                Ok(own) => _ = sources.tenants.insert(tenant.id.to_string(), own),
+                Err(errors) => {
+                    let errors = errors.join("; ");
+                    tracing::error!(tenant = &*tenant.id, errors, "links cannot be used");
+                }
+            }
+        }
+        match Engine::load(&sources) {
+            Ok(engine) => templates.0.store(Arc::new(engine)),
+            Err(errors) => {
+                for error in errors {
+                    tracing::error!(%error, "a template cannot be used; the last good set stays");
+                }
+            }
+        }
+    })
+}
