@@ -161,8 +161,8 @@ fn link(text: &str) -> Option<usize> {
 fn entity(text: &str) -> Option<usize> {
     let end = text.bytes().take(ENTITY_MAX).position(|byte| byte == b';')?;
     let name = &text.as_bytes()[1..end];
-    let whole = !name.is_empty()
-        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'#');
+    let whole =
+        !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'#');
     whole.then_some(end + 1)
 }
 

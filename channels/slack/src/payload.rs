@@ -242,10 +242,7 @@ mod tests {
         ]});
         let message = Message::parse(&rendered.to_string()).unwrap();
         assert_eq!(message.to_json(), rendered);
-        assert_eq!(
-            message.notes.line().as_deref(),
-            Some("block 2 is not a known Block Kit shape")
-        );
+        assert_eq!(message.notes.line().as_deref(), Some("block 2 is not a known Block Kit shape"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::element::{element, image_element};
 use super::text::{markup, plain, shorten, text, text_object};
@@ -20,14 +20,8 @@ pub(super) fn section(mut block: Object, out: &mut Vec<Value>, notes: &mut Notes
     let first_text = texts.next();
     if first_text.is_none() && fields.is_empty() {
         // A section needs a text; what stood beside it can stand alone.
-        return accessory.into_iter().for_each(|it| alone(it, out));
+        return out.extend(accessory.map(alone));
     }
-    let further = |key: &str, value: Value| {
-        let mut block = Object::new();
-        block.insert("type".to_owned(), "section".into());
-        block.insert(key.to_owned(), value);
-        block
-    };
     let texts: Vec<Value> = texts.collect();
     let mut first = block;
     if let Some(text) = first_text {
@@ -41,9 +35,9 @@ pub(super) fn section(mut block: Object, out: &mut Vec<Value>, notes: &mut Notes
         first.insert("accessory".to_owned(), accessory);
     }
     out.push(Value::Object(first));
-    out.extend(texts.into_iter().map(|text| Value::Object(further("text", text))));
+    out.extend(texts.into_iter().map(|text| Value::Object(further("section", "text", text))));
     for fields in fields.chunks(limits::SECTION_FIELDS.max) {
-        out.push(Value::Object(further("fields", fields.to_vec().into())));
+        out.push(Value::Object(further("section", "fields", fields.to_vec().into())));
     }
 }
 
@@ -71,9 +65,14 @@ fn fit_fields(fields: Value, notes: &mut Notes) -> Vec<Value> {
 }
 
 /// A block for what was the accessory of a section without text.
-fn alone(element: Value, out: &mut Vec<Value>) {
+fn alone(element: Value) -> Value {
     let holder = if element["type"] == "image" { "context" } else { "actions" };
-    out.push(json!({"type": holder, "elements": [element]}));
+    Value::Object(further(holder, "elements", vec![element].into()))
+}
+
+/// A block of one field.
+fn further(kind: &str, key: &str, value: Value) -> Object {
+    Object::from_iter([("type".to_owned(), kind.into()), (key.to_owned(), value)])
 }
 
 pub(super) fn header(mut block: Object, notes: &mut Notes) -> Option<Value> {

@@ -14,7 +14,9 @@ pub(super) fn element(element: Value, notes: &mut Notes) -> Option<Value> {
     if kind == "image" {
         return image_element(element, notes);
     }
-    leave_out_if(&mut element, "action_id", notes, |id| id.is_empty() || over(id, limits::ACTION_ID));
+    leave_out_if(&mut element, "action_id", notes, |id| {
+        id.is_empty() || over(id, limits::ACTION_ID)
+    });
     if kind == "button" || kind == "workflow_button" {
         let label = plain(element.shift_remove("text")?, limits::BUTTON_TEXT, notes)?;
         element.insert("text".to_owned(), label);
@@ -110,12 +112,7 @@ pub(super) fn image_element(mut block: Object, notes: &mut Notes) -> Option<Valu
     Some(Value::Object(block))
 }
 
-fn leave_out_if(
-    object: &mut Object,
-    key: &str,
-    notes: &mut Notes,
-    bad: impl Fn(&str) -> bool,
-) {
+fn leave_out_if(object: &mut Object, key: &str, notes: &mut Notes, bad: impl Fn(&str) -> bool) {
     if object.get(key).and_then(Value::as_str).is_some_and(bad) {
         object.shift_remove(key);
         notes.add(format!("left out a {key} (too long, or not usable)"));

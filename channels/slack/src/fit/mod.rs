@@ -54,9 +54,10 @@ pub fn blocks(given: Vec<Value>, notes: &mut Notes) -> Vec<Value> {
             notes.add("dropped something that is not a block");
             continue;
         };
-        let duplicate = block.get("block_id").and_then(Value::as_str).is_some_and(|id| {
-            cut::length(id) > limits::BLOCK_ID.max || !ids.insert(id.to_owned())
-        });
+        let duplicate = block
+            .get("block_id")
+            .and_then(Value::as_str)
+            .is_some_and(|id| cut::length(id) > limits::BLOCK_ID.max || !ids.insert(id.to_owned()));
         if duplicate || block.get("block_id").is_some_and(|id| !id.is_string()) {
             block.shift_remove("block_id");
             notes.add("left out a block_id (too long, or used twice)");
