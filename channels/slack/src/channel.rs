@@ -83,6 +83,8 @@ impl SlackChannel {
             .no_proxy()
             // Whether to try again is the router's to say.
             .retry(reqwest::retry::never())
+            // Shorter than Slack keeps a connection open, so that none is used as it closes.
+            .pool_idle_timeout(Duration::from_secs(30))
             .build()
             .map_err(Error::Client)?;
         let slack = SlackClient::new(Connector::new(http, &config.api_url));

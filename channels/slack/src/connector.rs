@@ -26,14 +26,16 @@ use url::Url;
 const ANSWER_MAX: usize = 512 * 1024;
 /// How long a webhook's body is waited for after its status said that all is well.
 const AFTERWORD: Duration = Duration::from_secs(1);
+/// The longest wait that is believed; the router caps it further.
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 const JSON: &str = "application/json; charset=utf-8";
 
 /// A request that got no whole answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{code}")]
 pub(crate) struct NetworkError {
-    /// `connect_refused`, `dns_failed`, `tls_failed`, `connection_reset`, `timeout`,
-    /// or `connect_failed` for the rest.
+    /// `dns_failed`, `connect_refused`, `connect_timeout`, `tls_failed`, `connect_failed` before the
+    /// request was sent; `connection_reset` after.
     pub(crate) code: &'static str,
     /// The request was sent, so Slack may have acted on it.
     pub(crate) maybe_accepted: bool,
@@ -135,10 +137,11 @@ async fn read(mut response: Response) -> ClientResult<String> {
 fn retry_after(response: &Response) -> Option<Duration> {
     let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
     }
     let date = chrono::DateTime::parse_from_rfc2822(value).ok()?;
-    Some((date.to_utc() - chrono::Utc::now()).to_std().unwrap_or_default())
+    let wait = (date.to_utc() - chrono::Utc::now()).to_std().unwrap_or_default();
+    Some(wait.min(RETRY_AFTER_MAX))
 }
 
 fn unsendable(what: &str) -> SlackClientError {
@@ -160,35 +163,28 @@ fn network(error: reqwest::Error, answered: bool) -> SlackClientError {
 }
 
 fn network_code(error: &reqwest::Error) -> &'static str {
+    if error.is_dns() {
+        return "dns_failed";
+    }
     if error.is_timeout() {
-        return "timeout";
+        // Only connecting has a time of its own here; that of the whole attempt is the router's.
+        return "connect_timeout";
     }
     let mut cause: Option<&(dyn StdError + 'static)> = error.source();
     while let Some(error) = cause {
         if error.is::<rustls::Error>() {
             return "tls_failed";
         }
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            if io.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>) {
-                return "tls_failed";
-            }
-            match io.kind() {
-                io::ErrorKind::ConnectionRefused => return "connect_refused",
-                io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::UnexpectedEof => return "connection_reset",
-                io::ErrorKind::TimedOut => return "timeout",
-                _ => {}
-            }
+        let io = error.downcast_ref::<io::Error>();
+        match io.map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionRefused) => return "connect_refused",
+            Some(io::ErrorKind::TimedOut) => return "connect_timeout",
+            _ => {}
         }
-        // hyper-util's connector keeps the type of this one to itself.
-        if error.to_string() == "dns error" {
-            return "dns_failed";
-        }
-        cause = error.source();
+        // An I/O error passes over what it wraps when asked for its source.
+        let inner = io.and_then(|io| io.get_ref());
+        cause = inner.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| error.source());
     }
-    // What is left on an open connection: it ended before the answer did.
     if error.is_connect() { "connect_failed" } else { "connection_reset" }
 }
 

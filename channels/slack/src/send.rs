@@ -59,7 +59,7 @@ impl Sender {
         let sent = match &prepared.target {
             Target::Webhook(url) => self.send(Call::Webhook(url), &message, &delivery).await,
             Target::Bot { token, channel } => {
-                self.follow_up(prepared, token, channel, &message, &delivery).await
+                self.to_channel(prepared, token, channel, &message, &delivery).await
             }
         };
         sent.map(|sent| receipt(sent, &message)).map_err(Fault::into_error)
@@ -76,8 +76,8 @@ impl Sender {
     }
 
     /// Posts into the group's thread or edits its first message; begins a group where there is
-    /// none.
-    async fn follow_up(
+    /// none, or where it cannot be followed up on any more.
+    async fn to_channel(
         &self,
         prepared: &Prepared,
         token: &SlackApiToken,
@@ -91,41 +91,55 @@ impl Sender {
         if let Some(group) = &group
             && let Some(first) = group.first(channel).await
         {
-            // What comes late must not replace what is newer; it still has to be seen.
-            let edit = prepared.updates == Updates::Edit && group.created >= first.created;
-            let call = if edit {
-                Call::Update { token, first: &first }
-            } else {
-                Call::Post { token, channel, thread: Some(&first.ts) }
-            };
-            match self.send(call, message, delivery).await {
-                Ok(sent) => {
-                    if edit && group.created > first.created {
-                        group.remember(&First { created: group.created, ..first }).await;
-                    }
-                    return Ok(sent);
-                }
-                // The id of a channel that was made anew under the same name is another one.
-                Err(fault)
-                    if fault.kind == Kind::Gone || (edit && fault.code == "channel_not_found") =>
-                {
-                    gone = Some(format!("began a new thread ({})", fault.code));
-                }
-                Err(fault) => return Err(fault),
+            let edit = prepared.updates == Updates::Edit;
+            match self.follow_up(group, &first, edit, token, message, delivery).await {
+                Err(fault) if fault.kind == Kind::Gone => gone = Some(fault.code),
+                done => return done,
             }
         }
         let call = Call::Post { token, channel, thread: None };
         let mut sent = self.send(call, message, delivery).await?;
-        sent.remarks.extend(gone);
-        if let Some(group) = &group
-            && let Some(ts) = &sent.posted.ts
-        {
-            let id = sent.posted.channel.clone().unwrap_or_else(|| channel.to_owned());
+        sent.remarks.extend(gone.map(|code| format!("began a new thread ({code})")));
+        if let (Some(group), Some(ts)) = (&group, &sent.posted.ts) {
             let to = channel.to_owned();
-            let first = First { to, channel: id, ts: ts.clone(), created: group.created };
-            group.remember(&first).await;
+            let id = sent.posted.channel.clone().unwrap_or_else(|| to.clone());
+            group
+                .remember(&First { to, channel: id, ts: ts.clone(), created: group.created })
+                .await;
         }
         Ok(sent)
+    }
+
+    /// Edits the group's first message or replies to it.
+    async fn follow_up(
+        &self,
+        group: &Group,
+        first: &First,
+        edit: bool,
+        token: &SlackApiToken,
+        message: &Message,
+        delivery: &Delivery,
+    ) -> Result<Sent, Fault> {
+        // What comes late must not replace what is newer; it still has to be seen.
+        if !edit || group.created < first.created {
+            let call = Call::Post { token, channel: &first.to, thread: Some(&first.ts) };
+            return self.send(call, message, delivery).await;
+        }
+        match self.send(Call::Update { token, first }, message, delivery).await {
+            Ok(sent) => {
+                if group.created > first.created {
+                    group.remember(&First { created: group.created, ..first.clone() }).await;
+                }
+                Ok(sent)
+            }
+            // A channel that was made anew under the same name has another id.
+            Err(mut fault) => {
+                if fault.code == "channel_not_found" {
+                    fault.kind = Kind::Gone;
+                }
+                Err(fault)
+            }
+        }
     }
 
     /// Sends the message; what Slack refuses as it is, with fewer blocks if there are too many,

@@ -87,7 +87,7 @@ mod tests {
             std::future::pending().await
         }
         async fn put(&self, _: &str, _: &str, _: Duration) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
