@@ -1,0 +1,134 @@
+//! The channel as the router sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_contract::{
+    Channel, ChannelService, Delivery, FieldError, Lane, Memo, Policy, Rate, Templates,
+};
+use reqwest::redirect;
+use serde_json::{Map, Value};
+use slack_morphism::SlackClient;
+use tower::service_fn;
+use url::Url;
+
+use crate::connector::Connector;
+use crate::send::Sender;
+use crate::settings;
+
+/// What the operator sets for all Slack destinations.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Base of the Web API's methods.
+    pub api_url: Url,
+    /// Allows `http://` and hosts other than Slack's.
+    pub development: bool,
+    /// What requests say of who sends them.
+    pub user_agent: String,
+    /// The longest wait for a connection.
+    pub connect_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            api_url: Url::parse("https://slack.com/api").expect("a constant URL"),
+            development: false,
+            user_agent: concat!("Fanfare/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why the channel cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No TLS provider was installed in the process.
+    #[error("no TLS provider is installed; install rustls' ring provider before the Slack channel")]
+    NoTlsProvider,
+    /// The API would be called over an open connection.
+    #[error("the Slack API's URL must begin with https:// (unless development is on)")]
+    InsecureApi,
+    /// The HTTP client could not be built.
+    #[error("the HTTP client for Slack could not be built")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Slack, by incoming webhook or bot token.
+pub struct SlackChannel {
+    sender: Arc<Sender>,
+    development: bool,
+}
+
+impl SlackChannel {
+    /// A channel with its own connections.
+    pub fn new(
+        config: Config,
+        templates: Arc<dyn Templates>,
+        memo: Arc<dyn Memo>,
+    ) -> Result<Self, Error> {
+        // Without one, reqwest panics.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(Error::NoTlsProvider);
+        }
+        if config.api_url.scheme() != "https" && !config.development {
+            return Err(Error::InsecureApi);
+        }
+        let http = reqwest::Client::builder()
+            .user_agent(config.user_agent)
+            .connect_timeout(config.connect_timeout)
+            .https_only(!config.development)
+            // A webhook's URL is its secret: it goes to Slack and nowhere else.
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            // Whether to try again is the router's to say.
+            .retry(reqwest::retry::never())
+            // Shorter than Slack keeps a connection open, so that none is used as it closes.
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build()
+            .map_err(Error::Client)?;
+        let slack = SlackClient::new(Connector::new(http, &config.api_url));
+        let sender = Arc::new(Sender { slack, templates, memo });
+        Ok(Self { sender, development: config.development })
+    }
+}
+
+impl Channel for SlackChannel {
+    fn name(&self) -> &'static str {
+        "slack"
+    }
+
+    fn policy(&self) -> Policy {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        let schedule = [5, 30, 2 * MINUTE, 10 * MINUTE, HOUR, 4 * HOUR];
+        Policy {
+            schedule: schedule.map(Duration::from_secs).to_vec(),
+            jitter: 0.2,
+            retry_after_cap: Duration::from_secs(HOUR),
+            attempt_timeout: Duration::from_secs(10),
+            deadline: Duration::from_secs(25),
+            quick_retries: 1,
+            concurrency: 1,
+            // https://docs.slack.dev/apis/web-api/rate-limits: one a second to a channel.
+            rate: Some(Rate { messages: 1, per: Duration::from_secs(1) }),
+            channel_concurrency: 256,
+        }
+    }
+
+    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>> {
+        settings::prepare(settings, self.development)
+    }
+
+    fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {
+        settings::masked(settings)
+    }
+
+    fn service(&self) -> ChannelService {
+        let sender = Arc::clone(&self.sender);
+        ChannelService::new(service_fn(move |delivery: Delivery| {
+            let sender = Arc::clone(&sender);
+            async move { sender.attempt(delivery).await }
+        }))
+    }
+}

@@ -1,0 +1,277 @@
+//! `fanfare apply`: tenant files into the store. All or nothing: one mistake, and none is written.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+use serde_json::json;
+
+use super::settings::Settings;
+use super::{Done, Failure, output};
+use crate::app;
+use crate::config::Config;
+use crate::store::Store;
+use crate::tenant::{self, Channels, Problem, TenantSpec, file};
+
+/// Options.
+#[derive(ClapArgs)]
+#[command(after_help = "Example:
+  fanfare apply config/tenants --development
+  fanfare apply acme.toml --store redis://127.0.0.1:6379")]
+pub struct Args {
+    /// Tenant files, or folders of them
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    /// Allow http:// and loopback receivers
+    #[arg(long, env = "FANFARE_DEVELOPMENT", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
+    development: bool,
+    /// Only show what would be written
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Done {
+    let mut config = args.settings.load()?;
+    config.development |= args.development;
+    let specs = read(&args.paths).map_err(|problems| told(&problems))?;
+    let channels = offline_channels(&config)?;
+    let store = app::open_store(&config, app::Purpose::Tool).await?;
+    let applied = apply(&store, &channels, specs, args.dry_run).await?;
+    if args.json {
+        output::json(&json!({"tenants": applied.iter().map(Applied::json).collect::<Vec<_>>()}));
+        return Ok(());
+    }
+    for tenant in &applied {
+        tenant.print(args.dry_run);
+    }
+    Ok(())
+}
+
+/// The channels, for checking and completing settings; nothing is sent.
+pub(super) fn offline_channels(config: &Config) -> Result<Channels, Failure> {
+    let templates = std::sync::Arc::new(app::engine(config, &Default::default())?);
+    Ok(app::channels(config, templates, std::sync::Arc::new(Forgetful))?)
+}
+
+/// A memory for channels that send nothing.
+struct Forgetful;
+
+#[async_trait::async_trait]
+impl fanfare_contract::Memo for Forgetful {
+    async fn get(&self, _: &str) -> Option<String> {
+        None
+    }
+    async fn put(&self, _: &str, _: &str, _: std::time::Duration) {}
+}
+
+/// Reads files and folders.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(PathBuf, TenantSpec)>, Vec<Problem>> {
+    let mut specs = Vec::new();
+    let mut problems = Vec::new();
+    for path in paths {
+        let read = if path.is_dir() {
+            file::read_dir(path, &file::process_env)
+        } else {
+            file::read(path, &file::process_env).map(|spec| vec![(path.clone(), spec)])
+        };
+        match read {
+            Ok(found) => specs.extend(found),
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() { Ok(specs) } else { Err(problems) }
+}
+
+/// Prints problems; the failure that follows.
+pub(super) fn told(problems: &[Problem]) -> Failure {
+    for problem in problems {
+        output::error(&problem.to_string());
+    }
+    Failure::No
+}
+
+/// What became of one tenant.
+pub(super) struct Applied {
+    id: String,
+    created: bool,
+    changes: Vec<String>,
+    /// (destination, field, value) made just now and shown this once.
+    revealed: Vec<(String, String, String)>,
+}
+
+impl Applied {
+    fn json(&self) -> serde_json::Value {
+        let outcome = if self.created {
+            "created"
+        } else if self.changes.is_empty() {
+            "unchanged"
+        } else {
+            "changed"
+        };
+        let revealed = self.revealed.iter().map(|(destination, field, value)| {
+            json!({"destination": destination, "field": field, "value": value})
+        });
+        json!({
+            "id": self.id, "outcome": outcome, "changes": self.changes,
+            "revealed": revealed.collect::<Vec<_>>(),
+        })
+    }
+
+    pub(super) fn print(&self, dry_run: bool) {
+        let would = if dry_run { " (dry run)" } else { "" };
+        if self.changes.is_empty() {
+            output::line(format!("{}: unchanged", self.id));
+            return;
+        }
+        let word = if self.created { "new tenant" } else { "changed" };
+        output::line(format!("{}: {word}{would}", self.id));
+        for change in &self.changes {
+            output::line(format!("  {change}"));
+        }
+        for (destination, field, value) in &self.revealed {
+            output::line(format!("  {destination}: {field} = {value}"));
+            output::note("  this was made now and is shown once; keep it");
+        }
+    }
+}
+
+/// Checks all, then writes those that changed.
+pub(super) async fn apply(
+    store: &Store,
+    channels: &Channels,
+    specs: Vec<(PathBuf, TenantSpec)>,
+    dry_run: bool,
+) -> Result<Vec<Applied>, Failure> {
+    let mut ready = Vec::new();
+    let mut problems = Vec::new();
+    for (path, mut spec) in specs {
+        let before = tenant::stored(store, &spec.id).await?.map(|(spec, _)| spec);
+        let revealed = complete(&mut spec, before.as_ref(), channels);
+        match tenant::compile(std::sync::Arc::new(spec.clone()), 0, channels, None) {
+            Ok(_) => ready.push((spec, before, revealed)),
+            Err(found) => problems.extend(in_file(found, &path)),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(told(&problems));
+    }
+    let mut applied = Vec::new();
+    for (spec, before, revealed) in ready {
+        let changes = changes(before.as_ref(), &spec);
+        let (id, created) = (spec.id.clone(), before.is_none());
+        if !dry_run {
+            tenant::put(store, channels, spec).await.map_err(|error| match error {
+                tenant::PutError::Problems(problems) => told(&problems),
+                tenant::PutError::Store(error) => error.into(),
+            })?;
+        }
+        let revealed = if dry_run { Vec::new() } else { revealed };
+        applied.push(Applied { id, created, changes, revealed });
+    }
+    Ok(applied)
+}
+
+fn in_file(problems: Vec<Problem>, path: &Path) -> Vec<Problem> {
+    let file = path.display().to_string();
+    problems.into_iter().map(|problem| problem.in_file(&file)).collect()
+}
+
+/// Fills in what is made rather than given: kept from the stored document, or made now.
+fn complete(
+    spec: &mut TenantSpec,
+    before: Option<&TenantSpec>,
+    channels: &Channels,
+) -> Vec<(String, String, String)> {
+    let mut revealed = Vec::new();
+    for destination in &mut spec.destinations {
+        let Some((channel, _)) = channels.get(&destination.channel) else { continue };
+        let mut made = destination.fields.clone();
+        for value in channel.complete(&mut made) {
+            let old = before
+                .and_then(|spec| spec.destinations.iter().find(|d| d.id == destination.id))
+                .filter(|old| old.channel == destination.channel)
+                .and_then(|old| old.fields.get(value.field));
+            match old {
+                Some(old) => _ = made.insert(value.field.to_owned(), old.clone()),
+                None => {
+                    revealed.push((destination.id.clone(), value.field.to_owned(), value.value));
+                }
+            }
+        }
+        destination.fields = made;
+    }
+    revealed
+}
+
+/// The same without a store: what would be made is made and thrown away.
+pub(super) fn complete_for_check(spec: &mut TenantSpec, channels: &Channels) {
+    complete(spec, None, channels);
+}
+
+/// What changes, a line each; no values, for some are secrets.
+fn changes(before: Option<&TenantSpec>, now: &TenantSpec) -> Vec<String> {
+    let mut lines = Vec::new();
+    let empty = TenantSpec {
+        id: now.id.clone(),
+        name: String::new(),
+        destinations: Vec::new(),
+        routes: Vec::new(),
+        links: Default::default(),
+        templates: Default::default(),
+        disabled: Default::default(),
+    };
+    let before = before.unwrap_or(&empty);
+    if before.name != now.name {
+        lines.push(format!("~ name: {}", now.name));
+    }
+    for new in &now.destinations {
+        match before.destinations.iter().find(|old| old.id == new.id) {
+            None => lines.push(format!("+ destination {} ({})", new.id, new.channel)),
+            Some(old) if old != new => {
+                lines.push(format!("~ destination {}: {}", new.id, changed_fields(old, new)));
+            }
+            Some(_) => {}
+        }
+    }
+    for old in &before.destinations {
+        if !now.destinations.iter().any(|new| new.id == old.id) {
+            lines.push(format!("- destination {}", old.id));
+        }
+    }
+    let shown = |route: &crate::routing::RouteSpec| {
+        let filter = if route.when.is_some() { " (filtered)" } else { "" };
+        format!("route {}{filter} → {}", route.events.join(", "), route.to.join(", "))
+    };
+    let added = now.routes.iter().filter(|route| !before.routes.contains(route));
+    lines.extend(added.map(|route| format!("+ {}", shown(route))));
+    let removed = before.routes.iter().filter(|route| !now.routes.contains(route));
+    lines.extend(removed.map(|route| format!("- {}", shown(route))));
+    if before.templates != now.templates {
+        lines.push("~ templates".to_owned());
+    }
+    if before.links != now.links {
+        lines.push("~ links".to_owned());
+    }
+    lines
+}
+
+fn changed_fields(
+    old: &crate::tenant::DestinationSpec,
+    new: &crate::tenant::DestinationSpec,
+) -> String {
+    let mut fields: Vec<&str> = old
+        .fields
+        .iter()
+        .filter(|(key, value)| new.fields.get(*key) != Some(value))
+        .map(|(key, _)| key.as_str())
+        .chain(new.fields.keys().filter(|key| !old.fields.contains_key(*key)).map(String::as_str))
+        .collect();
+    if old.channel != new.channel {
+        fields.push("channel");
+    }
+    fields.join(", ")
+}

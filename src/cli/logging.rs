@@ -1,0 +1,37 @@
+//! Sets up logging: text on a terminal, JSON elsewhere, always on standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use super::Failure;
+use crate::config::{Log, LogFormat};
+
+/// Called once, by commands that run for a while.
+pub(super) fn set_up(log: &Log) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&log.filter).map_err(|error| {
+        Failure::Because(format!(
+            "log filter `{}` is wrong: {error}; write for example \"info\" or \"fanfare=debug,warn\"",
+            log.filter
+        ))
+    })?;
+    let terminal = std::io::stderr().is_terminal();
+    let json = match log.format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none());
+    let set = if json {
+        builder.json().flatten_event(true).with_target(true).try_init()
+    } else {
+        builder.try_init()
+    };
+    // Tests may have set one up already.
+    drop(set);
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! The command line: parsing here, one file a command.
+
+mod apply;
+mod check;
+mod deliveries;
+pub mod demo;
+mod events;
+mod logging;
+mod output;
+mod render;
+mod route;
+mod send;
+mod serve;
+mod settings;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use settings::Settings;
+
+/// What every command may end with.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it went well
+  1  it ran, and the answer is no: a problem was found, a signature is wrong, something was refused
+  2  the command line is wrong
+  3  the store, the server or a file could not be reached
+
+Every option has an environment variable, shown as [env: …]; settings of a file are given with
+--config and are listed in config/fanfare.toml.";
+
+#[derive(Parser)]
+#[command(
+    name = "fanfare",
+    version,
+    about = "Routes events to signed webhooks, templated email and Slack, and loses none",
+    after_help = EXIT_CODES,
+    arg_required_else_help = true,
+    propagate_version = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the whole path on this machine: sample events to real receivers over real sockets
+    Demo(demo::Args),
+    /// Runs the router
+    Serve(Box<serve::Args>),
+    /// Sends events from a file or standard input
+    Send(send::Args),
+    /// Writes tenant files to the store
+    Apply(apply::Args),
+    /// Checks settings, tenant files and templates without a store
+    Check(check::Args),
+    /// Explains where an event would go, and why
+    Route(route::Args),
+    /// Renders a template on an event
+    Render(render::Args),
+    /// Lists events, or shows one with its whole path
+    Events(events::Args),
+    /// Lists deliveries, or shows one with its attempts
+    Deliveries(deliveries::Args),
+    /// Verifies the signature of a webhook
+    Verify(verify::Args),
+}
+
+/// Why a command ended badly, as its exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The answer is no; what there is to say has been said.
+    #[error("")]
+    No,
+    /// The answer is no, because of this.
+    #[error("{0}")]
+    Because(String),
+    /// Something could not be reached or read.
+    #[error("{0:#}")]
+    Unreachable(#[from] anyhow::Error),
+}
+
+impl From<crate::store::StoreError> for Failure {
+    fn from(error: crate::store::StoreError) -> Self {
+        match error {
+            crate::store::StoreError::BadQuery(why) => Self::Because(why),
+            other => Self::Unreachable(other.into()),
+        }
+    }
+}
+
+impl From<crate::config::ConfigError> for Failure {
+    fn from(error: crate::config::ConfigError) -> Self {
+        Self::Because(error.to_string())
+    }
+}
+
+type Done = Result<(), Failure>;
+
+/// Parses the command line and runs the command.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match runtime(&cli.command) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::error(&format!("the runtime cannot start: {error}"));
+            return ExitCode::from(3);
+        }
+    };
+    let done = runtime.block_on(run(cli.command));
+    // Blocking reads of standard input must not keep the process.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::No) => ExitCode::from(1),
+        Err(failure @ Failure::Because(_)) => {
+            output::error(&failure.to_string());
+            ExitCode::from(1)
+        }
+        Err(failure @ Failure::Unreachable(_)) => {
+            output::error(&failure.to_string());
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// Few threads: the work is waiting, and on few cores more threads only trade places.
+fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = match command {
+        Command::Serve(args) if args.threads() > 0 => args.threads(),
+        _ => cores.min(4),
+    };
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+}
+
+async fn run(command: Command) -> Done {
+    match command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => serve::run(*args).await,
+        Command::Send(args) => send::run(args).await,
+        Command::Apply(args) => apply::run(args).await,
+        Command::Check(args) => check::run(&args),
+        Command::Route(args) => route::run(&args).await,
+        Command::Render(args) => render::run(&args).await,
+        Command::Events(args) => events::run(args).await,
+        Command::Deliveries(args) => deliveries::run(args).await,
+        Command::Verify(args) => verify::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_an_example_in_its_help() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("fanfare "), "{} has no example", command.get_name());
+        }
+    }
+}
