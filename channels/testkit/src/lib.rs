@@ -1,1 +1,5 @@
 //! x
+
+pub mod smtp;
+
+pub use crate::smtp::{Mail, SmtpReceiver, SmtpReply, Stage};
