@@ -207,3 +207,31 @@ fn guarded(text: &str) -> Cow<'_, str> {
         (false, None) => text.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_file_has_its_bound_and_says_what_is_left_out() {
+        let body = format!(r#"{{"data":{{"text":"{}"}}}}"#, "x".repeat(LONGEST_CELL));
+        let event = Event::new("acme".into(), "evt".into(), "a.b".into(), 0, 0, body.into());
+        let event = Arc::new(event);
+        let events = vec![Arc::clone(&event); LARGEST_FILE / LONGEST_CELL + 100];
+        let total = events.len();
+        let timezone = "UTC".to_owned();
+        let (suppressed, failed) = (Vec::new(), Vec::new());
+        let digest =
+            Digest { id: "dig".into(), from_ms: 0, to_ms: 0, timezone, events, suppressed, failed };
+        let file = file(&digest);
+        assert!(file.content.len() < LARGEST_FILE + 4 * LONGEST_CELL);
+        let text = String::from_utf8(file.content).unwrap();
+        let left_out = total - (text.lines().count() - 2);
+        assert!(left_out > 0);
+        let last = text.lines().last().unwrap();
+        assert_eq!(last, format!("{left_out} more events are not in this file"));
+        assert!(file.remark.unwrap().contains(&format!("lacks the last {left_out} events")));
+    }
+}

@@ -14,6 +14,7 @@ use lettre::transport::smtp::extension::ClientId;
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustls_platform_verifier::Verifier;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -43,7 +44,7 @@ enum Protection {
 
 impl Dialer {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
-        let roots = &config.extra_roots_pem;
+        let roots = certificates(&config.extra_roots_pem)?;
         let protection = match config.security {
             Security::None => Protection::None,
             Security::StartTls => Protection::StartTls(starttls(&config.host, roots)?),
@@ -123,38 +124,41 @@ fn hello_id(name: String) -> ClientId {
     }
 }
 
-fn starttls(host: &str, roots: &[String]) -> Result<TlsParameters, Error> {
+fn starttls(host: &str, roots: Vec<CertificateDer<'static>>) -> Result<TlsParameters, Error> {
     let mut builder = TlsParameters::builder(host.to_owned());
-    for pem in roots {
-        let certificate = Certificate::from_pem(pem.as_bytes()).map_err(|_| bad_root())?;
+    for root in roots {
+        let certificate = Certificate::from_der(root.to_vec()).map_err(tls_failed)?;
         builder = builder.add_root_certificate(certificate);
     }
-    builder.build().map_err(|error| Error::new("security", format!("cannot set up TLS: {error}")))
+    builder.build().map_err(tls_failed)
 }
 
-fn client_config(roots: &[String]) -> Result<ClientConfig, Error> {
-    let failed = |error| Error::new("security", format!("cannot set up TLS: {error}"));
-    let mut extra = Vec::new();
-    for pem in roots {
-        let certificates: Result<Vec<_>, _> =
-            CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-        extra.extend(certificates.ok().filter(|found| !found.is_empty()).ok_or_else(bad_root)?);
-    }
+fn client_config(roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier =
-        rustls_platform_verifier::Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
-            .map_err(failed)?;
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(builder
-        .map_err(failed)?
+    let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider));
+    let verifier = Arc::new(verifier.map_err(tls_failed)?);
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(tls_failed)?
         .dangerous() // rustls' word for any verifier but its own; this one is the platform's
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth())
 }
 
-fn bad_root() -> Error {
-    Error::new("extra_roots_pem", "needs certificates in PEM (`-----BEGIN CERTIFICATE-----`)")
+fn tls_failed(error: impl fmt::Display) -> Error {
+    Error::new("security", format!("cannot set up TLS: {error}"))
+}
+
+fn certificates(pems: &[String]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let mut all = Vec::new();
+    for pem in pems {
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        all.extend(found.ok().filter(|found| !found.is_empty()).ok_or_else(|| {
+            let message = "needs certificates in PEM (`-----BEGIN CERTIFICATE-----`)";
+            Error::new("extra_roots_pem", message)
+        })?);
+    }
+    Ok(all)
 }
 
 /// A TLS stream as lettre wants it.

@@ -64,7 +64,8 @@ pub(crate) fn channel(receiver: &SmtpReceiver) -> EmailChannel {
 }
 
 pub(crate) fn settings(value: Value) -> Map<String, Value> {
-    value.as_object().unwrap().clone()
+    let Value::Object(settings) = value else { panic!("settings are an object") };
+    settings
 }
 
 pub(crate) fn event(id: &str, kind: &str, data: &Value) -> Arc<Event> {
