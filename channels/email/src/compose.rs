@@ -6,7 +6,9 @@
 use std::time::{Duration, SystemTime};
 
 use fanfare_contract::{Content, Delivery, Event};
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
+};
 use lettre::message::{Attachment, Body, Mailbox, MessageBuilder, MultiPart, SinglePart};
 use lettre::{Address, Message};
 use serde_json::Value;
@@ -103,7 +105,7 @@ impl Composer {
                 mixed.multipart(alternative).singlepart(table)
             }
         };
-        let mut message = head.multipart(body)?;
+        let mut message = assembled(head, &body)?;
         if let Some(signer) = &self.signer {
             signer.sign(&mut message);
         }
@@ -201,6 +203,18 @@ fn id_text(id: &str) -> String {
 fn date(at_ms: i64) -> SystemTime {
     let seconds = u64::try_from(at_ms).unwrap_or(0) / 1000;
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND))
+}
+
+/// The message with its parts. lettre's own `multipart` keeps `Content-Type` with the parts, where
+/// its DKIM signer takes it for missing; the signature would then not verify.
+fn assembled(head: MessageBuilder, parts: &MultiPart) -> Result<Message, Error> {
+    let kind = parts.headers().get::<ContentType>().ok_or(Error::NotMail)?;
+    let formatted = parts.formatted();
+    let blank_line = formatted.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    let start = blank_line.ok_or(Error::NotMail)? + 4;
+    let body = formatted[start..].to_vec();
+    let body = Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit);
+    Ok(head.header(MIME_VERSION_1_0).header(kind).body(body)?)
 }
 
 /// Derived from the content as well, so that no content can hold it.

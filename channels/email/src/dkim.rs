@@ -18,7 +18,7 @@ use rustls::pki_types::pem::PemObject as _;
 use crate::config::{DkimConfig, Error};
 
 /// RFC 8058 wants both unsubscribe headers signed.
-const SIGNED: [&str; 13] = [
+const SIGNED: [&str; 14] = [
     "From",
     "Reply-To",
     "To",
@@ -29,6 +29,7 @@ const SIGNED: [&str; 13] = [
     "References",
     "MIME-Version",
     "Content-Type",
+    "Content-Transfer-Encoding",
     "Auto-Submitted",
     "List-Unsubscribe",
     "List-Unsubscribe-Post",

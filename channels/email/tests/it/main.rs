@@ -7,4 +7,5 @@ mod pool;
 mod protection;
 mod refusals;
 mod settings;
+mod signature;
 mod support;
