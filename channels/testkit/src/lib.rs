@@ -5,5 +5,7 @@
 //! what its script says, and stops when it is dropped.
 
 pub mod http;
+pub mod smtp;
 
 pub use crate::http::{HttpReceiver, Received, Reply};
+pub use crate::smtp::{Mail, SmtpReceiver, SmtpReply, Stage};

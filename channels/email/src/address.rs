@@ -1,0 +1,183 @@
+//! One mailbox as people write it: `jane@acme.example` or `Jane Doe <jane@acme.example>`.
+//!
+//! What comes out is ASCII: an international domain is turned to its punycode, an international
+//! local part is refused, since a relay on the way may lack SMTPUTF8. Only plain local parts
+//! (RFC 5322 dot-atom) are taken, so that an address needs no quoting in any place it is put.
+
+use lettre::Address;
+use lettre::message::Mailbox;
+use url::Host;
+
+/// Longest display name in characters.
+const LONGEST_NAME: usize = 128;
+/// RFC 5321, section 4.5.3.1.
+const LONGEST_LOCAL_PART: usize = 64;
+/// RFC 5321, section 4.5.3.1.3: a path of 256 with its angle brackets.
+const LONGEST_ADDRESS: usize = 254;
+
+/// Reads a mailbox; the error says what is wrong and repeats nothing of the text.
+pub(crate) fn parse(text: &str) -> Result<Mailbox, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("is empty; give an address such as `jane@acme.example`".to_owned());
+    }
+    let (name, address) = split(text)?;
+    Ok(Mailbox::new(name, parse_address(address)?))
+}
+
+/// Display name and bare address.
+fn split(text: &str) -> Result<(Option<String>, &str), String> {
+    let Some(inner) = text.strip_suffix('>') else {
+        return Ok((None, text));
+    };
+    let (name, address) =
+        inner.rsplit_once('<').ok_or("has a `>` without its `<`; write `Name <a@b.example>`")?;
+    Ok((display_name(name)?, address.trim()))
+}
+
+/// A name with its quotes taken off, or none when it is blank.
+pub(crate) fn display_name(text: &str) -> Result<Option<String>, String> {
+    let text = text.trim();
+    let name = match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => unescape(quoted),
+        None => text.to_owned(),
+    };
+    if name.chars().any(char::is_control) {
+        return Err("has a control character in the name".to_owned());
+    }
+    if name.chars().count() > LONGEST_NAME {
+        return Err(format!("has a name of more than {LONGEST_NAME} characters"));
+    }
+    let name = name.trim();
+    Ok((!name.is_empty()).then(|| name.to_owned()))
+}
+
+fn unescape(quoted: &str) -> String {
+    let mut name = String::with_capacity(quoted.len());
+    let mut characters = quoted.chars();
+    while let Some(character) = characters.next() {
+        let escaped = if character == '\\' { characters.next() } else { None };
+        name.push(escaped.unwrap_or(character));
+    }
+    name
+}
+
+fn parse_address(text: &str) -> Result<Address, String> {
+    let (local, domain) = text.rsplit_once('@').ok_or("is no email address: the `@` is missing")?;
+    check_local_part(local)?;
+    let domain = ascii_domain(domain)?;
+    if local.len() + 1 + domain.len() > LONGEST_ADDRESS {
+        return Err(format!("is longer than {LONGEST_ADDRESS} characters"));
+    }
+    Address::new(local, domain).map_err(|error| format!("is no email address: {error}"))
+}
+
+fn check_local_part(local: &str) -> Result<(), String> {
+    if local.is_empty() || local.len() > LONGEST_LOCAL_PART {
+        return Err(format!("needs 1 to {LONGEST_LOCAL_PART} characters before the `@`"));
+    }
+    if local.contains([',', ';']) || local.contains('@') {
+        return Err("looks like several addresses; give a list, one address in each".to_owned());
+    }
+    if !local.is_ascii() {
+        return Err("has letters outside ASCII before the `@`, which many mail servers refuse; \
+                    use the mailbox's ASCII name"
+            .to_owned());
+    }
+    let atom = |atom: &str| !atom.is_empty() && atom.bytes().all(is_atom_byte);
+    if !local.split('.').all(atom) {
+        return Err("has a character or a dot before the `@` that does not belong there".to_owned());
+    }
+    Ok(())
+}
+
+/// RFC 5322 `atext`.
+fn is_atom_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
+}
+
+fn ascii_domain(domain: &str) -> Result<String, String> {
+    let bad = || "has a domain that is not a valid host name".to_owned();
+    if domain.contains(['%', '[', ']']) {
+        return Err(bad());
+    }
+    match Host::parse(domain) {
+        Ok(Host::Domain(domain)) if domain.split('.').all(is_label) => Ok(domain),
+        Ok(Host::Ipv4(_) | Host::Ipv6(_)) => {
+            Err("has a number for a domain; give a host name".to_owned())
+        }
+        _ => Err(bad()),
+    }
+}
+
+fn is_label(label: &str) -> bool {
+    let hyphen_at_edge = label.starts_with('-') || label.ends_with('-');
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=63).contains(&label.len()) && !hyphen_at_edge && label.bytes().all(known)
+}
+
+/// `m***@acme.example`: enough to recognise, too little to write to.
+pub(crate) fn masked(address: &Address) -> String {
+    let first: String = address.user().chars().take(1).collect();
+    format!("{first}***@{}", address.domain())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Option<String>, String) {
+        let mailbox = parse(text).unwrap();
+        (mailbox.name, mailbox.email.to_string())
+    }
+
+    #[test]
+    fn names_and_addresses_are_told_apart() {
+        assert_eq!(read(" a@b.example "), (None, "a@b.example".into()));
+        assert_eq!(read("<a@b.example>"), (None, "a@b.example".into()));
+        assert_eq!(read("Jane <a@b.example>"), (Some("Jane".into()), "a@b.example".into()));
+        assert_eq!(
+            read(r#""Doe, \"J\"" <a@b.example>"#),
+            (Some("Doe, \"J\"".into()), "a@b.example".into())
+        );
+        assert_eq!(read("大久保 <a@b.example>").0.as_deref(), Some("大久保"));
+        assert_eq!(read("dev@localhost").1, "dev@localhost");
+    }
+
+    #[test]
+    fn an_international_domain_becomes_punycode() {
+        assert_eq!(read("a@Bücher.example").1, "a@xn--bcher-kva.example");
+    }
+
+    #[test]
+    fn what_cannot_be_written_to_is_refused_with_its_reason() {
+        for (text, reason) in [
+            ("", "empty"),
+            ("jane", "`@` is missing"),
+            ("@b.example", "1 to 64"),
+            ("a@", "host name"),
+            ("jané@b.example", "outside ASCII"),
+            ("\"a b\"@b.example", "does not belong"),
+            ("a..b@b.example", "does not belong"),
+            ("a@b.example, c@d.example", "several addresses"),
+            ("a@[127.0.0.1]", "host name"),
+            ("a@127.0.0.1", "number for a domain"),
+            ("a@b%2ec", "host name"),
+            ("a@-b.example", "host name"),
+            ("a\r\nBcc: x@y.example@b.example", "several addresses"),
+            ("Jane\r\nBcc: x <a@b.example>", "control character"),
+            ("Jane a@b.example>", "without its `<`"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(reason), "{text:?}: {error}");
+        }
+        assert!(parse(&format!("{}@b.example", "a".repeat(65))).is_err());
+        assert!(parse(&format!("a@{}.example", "b".repeat(64))).is_err());
+        assert!(parse(&format!("{} <a@b.example>", "n".repeat(129))).is_err());
+    }
+
+    #[test]
+    fn a_masked_address_keeps_one_letter_and_the_domain() {
+        assert_eq!(masked(&parse("mlro@acme.example").unwrap().email), "m***@acme.example");
+    }
+}

@@ -1,0 +1,132 @@
+//! The channel: settings in, attempts out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_contract::{
+    Channel, ChannelService, Delivery, DeliveryError, FieldError, Lane, Part, Policy, Receipt,
+    Templates,
+};
+use lettre::message::Mailbox;
+use serde_json::{Map, Value};
+use tower::service_fn;
+use tower::util::BoxCloneSyncService;
+
+use crate::compose::{Composer, Outgoing, Rendered};
+use crate::config::{Config, Error, Security};
+use crate::settings::{self, Defaults, Recipient};
+use crate::smtp::{Dialer, Pool};
+use crate::verdict;
+
+/// Attempts let in for each connection: the others render while one sends.
+const ATTEMPTS_PER_CONNECTION: usize = 4;
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Sends deliveries as email. Clones share connections.
+#[derive(Clone)]
+pub struct EmailChannel {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    from: Mailbox,
+    reply_to: Option<Mailbox>,
+    connections: usize,
+    templates: Arc<dyn Templates>,
+    composer: Composer,
+    pool: Pool,
+}
+
+impl EmailChannel {
+    /// A channel with these settings; `templates` renders the parts. Connects only when there is
+    /// something to send.
+    #[expect(clippy::needless_pass_by_value, reason = "settings have no use after this")]
+    pub fn new(config: Config, templates: Arc<dyn Templates>) -> Result<Self, Error> {
+        let parsed = config.parse()?;
+        if config.security == Security::None && !config.is_loopback() {
+            tracing::warn!(host = config.host, "mail leaves this machine unencrypted");
+        }
+        let composer = Composer::new(&config, parsed.from.clone())?;
+        let pool = Pool::new(Dialer::new(&config)?, config.connections, config.idle_timeout);
+        let inner = Inner {
+            from: parsed.from,
+            reply_to: parsed.reply_to,
+            connections: config.connections,
+            templates,
+            composer,
+            pool,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+impl Channel for EmailChannel {
+    fn name(&self) -> &'static str {
+        "email"
+    }
+
+    fn policy(&self) -> Policy {
+        Policy {
+            schedule: vec![MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, 12 * HOUR, 24 * HOUR],
+            jitter: 0.2,
+            retry_after_cap: 24 * HOUR,
+            attempt_timeout: Duration::from_secs(90),
+            deadline: Duration::from_mins(2),
+            quick_retries: 1,
+            concurrency: 8,
+            rate: None,
+            channel_concurrency: self.inner.connections * ATTEMPTS_PER_CONNECTION,
+        }
+    }
+
+    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>> {
+        let Inner { from, reply_to, .. } = &*self.inner;
+        settings::prepare(settings, Defaults { from, reply_to: reply_to.as_ref() })
+    }
+
+    fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {
+        // Addresses are the tenant's own and no secrets.
+        settings.clone()
+    }
+
+    fn service(&self) -> ChannelService {
+        let inner = Arc::clone(&self.inner);
+        BoxCloneSyncService::new(service_fn(move |delivery| attempt(Arc::clone(&inner), delivery)))
+    }
+}
+
+/// One attempt: render, compose, send, judge the answer.
+async fn attempt(inner: Arc<Inner>, delivery: Delivery) -> Result<Receipt, DeliveryError> {
+    let mail = if inner.composer.is_slow(&delivery.content) {
+        let inner = Arc::clone(&inner);
+        let composed = tokio::task::spawn_blocking(move || inner.compose(&delivery)).await;
+        composed.map_err(|error| {
+            DeliveryError::permanent("compose_failed", "composing the message panicked")
+                .with_source(error)
+        })??
+    } else {
+        inner.compose(&delivery)?
+    };
+    match inner.pool.send(&mail).await {
+        Ok(reply) => Ok(verdict::on_success(&reply, &mail.to, mail.remark)),
+        Err(error) => Err(verdict::on_failure(error, &mail.to)),
+    }
+}
+
+impl Inner {
+    fn compose(&self, delivery: &Delivery) -> Result<Outgoing, DeliveryError> {
+        let failed = |message: String| DeliveryError::permanent("compose_failed", message);
+        let recipient = delivery.destination.settings::<Recipient>();
+        let recipient = recipient
+            .ok_or_else(|| failed("the destination was not prepared by this channel".to_owned()))?;
+        let parts = [Part::Subject, Part::Html, Part::Text];
+        let rendered = self.templates.render(delivery, &parts).map_err(verdict::on_render_error)?;
+        let [subject, html, text] = <[String; 3]>::try_from(rendered)
+            .map_err(|parts| failed(format!("the templates gave {} parts of 3", parts.len())))?;
+        let rendered = Rendered { subject, html, text };
+        self.composer
+            .compose(delivery, recipient, rendered)
+            .map_err(|error| failed(error.to_string()).with_source(error))
+    }
+}

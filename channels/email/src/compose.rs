@@ -1,0 +1,251 @@
+//! Puts a message together: headers, text and HTML alternatives, the digest's file, the signature.
+//!
+//! What names the message (its id, the MIME boundaries) is derived from the delivery, so that every
+//! attempt is the same message and a receiver can tell a repeat.
+
+use std::time::{Duration, SystemTime};
+
+use fanfare_contract::{Content, Delivery, Event};
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
+};
+use lettre::message::{Attachment, Body, Mailbox, MessageBuilder, MultiPart, SinglePart};
+use lettre::{Address, Message};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{self, TOKEN};
+use crate::digest;
+use crate::dkim::Signer;
+use crate::settings::Recipient;
+use crate::text;
+
+/// Most characters of a subject line.
+const LONGEST_SUBJECT: usize = 200;
+/// Most characters of a header that holds an id.
+const LONGEST_ID: usize = 128;
+/// What digests have for a type.
+const DIGEST_TYPE: &str = "fanfare.digest";
+/// The fields of `data` that name what an event is about, most telling first.
+const SUBJECTS: [&str; 3] = ["session_id", "watchlist_id", "job_id"];
+/// 31 December 9999, the last day that a `Date` header can say.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// A message ready for the wire: all ASCII, so that every server takes it.
+pub(crate) struct Outgoing {
+    /// The envelope's sender.
+    pub(crate) from: Address,
+    /// The envelope's recipient.
+    pub(crate) to: Address,
+    /// Bytes of the message as the server counts them.
+    pub(crate) size: usize,
+    /// The message with its dots stuffed and the closing dot.
+    pub(crate) wire: String,
+    /// For the receipt.
+    pub(crate) remark: Option<String>,
+}
+
+/// Why rendered parts do not make a message.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// lettre will not have them.
+    #[error("the message cannot be built: {0}")]
+    Build(#[from] lettre::error::Error),
+    /// What came out cannot be sent as it is.
+    #[error("the message cannot be encoded as mail")]
+    NotMail,
+}
+
+/// The rendered parts of a message.
+pub(crate) struct Rendered {
+    pub(crate) subject: String,
+    pub(crate) html: String,
+    pub(crate) text: String,
+}
+
+/// Makes messages.
+pub(crate) struct Composer {
+    sender: Mailbox,
+    unsubscribe_url: Option<String>,
+    signer: Option<Signer>,
+}
+
+impl Composer {
+    pub(crate) fn new(config: &config::Config, sender: Mailbox) -> Result<Self, config::Error> {
+        let signer = config.dkim.as_ref().map(Signer::new).transpose()?;
+        Ok(Self { sender, unsubscribe_url: config.unsubscribe_url.clone(), signer })
+    }
+
+    /// Whether composing takes long enough to be done off the network's threads.
+    pub(crate) fn is_slow(&self, content: &Content) -> bool {
+        self.signer.is_some() || matches!(content, Content::Digest(_))
+    }
+
+    pub(crate) fn compose(
+        &self,
+        delivery: &Delivery,
+        recipient: &Recipient,
+        rendered: Rendered,
+    ) -> Result<Outgoing, Error> {
+        let head = self.head(delivery, recipient, &rendered.subject);
+        let boundary = boundary(delivery, &rendered);
+        let alternative = alternative(rendered, format!("{boundary}a"));
+        let mut remark = None;
+        let body = match &delivery.content {
+            Content::Event(_) => alternative,
+            Content::Digest(digest) => {
+                let file = digest::file(digest);
+                remark = file.remark;
+                // In base64 its bytes stay as they are, line ends and all.
+                let content =
+                    Body::new_with_encoding(file.content, ContentTransferEncoding::Base64)
+                        .map_err(|_| Error::NotMail)?;
+                let table = Attachment::new(file.name).body(content, csv_type());
+                let mixed = MultiPart::mixed().boundary(format!("{boundary}m"));
+                mixed.multipart(alternative).singlepart(table)
+            }
+        };
+        let mut message = assembled(head, &body)?;
+        if let Some(signer) = &self.signer {
+            signer.sign(&mut message);
+        }
+        let message = String::from_utf8(message.formatted()).ok().filter(|text| text.is_ascii());
+        let message = message.ok_or(Error::NotMail)?;
+        let (from, to) = (self.sender.email.clone(), recipient.to.email.clone());
+        Ok(Outgoing { from, to, size: message.len(), wire: stuffed(&message), remark })
+    }
+
+    fn head(&self, delivery: &Delivery, recipient: &Recipient, subject: &str) -> MessageBuilder {
+        let kind = match &delivery.content {
+            Content::Event(event) => event.kind.as_ref(),
+            Content::Digest(_) => DIGEST_TYPE,
+        };
+        let subject = match text::one_line(subject, LONGEST_SUBJECT) {
+            blank if blank.is_empty() => text::one_line(kind, LONGEST_SUBJECT),
+            subject => subject,
+        };
+        let mut head = Message::builder().from(recipient.from.clone());
+        if recipient.from.email != self.sender.email {
+            head = head.sender(self.sender.clone());
+        }
+        if let Some(reply_to) = &recipient.reply_to {
+            head = head.reply_to(reply_to.clone());
+        }
+        head = head
+            .to(recipient.to.clone())
+            .subject(subject)
+            .date(date(delivery.at_ms))
+            .message_id(Some(self.message_id(delivery)));
+        if let Content::Event(event) = &delivery.content
+            && let Some(thread) = self.thread_id(event)
+        {
+            head = head.in_reply_to(thread.clone()).references(thread);
+        }
+        head = head
+            .raw_header(raw("Auto-Submitted", "auto-generated"))
+            .raw_header(raw("X-Fanfare-Event-ID", delivery.content_id()))
+            .raw_header(raw("X-Fanfare-Event-Type", kind))
+            .raw_header(raw("X-Fanfare-Delivery-ID", delivery.id.as_str()));
+        self.unsubscribe(head, delivery)
+    }
+
+    /// RFC 8058: a POST to the URL unsubscribes without another question.
+    fn unsubscribe(&self, head: MessageBuilder, delivery: &Delivery) -> MessageBuilder {
+        let Some(template) = &self.unsubscribe_url else { return head };
+        let url = template.replace(TOKEN, &id_text(delivery.id.as_str()));
+        let header = HeaderName::new_from_ascii_str("List-Unsubscribe");
+        head.raw_header(HeaderValue::new(header, format!("<{url}>")))
+            .raw_header(raw("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
+    }
+
+    fn message_id(&self, delivery: &Delivery) -> String {
+        let id = delivery.id.as_str();
+        // The hash tells ids apart that look the same once they are fit for a header.
+        format!("<{}.{}@{}>", id_text(id), hash(&["message", id]), self.sender.email.domain())
+    }
+
+    /// The id of a message that was never sent, which all mail about one session answers: mail
+    /// programs show them as one conversation.
+    fn thread_id(&self, event: &Event) -> Option<String> {
+        let subject = SUBJECTS.iter().find_map(|field| {
+            let value = match event.data().get(*field)? {
+                Value::String(text) if !text.is_empty() => text.clone(),
+                Value::Number(number) => number.to_string(),
+                _ => return None,
+            };
+            Some(hash(&["thread", &event.tenant, field, &value]))
+        })?;
+        Some(format!("<thread.{subject}@{}>", self.sender.email.domain()))
+    }
+}
+
+fn raw(name: &'static str, value: &str) -> HeaderValue {
+    let value = text::one_line(value, LONGEST_ID);
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value)
+}
+
+/// The first 16 hex digits of a SHA-256 over the parts, each closed by a NUL.
+fn hash(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+        hash.update([0]);
+    }
+    hex::encode(&hash.finalize()[..8])
+}
+
+/// An id without what a header or a URL cannot carry.
+fn id_text(id: &str) -> String {
+    let fit = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    id.chars().filter(fit).take(LONGEST_ID).collect()
+}
+
+fn date(at_ms: i64) -> SystemTime {
+    let seconds = u64::try_from(at_ms).unwrap_or(0) / 1000;
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND))
+}
+
+/// The message with its parts. lettre's own `multipart` keeps `Content-Type` with the parts, where
+/// its DKIM signer takes it for missing; the signature would then not verify.
+fn assembled(head: MessageBuilder, parts: &MultiPart) -> Result<Message, Error> {
+    let kind = parts.headers().get::<ContentType>().ok_or(Error::NotMail)?;
+    let formatted = parts.formatted();
+    let blank_line = formatted.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    let start = blank_line.ok_or(Error::NotMail)? + 4;
+    let body = formatted[start..].to_vec();
+    let body = Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit);
+    Ok(head.header(MIME_VERSION_1_0).header(kind).body(body)?)
+}
+
+/// Derived from the content as well, so that no content can hold it.
+fn boundary(delivery: &Delivery, rendered: &Rendered) -> String {
+    let parts = ["boundary", delivery.id.as_str(), &rendered.text, &rendered.html];
+    format!("fanfare-{}", hash(&parts))
+}
+
+fn alternative(rendered: Rendered, boundary: String) -> MultiPart {
+    MultiPart::alternative()
+        .boundary(boundary)
+        .singlepart(SinglePart::plain(text::body(rendered.text)))
+        .singlepart(SinglePart::html(text::body(rendered.html)))
+}
+
+/// RFC 5321, section 4.5.2: a line that begins with a dot gets another; a lone dot ends it all.
+fn stuffed(message: &str) -> String {
+    let mut wire = String::with_capacity(message.len() + 64);
+    for line in message.split_inclusive('\n') {
+        if line.starts_with('.') {
+            wire.push('.');
+        }
+        wire.push_str(line);
+    }
+    if !wire.ends_with("\r\n") {
+        wire.push_str("\r\n");
+    }
+    wire.push_str(".\r\n");
+    wire
+}
+
+fn csv_type() -> ContentType {
+    ContentType::parse("text/csv; charset=utf-8; header=present").expect("a constant that parses")
+}

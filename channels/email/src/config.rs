@@ -1,0 +1,227 @@
+//! The operator's settings of the email channel, checked once at start.
+
+use std::fmt;
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+use url::Url;
+
+use crate::address;
+
+/// What `{token}` stands in the place of in [`Config::unsubscribe_url`].
+pub(crate) const TOKEN: &str = "{token}";
+/// Most connections that may be asked for.
+const MOST_CONNECTIONS: usize = 1024;
+/// Longest unsubscribe URL, so that its header line stays below SMTP's 998 bytes.
+const LONGEST_URL: usize = 800;
+
+/// How the connection to the mail server is protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Security {
+    /// Plain text.
+    None,
+    /// Plain text, then STARTTLS; a server that does not offer it gets no mail.
+    #[default]
+    StartTls,
+    /// TLS from the first byte.
+    Tls,
+}
+
+/// A key to sign mail with.
+#[derive(Clone)]
+pub struct DkimConfig {
+    /// The signing domain, `d=`.
+    pub domain: String,
+    /// The key's name under `_domainkey` of the domain, `s=`.
+    pub selector: String,
+    /// RSA (PKCS#1 or PKCS#8) or Ed25519 (PKCS#8) private key.
+    pub private_key_pem: String,
+}
+
+/// Settings of the channel.
+#[derive(Clone)]
+pub struct Config {
+    /// The mail server's host name or address.
+    pub host: String,
+    /// Its port: 25 or 587 for STARTTLS, 465 for TLS.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: Security,
+    /// User and secret for SMTP AUTH.
+    pub credentials: Option<(String, String)>,
+    /// Who mail is from when a destination does not say otherwise, and the envelope's sender
+    /// always: `Fanfare <notifications@localhost>`.
+    pub from: String,
+    /// Where answers go when a destination does not say otherwise.
+    pub reply_to: Option<String>,
+    /// The name given in EHLO; the machine's when absent.
+    pub hello_name: Option<String>,
+    /// Most connections at a time, 1 to 1024.
+    pub connections: usize,
+    /// Longest wait for the connection and for the answer to each command.
+    pub command_timeout: Duration,
+    /// Longest wait for the message to be sent and its answer.
+    pub message_timeout: Duration,
+    /// A connection without work is closed after this time.
+    pub idle_timeout: Duration,
+    /// Signs every mail when given.
+    pub dkim: Option<DkimConfig>,
+    /// Where one click unsubscribes (RFC 8058): an `https` URL in which `{token}` becomes the
+    /// delivery's id, from which the router knows the destination and the recipient.
+    pub unsubscribe_url: Option<String>,
+    /// Allows what only a developer's machine should: credentials without TLS to another host, and
+    /// an `http` unsubscribe URL.
+    pub development: bool,
+    /// Certificates trusted besides the system's, in PEM.
+    pub extra_roots_pem: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            host: "localhost".to_owned(),
+            port: 587,
+            security: Security::default(),
+            credentials: None,
+            from: "Fanfare <notifications@localhost>".to_owned(),
+            reply_to: None,
+            hello_name: None,
+            connections: 8,
+            command_timeout: Duration::from_secs(30),
+            message_timeout: Duration::from_mins(1),
+            idle_timeout: Duration::from_mins(1),
+            dkim: None,
+            unsubscribe_url: None,
+            development: false,
+            extra_roots_pem: Vec::new(),
+        }
+    }
+}
+
+/// What is wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("email setting `{field}` {message}")]
+pub struct Error {
+    /// The field of [`Config`].
+    pub field: &'static str,
+    /// What is wrong with it, and what would be right.
+    pub message: String,
+}
+
+impl Error {
+    pub(crate) fn new(field: &'static str, message: impl Into<String>) -> Self {
+        Self { field, message: message.into() }
+    }
+}
+
+/// The parts of the settings that are no longer text.
+pub(crate) struct Parsed {
+    pub(crate) from: Mailbox,
+    pub(crate) reply_to: Option<Mailbox>,
+}
+
+impl Config {
+    /// Checks everything that needs no key or certificate to be read.
+    pub(crate) fn parse(&self) -> Result<Parsed, Error> {
+        self.check_server()?;
+        self.check_credentials()?;
+        self.check_limits()?;
+        self.check_unsubscribe_url()?;
+        let mailbox = |field, text: &String| {
+            address::parse(text).map_err(|message| Error::new(field, message))
+        };
+        Ok(Parsed {
+            from: mailbox("from", &self.from)?,
+            reply_to: self.reply_to.as_ref().map(|text| mailbox("reply_to", text)).transpose()?,
+        })
+    }
+
+    fn check_server(&self) -> Result<(), Error> {
+        let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        if !plain(&self.host) || self.host.contains(['/', '@']) {
+            return Err(Error::new("host", "needs a host name or an IP address, nothing else"));
+        }
+        if self.port == 0 {
+            return Err(Error::new("port", "needs a port from 1 to 65535"));
+        }
+        if self.hello_name.as_deref().is_some_and(|name| !plain(name)) {
+            return Err(Error::new("hello_name", "needs a host name, or leave it out"));
+        }
+        Ok(())
+    }
+
+    fn check_credentials(&self) -> Result<(), Error> {
+        let Some((user, secret)) = &self.credentials else { return Ok(()) };
+        if user.is_empty() || secret.is_empty() {
+            return Err(Error::new("credentials", "need both a user and a secret"));
+        }
+        let exposed = self.security == Security::None && !self.is_loopback() && !self.development;
+        if exposed {
+            let message = "would cross the network unencrypted; set `security` to StartTls or Tls";
+            return Err(Error::new("credentials", message));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_loopback(&self) -> bool {
+        let address = self.host.parse::<std::net::IpAddr>();
+        self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+
+    fn check_limits(&self) -> Result<(), Error> {
+        if !(1..=MOST_CONNECTIONS).contains(&self.connections) {
+            return Err(Error::new("connections", format!("needs 1 to {MOST_CONNECTIONS}")));
+        }
+        for (field, timeout) in [
+            ("command_timeout", self.command_timeout),
+            ("message_timeout", self.message_timeout),
+            ("idle_timeout", self.idle_timeout),
+        ] {
+            if timeout.is_zero() {
+                return Err(Error::new(field, "needs more than no time at all"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_unsubscribe_url(&self) -> Result<(), Error> {
+        let Some(url) = &self.unsubscribe_url else { return Ok(()) };
+        let wrong = |message| Err(Error::new("unsubscribe_url", message));
+        if !url.contains(TOKEN) {
+            return wrong("needs `{token}` in it, or all recipients have the same link");
+        }
+        let fits = url.len() <= LONGEST_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
+        if !fits || url.contains(['<', '>']) {
+            return wrong("needs at most 800 ASCII characters without spaces or angle brackets");
+        }
+        match Url::parse(&url.replace(TOKEN, "token")) {
+            Ok(url) if url.scheme() == "https" => Ok(()),
+            Ok(url) if url.scheme() == "http" && self.development => Ok(()),
+            Ok(_) => wrong("needs https: mail programs refuse anything else (RFC 8058)"),
+            Err(_) => wrong("is no URL"),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    // The secret and the private key are never printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("security", &self.security)
+            .field("connections", &self.connections)
+            .field("credentials", &self.credentials.is_some())
+            .field("dkim", &self.dkim)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for DkimConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DkimConfig")
+            .field("domain", &self.domain)
+            .field("selector", &self.selector)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,237 @@
+//! The file that a digest carries: every event in it, one a row, for a spreadsheet.
+//!
+//! Cells hold what strangers sent, so none may start a formula, and none is without a bound. The
+//! file begins with a byte-order mark, without which Excel reads UTF-8 as Latin-1.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use chrono::{DateTime, SecondsFormat};
+use chrono_tz::Tz;
+use csv::{Terminator, WriterBuilder};
+use fanfare_contract::{Digest, Event};
+use serde_json::Value;
+
+/// Most columns taken from the events' `data`.
+const MOST_COLUMNS: usize = 64;
+/// How deep objects within `data` become columns.
+const DEEPEST: usize = 4;
+/// Most characters of a cell; Excel's own bound is 32,767.
+const LONGEST_CELL: usize = 4096;
+/// Most bytes of the file; relays commonly refuse mail of more than 10 to 25 MB.
+const LARGEST_FILE: usize = 6 * 1024 * 1024;
+/// Most elements of a list shown in one cell.
+const MOST_ELEMENTS: usize = 50;
+
+const FIXED: [&str; 4] = ["received_at", "event_id", "type", "created"];
+
+/// The file's content, and what it leaves out.
+pub(crate) struct File {
+    pub(crate) name: String,
+    pub(crate) content: Vec<u8>,
+    /// For the receipt: said when something did not fit.
+    pub(crate) remark: Option<String>,
+}
+
+/// Lists the digest's events.
+pub(crate) fn file(digest: &Digest) -> File {
+    let zone: Tz = digest.timezone.parse().unwrap_or(Tz::UTC);
+    let columns = Columns::of(&digest.events);
+    let mut table = Table::new();
+    let data = columns.names.iter().map(|name| guarded(&format!("data.{name}")).into_owned());
+    table.append(FIXED.into_iter().map(str::to_owned).chain(data));
+    let mut listed = 0;
+    for event in &digest.events {
+        if table.len() > LARGEST_FILE {
+            break;
+        }
+        table.append(row(event, &columns, zone));
+        listed += 1;
+    }
+    let left_out = digest.events.len() - listed;
+    if left_out > 0 {
+        table.append([format!("{left_out} more events are not in this file")]);
+    }
+    let remark = remark(left_out, columns.left_out);
+    File { name: name(digest, zone), content: table.finish(), remark }
+}
+
+fn name(digest: &Digest, zone: Tz) -> String {
+    let time = DateTime::from_timestamp_millis(digest.to_ms).unwrap_or_default();
+    format!("events-{}.csv", time.with_timezone(&zone).format("%Y-%m-%d"))
+}
+
+fn remark(events: usize, columns: bool) -> Option<String> {
+    match (events, columns) {
+        (0, false) => None,
+        (0, true) => Some(format!("the CSV file has the first {MOST_COLUMNS} fields only")),
+        (events, _) => Some(format!("the CSV file lacks the last {events} events: too large")),
+    }
+}
+
+/// CSV in memory.
+struct Table(csv::Writer<Vec<u8>>);
+
+impl Table {
+    fn new() -> Self {
+        let mut builder = WriterBuilder::new();
+        builder.terminator(Terminator::CRLF).flexible(true);
+        Self(builder.from_writer(Vec::from("\u{feff}")))
+    }
+
+    fn append<C: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = C>) {
+        let mut cells = cells.into_iter();
+        let written = cells.try_for_each(|cell| self.0.write_field(cell.as_ref()));
+        let ended = written.and_then(|()| self.0.write_record(None::<&[u8]>));
+        ended.expect("writing to memory does not fail, and rows may differ in length");
+    }
+
+    /// Bytes so far, but for what the writer still buffers.
+    fn len(&self) -> usize {
+        self.0.get_ref().len()
+    }
+
+    fn finish(self) -> Vec<u8> {
+        self.0.into_inner().expect("flushing to memory does not fail")
+    }
+}
+
+fn row<'a>(event: &'a Event, columns: &Columns, zone: Tz) -> Vec<Cow<'a, str>> {
+    let mut cells = vec![Cow::from(""); FIXED.len() + columns.names.len()];
+    cells[0] = time(event.received_ms, zone, SecondsFormat::Millis).into();
+    cells[1] = guarded(&event.id);
+    cells[2] = guarded(&event.kind);
+    cells[3] = time(event.created.saturating_mul(1000), zone, SecondsFormat::Secs).into();
+    visit(event.data(), &mut String::new(), 0, &mut |path, value| {
+        if let Some(column) = columns.index.get(path) {
+            cells[FIXED.len() + column] = cell(value);
+        }
+    });
+    cells
+}
+
+fn time(ms: i64, zone: Tz, precision: SecondsFormat) -> String {
+    let time = DateTime::from_timestamp_millis(ms);
+    time.map(|time| time.with_timezone(&zone).to_rfc3339_opts(precision, true)).unwrap_or_default()
+}
+
+/// The columns of `data`, in the order in which they first appear.
+struct Columns {
+    names: Vec<String>,
+    index: HashMap<String, usize>,
+    left_out: bool,
+}
+
+impl Columns {
+    fn of(events: &[std::sync::Arc<Event>]) -> Self {
+        let mut columns = Self { names: Vec::new(), index: HashMap::new(), left_out: false };
+        for event in events {
+            visit(event.data(), &mut String::new(), 0, &mut |path, _| columns.see(path));
+        }
+        columns
+    }
+
+    fn see(&mut self, path: &str) {
+        if self.index.contains_key(path) {
+            return;
+        }
+        if self.names.len() == MOST_COLUMNS {
+            self.left_out = true;
+            return;
+        }
+        self.index.insert(path.to_owned(), self.names.len());
+        self.names.push(path.to_owned());
+    }
+}
+
+/// Calls `see` with the dotted path and value of everything that makes a cell.
+fn visit<'a>(
+    value: &'a Value,
+    path: &mut String,
+    depth: usize,
+    see: &mut impl FnMut(&str, &'a Value),
+) {
+    match value {
+        Value::Object(fields) if depth < DEEPEST => {
+            for (key, value) in fields {
+                let length = path.len();
+                if depth > 0 {
+                    path.push('.');
+                }
+                path.push_str(key);
+                visit(value, path, depth + 1, see);
+                path.truncate(length);
+            }
+        }
+        Value::Object(_) | Value::Null => {}
+        Value::Array(elements) if !elements.iter().any(is_scalar) => {}
+        _ if depth > 0 => see(path, value),
+        _ => {}
+    }
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !matches!(value, Value::Object(_) | Value::Array(_) | Value::Null)
+}
+
+fn cell(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => guarded(text),
+        Value::Array(elements) => {
+            let scalars = elements.iter().filter(|element| is_scalar(element));
+            let texts: Vec<_> = scalars.take(MOST_ELEMENTS).map(plain).collect();
+            guarded(&texts.join("; ")).into_owned().into()
+        }
+        // A number is no formula, even a negative one.
+        _ => plain(value),
+    }
+}
+
+fn plain(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => text.into(),
+        _ => value.to_string().into(),
+    }
+}
+
+/// The text as a cell that no spreadsheet runs (OWASP, "CSV injection"), cut to its bound.
+fn guarded(text: &str) -> Cow<'_, str> {
+    let formula =
+        |c| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠');
+    let cut = text.char_indices().nth(LONGEST_CELL).map(|(end, _)| &text[..end]);
+    let ellipsis = if cut.is_some() { "…" } else { "" };
+    let text_kept = cut.unwrap_or(text);
+    match (text.starts_with(formula), cut) {
+        (true, _) => format!("'{text_kept}{ellipsis}").into(),
+        (false, Some(_)) => format!("{text_kept}{ellipsis}").into(),
+        (false, None) => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_file_has_its_bound_and_says_what_is_left_out() {
+        let body = format!(r#"{{"data":{{"text":"{}"}}}}"#, "x".repeat(LONGEST_CELL));
+        let event = Event::new("acme".into(), "evt".into(), "a.b".into(), 0, 0, body.into());
+        let event = Arc::new(event);
+        let events = vec![Arc::clone(&event); LARGEST_FILE / LONGEST_CELL + 100];
+        let total = events.len();
+        let timezone = "UTC".to_owned();
+        let (suppressed, failed) = (Vec::new(), Vec::new());
+        let digest =
+            Digest { id: "dig".into(), from_ms: 0, to_ms: 0, timezone, events, suppressed, failed };
+        let file = file(&digest);
+        assert!(file.content.len() < LARGEST_FILE + 4 * LONGEST_CELL);
+        let text = String::from_utf8(file.content).unwrap();
+        let left_out = total - (text.lines().count() - 2);
+        assert!(left_out > 0);
+        let last = text.lines().last().unwrap();
+        assert_eq!(last, format!("{left_out} more events are not in this file"));
+        assert!(file.remark.unwrap().contains(&format!("lacks the last {left_out} events")));
+    }
+}

@@ -1,0 +1,167 @@
+//! A tenant's email destination: `to`, and if wanted `from` and `reply_to`.
+//!
+//! Each recipient is a lane of its own, so that one bad mailbox neither holds up nor repeats the
+//! others' mail.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use fanfare_contract::{FieldError, Lane};
+use lettre::Address;
+use lettre::message::Mailbox;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::address;
+
+/// Most recipients of one destination.
+const MOST_RECIPIENTS: usize = 100;
+const FIELDS: [&str; 3] = ["to", "from", "reply_to"];
+/// Fields that every destination may have; the router takes them off, a misspelt one it cannot.
+const GENERIC_FIELDS: [&str; 11] = [
+    "id",
+    "channel",
+    "name",
+    "enabled",
+    "paused",
+    "retry",
+    "rate",
+    "concurrency",
+    "fifo",
+    "digest",
+    "timeout",
+];
+
+/// What one lane's attempts need.
+#[derive(Clone)]
+pub(crate) struct Recipient {
+    pub(crate) to: Mailbox,
+    pub(crate) from: Mailbox,
+    pub(crate) reply_to: Option<Mailbox>,
+}
+
+/// What a destination has when it does not say otherwise.
+#[derive(Clone, Copy)]
+pub(crate) struct Defaults<'a> {
+    pub(crate) from: &'a Mailbox,
+    pub(crate) reply_to: Option<&'a Mailbox>,
+}
+
+/// Reads the settings; every error at once.
+pub(crate) fn prepare(
+    settings: &Map<String, Value>,
+    defaults: Defaults<'_>,
+) -> Result<Vec<Lane>, Vec<FieldError>> {
+    let mut errors = unknown_fields(settings);
+    let to = recipients(settings.get("to"), &mut errors);
+    let from = optional(settings, "from", &mut errors, |text| sender(text, defaults.from));
+    let reply_to = optional(settings, "reply_to", &mut errors, address::parse);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let from = from.unwrap_or_else(|| defaults.from.clone());
+    let reply_to = reply_to.or_else(|| defaults.reply_to.cloned());
+    let mut taken = HashSet::new();
+    Ok(to
+        .into_iter()
+        .map(|to| Lane {
+            suffix: Some(suffix(&to.email, &mut taken)),
+            label: address::masked(&to.email),
+            settings: Arc::new(Recipient { to, from: from.clone(), reply_to: reply_to.clone() }),
+        })
+        .collect())
+}
+
+fn unknown_fields(settings: &Map<String, Value>) -> Vec<FieldError> {
+    let unknown = settings.keys().filter(|key| !FIELDS.contains(&key.as_str()));
+    unknown.map(|key| FieldError::new(key, suggest(key))).collect()
+}
+
+fn suggest(key: &str) -> String {
+    let known = FIELDS.iter().chain(&GENERIC_FIELDS);
+    let nearest = known.min_by_key(|known| strsim::osa_distance(key, known));
+    match nearest {
+        Some(near) if strsim::osa_distance(key, near) <= near.len().div_ceil(3) => {
+            format!("is not a field of an email destination; did you mean `{near}`?")
+        }
+        _ => "is not a field of an email destination, which has `to`, `from` and `reply_to`".into(),
+    }
+}
+
+fn recipients(to: Option<&Value>, errors: &mut Vec<FieldError>) -> Vec<Mailbox> {
+    let (texts, one): (&[Value], bool) = match to {
+        Some(text @ Value::String(_)) => (std::slice::from_ref(text), true),
+        Some(Value::Array(texts)) if (1..=MOST_RECIPIENTS).contains(&texts.len()) => (texts, false),
+        Some(Value::Array(_)) => {
+            errors.push(FieldError::new("to", format!("needs 1 to {MOST_RECIPIENTS} addresses")));
+            return Vec::new();
+        }
+        _ => {
+            let message = "needs an address such as `jane@acme.example`, or a list of them";
+            errors.push(FieldError::new("to", message));
+            return Vec::new();
+        }
+    };
+    let mut seen = HashSet::new();
+    let mut mailboxes = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        let field = if one { "to".to_owned() } else { format!("to.{index}") };
+        let mailbox = text.as_str().ok_or("is not text".to_owned()).and_then(address::parse);
+        match mailbox {
+            Ok(mailbox) if seen.insert(lowercase(&mailbox.email)) => mailboxes.push(mailbox),
+            Ok(_) => errors.push(FieldError::new(field, "is in the list already; remove it")),
+            Err(message) => errors.push(FieldError::new(field, message)),
+        }
+    }
+    mailboxes
+}
+
+fn optional(
+    settings: &Map<String, Value>,
+    field: &str,
+    errors: &mut Vec<FieldError>,
+    read: impl Fn(&str) -> Result<Mailbox, String>,
+) -> Option<Mailbox> {
+    let value = settings.get(field).filter(|value| !value.is_null())?;
+    let mailbox = value.as_str().ok_or("is not text".to_owned()).and_then(read);
+    mailbox.map_err(|message| errors.push(FieldError::new(field, message))).ok()
+}
+
+/// A whole mailbox, or only a name to show with the operator's address.
+fn sender(text: &str, default: &Mailbox) -> Result<Mailbox, String> {
+    if text.contains('@') {
+        return address::parse(text);
+    }
+    let name = address::display_name(text)?.ok_or("is empty")?;
+    Ok(Mailbox::new(Some(name), default.email.clone()))
+}
+
+/// Six hex digits of the address's hash. Another recipient of the same destination that has the
+/// same six gets twelve: two lanes with one name would be one lane.
+fn suffix(address: &Address, taken: &mut HashSet<String>) -> String {
+    let hash = hex::encode(Sha256::digest(lowercase(address)));
+    let length = if taken.contains(&hash[..6]) { 12 } else { 6 };
+    let suffix = hash[..length].to_owned();
+    taken.insert(suffix.clone());
+    suffix
+}
+
+fn lowercase(address: &Address) -> String {
+    address.to_string().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_recipients_with_the_same_short_hash_stay_two_lanes() {
+        let one = address::parse("a@b.example").unwrap().email;
+        let mut taken = HashSet::new();
+        let first = suffix(&one, &mut taken);
+        let second = suffix(&one, &mut taken);
+        assert_eq!(first.len(), 6);
+        assert_eq!(second.len(), 12);
+        assert!(second.starts_with(&first));
+    }
+}

@@ -1,0 +1,94 @@
+//! Making foreign text fit for headers, bodies and errors.
+
+use std::borrow::Cow;
+
+use lettre::Address;
+
+/// Shortest local part that is looked for inside longer words.
+const TELLING_LENGTH: usize = 4;
+
+/// Text on one line: every control character and line separator becomes a space, runs of spaces
+/// become one, and what is longer than `most` characters is cut visibly.
+pub(crate) fn one_line(text: &str, most: usize) -> String {
+    let breaks = |c: char| c.is_control() || c.is_whitespace();
+    let mut line = String::with_capacity(text.len().min(most * 4));
+    let mut length = 0;
+    for word in text.split(breaks).filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+            length += 1;
+        }
+        // One more than fits tells that it does not.
+        let fits = (most + 1).saturating_sub(length);
+        line.extend(word.chars().take(fits));
+        length += word.chars().take(fits).count();
+        if length > most {
+            line = line.chars().take(most.saturating_sub(1)).collect();
+            line.push('…');
+            break;
+        }
+    }
+    line
+}
+
+/// Body text without what mail may not carry: NUL, and a carriage return that ends no line.
+pub(crate) fn body(text: String) -> String {
+    if !text.contains(['\r', '\0']) {
+        return text;
+    }
+    text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "")
+}
+
+/// A server's answer without addresses, on one line: every word with an `@`, and every word that
+/// names the recipient, is replaced.
+pub(crate) fn scrub(answer: &str, recipient: &Address) -> String {
+    let user = recipient.user().to_ascii_lowercase();
+    let words = answer.split(|c: char| c.is_whitespace() || c.is_control());
+    let words = words.filter(|word| !word.is_empty());
+    let scrubbed: Vec<Cow<'_, str>> = words
+        .map(|word| if is_telling(word, &user) { "[address]".into() } else { word.into() })
+        .collect();
+    scrubbed.join(" ")
+}
+
+fn is_telling(word: &str, user: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
+    word.contains(['@', '\u{ff20}'])
+        || word.contains("%40")
+        || bare == user
+        || (user.len() >= TELLING_LENGTH && word.contains(user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_holds_no_breaks_and_no_more_than_its_length() {
+        assert_eq!(one_line("a\r\nBcc: b\u{2028}c\td\u{85}e", 50), "a Bcc: b c d e");
+        assert_eq!(one_line("  ", 50), "");
+        assert_eq!(one_line("one two", 7), "one two");
+        assert_eq!(one_line("one two three", 7), "one tw…");
+        assert_eq!(one_line(&"大".repeat(30), 10).chars().count(), 10);
+        for most in 2..20 {
+            assert!(one_line("aa bbb cccc ddddd", most).chars().count() <= most, "{most}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_kept_without_the_addresses_in_it() {
+        let jane = "jane.smith@acme.example".parse().unwrap();
+        for (said, kept) in [
+            (
+                "5.1.1 <jane.smith@acme.example>: Recipient address rejected",
+                "5.1.1 [address] Recipient address rejected",
+            ),
+            ("no such user: Jane.Smith\r\nbye", "no such user: [address] bye"),
+            ("see http://x.example/?u=jane.smith%40acme.example", "see [address]"),
+            ("bounce+jane.smith=acme.example refused", "[address] refused"),
+        ] {
+            assert_eq!(scrub(said, &jane), kept);
+        }
+    }
+}

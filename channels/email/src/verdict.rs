@@ -1,0 +1,81 @@
+//! What an SMTP failure means for the delivery.
+//!
+//! A reply of 5yz to the mail itself is permanent. What the operator can mend (the server is away,
+//! its certificate is wrong, the credentials are) is retried: the mail is not at fault.
+
+use fanfare_contract::{AnswerPart, DeliveryError, Receipt, RenderError};
+use lettre::Address;
+
+use crate::smtp::{Reply, SmtpError, Step};
+use crate::text;
+
+/// The verdict on a failed exchange.
+pub(crate) fn on_failure(error: SmtpError, recipient: &Address) -> DeliveryError {
+    let retry = |code: &str, message: String| DeliveryError::retry(code, message);
+    match error {
+        SmtpError::Refused(step, reply) => on_refusal(step, &reply, recipient),
+        SmtpError::Dns(source) => {
+            retry("smtp_dns", "the mail server's name cannot be resolved".into())
+                .with_source(source)
+        }
+        SmtpError::Connect(source) => {
+            retry("smtp_connect", "no connection to the mail server".into()).with_source(source)
+        }
+        SmtpError::Tls(reason) => {
+            retry("smtp_tls", format!("no TLS with the mail server: {reason}"))
+        }
+        SmtpError::Auth(reason) => {
+            retry("smtp_auth", format!("cannot sign in to the mail server: {reason}"))
+        }
+        SmtpError::Timeout(step) => {
+            retry("smtp_timeout", format!("the mail server did not answer {step} in time"))
+                .maybe_accepted(step == Step::Message)
+        }
+        SmtpError::Lost(step) => {
+            retry("smtp_lost", format!("the connection to the mail server broke at {step}"))
+                .maybe_accepted(step == Step::Message)
+                .retry_at_once(step != Step::Message)
+        }
+        SmtpError::Protocol(step, code) => {
+            retry("smtp_protocol", format!("the mail server answered {step} with a stray {code}"))
+                .maybe_accepted(step == Step::Message)
+        }
+        SmtpError::TooBig { size, limit } => DeliveryError::permanent(
+            "too_big",
+            format!("the message has {size} bytes, the mail server takes {limit}"),
+        ),
+    }
+}
+
+fn on_refusal(step: Step, reply: &Reply, recipient: &Address) -> DeliveryError {
+    let answer = AnswerPart::from_bytes(text::scrub(&reply.text, recipient).as_bytes());
+    let code = reply.code;
+    let told = match reply.enhanced() {
+        Some(enhanced) => format!("{code} {enhanced}"),
+        None => code.to_string(),
+    };
+    let message = format!("the mail server refused {step}: {} ({told})", reply.meaning());
+    let error = if step == Step::Auth || reply.wants_credentials() {
+        DeliveryError::retry("smtp_auth", message)
+    } else if code >= 500 && step.is_about_the_mail() {
+        DeliveryError::permanent(format!("smtp_{code}"), message)
+    } else {
+        DeliveryError::retry(format!("smtp_{code}"), message)
+    };
+    error.with_answer(code, answer)
+}
+
+/// What is kept of an acceptance.
+pub(crate) fn on_success(reply: &Reply, recipient: &Address, remark: Option<String>) -> Receipt {
+    Receipt {
+        status: Some(reply.code),
+        answer: AnswerPart::from_bytes(text::scrub(&reply.text, recipient).as_bytes()),
+        remote_id: reply.queue_id().map(str::to_owned),
+        remark,
+    }
+}
+
+/// A template that does not render will not get better by itself.
+pub(crate) fn on_render_error(error: RenderError) -> DeliveryError {
+    DeliveryError::permanent("render_failed", error.to_string()).with_source(error)
+}

@@ -1,0 +1,164 @@
+//! What the tests share: a channel with fixed templates, deliveries, a mail server that follows a
+//! list of lines.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_contract::{
+    Channel, Content, Delivery, DeliveryError, DeliveryId, Destination, Event, Part, Receipt,
+    RenderError, Templates,
+};
+use fanfare_email::{Config, EmailChannel, Security};
+use fanfare_testkit::{Mail, SmtpReceiver};
+use mail_parser::{Message, MessageParser};
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+use tower::ServiceExt as _;
+
+/// Long enough for anything that happens at all.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// 26 December 2024, 16:05:25 UTC.
+pub(crate) const AT_MS: i64 = 1_735_229_125_000;
+
+/// Templates that are already rendered.
+pub(crate) struct Fixed {
+    pub(crate) subject: String,
+    pub(crate) html: String,
+    pub(crate) text: String,
+}
+
+impl Fixed {
+    pub(crate) fn new(subject: &str, html: &str, text: &str) -> Arc<Self> {
+        Arc::new(Self { subject: subject.into(), html: html.into(), text: text.into() })
+    }
+
+    pub(crate) fn hello() -> Arc<Self> {
+        Self::new("Hello", "<p>Hello</p>", "Hello")
+    }
+}
+
+impl Templates for Fixed {
+    fn render(&self, _: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError> {
+        assert_eq!(parts, [Part::Subject, Part::Html, Part::Text]);
+        Ok(vec![self.subject.clone(), self.html.clone(), self.text.clone()])
+    }
+}
+
+/// Settings for a plain server at `addr`, with short waits.
+pub(crate) fn config(addr: SocketAddr) -> Config {
+    Config {
+        host: addr.ip().to_string(),
+        port: addr.port(),
+        security: Security::None,
+        from: "Fanfare <notifications@fanfare.example>".into(),
+        connections: 4,
+        ..Config::default()
+    }
+}
+
+pub(crate) fn channel(receiver: &SmtpReceiver) -> EmailChannel {
+    EmailChannel::new(config(receiver.addr()), Fixed::hello()).unwrap()
+}
+
+pub(crate) fn settings(value: Value) -> Map<String, Value> {
+    let Value::Object(settings) = value else { panic!("settings are an object") };
+    settings
+}
+
+pub(crate) fn event(id: &str, kind: &str, data: &Value) -> Arc<Event> {
+    let body = json!({"id": id, "type": kind, "created": 1_735_229_125, "data": data}).to_string();
+    let created = AT_MS / 1000;
+    Arc::new(Event::new("acme".into(), id.into(), kind.into(), created, AT_MS, body.into()))
+}
+
+/// A delivery of `content` to the first recipient of `settings`.
+pub(crate) fn delivery_of(channel: &EmailChannel, to: Value, content: Content) -> Delivery {
+    let lanes = channel.prepare(&settings(to)).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let lane = lanes.into_iter().next().unwrap();
+    let id = format!("mlro-now~{}", lane.suffix.unwrap());
+    let content_id = match &content {
+        Content::Event(event) => event.id.to_string(),
+        Content::Digest(digest) => digest.id.to_string(),
+    };
+    let destination = Arc::new(Destination {
+        tenant: "acme".into(),
+        id: id.as_str().into(),
+        channel: "email".into(),
+        settings: lane.settings,
+    });
+    let id = DeliveryId::derive("acme", &content_id, &id);
+    Delivery { id, destination, content, attempt: 1, at_ms: AT_MS }
+}
+
+/// A delivery of one event with `data` to `jane.smith@acme.example`.
+pub(crate) fn delivery(channel: &EmailChannel, id: &str, data: &Value) -> Delivery {
+    let content = Content::Event(event(id, "kyc.session.processed", data));
+    delivery_of(channel, json!({"to": "jane.smith@acme.example"}), content)
+}
+
+pub(crate) async fn send(
+    channel: &EmailChannel,
+    delivery: &Delivery,
+) -> Result<Receipt, DeliveryError> {
+    channel.service().oneshot(delivery.clone()).await
+}
+
+/// Sends one event through a channel of its own, and gives back what arrived.
+pub(crate) async fn arrived(templates: Arc<Fixed>, data: &Value) -> Mail {
+    let receiver = SmtpReceiver::ok().await.unwrap();
+    let channel = EmailChannel::new(config(receiver.addr()), templates).unwrap();
+    send(&channel, &delivery(&channel, "evt_1", data)).await.unwrap();
+    receiver.wait_for(1, SOON).await.remove(0)
+}
+
+pub(crate) fn parse(mail: &Mail) -> Message<'_> {
+    MessageParser::default().parse(&mail.data).expect("a message that parses")
+}
+
+/// The value of a header as one line of text.
+pub(crate) fn header(message: &Message<'_>, name: &str) -> String {
+    let value = message.header_raw(name).unwrap_or_else(|| panic!("no header {name}"));
+    value.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A failure's whole text, as a log or the ledger would show it.
+pub(crate) fn shown(error: &DeliveryError) -> String {
+    format!("{error} {error:?}")
+}
+
+/// Serves connections one after the other from a list of (what the client's line begins with, what
+/// is answered); an empty beginning is for the greeting and matches nothing the client says. The
+/// lines within a message are left unanswered.
+pub(crate) async fn line_server(script: Vec<(&'static str, &'static str)>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // The client may leave when it has seen enough.
+            let _ = converse(BufReader::new(stream), &script).await;
+        }
+    });
+    addr
+}
+
+async fn converse(
+    mut stream: BufReader<tokio::net::TcpStream>,
+    script: &[(&str, &str)],
+) -> io::Result<()> {
+    let mut left = script.iter();
+    let mut line = String::new();
+    for (begins, answer) in left.by_ref() {
+        while !begins.is_empty() && !line.starts_with(begins) {
+            line.clear();
+            if stream.read_line(&mut line).await? == 0 {
+                return Ok(());
+            }
+        }
+        stream.write_all(answer.as_bytes()).await?;
+        line.clear();
+    }
+    Ok(())
+}
