@@ -1,0 +1,3 @@
+//! What the templates promise.
+
+mod all_templates;
