@@ -1,10 +1,10 @@
 //! One template, from its source to something that renders: partials expanded, MJML compiled,
 //! handlebars parsed; and errors brought back to the file and line that somebody wrote.
 
-use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
 
 use fanfare_contract::{Part, RenderError};
-use handlebars::{Context, Handlebars, RenderErrorReason, Template};
+use handlebars::{Context, Handlebars, RenderContext, RenderErrorReason, Renderable, Template};
 use serde_json::Value;
 
 use super::error::TemplateError;
@@ -13,90 +13,59 @@ use super::expand::{Expanded, expand};
 use super::helpers;
 use super::mjml;
 use super::slack;
-use super::sources::{File, Format, Layer, Name, Origin};
+use super::sources::{File, Format, Layer, Name};
 
 /// Longest subject, in characters.
 const SUBJECT: usize = 200;
 
-/// One registry for each format, because handlebars escapes by registry.
-pub(super) struct Registries {
-    text: Handlebars<'static>,
-    html: Handlebars<'static>,
-    slack: Handlebars<'static>,
-}
-
-impl Registries {
-    pub(super) fn new() -> Self {
-        Self {
-            text: helpers::registry(Format::Text),
-            html: helpers::registry(Format::Html),
-            slack: helpers::registry(Format::Slack),
-        }
-    }
-
-    fn of(&self, format: Format) -> &Handlebars<'static> {
-        match format {
-            Format::Text => &self.text,
-            Format::Html => &self.html,
-            Format::Slack => &self.slack,
-        }
-    }
-
-    fn of_mut(&mut self, format: Format) -> &mut Handlebars<'static> {
-        match format {
-            Format::Text => &mut self.text,
-            Format::Html => &mut self.html,
-            Format::Slack => &mut self.slack,
-        }
-    }
-}
+/// Helpers and escape of each format: one registry each, because handlebars escapes by registry.
+static REGISTRIES: LazyLock<[Handlebars<'static>; 3]> =
+    LazyLock::new(|| [Format::Text, Format::Html, Format::Slack].map(helpers::registry));
 
 /// A template that is ready, and the way back to its source.
 pub(super) struct Compiled {
-    pub(super) origin: Origin,
-    pub(super) name: Name,
-    /// Its name in the registry.
-    key: String,
+    name: Name,
+    template: Template,
     source: Expanded,
-    /// For HTML: byte in the compiled text → byte in the expanded source, at each expression.
+    /// For HTML: what handlebars sees, and where its expressions come from.
     html: Option<mjml::Html>,
 }
 
-/// Compiles `file` and puts it into its registry. `scope` is the tenant's id, or empty.
+/// Compiles `file`; partials come from the first of the `layers` that has them.
 pub(super) fn compile(
-    registries: &mut Registries,
-    layers: &[&Layer],
-    scope: &str,
+    layers: &[Arc<Layer>],
     name: &Name,
     file: &File,
 ) -> Result<Compiled, TemplateError> {
-    let shown = name.display();
-    let format = Format::of(name.part);
-    let find = |partial: &str| layers.iter().find_map(|layer| layer.partial(format, partial));
-    let source = expand(&file.path, &file.source, &find).map_err(|fault| {
-        let template = if fault.file == file.path { shown.clone() } else { fault.file };
-        TemplateError::new(template, fault.message).at(fault.line)
-    })?;
-    let mut compiled = Compiled {
-        origin: file.origin,
-        name: name.clone(),
-        key: format!("{scope}\u{0}{shown}"),
-        source,
-        html: None,
-    };
-    if format == Format::Html {
+    let source = expanded(layers, name, file)?;
+    let mut compiled =
+        Compiled { name: name.clone(), template: Template::default(), source, html: None };
+    if Format::of(name.part) == Format::Html {
         let html = mjml::compile(&compiled.source).map_err(|error| {
             let place = error.at.and_then(|at| compiled.source.place(at));
             compiled.fault(place, error.message)
         })?;
         compiled.html = Some(html);
     }
-    let template = Template::compile(compiled.text()).map_err(|error| {
+    compiled.template = Template::compile(compiled.text()).map_err(|error| {
         let place = error.pos().and_then(|(line, column)| compiled.place(line, column));
         compiled.fault(place, format!("handlebars: {}", error.reason()))
     })?;
-    registries.of_mut(format).register_template(&compiled.key, template);
     Ok(compiled)
+}
+
+/// The source with its partials in place.
+pub(super) fn expanded(
+    layers: &[Arc<Layer>],
+    name: &Name,
+    file: &File,
+) -> Result<Expanded, TemplateError> {
+    let format = Format::of(name.part);
+    let find = |partial: &str| layers.iter().find_map(|layer| layer.partial(format, partial));
+    expand(&file.path, &file.source, &find).map_err(|fault| {
+        let template = if fault.file == file.path { name.display() } else { fault.file };
+        TemplateError::new(template, fault.message).at(fault.line)
+    })
 }
 
 impl Compiled {
@@ -105,20 +74,13 @@ impl Compiled {
         self.html.as_ref().map_or(&self.source.text, |html| &html.text)
     }
 
-    /// The partials that it uses, by path.
-    pub(super) fn partials(&self) -> BTreeSet<&str> {
-        self.source.partials()
-    }
-
     /// Renders, and brings what came out into the form that the part has.
-    pub(super) fn render(
-        &self,
-        registries: &Registries,
-        context: &Context,
-    ) -> Result<String, RenderError> {
-        let registry = registries.of(Format::of(self.name.part));
-        let rendered = registry
-            .render_with_context(&self.key, context)
+    pub(super) fn render(&self, context: &Context) -> Result<String, RenderError> {
+        let registry = &REGISTRIES[Format::of(self.name.part) as usize];
+        let mut state = RenderContext::new(None);
+        let rendered = self
+            .template
+            .renders(registry, context, &mut state)
             .map_err(|error| self.explain(&error, context.data()))?;
         match self.name.part {
             Part::Html => Ok(rendered),
@@ -132,9 +94,10 @@ impl Compiled {
             }
             Part::Slack => slack::message(&rendered).map_err(|fault| {
                 let place = fault.near.as_deref().and_then(|near| self.find_line(near));
-                let near = fault.near.filter(|_| place.is_none()).map_or_else(String::new, |near| {
-                    format!(", near `{}`", escape::truncate(&near, 80))
-                });
+                let near =
+                    fault.near.filter(|_| place.is_none()).map_or_else(String::new, |near| {
+                        format!(", near `{}`", escape::truncate(&near, 80))
+                    });
                 self.error(place, None, fault.message + &near)
             }),
         }
@@ -157,9 +120,8 @@ impl Compiled {
     fn explain(&self, error: &handlebars::RenderError, context: &Value) -> RenderError {
         let position = error.line_no.zip(error.column_no);
         let place = position.and_then(|(line, column)| self.place(line, column));
-        let expression = position
-            .and_then(|(line, column)| self.expression(line, column))
-            .unwrap_or_default();
+        let expression =
+            position.and_then(|(line, column)| self.expression(line, column)).unwrap_or_default();
         let absent = || absent_field(expression, context);
         let (field, message) = match error.reason() {
             RenderErrorReason::MissingVariable(path) => {
@@ -167,9 +129,13 @@ impl Compiled {
                 let message = missing(field.as_deref(), expression);
                 (field, message)
             }
+            RenderErrorReason::InvalidJsonIndex(key) => {
+                let field = absent().unwrap_or_else(|| key.clone());
+                let message = format!("there is a list where an object with `{key}` is expected");
+                (Some(field), message)
+            }
             RenderErrorReason::ParamNotFoundForIndex(..)
-            | RenderErrorReason::ParamNotFoundForName(..)
-            | RenderErrorReason::InvalidJsonIndex(_) => {
+            | RenderErrorReason::ParamNotFoundForName(..) => {
                 let field = absent();
                 let message = match field {
                     Some(_) => missing(field.as_deref(), expression),
@@ -225,7 +191,9 @@ impl Compiled {
 
     fn source_byte(&self, line: usize, column: usize) -> Option<usize> {
         let at = byte_of(self.text(), line, column)?;
-        let Some(html) = &self.html else { return Some(at) };
+        let Some(html) = &self.html else {
+            return Some(at);
+        };
         // The expression that begins here, or else the one before.
         let index = html.origins.partition_point(|&(html_at, _)| html_at <= at);
         html.origins.get(index.checked_sub(1)?).map(|&(_, source_at)| source_at)

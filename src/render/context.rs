@@ -6,7 +6,6 @@ use fanfare_contract::{Content, Delivery, Event};
 use handlebars::Context;
 use serde_json::{Map, Value, json};
 
-use super::digest;
 use super::helpers;
 use super::links::Links;
 
@@ -25,9 +24,9 @@ pub(super) fn context(delivery: &Delivery, name: &str, links: &Links) -> Context
             context.insert("event".to_owned(), envelope(event));
             context.insert("data".to_owned(), without_nulls(event.data()));
         }
-        Content::Digest(content) => {
+        Content::Digest(digest) => {
             context.insert("title".to_owned(), "Digest".into());
-            context.insert("digest".to_owned(), digest::context(content));
+            context.insert("digest".to_owned(), super::digest::context(digest));
         }
     }
     let links = links.fill(&context);

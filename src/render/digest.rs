@@ -22,7 +22,7 @@ const OUTCOME: usize = 60;
 /// All events of one type with one outcome.
 struct Group<'a> {
     kind: &'a str,
-    outcome: Option<String>,
+    outcome: Option<&'a Value>,
     tone: Tone,
     count: usize,
     first: Vec<&'a Event>,
@@ -31,7 +31,8 @@ struct Group<'a> {
 /// The `digest` of a template's context.
 pub(super) fn context(digest: &Digest) -> Value {
     let groups = groups(digest);
-    let shown: Vec<Value> = groups.iter().take(GROUPS).enumerate().map(|(at, g)| group(at, g)).collect();
+    let shown: Vec<Value> =
+        groups.iter().take(GROUPS).enumerate().map(|(at, g)| group(at, g)).collect();
     let rest = groups.get(GROUPS..).unwrap_or_default();
     let suppressed: u64 = digest.suppressed.iter().map(|tally| tally.count).sum();
     let failed: u64 = digest.failed.iter().map(|tally| tally.count).sum();
@@ -63,16 +64,13 @@ fn tallies(tallies: &[Tally]) -> Value {
 
 /// What needs somebody first; then by type, then by number.
 fn groups(digest: &Digest) -> Vec<Group<'_>> {
-    let mut places: HashMap<(&str, Option<String>), usize> = HashMap::new();
+    let mut places: HashMap<(&str, Option<&str>), usize> = HashMap::new();
     let mut groups: Vec<Group<'_>> = Vec::new();
     for event in &digest.events {
-        let outcome = outcome(event);
-        let key = (&*event.kind, outcome.as_ref().map(|(word, _)| word.clone()));
+        let outcome = helpers::outcome(event.data());
+        let key = (&*event.kind, outcome.and_then(Value::as_str));
         let place = *places.entry(key).or_insert_with(|| {
-            let (outcome, tone) = match outcome {
-                Some((word, tone)) => (Some(word), tone),
-                None => (None, Tone::Neutral),
-            };
+            let tone = outcome.map_or(Tone::Neutral, tone);
             groups.push(Group { kind: &event.kind, outcome, tone, count: 0, first: Vec::new() });
             groups.len() - 1
         });
@@ -82,16 +80,9 @@ fn groups(digest: &Digest) -> Vec<Group<'_>> {
             group.first.push(event);
         }
     }
-    groups.sort_by(|a, b| {
-        (a.tone, a.kind, b.count, &a.outcome).cmp(&(b.tone, b.kind, a.count, &b.outcome))
-    });
+    // Stable: what came first stays first among equals.
+    groups.sort_by(|a, b| (a.tone, a.kind, b.count).cmp(&(b.tone, b.kind, a.count)));
     groups
-}
-
-fn outcome(event: &Event) -> Option<(String, Tone)> {
-    let value = helpers::outcome(event.data())?;
-    let word = humanize(&escape::one_line(&show(value)));
-    Some((escape::truncate(&word, OUTCOME).into_owned(), tone(value)))
 }
 
 fn group(at: usize, group: &Group<'_>) -> Value {
@@ -103,10 +94,14 @@ fn group(at: usize, group: &Group<'_>) -> Value {
             json!({ "id": &*event.id, "created": event.created, "about": about, "reference": reference })
         })
         .collect();
+    let outcome = group.outcome.map(|value| {
+        let word = humanize(&escape::one_line(&show(value)));
+        escape::truncate(&word, OUTCOME).into_owned()
+    });
     json!({
         "type": group.kind,
         "title": title(group.kind),
-        "outcome": group.outcome,
+        "outcome": outcome,
         "tone": group.tone.name(),
         "count": group.count,
         "more": group.count - events.len(),

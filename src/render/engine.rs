@@ -1,4 +1,4 @@
-//! The engine: every template compiled and tried once, found by tenant and event type when sending.
+//! The engine: finds a delivery's template by tenant and event type, and renders it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use fanfare_contract::{Content, Delivery, Event, Part, RenderError, Templates};
 
-use super::compile::{Compiled, Registries, compile};
+use super::compile::Compiled;
 use super::context::context;
 use super::error::TemplateError;
 use super::links::Links;
 use super::samples;
 use super::sources::{DEFAULT, DIGEST, Layer, Name, Origin, Sources, Tenant};
+use super::table::{BUILTIN, Table};
 
-/// Compiled templates of the server and of every tenant. Rendering is pure and takes `&self`;
-/// share it in an `Arc`.
+/// The templates of the server and of every tenant. Rendering is pure and takes `&self`; share it in
+/// an `Arc`.
 pub struct Engine {
-    registries: Registries,
-    base: Table,
+    base: Arc<Table>,
     tenants: HashMap<String, Entry>,
     links: Links,
 }
@@ -36,35 +36,6 @@ struct Entry {
     name: Option<String>,
     links: Links,
     table: Table,
-}
-
-/// The compiled templates of one owner, by event type; the parts by [`place`].
-#[derive(Default)]
-struct Table(HashMap<String, [Option<Compiled>; 4]>);
-
-impl Table {
-    fn get(&self, kind: &str, part: Part) -> Option<&Compiled> {
-        self.0.get(kind)?[place(part)].as_ref()
-    }
-
-    fn insert(&mut self, compiled: Compiled) {
-        let parts = self.0.entry(compiled.name.kind.clone()).or_default();
-        let at = place(compiled.name.part);
-        parts[at] = Some(compiled);
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Compiled> {
-        self.0.values().flatten().flatten()
-    }
-}
-
-fn place(part: Part) -> usize {
-    match part {
-        Part::Subject => 0,
-        Part::Html => 1,
-        Part::Text => 2,
-        Part::Slack => 3,
-    }
 }
 
 impl Engine {
@@ -90,44 +61,29 @@ impl Engine {
         Self::load(&Sources { dir: Some(dir.to_owned()), ..Sources::default() })
     }
 
-    /// Compiles everything and renders every template on the samples of its type. All errors at
-    /// once.
+    /// Takes everything in. What is not built in is compiled, and rendered on the samples of its
+    /// type, here and now: strict mode finds a missing field only when it runs. All errors at once.
     pub fn load(sources: &Sources) -> Result<Self, Vec<TemplateError>> {
-        let (mut base, mut errors) = Layer::builtin();
+        let mut errors = Vec::new();
+        let (builtin, table) = &*BUILTIN;
+        let (mut layer, mut base) = (Arc::clone(builtin), Arc::clone(table));
         if let Some(dir) = &sources.dir {
             let (folder, faults) = Layer::folder(dir);
-            base.cover(folder);
             errors.extend(faults);
+            layer = Arc::new(layer.covered_by(folder));
+            base = Arc::new(Table::new(vec![Arc::clone(&layer)], layer.templates.clone()));
         }
-        let mut engine = Self {
-            registries: Registries::new(),
-            base: Table::default(),
-            tenants: HashMap::new(),
-            links: sources.links.clone(),
-        };
-        engine.add_base(&base, &mut errors);
+        let mut engine = Self { base, tenants: HashMap::new(), links: sources.links.clone() };
         for (id, tenant) in &sources.tenants {
-            engine.add_tenant(id, tenant, &base, &mut errors);
+            engine.add_tenant(id, tenant, &layer, &mut errors);
         }
-        engine.try_all(&mut errors);
+        if sources.dir.is_some() {
+            errors.extend(engine.check(None, &engine.base));
+        }
+        for id in sources.tenants.keys() {
+            errors.extend(engine.check(Some(id), &engine.tenants[id].table));
+        }
         if errors.is_empty() { Ok(engine) } else { Err(errors) }
-    }
-
-    fn add_base(&mut self, base: &Layer, errors: &mut Vec<TemplateError>) {
-        for (name, file) in &base.templates {
-            match compile(&mut self.registries, &[base], "", name, file) {
-                Ok(compiled) => self.base.insert(compiled),
-                Err(error) => errors.push(error),
-            }
-        }
-        for kind in [DEFAULT, DIGEST] {
-            for part in [Part::Subject, Part::Html, Part::Text, Part::Slack] {
-                let name = Name { kind: kind.to_owned(), part };
-                if !base.templates.contains_key(&name) {
-                    errors.push(TemplateError::new(name.display(), "there has to be one"));
-                }
-            }
-        }
     }
 
     /// A tenant's own templates, and those of the server that use a partial which it has changed.
@@ -135,68 +91,57 @@ impl Engine {
         &mut self,
         id: &str,
         tenant: &Tenant,
-        base: &Layer,
+        base: &Arc<Layer>,
         errors: &mut Vec<TemplateError>,
     ) {
-        let (layer, mut faults) = Layer::tenant(&tenant.overrides);
-        let mut table = Table::default();
-        if !layer.is_empty() {
-            let inherited = base.templates.iter().filter(|(name, _)| {
-                let compiled = self.base.get(&name.kind, name.part);
-                !layer.templates.contains_key(name)
-                    && compiled.is_some_and(|compiled| {
-                        compiled.partials().into_iter().any(|path| layer.has_partial(path))
-                    })
-            });
-            let mut files: Vec<_> = layer.templates.iter().collect();
-            files.extend(inherited);
-            for (name, file) in files {
-                match compile(&mut self.registries, &[&layer, base], id, name, file) {
-                    Ok(compiled) => table.insert(compiled),
-                    Err(error) => faults.push(error),
-                }
-            }
-        }
+        let (layer, faults) = Layer::tenant(&tenant.overrides);
         errors.extend(faults.into_iter().map(|fault| fault.of_tenant(Some(id))));
+        let mut files = BTreeMap::new();
+        if layer.has_partials() {
+            files.extend(self.base.that_use(&layer));
+        }
+        files.extend(layer.templates.clone());
+        let table = Table::new(vec![Arc::new(layer), Arc::clone(base)], files);
         let (name, links) = (tenant.name.clone(), tenant.links.or(&self.links));
         self.tenants.insert(id.to_owned(), Entry { name, links, table });
     }
 
-    /// Renders every template on samples: strict mode finds a missing field only when it runs.
-    fn try_all(&self, errors: &mut Vec<TemplateError>) {
-        let tables = self.tenants.iter().map(|(id, entry)| (Some(id.as_str()), &entry.table));
-        let mut found = Vec::new();
-        for (tenant, table) in std::iter::once((None, &self.base)).chain(tables) {
-            if table.0.is_empty() {
-                continue;
-            }
-            let events = samples::all_of(tenant.unwrap_or("acme"));
-            for compiled in table.iter() {
-                let fault = self.try_one(compiled, tenant.unwrap_or("acme"), &events);
-                found.extend(fault.err().map(|e| TemplateError::from(e).of_tenant(tenant)));
-            }
+    /// Compiles and tries every template of a table.
+    fn check(&self, tenant: Option<&str>, table: &Table) -> Vec<TemplateError> {
+        let mut errors = Vec::new();
+        if table.iter().next().is_none() {
+            return errors;
         }
-        found.sort_by(|a, b| (&a.tenant, &a.template).cmp(&(&b.tenant, &b.template)));
-        found.dedup();
-        errors.extend(found);
+        let id = tenant.unwrap_or("acme");
+        let events = samples::all_of(id);
+        for slot in table.iter() {
+            let checked = table.compiled(slot).map_err(Clone::clone).and_then(|compiled| {
+                self.check_one(&slot.name, compiled, id, &events).map_err(TemplateError::from)
+            });
+            errors.extend(checked.err().map(|error| error.of_tenant(tenant)));
+        }
+        // A fault of a partial shows in every template that uses it; once is enough.
+        errors
+            .sort_by(|a, b| (&a.template, a.line, &a.field).cmp(&(&b.template, b.line, &b.field)));
+        errors.dedup_by(|a, b| {
+            a.line.is_some() && (&a.template, a.line, &a.field) == (&b.template, b.line, &b.field)
+        });
+        errors
     }
 
-    fn try_one(
+    fn check_one(
         &self,
+        name: &Name,
         compiled: &Compiled,
         tenant: &str,
         events: &[Arc<Event>],
     ) -> Result<(), RenderError> {
-        let render = |delivery: &Delivery| {
-            compiled.render(&self.registries, &self.context(delivery)).map(drop)
-        };
-        if compiled.name.kind == DIGEST {
+        let render = |delivery: &Delivery| compiled.render(&self.context(delivery)).map(drop);
+        if name.kind == DIGEST {
             render(&samples::digest(tenant, events.to_vec()))?;
             return render(&samples::digest(tenant, Vec::new()));
         }
-        let wanted = |event: &&Arc<Event>| {
-            compiled.name.kind == DEFAULT || *event.kind == *compiled.name.kind
-        };
+        let wanted = |event: &&Arc<Event>| name.kind == DEFAULT || *event.kind == *name.kind;
         events
             .iter()
             .filter(wanted)
@@ -207,8 +152,8 @@ impl Engine {
     pub fn names(&self, tenant: &str) -> Vec<Listed> {
         let own = self.tenants.get(tenant).map(|entry| &entry.table);
         let mut all = BTreeMap::new();
-        for compiled in self.base.iter().chain(own.into_iter().flat_map(Table::iter)) {
-            all.insert(compiled.name.display(), compiled.origin);
+        for slot in self.base.iter().chain(own.into_iter().flat_map(Table::iter)) {
+            all.insert(slot.name.display(), slot.origin());
         }
         all.into_iter().map(|(name, origin)| Listed { name, origin }).collect()
     }
@@ -221,12 +166,17 @@ impl Engine {
     }
 
     /// The tenant's own for this type, the server's for it, the tenant's default, the server's.
-    fn find(&self, tenant: &str, kind: &str, part: Part) -> Option<&Compiled> {
+    fn find(
+        &self,
+        tenant: &str,
+        kind: &str,
+        part: Part,
+    ) -> Option<Result<&Compiled, TemplateError>> {
         let own = self.tenants.get(tenant).map(|entry| &entry.table);
-        let tables = [own, Some(&self.base)];
-        [kind, DEFAULT].into_iter().find_map(|kind| {
-            tables.into_iter().flatten().find_map(|table| table.get(kind, part))
-        })
+        let tables = [own, Some(&*self.base)];
+        [kind, DEFAULT]
+            .into_iter()
+            .find_map(|kind| tables.into_iter().flatten().find_map(|table| table.get(kind, part)))
     }
 }
 
@@ -240,14 +190,12 @@ impl Templates for Engine {
             Content::Digest(_) => DIGEST,
         };
         let render = |&part: &Part| {
+            let absent = || {
+                let name = Name { kind: kind.to_owned(), part };
+                TemplateError::new(name.display(), "there is no such template")
+            };
             let found = self.find(&delivery.destination.tenant, kind, part);
-            let compiled = found.ok_or_else(|| RenderError {
-                template: Name { kind: kind.to_owned(), part }.display(),
-                line: None,
-                field: None,
-                message: "there is no such template".to_owned(),
-            })?;
-            compiled.render(&self.registries, &context)
+            found.unwrap_or_else(|| Err(absent()))?.render(&context)
         };
         parts.iter().map(render).collect()
     }
@@ -255,9 +203,8 @@ impl Templates for Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let templates = self.base.iter().count();
         f.debug_struct("Engine")
-            .field("templates", &templates)
+            .field("templates", &self.base.iter().count())
             .field("tenants", &self.tenants.len())
             .finish_non_exhaustive()
     }

@@ -53,6 +53,13 @@ impl From<RenderError> for TemplateError {
     }
 }
 
+impl From<TemplateError> for RenderError {
+    fn from(error: TemplateError) -> Self {
+        let TemplateError { tenant: _, template, line, field, message } = error;
+        Self { template, line, field, message }
+    }
+}
+
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(tenant) = &self.tenant {

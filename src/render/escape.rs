@@ -52,7 +52,9 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
 pub(super) fn one_line(text: &str) -> String {
     let clean = clean(text);
     let mut line = String::with_capacity(clean.len());
-    for word in clean.split_whitespace() {
+    // Spaces that do not break are kept: numbers have them.
+    let breaks = |c: char| c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{2007}' | '\u{202f}');
+    for word in clean.split(breaks).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
             line.push(' ');
         }

@@ -57,8 +57,7 @@ impl Expanded {
     pub(super) fn place(&self, at: usize) -> Option<(&str, usize)> {
         let index = self.marks.partition_point(|mark| mark.at <= at).checked_sub(1)?;
         let mark = self.marks[index];
-        let within = self.text.as_bytes().get(mark.at..at)?;
-        let breaks = within.iter().filter(|&&byte| byte == b'\n').count();
+        let breaks = self.text.get(mark.at..at)?.matches('\n').count();
         Some((self.files.get(usize::from(mark.file))?, mark.line as usize + breaks))
     }
 
@@ -86,9 +85,17 @@ struct Expansion<'f, 'a> {
 
 /// A partial's parameters; `None` for a template, which has none.
 type Given<'g> = Option<&'g [(String, String)]>;
+/// Names and values, as they are written.
+type Parameters = Vec<(String, String)>;
 
 impl<'a> Expansion<'_, 'a> {
-    fn file(&mut self, path: &str, source: &'a str, given: Given, depth: usize) -> Result<(), Fault> {
+    fn file(
+        &mut self,
+        path: &str,
+        source: &'a str,
+        given: Given,
+        depth: usize,
+    ) -> Result<(), Fault> {
         let fault = |line, message| Fault { file: path.to_owned(), line, message };
         let file = self.out.files.iter().position(|file| file == path).unwrap_or_else(|| {
             self.out.files.push(path.to_owned());
@@ -133,7 +140,9 @@ impl<'a> Expansion<'_, 'a> {
             return Err(Err(format!("there is no partial `{name}`")));
         };
         if depth >= DEPTH {
-            return Err(Err(format!("partials nested more than {DEPTH} deep: `{name}` uses itself?")));
+            return Err(Err(format!(
+                "partials nested more than {DEPTH} deep: `{name}` uses itself?"
+            )));
         }
         for (key, _) in &given {
             if !source.contains(&format!("@{key}")) {
@@ -176,13 +185,14 @@ fn with_given(expression: &str, given: Given) -> String {
 }
 
 /// `name key=value …`: the values as they are written.
-fn parse_call(call: &str) -> Result<(&str, Vec<(String, String)>), String> {
+fn parse_call(call: &str) -> Result<(&str, Parameters), String> {
     let mut words = words(call)?.into_iter();
     let name = words.next().ok_or("a partial needs a name")?;
     let mut given = Vec::new();
     for word in words {
         let Some((key, value)) = word.split_once('=').filter(|(key, value)| {
-            !value.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            !value.is_empty()
+                && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         }) else {
             return Err(format!("`{word}` should be `name=value`: partials take named parameters"));
         };
@@ -265,7 +275,9 @@ fn refuse(inner: &str) -> Result<(), &'static str> {
 fn expression_end(text: &str) -> Result<usize, &'static str> {
     if text.starts_with("{{!--") || text.starts_with("{{~!--") {
         let end = text.find("--}}").map(|at| at + 4);
-        return end.or_else(|| text.find("--~}}").map(|at| at + 5)).ok_or("a comment is not closed");
+        return end
+            .or_else(|| text.find("--~}}").map(|at| at + 5))
+            .ok_or("a comment is not closed");
     }
     if text.starts_with("{{!") || text.starts_with("{{~!") {
         return text.find("}}").map(|at| at + 2).ok_or("a comment is not closed");
@@ -274,10 +286,9 @@ fn expression_end(text: &str) -> Result<usize, &'static str> {
     for (at, c) in text.char_indices() {
         match quote {
             Some(open) if open == c => quote = None,
-            Some(_) => {}
             None if c == '"' || c == '\'' => quote = Some(c),
             None if text[at..].starts_with("}}") => return Ok(at + 2),
-            None => {}
+            _ => {}
         }
     }
     Err("a {{ is not closed")
@@ -289,7 +300,10 @@ mod tests {
 
     fn expanded(source: &str) -> Result<Expanded, Fault> {
         let find = |name: &str| match name {
-            "row" => Some(("p/row".to_owned(), "<tr>\n{{text @label}}: {{text @value}}{{@index}} {{\"@value\"}}</tr>\n")),
+            "row" => Some((
+                "p/row".to_owned(),
+                "<tr>\n{{text @label}}: {{text @value}}{{@index}} {{\"@value\"}}</tr>\n",
+            )),
             "outer" => Some(("p/outer".to_owned(), "[{{> row label=@label value=(date @at)}}]\n")),
             "loop" => Some(("p/loop".to_owned(), "{{> loop}}")),
             _ => None,

@@ -125,7 +125,10 @@ mod tests {
             let context = json!({ "data": { "id": id } });
             links.fill(context.as_object().unwrap()).get("session").cloned()
         };
-        assert_eq!(fill(json!("a/b?c#d é")), Some(json!("https://x.example/s/a%2Fb%3Fc%23d%20%C3%A9?a=b")));
+        assert_eq!(
+            fill(json!("a/b?c#d é")),
+            Some(json!("https://x.example/s/a%2Fb%3Fc%23d%20%C3%A9?a=b"))
+        );
         assert_eq!(fill(json!("..")), None);
         assert_eq!(fill(json!({})), None);
     }

@@ -39,8 +39,10 @@ pub(super) fn compile(source: &Expanded) -> Result<Html, MjmlError> {
         let (hidden_at, source_at) = starts[index];
         Some(source_at + (at - hidden_at).min(source.text.len().saturating_sub(source_at)))
     };
-    let parsed = mrml::parse(&hidden)
-        .map_err(|error| MjmlError { at: position(&error).and_then(back), message: explain(&error) })?;
+    let parsed = mrml::parse(&hidden).map_err(|error| MjmlError {
+        at: position(&error).and_then(back),
+        message: explain(&error),
+    })?;
     if let Some(warning) = parsed.warnings.first() {
         let message = format!("MJML: {}", warning.kind);
         return Err(MjmlError { at: back(warning.span.start), message });
@@ -99,9 +101,11 @@ fn reveal(html: &str, source: &Expanded) -> Result<Html, MjmlError> {
     }
     text.push_str(rest);
     // mrml drops what stands where MJML has no place for it; say so instead.
-    let lost = source.expressions.iter().zip(&seen).find(|(range, seen)| {
-        !**seen && !is_comment(&source.text[(*range).clone()])
-    });
+    let lost = source
+        .expressions
+        .iter()
+        .zip(&seen)
+        .find(|(range, seen)| !**seen && !is_comment(&source.text[(*range).clone()]));
     match lost {
         Some((range, _)) => Err(MjmlError {
             at: Some(range.start),

@@ -1,9 +1,9 @@
 //! Templates: a delivery goes in, a subject, HTML, plain text or Slack blocks come out.
 //!
-//! Everything that can be done once is done when the engine is made: partials are expanded, MJML
-//! becomes HTML, handlebars is compiled, and every template is rendered on sample events, so that a
-//! bad template is refused at start-up with its line and not found out by a customer. Sending costs
-//! handlebars alone.
+//! Everything that can be done once is done once: partials are expanded, MJML becomes HTML,
+//! handlebars is compiled. Sending costs handlebars alone. The templates of a tenant or of a folder
+//! are compiled and rendered on sample events when the engine is made, so that a bad one is refused
+//! with its line and not found out by a customer.
 //!
 //! The rules that template authors need:
 //!
@@ -28,6 +28,7 @@ mod mjml;
 pub mod samples;
 mod slack;
 mod sources;
+mod table;
 
 #[cfg(test)]
 mod tests;

@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn commas_too_many_and_broken_strings_are_mended() {
-        let rendered = "{\"text\": \"one\n   two \\\" , ]\",\n \"blocks\": [ , {\"a\": [1,2,],}, ,], }";
+        let rendered =
+            "{\"text\": \"one\n   two \\\" , ]\",\n \"blocks\": [ , {\"a\": [1,2,],}, ,], }";
         let json = message(rendered).unwrap();
         assert_eq!(json, r#"{"text":"one two \" , ]","blocks":[{"a":[1,2]}]}"#);
     }

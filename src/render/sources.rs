@@ -12,7 +12,7 @@ use super::error::TemplateError;
 use super::links::Links;
 
 /// The built-in templates. A file that is new is picked up when this crate is compiled again.
-static BUILTIN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
+static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
 /// The template of a type that has none of its own.
 pub(super) const DEFAULT: &str = "_default";
@@ -114,7 +114,9 @@ fn role(path: &str) -> Result<Role, &'static str> {
         if valid { Ok(Role::Template(name)) } else { Err("the event type is not valid") }
     };
     match path.split('/').collect::<Vec<_>>()[..] {
-        ["email", "partials", file] if file.ends_with(".mjml.hbs") || file.ends_with(".txt.hbs") => {
+        ["email", "partials", file]
+            if file.ends_with(".mjml.hbs") || file.ends_with(".txt.hbs") =>
+        {
             Ok(Role::Partial)
         }
         ["slack", "partials", file] if file.ends_with(".json.hbs") => Ok(Role::Partial),
@@ -148,10 +150,12 @@ impl Layer {
     /// The templates in the binary.
     pub(super) fn builtin() -> (Self, Vec<TemplateError>) {
         let mut files = Vec::new();
-        let mut folders = vec![&BUILTIN];
+        let mut folders = vec![&FILES];
         while let Some(folder) = folders.pop() {
             folders.extend(folder.dirs());
-            for file in folder.files() {
+            for file in
+                folder.files().filter(|file| file.path().extension().is_some_and(|e| e == "hbs"))
+            {
                 let source = file.contents_utf8().unwrap_or_default().to_owned();
                 files.push((file.path().to_string_lossy().replace('\\', "/"), source));
             }
@@ -205,10 +209,12 @@ impl Layer {
         (layer, errors)
     }
 
-    /// Puts `over` on top.
-    pub(super) fn cover(&mut self, over: Self) {
-        self.templates.extend(over.templates);
-        self.partials.extend(over.partials);
+    /// With `over` on top.
+    pub(super) fn covered_by(&self, over: Self) -> Self {
+        let (mut templates, mut partials) = (self.templates.clone(), self.partials.clone());
+        templates.extend(over.templates);
+        partials.extend(over.partials);
+        Self { templates, partials }
     }
 
     /// Whether it holds this partial.
@@ -216,9 +222,9 @@ impl Layer {
         self.partials.contains_key(path)
     }
 
-    /// Whether it holds nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        self.templates.is_empty() && self.partials.is_empty()
+    /// Whether it holds any partial.
+    pub(super) fn has_partials(&self) -> bool {
+        !self.partials.is_empty()
     }
 
     /// A partial's path and source, by format and name.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::values::{date, duration, humanize, number, show};
+use super::values::{date, duration, humanize, show};
 use super::{Args, Function};
 
 /// Deeper objects are shown on one line.
@@ -17,7 +17,7 @@ pub(super) const HELPERS: [(&str, Function); 2] = [("facts", facts), ("chunk", c
 fn facts(args: &Args<'_>) -> Result<Value, String> {
     let value = args.get(0)?;
     let limit = args.size("limit", 1, 40).clamp(1, 200);
-    let mut rows = Rows { rows: Vec::new(), limit, left: 0 };
+    let mut rows = Rows { list: Vec::new(), limit, left: 0 };
     match value {
         Value::Object(_) => rows.flatten("", value, 0),
         Value::Null => {}
@@ -25,10 +25,10 @@ fn facts(args: &Args<'_>) -> Result<Value, String> {
     }
     if rows.left > 0 {
         let label = "More".to_owned();
-        let value = format!("{} fields are not shown here", number(rows.left as f64));
-        rows.rows.push(json!({ "label": label, "value": value }));
+        let value = format!("{} fields are not shown here", rows.left);
+        rows.list.push(json!({ "label": label, "value": value }));
     }
-    Ok(Value::Array(rows.rows))
+    Ok(Value::Array(rows.list))
 }
 
 fn chunk(args: &Args<'_>) -> Result<Value, String> {
@@ -38,7 +38,7 @@ fn chunk(args: &Args<'_>) -> Result<Value, String> {
 }
 
 struct Rows {
-    rows: Vec<Value>,
+    list: Vec<Value>,
     limit: usize,
     left: usize,
 }
@@ -74,7 +74,7 @@ impl Rows {
     }
 
     fn add(&mut self, label: &str, key: &str, value: &Value) {
-        if self.rows.len() >= self.limit {
+        if self.list.len() >= self.limit {
             self.left += 1;
             return;
         }
@@ -82,7 +82,7 @@ impl Rows {
         let value = readable(key, value);
         let label = super::escape::truncate(label, LABEL);
         let value = super::escape::truncate(&value, VALUE);
-        self.rows.push(json!({ "label": label, "value": value }));
+        self.list.push(json!({ "label": label, "value": value }));
     }
 }
 
@@ -112,7 +112,9 @@ fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     match (chars.next(), chars.clone().next()) {
         // An abbreviation stays one.
-        (Some(first), Some(second)) if first.is_uppercase() && second.is_uppercase() => text.to_owned(),
+        (Some(first), Some(second)) if first.is_uppercase() && second.is_uppercase() => {
+            text.to_owned()
+        }
         (Some(first), _) => first.to_lowercase().chain(chars).collect(),
         (None, _) => String::new(),
     }

@@ -191,7 +191,8 @@ pub(super) fn registry(format: Format) -> Handlebars<'static> {
     for (name, function) in values::LENIENT {
         registry.register_helper(name, Box::new(Pure { name, function, lenient: true }));
     }
-    for (name, function) in values::STRICT.into_iter().chain(outcome::HELPERS).chain(facts::HELPERS) {
+    for (name, function) in values::STRICT.into_iter().chain(outcome::HELPERS).chain(facts::HELPERS)
+    {
         registry.register_helper(name, Box::new(Pure { name, function, lenient: false }));
     }
     let url: Box<dyn HelperDef + Send + Sync> = match format {

@@ -20,7 +20,11 @@ pub(super) const LENIENT: [(&str, Function); 2] = [
 pub(super) const STRICT: [(&str, Function); 25] = [
     ("has", |args| Ok(has(args.get(0)?).into())),
     ("first", |args| {
-        Ok(args.params.iter().find(|value| has(value)).map_or(Value::Null, |value| (*value).clone()))
+        Ok(args
+            .params
+            .iter()
+            .find(|value| has(value))
+            .map_or(Value::Null, |value| (*value).clone()))
     }),
     ("list", |args| Ok(list(args.get(0)?))),
     ("choose", |args| {
@@ -33,8 +37,8 @@ pub(super) const STRICT: [(&str, Function); 25] = [
     ("entries", |args| Ok(entries(args.get(0)?, args.size("limit", 1, 40)))),
     ("concat", |args| Ok(args.params.iter().map(|value| show(value)).collect::<String>().into())),
     ("of100", |args| numeric(args, |score| format!("{} of 100", number(score)))),
-    ("text", |args| Ok(limited(&show(args.get(0)?), args, 1000))),
-    ("line", |args| Ok(limited(&escape::one_line(&show(args.get(0)?)), args, 300))),
+    ("text", |args| limited(args, 1000, |text| escape::clean(text).into_owned())),
+    ("line", |args| limited(args, 300, escape::one_line)),
     ("date", |args| date_helper(args, true)),
     ("day", |args| date_helper(args, false)),
     ("humanize", |args| text(args, humanize)),
@@ -44,8 +48,10 @@ pub(super) const STRICT: [(&str, Function); 25] = [
         Ok(words.map(Value::from).collect())
     }),
     ("upper_first", |args| text(args, upper_first)),
-    ("upper", |args| text(args, |text| text.to_uppercase())),
-    ("truncate", |args| text(args, |text| escape::truncate(text, args.size("limit", 1, 80)).into_owned())),
+    ("upper", |args| text(args, str::to_uppercase)),
+    ("truncate", |args| {
+        text(args, |text| escape::truncate(text, args.size("limit", 1, 80)).into_owned())
+    }),
     ("short", |args| text(args, short)),
     ("number", |args| numeric(args, number)),
     ("percent", |args| numeric(args, percent)),
@@ -85,7 +91,9 @@ fn list(value: &Value) -> Value {
 /// What a loop with `@key` can go through: fields, or items by number.
 fn entries(value: &Value, limit: usize) -> Value {
     match value {
-        Value::Object(fields) => fields.iter().take(limit).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        Value::Object(fields) => {
+            fields.iter().take(limit).map(|(k, v)| (k.clone(), v.clone())).collect()
+        }
         other => {
             let items = list(other);
             let items = items.as_array().into_iter().flatten().take(limit).enumerate();
@@ -94,8 +102,21 @@ fn entries(value: &Value, limit: usize) -> Value {
     }
 }
 
-fn limited(text: &str, args: &Args<'_>, default: usize) -> Value {
-    escape::truncate(text, args.size("limit", 1, default)).into_owned().into()
+/// The shown text, at most `limit` characters of it. What is far beyond the limit is not even
+/// looked at.
+fn limited(
+    args: &Args<'_>,
+    default: usize,
+    change: impl Fn(&str) -> String,
+) -> Result<Value, String> {
+    let limit = args.size("limit", 1, default).min(SHOWN);
+    let shown = show(args.get(0)?);
+    let near = &shown[..shown.floor_char_boundary(limit * 8 + 64)];
+    let mut text = escape::truncate(&change(near), limit).into_owned();
+    if near.len() < shown.len() && !text.ends_with('…') {
+        text.push('…');
+    }
+    Ok(text.into())
 }
 
 /// Applies `change` to the text of the first parameter.
@@ -217,7 +238,11 @@ fn upper_first(text: &str) -> String {
 /// The first group of a UUID; of other long ids the first characters.
 fn short(id: &str) -> String {
     let is_uuid = id.len() == 36 && id.bytes().filter(|&b| b == b'-').count() == 4;
-    if is_uuid { id[..8].to_owned() } else { escape::truncate(&escape::one_line(id), 24).into_owned() }
+    if is_uuid {
+        id[..8].to_owned()
+    } else {
+        escape::truncate(&escape::one_line(id), 24).into_owned()
+    }
 }
 
 /// Thousands are set apart by a narrow space, as ISO 31-0 has it; at most two decimals.
@@ -250,7 +275,11 @@ pub(super) fn duration(ms: f64) -> String {
     if ms < 10_000.0 {
         return format!("{} s", (ms / 100.0).round() / 10.0);
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative; saturates"
+    )]
     let seconds = (ms / 1000.0).round() as u64;
     let pair = |big: u64, unit: &str, small: u64, small_unit: &str| match small {
         0 => format!("{big} {unit}"),
@@ -349,8 +378,15 @@ pub(in crate::render) fn summary(data: &Value) -> (Option<String>, Option<String
         "/destination",
         "/document_type",
     ];
-    const IDS: [&str; 7] =
-        ["/session_id", "/job_id", "/subject/identifier", "/watchlist_id", "/document_id", "/delivery", "/id"];
+    const IDS: [&str; 7] = [
+        "/session_id",
+        "/job_id",
+        "/subject/identifier",
+        "/watchlist_id",
+        "/document_id",
+        "/delivery",
+        "/id",
+    ];
     let find = |paths: &[&str]| {
         let value = paths.iter().find_map(|path| data.pointer(path).filter(|value| has(value)))?;
         match value {
