@@ -2,10 +2,14 @@
 //! templated email and rich Slack messages out. See ARCHITECTURE.md for the map.
 
 pub mod agenda;
+pub mod api;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod delivery;
 pub mod event;
 pub mod pipeline;
+pub mod render;
 pub mod routing;
 pub mod store;
 pub mod tenant;

@@ -1,0 +1,72 @@
+//! What a template sees: `event`, `data`, `tenant`, `title`, `delivery`, `links`, `digest`.
+//!
+//! Nothing in here changes from one attempt to the next: a repeated message is the same message.
+
+use fanfare_contract::{Content, Delivery, Event};
+use handlebars::Context;
+use serde_json::{Map, Value, json};
+
+use super::helpers;
+use super::links::Links;
+
+/// The context of one delivery. `name` is the tenant's, for people.
+pub(super) fn context(delivery: &Delivery, name: &str, links: &Links) -> Context {
+    let mut context = Map::new();
+    let tenant = &*delivery.destination.tenant;
+    context.insert("tenant".to_owned(), json!({ "id": tenant, "name": name }));
+    context.insert(
+        "delivery".to_owned(),
+        json!({ "id": delivery.id.as_str(), "destination": delivery.destination.base_id() }),
+    );
+    match &delivery.content {
+        Content::Event(event) => {
+            context.insert("title".to_owned(), title(&event.kind).into());
+            context.insert("event".to_owned(), envelope(event));
+            context.insert("data".to_owned(), without_nulls(event.data()));
+        }
+        Content::Digest(digest) => {
+            context.insert("title".to_owned(), "Digest".into());
+            context.insert("digest".to_owned(), super::digest::context(digest));
+        }
+    }
+    let links = links.fill(&context);
+    context.insert("links".to_owned(), Value::Object(links));
+    Context::from(Value::Object(context))
+}
+
+/// A title for a type that has no template of its own.
+pub(super) fn title(kind: &str) -> String {
+    helpers::humanize(kind.strip_prefix("fanfare.").unwrap_or(kind))
+}
+
+/// The envelope without its data; unknown fields are kept.
+fn envelope(event: &Event) -> Value {
+    let mut fields = match event.value() {
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(key, value)| *key != "data" && !value.is_null())
+            .map(|(key, value)| (key.clone(), without_nulls(value)))
+            .collect(),
+        _ => Map::new(),
+    };
+    fields.insert("id".to_owned(), (*event.id).into());
+    fields.insert("type".to_owned(), (*event.kind).into());
+    fields.insert("created".to_owned(), event.created.into());
+    Value::Object(fields)
+}
+
+/// A copy in which a field that is null is not there, so that strictness treats both alike. An empty
+/// list becomes an empty object: to a template they are the same, and producers in PHP send `[]` for
+/// an object without fields, in which no field could be looked up.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key.clone(), without_nulls(value)))
+            .collect(),
+        Value::Array(items) if items.is_empty() => Value::Object(Map::new()),
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        scalar => scalar.clone(),
+    }
+}

@@ -1,0 +1,112 @@
+//! One escape for each place where an event's text can land.
+//!
+//! All of them first drop what has no business in a notification: control characters (a terminal's
+//! escape codes among them) and the characters that reorder text, with which a name can pose as
+//! another.
+
+use std::borrow::Cow;
+
+use handlebars::html_escape;
+
+/// HTML text and quoted attributes.
+pub(super) fn html(text: &str) -> String {
+    html_escape(&clean(text))
+}
+
+/// Plain text.
+pub(super) fn text(text: &str) -> String {
+    clean(text).into_owned()
+}
+
+/// The inside of a JSON string that Slack shows: `& < >` as Slack's own entities, so that no
+/// mention or link can be made (<https://docs.slack.dev/messaging/formatting-message-text>).
+pub(super) fn slack(text: &str) -> String {
+    let clean = clean(text);
+    let mut escaped = String::with_capacity(clean.len() + 16);
+    for c in clean.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            c => escaped.push(c),
+        }
+    }
+    json(&escaped)
+}
+
+/// The inside of a JSON string, nothing more.
+pub(super) fn json(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// The text without control and reordering characters; line ends become `\n`.
+pub(super) fn clean(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(|c| replacement(c) != Some(c)) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace("\r\n", "\n").chars().filter_map(replacement).collect())
+}
+
+/// One line: every run of white space is one space.
+pub(super) fn one_line(text: &str) -> String {
+    let clean = clean(text);
+    let mut line = String::with_capacity(clean.len());
+    // Spaces that do not break are kept: numbers have them.
+    let breaks = |c: char| c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{2007}' | '\u{202f}');
+    for word in clean.split(breaks).filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
+}
+
+/// At most `limit` characters, the last one an ellipsis when something was cut.
+pub(super) fn truncate(text: &str, limit: usize) -> Cow<'_, str> {
+    if text.len() <= limit || text.chars().nth(limit).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let kept: String = text.chars().take(limit.saturating_sub(1)).collect();
+    Cow::Owned(kept.trim_end().to_owned() + "…")
+}
+
+fn replacement(c: char) -> Option<char> {
+    match c {
+        '\n' | '\t' => Some(c),
+        '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some('\n'),
+        // Embeddings, overrides and isolates (Unicode UAX #9), the tag characters, the BOM.
+        '\u{202a}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{e0000}'..='\u{e007f}'
+        | '\u{feff}'
+        | '\u{fffe}'
+        | '\u{ffff}' => None,
+        c if c.is_control() => None,
+        c => Some(c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_mention_or_link_in_slack() {
+        assert_eq!(slack("<!channel> & <http://x|y>"), "&lt;!channel&gt; &amp; &lt;http://x|y&gt;");
+        assert_eq!(slack("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
+    }
+
+    #[test]
+    fn text_cannot_be_reordered_or_control_a_terminal() {
+        assert_eq!(text("ab\u{202e}cd\u{1b}[31m\u{0}\r\nx"), "abcd[31m\nx");
+        assert_eq!(html("\u{2066}<b>"), "&lt;b&gt;");
+    }
+
+    #[test]
+    fn cutting_never_splits_a_character() {
+        assert_eq!(truncate("大久保ジェーン", 4), "大久保…");
+        assert_eq!(truncate("abcd", 4), "abcd");
+    }
+}

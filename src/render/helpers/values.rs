@@ -1,0 +1,447 @@
+//! Values as people read them.
+
+use chrono::{DateTime, NaiveDate, TimeZone, Utc};
+use chrono_tz::Tz;
+use serde_json::Value;
+
+use super::super::escape;
+use super::{Args, Function};
+
+/// Helpers that take a missing field for null.
+pub(super) const LENIENT: [(&str, Function); 2] = [
+    ("opt", |args| args.get(0).cloned()),
+    ("default", |args| {
+        let value = args.get(0)?;
+        Ok(if has(value) { value.clone() } else { args.get(1)?.clone() })
+    }),
+];
+
+/// Helpers for which a missing field is an error. All pass null on.
+pub(super) const STRICT: [(&str, Function); 25] = [
+    ("has", |args| Ok(has(args.get(0)?).into())),
+    ("first", |args| {
+        Ok(args
+            .params
+            .iter()
+            .find(|value| has(value))
+            .map_or(Value::Null, |value| (*value).clone()))
+    }),
+    ("list", |args| Ok(list(args.get(0)?))),
+    ("choose", |args| {
+        Ok(match args.get(0)? {
+            Value::Null => Value::Null,
+            Value::Bool(true) => args.get(1)?.clone(),
+            _ => args.get(2)?.clone(),
+        })
+    }),
+    ("entries", |args| Ok(entries(args.get(0)?, args.size("limit", 1, 40)))),
+    ("concat", |args| Ok(args.params.iter().map(|value| show(value)).collect::<String>().into())),
+    ("of100", |args| numeric(args, |score| format!("{} of 100", number(score)))),
+    ("text", |args| limited(args, 1000, |text| escape::clean(text).into_owned())),
+    ("line", |args| limited(args, 300, escape::one_line)),
+    ("date", |args| date_helper(args, true)),
+    ("day", |args| date_helper(args, false)),
+    ("humanize", |args| text(args, humanize)),
+    ("humanize_all", |args| {
+        let items = list(args.get(0)?);
+        let words = items.as_array().into_iter().flatten().map(|item| humanize(&show(item)));
+        Ok(words.map(Value::from).collect())
+    }),
+    ("upper_first", |args| text(args, upper_first)),
+    ("upper", |args| text(args, str::to_uppercase)),
+    ("truncate", |args| {
+        text(args, |text| escape::truncate(text, args.size("limit", 1, 80)).into_owned())
+    }),
+    ("short", |args| text(args, short)),
+    ("number", |args| numeric(args, number)),
+    ("percent", |args| numeric(args, percent)),
+    ("duration_ms", |args| numeric(args, duration)),
+    ("plural", plural),
+    ("join", |args| {
+        let items = list(args.get(0)?);
+        let items: Vec<_> = items.as_array().into_iter().flatten().map(show).collect();
+        Ok(items.join(args.text(1).unwrap_or(", ")).into())
+    }),
+    ("pad", |args| {
+        let width = args.size("width", 1, 20).min(80);
+        text(args, |text| format!("{text:width$}"))
+    }),
+    ("sum", |args| Ok(args.params.iter().filter_map(|value| value.as_u64()).sum::<u64>().into())),
+    ("rule", |args| Ok("-".repeat(args.size("width", 0, 60).min(80)).into())),
+];
+
+fn has(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+fn list(value: &Value) -> Value {
+    match value {
+        Value::Array(_) => value.clone(),
+        value if has(value) => Value::Array(vec![value.clone()]),
+        _ => Value::Array(Vec::new()),
+    }
+}
+
+/// What a loop with `@key` can go through: fields, or items by number.
+fn entries(value: &Value, limit: usize) -> Value {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().take(limit).map(|(k, v)| (k.clone(), v.clone())).collect()
+        }
+        other => {
+            let items = list(other);
+            let items = items.as_array().into_iter().flatten().take(limit).enumerate();
+            items.map(|(at, item)| ((at + 1).to_string(), item.clone())).collect()
+        }
+    }
+}
+
+/// The shown text, at most `limit` characters of it. What is far beyond the limit is not even
+/// looked at.
+fn limited(
+    args: &Args<'_>,
+    default: usize,
+    change: impl Fn(&str) -> String,
+) -> Result<Value, String> {
+    let limit = args.size("limit", 1, default).min(SHOWN);
+    let shown = show(args.get(0)?);
+    let near = &shown[..shown.floor_char_boundary(limit * 8 + 64)];
+    let mut text = escape::truncate(&change(near), limit).into_owned();
+    if near.len() < shown.len() && !text.ends_with('…') {
+        text.push('…');
+    }
+    Ok(text.into())
+}
+
+/// Applies `change` to the text of the first parameter.
+fn text(args: &Args<'_>, change: impl Fn(&str) -> String) -> Result<Value, String> {
+    match args.get(0)? {
+        Value::Null => Ok(Value::Null),
+        value => Ok(change(&show(value)).into()),
+    }
+}
+
+/// Applies `change` to a number; what is none is shown as it is.
+fn numeric(args: &Args<'_>, change: fn(f64) -> String) -> Result<Value, String> {
+    Ok(match args.get(0)? {
+        Value::Number(number) => change(number.as_f64().unwrap_or_default()).into(),
+        other => other.clone(),
+    })
+}
+
+/// A value on paper: yes or no, lists joined, the fields of an object named.
+pub(in crate::render) fn show(value: &Value) -> String {
+    let mut out = String::new();
+    push_shown(&mut out, value, 0);
+    out
+}
+
+/// Longest text that is put together out of a nested value.
+const SHOWN: usize = 16 * 1024;
+
+fn push_shown(out: &mut String, value: &Value, depth: usize) {
+    match value {
+        Value::Null => {}
+        Value::Bool(true) => out.push_str("Yes"),
+        Value::Bool(false) => out.push_str("No"),
+        Value::Number(number) => out.push_str(&number.to_string()),
+        Value::String(text) => out.push_str(text),
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                if out.len() > SHOWN {
+                    return;
+                }
+                out.push_str(if at == 0 { "" } else { ", " });
+                push_nested(out, item, depth);
+            }
+        }
+        Value::Object(fields) => {
+            for (at, (key, value)) in fields.iter().enumerate() {
+                if out.len() > SHOWN {
+                    return;
+                }
+                out.push_str(if at == 0 { "" } else { "; " });
+                out.push_str(&humanize(key));
+                out.push_str(": ");
+                push_nested(out, value, depth);
+            }
+        }
+    }
+}
+
+fn push_nested(out: &mut String, value: &Value, depth: usize) {
+    match value {
+        Value::Array(_) | Value::Object(_) if depth >= 6 => out.push('…'),
+        Value::Array(_) | Value::Object(_) => {
+            out.push('(');
+            push_shown(out, value, depth + 1);
+            out.push(')');
+        }
+        scalar => push_shown(out, scalar, depth),
+    }
+}
+
+/// Abbreviations that are not words.
+const ABBREVIATIONS: [&str; 24] = [
+    "kyc", "aml", "pep", "id", "ids", "url", "api", "mrz", "ofac", "un", "eu", "ip", "ttl", "ssn",
+    "vat", "iban", "utc", "sla", "smtp", "http", "dob", "uk", "us", "kyb",
+];
+
+/// `snake_case`, `SHOUTING` and `dotted.types` as words; other text stays as it is.
+pub(in crate::render) fn humanize(text: &str) -> String {
+    let code = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+    if !code || text.len() > 120 {
+        return text.to_owned();
+    }
+    let shouts = !text.bytes().any(|b| b.is_ascii_lowercase());
+    let mut words = Vec::new();
+    for word in text.split(['_', '.']).filter(|word| !word.is_empty()) {
+        let lower = word.to_ascii_lowercase();
+        if ABBREVIATIONS.contains(&lower.as_str()) {
+            words.push(lower.to_ascii_uppercase());
+        } else if shouts {
+            words.push(lower);
+        } else {
+            words.push(split_camel(word));
+        }
+    }
+    upper_first(&words.join(" "))
+}
+
+/// `fullName` → `full name`.
+fn split_camel(word: &str) -> String {
+    let mut out = String::with_capacity(word.len() + 4);
+    let mut was_lower = false;
+    for c in word.chars() {
+        if c.is_ascii_uppercase() && was_lower {
+            out.push(' ');
+            out.push(c.to_ascii_lowercase());
+        } else {
+            out.push(c);
+        }
+        was_lower = c.is_ascii_lowercase();
+    }
+    out
+}
+
+fn upper_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// The first group of a UUID; of other long ids the first characters.
+fn short(id: &str) -> String {
+    let is_uuid = id.len() == 36 && id.bytes().filter(|&b| b == b'-').count() == 4;
+    if is_uuid {
+        id[..8].to_owned()
+    } else {
+        escape::truncate(&escape::one_line(id), 24).into_owned()
+    }
+}
+
+/// Thousands are set apart by a narrow space, as ISO 31-0 has it; at most two decimals.
+pub(super) fn number(value: f64) -> String {
+    let plain = format!("{:.2}", value.abs());
+    let (whole, decimals) = plain.split_once('.').unwrap_or((&plain, ""));
+    let mut grouped = String::with_capacity(plain.len() + 8);
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at).is_multiple_of(3) {
+            grouped.push('\u{202f}');
+        }
+        grouped.push(digit);
+    }
+    let decimals = decimals.trim_end_matches('0');
+    let sign = if value < 0.0 && (grouped != "0" || !decimals.is_empty()) { "-" } else { "" };
+    let point = if decimals.is_empty() { "" } else { "." };
+    format!("{sign}{grouped}{point}{decimals}")
+}
+
+fn percent(value: f64) -> String {
+    let rounded = (value * 1000.0).round() / 10.0;
+    format!("{rounded}%")
+}
+
+/// `850 ms`, `1.3 s`, `3 min 4 s`, `2 h 5 min`, `3 d 4 h`.
+pub(super) fn duration(ms: f64) -> String {
+    if ms < 1000.0 {
+        return format!("{ms:.0} ms");
+    }
+    if ms < 10_000.0 {
+        return format!("{} s", (ms / 100.0).round() / 10.0);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative; saturates"
+    )]
+    let seconds = (ms / 1000.0).round() as u64;
+    let pair = |big: u64, unit: &str, small: u64, small_unit: &str| match small {
+        0 => format!("{big} {unit}"),
+        small => format!("{big} {unit} {small} {small_unit}"),
+    };
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => pair(seconds / 60, "min", seconds % 60, "s"),
+        3600..86_400 => pair(seconds / 3600, "h", seconds % 3600 / 60, "min"),
+        _ => pair(seconds / 86_400, "d", seconds % 86_400 / 3600, "h"),
+    }
+}
+
+fn plural(args: &Args<'_>) -> Result<Value, String> {
+    let count = args.get(0)?;
+    let one = args.text(1).ok_or("the word for one is needed")?;
+    let many = args.text(2).map_or_else(|| format!("{one}s"), str::to_owned);
+    Ok(match count.as_f64() {
+        Some(count) if (count - 1.0).abs() < f64::EPSILON => format!("1 {one}").into(),
+        Some(count) => format!("{} {many}", number(count)).into(),
+        None => count.clone(),
+    })
+}
+
+fn date_helper(args: &Args<'_>, with_time: bool) -> Result<Value, String> {
+    let zone = match args.named("zone").or(args.params.get(1).copied()) {
+        Some(Value::String(name)) => {
+            Some(name.parse::<Tz>().map_err(|_| format!("`{name}` is not an IANA time zone"))?)
+        }
+        _ => None,
+    };
+    let value = args.get(0)?;
+    Ok(match date(value, zone, with_time) {
+        Some(date) => date.into(),
+        None => value.clone(),
+    })
+}
+
+/// Unix seconds (or milliseconds, which no date of this era has as seconds), or RFC 3339.
+fn instant(value: &Value) -> Option<DateTime<Utc>> {
+    match value {
+        Value::Number(number) => {
+            let seconds = number.as_f64()?;
+            #[expect(clippy::cast_possible_truncation, reason = "a float saturates")]
+            let ms = if seconds.abs() > 1e11 { seconds as i64 } else { (seconds * 1000.0) as i64 };
+            Utc.timestamp_millis_opt(ms).single()
+        }
+        Value::String(text) => {
+            DateTime::parse_from_rfc3339(text).ok().map(|date| date.with_timezone(&Utc))
+        }
+        _ => None,
+    }
+}
+
+/// `26 Dec 2024, 16:00 UTC`, or `None` when it is no time.
+pub(super) fn date(value: &Value, zone: Option<Tz>, with_time: bool) -> Option<String> {
+    if let Value::String(text) = value
+        && let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d")
+    {
+        return Some(day.format("%-d %b %Y").to_string());
+    }
+    let format = if with_time { "%-d %b %Y, %H:%M %Z" } else { "%-d %b %Y" };
+    let instant = instant(value)?.with_timezone(&zone.unwrap_or(Tz::UTC));
+    Some(instant.format(format).to_string())
+}
+
+/// Slack's own date form; clients show it in the reader's zone, and the fallback elsewhere
+/// (<https://docs.slack.dev/messaging/formatting-message-text#date-formatting>).
+pub(super) fn slack_date(args: &Args<'_>) -> Result<Value, String> {
+    let value = args.get(0)?;
+    let Some(instant) = instant(value) else {
+        return Ok(escape::clean(&show(value)).replace(['<', '>', '&'], "").into());
+    };
+    let fallback = date(value, None, true).unwrap_or_default();
+    let unix = instant.timestamp();
+    Ok(format!("<!date^{unix}^{{date_short_pretty}} at {{time}}|{fallback}>").into())
+}
+
+pub(super) fn url(args: &Args<'_>) -> Result<Value, String> {
+    let address = args.get(0)?.as_str().ok_or("an address is needed")?;
+    match url::Url::parse(address) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url.as_str().into()),
+        _ => Err("not an http(s) address".to_owned()),
+    }
+}
+
+/// The fields that tell what an event is about, and a name for it, for lists of many.
+pub(in crate::render) fn summary(data: &Value) -> (Option<String>, Option<String>) {
+    const NAMES: [&str; 8] = [
+        "/subject/full_name",
+        "/metadata/user_name",
+        "/watchlist_name",
+        "/name",
+        "/full_name",
+        "/title",
+        "/destination",
+        "/document_type",
+    ];
+    const IDS: [&str; 7] = [
+        "/session_id",
+        "/job_id",
+        "/subject/identifier",
+        "/watchlist_id",
+        "/document_id",
+        "/delivery",
+        "/id",
+    ];
+    let find = |paths: &[&str]| {
+        let value = paths.iter().find_map(|path| data.pointer(path).filter(|value| has(value)))?;
+        match value {
+            Value::Array(_) | Value::Object(_) => None,
+            scalar => Some(escape::truncate(&escape::one_line(&show(scalar)), 80).into_owned()),
+        }
+    };
+    (find(&NAMES), find(&IDS).map(|id| short(&id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn codes_become_words_and_words_stay() {
+        for (code, words) in [
+            ("IN_REVIEW", "In review"),
+            ("possible_sanctions_match", "Possible sanctions match"),
+            ("kyc.session.created", "KYC session created"),
+            ("session_id", "Session ID"),
+            ("fullName", "Full name"),
+            ("tier-2", "Tier-2"),
+            ("Documents verified by phone.", "Documents verified by phone."),
+            ("<b>PEP</b> & \"relative\"", "<b>PEP</b> & \"relative\""),
+            ("大久保", "大久保"),
+            ("", ""),
+        ] {
+            assert_eq!(humanize(code), words);
+        }
+    }
+
+    #[test]
+    fn times_are_read_in_every_form_and_shown_with_their_zone() {
+        let utc = Some("26 Dec 2024, 16:00 UTC".to_owned());
+        assert_eq!(date(&json!(1_735_228_800), None, true), utc);
+        assert_eq!(date(&json!(1_735_228_800_000_u64), None, true), utc);
+        assert_eq!(date(&json!("2024-12-26T17:00:00+01:00"), None, true), utc);
+        let madrid = date(&json!(1_735_228_800), Some(Tz::Europe__Madrid), true);
+        assert_eq!(madrid.as_deref(), Some("26 Dec 2024, 17:00 CET"));
+        assert_eq!(date(&json!("2031-04-30"), None, true).as_deref(), Some("30 Apr 2031"));
+        assert_eq!(date(&json!("soon"), None, true), None);
+        assert_eq!(date(&json!(1e300), None, true), None);
+    }
+
+    #[test]
+    fn numbers_are_grouped_and_durations_have_units() {
+        assert_eq!(number(5000.0), "5\u{202f}000");
+        assert_eq!(number(1_234_567.5), "1\u{202f}234\u{202f}567.5");
+        assert_eq!(number(-12.0), "-12");
+        assert_eq!(percent(0.991), "99.1%");
+        assert_eq!(duration(184_220.0), "3 min 4 s");
+        assert_eq!(duration(1250.0), "1.3 s");
+        assert_eq!(duration(850.0), "850 ms");
+        assert_eq!(duration(90_061_000.0), "1 d 1 h");
+    }
+}

@@ -1,0 +1,144 @@
+//! MJML to HTML, once, with the handlebars expressions left in place.
+//!
+//! mrml never sees an expression: each is replaced by a word that passes through it unharmed, as text
+//! or in an attribute, and put back where the word comes out. This also tells which line of which
+//! file an expression of the HTML came from.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use mrml::prelude::parser::Error;
+use mrml::prelude::render::RenderOptions;
+
+use super::expand::Expanded;
+
+/// HTML with handlebars in it, and for each expression in it (by its first byte) the byte of the
+/// expanded MJML that it came from.
+#[derive(Debug)]
+pub(super) struct Html {
+    pub(super) text: String,
+    pub(super) origins: Vec<(usize, usize)>,
+}
+
+/// What is wrong with the MJML, and at which byte of the expanded text.
+#[derive(Debug)]
+pub(super) struct MjmlError {
+    pub(super) at: Option<usize>,
+    pub(super) message: String,
+}
+
+const OPEN: &str = "FanfareExpression";
+const CLOSE: char = 'Z';
+
+/// Compiles. No fonts or other remote things are put in.
+pub(super) fn compile(source: &Expanded) -> Result<Html, MjmlError> {
+    let (hidden, starts) = hide(source);
+    // Back from a byte of the hidden text to one of the expanded text.
+    let back = |at: usize| {
+        let index = starts.partition_point(|&(hidden_at, _)| hidden_at <= at).checked_sub(1)?;
+        let (hidden_at, source_at) = starts[index];
+        Some(source_at + (at - hidden_at).min(source.text.len().saturating_sub(source_at)))
+    };
+    let parsed = mrml::parse(&hidden).map_err(|error| MjmlError {
+        at: position(&error).and_then(back),
+        message: explain(&error),
+    })?;
+    if let Some(warning) = parsed.warnings.first() {
+        let message = format!("MJML: {}", warning.kind);
+        return Err(MjmlError { at: back(warning.span.start), message });
+    }
+    let options = RenderOptions { fonts: HashMap::new(), ..RenderOptions::default() };
+    let html = parsed
+        .element
+        .render(&options)
+        .map_err(|error| MjmlError { at: None, message: format!("MJML: {error}") })?;
+    reveal(&html, source)
+}
+
+/// The text with every expression replaced by a word, and where its stretches begin in both.
+fn hide(source: &Expanded) -> (String, Vec<(usize, usize)>) {
+    let mut hidden = String::with_capacity(source.text.len());
+    let mut starts = Vec::with_capacity(source.expressions.len() * 2);
+    let mut at = 0;
+    for (number, range) in source.expressions.iter().enumerate() {
+        starts.push((hidden.len(), at));
+        hidden.push_str(&source.text[at..range.start]);
+        starts.push((hidden.len(), range.start));
+        // A comment has nothing to say in the HTML, and may stand where a word may not.
+        if !is_comment(&source.text[range.clone()]) {
+            // Writing to a string cannot fail.
+            let _ = write!(hidden, "{OPEN}{number}{CLOSE}");
+        }
+        at = range.end;
+    }
+    starts.push((hidden.len(), at));
+    hidden.push_str(&source.text[at..]);
+    (hidden, starts)
+}
+
+fn is_comment(expression: &str) -> bool {
+    expression.trim_start_matches(['{', '~']).starts_with('!')
+}
+
+/// Puts the expressions back.
+fn reveal(html: &str, source: &Expanded) -> Result<Html, MjmlError> {
+    let mut text = String::with_capacity(html.len() + source.text.len());
+    let mut origins = Vec::with_capacity(source.expressions.len());
+    let mut seen = vec![false; source.expressions.len()];
+    let mut rest = html;
+    while let Some((before, after)) = rest.split_once(OPEN) {
+        text.push_str(before);
+        let number = after.split_once(CLOSE).and_then(|(number, _)| number.parse::<usize>().ok());
+        let Some(range) = number.and_then(|number| source.expressions.get(number)) else {
+            let message = format!("the word `{OPEN}` is reserved");
+            return Err(MjmlError { at: None, message });
+        };
+        let number = number.unwrap_or_default();
+        seen[number] = true;
+        origins.push((text.len(), range.start));
+        text.push_str(&source.text[range.clone()]);
+        rest = &after[number.to_string().len() + CLOSE.len_utf8()..];
+    }
+    text.push_str(rest);
+    // mrml drops what stands where MJML has no place for it; say so instead.
+    let lost = source
+        .expressions
+        .iter()
+        .zip(&seen)
+        .find(|(range, seen)| !**seen && !is_comment(&source.text[(*range).clone()]));
+    match lost {
+        Some((range, _)) => Err(MjmlError {
+            at: Some(range.start),
+            message: "an expression here would be lost: between MJML elements, wrap it in <mj-raw>"
+                .to_owned(),
+        }),
+        None => Ok(Html { text, origins }),
+    }
+}
+
+fn position(error: &Error) -> Option<usize> {
+    match error {
+        Error::UnexpectedElement { position, .. }
+        | Error::UnexpectedToken { position, .. }
+        | Error::MissingAttribute { position, .. }
+        | Error::InvalidAttribute { position, .. }
+        | Error::InvalidFormat { position, .. }
+        | Error::IncludeLoaderError { position, .. } => Some(position.start),
+        _ => None,
+    }
+}
+
+fn explain(error: &Error) -> String {
+    match error {
+        Error::UnexpectedElement { .. } => "MJML: this element has no place here".to_owned(),
+        Error::UnexpectedToken { .. } => {
+            "MJML: not expected here; is the element before it closed?".to_owned()
+        }
+        Error::EndOfStream { .. } => "MJML: ends too early; is every element closed?".to_owned(),
+        Error::NoRootNode => "MJML: there is no <mjml> element".to_owned(),
+        Error::IncludeLoaderError { .. } => {
+            "MJML: mj-include is not supported: use {{> name}}".to_owned()
+        }
+        other => format!("MJML: {other}"),
+    }
+}

@@ -1,0 +1,94 @@
+//! The templates of one owner, by event type and part. Compiled when first used, or all at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use fanfare_contract::Part;
+
+use super::compile::{Compiled, compile, expanded};
+use super::error::TemplateError;
+use super::sources::{File, Layer, Name, Origin};
+
+/// The built-in templates. All engines share them, so that reloading tenants compiles nothing
+/// again; each is compiled when it is first used, so that starting costs nothing either. That all of
+/// them compile and render is for this crate's tests to say.
+pub(super) static BUILTIN: LazyLock<(Arc<Layer>, Arc<Table>)> = LazyLock::new(|| {
+    let (layer, _) = Layer::builtin();
+    let layer = Arc::new(layer);
+    let table = Table::new(vec![Arc::clone(&layer)], layer.templates.clone());
+    (layer, Arc::new(table))
+});
+
+/// A template that may not be compiled yet.
+pub(super) struct Slot {
+    pub(super) name: Name,
+    file: File,
+    compiled: OnceLock<Result<Compiled, TemplateError>>,
+}
+
+/// Templates, and the layers in which their partials are looked up.
+#[derive(Default)]
+pub(super) struct Table {
+    layers: Vec<Arc<Layer>>,
+    slots: HashMap<String, [Option<Slot>; 4]>,
+}
+
+impl Table {
+    pub(super) fn new(
+        layers: Vec<Arc<Layer>>,
+        files: impl IntoIterator<Item = (Name, File)>,
+    ) -> Self {
+        let mut table = Self { layers, slots: HashMap::new() };
+        for (name, file) in files {
+            let parts = table.slots.entry(name.kind.clone()).or_default();
+            let at = place(name.part);
+            parts[at] = Some(Slot { name, file, compiled: OnceLock::new() });
+        }
+        table
+    }
+
+    /// The template, compiled by now.
+    pub(super) fn get(&self, kind: &str, part: Part) -> Option<Result<&Compiled, TemplateError>> {
+        let slot = self.slots.get(kind)?[place(part)].as_ref()?;
+        Some(self.compiled(slot).map_err(Clone::clone))
+    }
+
+    /// Compiles it, if that has not happened.
+    pub(super) fn compiled<'a>(
+        &'a self,
+        slot: &'a Slot,
+    ) -> Result<&'a Compiled, &'a TemplateError> {
+        slot.compiled.get_or_init(|| compile(&self.layers, &slot.name, &slot.file)).as_ref()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.values().flatten().flatten()
+    }
+
+    /// The templates that use a partial of `layer`, which is not among these layers.
+    pub(super) fn that_use<'a>(
+        &'a self,
+        layer: &'a Layer,
+    ) -> impl Iterator<Item = (Name, File)> + 'a {
+        let uses = |slot: &&Slot| {
+            let source = expanded(&self.layers, &slot.name, &slot.file);
+            source.is_ok_and(|source| source.partials().into_iter().any(|p| layer.has_partial(p)))
+        };
+        self.iter().filter(uses).map(|slot| (slot.name.clone(), slot.file.clone()))
+    }
+}
+
+impl Slot {
+    pub(super) fn origin(&self) -> Origin {
+        self.file.origin
+    }
+}
+
+fn place(part: Part) -> usize {
+    match part {
+        Part::Subject => 0,
+        Part::Html => 1,
+        Part::Text => 2,
+        Part::Slack => 3,
+    }
+}
