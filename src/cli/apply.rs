@@ -146,6 +146,46 @@ pub(super) async fn apply(
     specs: Vec<(PathBuf, TenantSpec)>,
     dry_run: bool,
 ) -> Result<Vec<Applied>, Failure> {
+    write(store, channels, specs, dry_run).await.map_err(|refused| match refused {
+        Refused::Problems(problems) => told(&problems),
+        Refused::Store(error) => error.into(),
+    })
+}
+
+/// The same for a running server: the ids that changed, or what is wrong, as lines for its log.
+pub(super) async fn apply_quietly(
+    store: &Store,
+    channels: &Channels,
+    specs: Vec<(PathBuf, TenantSpec)>,
+) -> Result<Vec<String>, Vec<String>> {
+    match write(store, channels, specs, false).await {
+        Ok(applied) => {
+            let changed = applied.into_iter().filter(|tenant| !tenant.changes.is_empty());
+            Ok(changed.map(|tenant| tenant.id).collect())
+        }
+        Err(Refused::Problems(problems)) => Err(problems.iter().map(ToString::to_string).collect()),
+        Err(Refused::Store(error)) => Err(vec![error.to_string()]),
+    }
+}
+
+/// Why nothing was written.
+enum Refused {
+    Problems(Vec<Problem>),
+    Store(crate::store::StoreError),
+}
+
+impl From<crate::store::StoreError> for Refused {
+    fn from(error: crate::store::StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+async fn write(
+    store: &Store,
+    channels: &Channels,
+    specs: Vec<(PathBuf, TenantSpec)>,
+    dry_run: bool,
+) -> Result<Vec<Applied>, Refused> {
     let mut ready = Vec::new();
     let mut problems = Vec::new();
     for (path, mut spec) in specs {
@@ -157,7 +197,7 @@ pub(super) async fn apply(
         }
     }
     if !problems.is_empty() {
-        return Err(told(&problems));
+        return Err(Refused::Problems(problems));
     }
     let mut applied = Vec::new();
     for (spec, before, revealed) in ready {
@@ -165,8 +205,8 @@ pub(super) async fn apply(
         let (id, created) = (spec.id.clone(), before.is_none());
         if !dry_run {
             tenant::put(store, channels, spec).await.map_err(|error| match error {
-                tenant::PutError::Problems(problems) => told(&problems),
-                tenant::PutError::Store(error) => error.into(),
+                tenant::PutError::Problems(problems) => Refused::Problems(problems),
+                tenant::PutError::Store(error) => Refused::Store(error),
             })?;
         }
         let revealed = if dry_run { Vec::new() } else { revealed };

@@ -1,0 +1,277 @@
+//! `fanfare serve`: the router and its HTTP API, until told to stop.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args as ClapArgs;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::settings::Settings;
+use super::{Done, Failure, apply, logging};
+use crate::api::{self, ApiState, IngestAuth};
+use crate::app::{self, App, Purpose};
+use crate::config::{Config, LogFormat, Period};
+use crate::store::Store;
+use crate::tenant::Channels;
+
+/// Options. Each is also a key of the settings file.
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:
+  fanfare serve --tenants config/tenants --development
+  fanfare serve --store redis://127.0.0.1:6379 --tenants /etc/fanfare/tenants --config /etc/fanfare/fanfare.toml
+
+Stops on SIGTERM or SIGINT: reads no more, finishes what is in flight within --grace, hands the rest
+back. A second signal stops at once. SIGHUP, or a changed file in --tenants, loads tenants anew; a
+file with a mistake keeps the table before it and says why.")]
+pub struct Args {
+    #[command(flatten)]
+    settings: Settings,
+    /// Folder with one TOML file a tenant
+    #[arg(long, env = "FANFARE_TENANTS", value_name = "DIR")]
+    tenants: Option<PathBuf>,
+    /// Address of the HTTP API; port 0 takes a free one [default: 127.0.0.1:8400]
+    #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Allow http:// and loopback receivers, and HTTP ingest without a key on a loopback address
+    #[arg(long, env = "FANFARE_DEVELOPMENT", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
+    development: bool,
+    /// Key for POST /v1/events
+    #[arg(long, env = "FANFARE_INGEST_KEY", value_name = "KEY", hide_env_values = true)]
+    ingest_key: Option<String>,
+    /// Password for the mail server
+    #[arg(long, env = "FANFARE_EMAIL_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
+    email_password: Option<String>,
+    /// How long a stop may take [default: 25s]
+    #[arg(long, env = "FANFARE_GRACE", value_name = "TIME")]
+    grace: Option<Period>,
+    /// What is logged [default: info]
+    #[arg(long, env = "FANFARE_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// How log lines look [default: auto]
+    #[arg(long, env = "FANFARE_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Worker threads; 0 is one a core, at most 4
+    #[arg(long, env = "FANFARE_THREADS", value_name = "N")]
+    threads: Option<usize>,
+    /// Write the address that is listened on to this file once ready
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+impl Args {
+    /// Worker threads asked for by flag or file; 0 when neither says.
+    pub(super) fn threads(&self) -> usize {
+        let from_file = || self.settings.load().map_or(0, |config| config.router.threads);
+        self.threads.unwrap_or_else(from_file)
+    }
+
+    fn load(&self) -> Result<Config, Failure> {
+        let mut config = self.settings.load()?;
+        config.development |= self.development;
+        let set = |to: &mut Option<_>, from: &Option<_>| {
+            if from.is_some() {
+                to.clone_from(from);
+            }
+        };
+        set(&mut config.ingest.key, &self.ingest_key);
+        set(&mut config.email.password, &self.email_password);
+        if self.tenants.is_some() {
+            config.tenants.clone_from(&self.tenants);
+        }
+        config.listen = self.listen.unwrap_or(config.listen);
+        config.grace = self.grace.unwrap_or(config.grace);
+        config.log.format = self.log_format.unwrap_or(config.log.format);
+        if let Some(filter) = &self.log {
+            config.log.filter.clone_from(filter);
+        }
+        Ok(config)
+    }
+}
+
+pub(super) async fn run(args: Args) -> Done {
+    let config = args.load()?;
+    logging::set_up(&config.log)?;
+    let auth = auth(&config)?;
+    let store = app::open_store(&config, Purpose::Route).await?;
+    for warning in store.upkeep.warnings().await {
+        tracing::warn!("{warning}");
+    }
+    if let Some(dir) = &config.tenants {
+        let channels = apply::offline_channels(&config)?;
+        let specs = apply::read(std::slice::from_ref(dir)).map_err(|p| apply::told(&p))?;
+        apply::apply(&store, &channels, specs, false).await?;
+    }
+    let app = App::build(&config, store).await?;
+    let listener = bind(config.listen).await?;
+    let address = listener.local_addr().context("the address of the listener")?;
+
+    let stop = CancellationToken::new();
+    let router = tokio::spawn(app.router().run(app.version, stop.clone()));
+    let state = ApiState {
+        store: app.store.clone(),
+        registry: app.registry.clone(),
+        clock: app.clock,
+        limits: app::limits(&config),
+        max_batch: config.events.max_batch.max(1),
+        auth,
+    };
+    let http = axum::serve(listener, api::router(state))
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let http = tokio::spawn(async move { http.await });
+    if let Some(dir) = config.tenants.clone() {
+        let channels = app.registry.channels().clone();
+        tokio::spawn(watch(dir, app.store.clone(), channels, stop.clone()));
+    }
+    announce(&app, &config, address, args.ready_file.as_deref())?;
+    until_stopped(config.grace.0, stop, async move {
+        let _ = router.await;
+        let _ = http.await;
+    })
+    .await
+}
+
+fn auth(config: &Config) -> Result<IngestAuth, Failure> {
+    if let Some(key) = &config.ingest.key {
+        if key.len() < 16 {
+            return Err(Failure::Because(
+                "the ingest key is shorter than 16 characters; make one with `openssl rand -hex 32`"
+                    .to_owned(),
+            ));
+        }
+        return Ok(IngestAuth::key(key));
+    }
+    let open = config.development && config.listen.ip().is_loopback();
+    Ok(if open { IngestAuth::Open } else { IngestAuth::Closed })
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let mend = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                ": another program listens there; stop it, or choose a port with --listen"
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                ": ports below 1024 need a privilege; choose another with --listen"
+            }
+            std::io::ErrorKind::AddrNotAvailable => ": this machine does not have that address",
+            _ => "",
+        };
+        Failure::Unreachable(anyhow::anyhow!("cannot listen on {address}: {error}{mend}"))
+    })
+}
+
+fn announce(
+    app: &App,
+    config: &Config,
+    address: SocketAddr,
+    ready_file: Option<&Path>,
+) -> Result<(), Failure> {
+    if config.development {
+        tracing::warn!(
+            "DEVELOPMENT MODE: http:// and loopback receivers are allowed{}. Never serve customers \
+             like this",
+            if config.listen.ip().is_loopback() && config.ingest.key.is_none() {
+                ", and anybody on this machine can send events without a key"
+            } else {
+                ""
+            }
+        );
+    } else if config.ingest.key.is_none() {
+        tracing::info!("HTTP ingest is closed: no ingest key is set");
+    }
+    let tenants = app.registry.snapshot();
+    let lanes: usize = tenants.values().map(|tenant| tenant.lanes.len()).sum();
+    tracing::info!(
+        store = app.store.upkeep.kind(), tenants = tenants.len(), lanes,
+        "listening on http://{address}"
+    );
+    if tenants.is_empty() {
+        tracing::warn!("there are no tenants yet; add some with --tenants or `fanfare apply`");
+    }
+    if let Some(path) = ready_file {
+        std::fs::write(path, address.to_string())
+            .with_context(|| format!("--ready-file {} cannot be written", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Waits for a signal, then for the work to end within the grace time.
+async fn until_stopped(
+    grace: Duration,
+    stop: CancellationToken,
+    work: impl Future<Output = ()>,
+) -> Done {
+    let mut term = signal(SignalKind::terminate()).context("SIGTERM cannot be watched")?;
+    let mut int = signal(SignalKind::interrupt()).context("SIGINT cannot be watched")?;
+    tokio::pin!(work);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+        () = &mut work => {
+            return Err(Failure::Unreachable(anyhow::anyhow!("the router ended unasked")));
+        }
+    }
+    tracing::info!("stopping: nothing new is read; a second signal stops at once");
+    stop.cancel();
+    tokio::select! {
+        () = &mut work => tracing::info!("stopped; everything in flight was settled"),
+        () = tokio::time::sleep(grace) => {
+            tracing::warn!("the grace time is over; what is in flight will be tried again");
+        }
+        _ = term.recv() => tracing::warn!("stopped at once"),
+        _ = int.recv() => tracing::warn!("stopped at once"),
+    }
+    Ok(())
+}
+
+/// Applies the tenants' folder on SIGHUP and when a file in it changes.
+async fn watch(dir: PathBuf, store: Store, channels: Channels, stop: CancellationToken) {
+    let (changed, mut changes) = tokio::sync::mpsc::channel(1);
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            // Full means that a change is known already.
+            let _ = changed.try_send(());
+        }
+    });
+    let watcher = watcher.and_then(|mut watcher| {
+        notify::Watcher::watch(&mut watcher, &dir, notify::RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    if let Err(error) = &watcher {
+        tracing::warn!(%error, "changes in {} are not seen; SIGHUP loads them", dir.display());
+    }
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {}
+            Some(()) = changes.recv() => {
+                // Editors write in several steps; take the last.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                while changes.try_recv().is_ok() {}
+            }
+            () = stop.cancelled() => return,
+        }
+        reload(&dir, &store, &channels).await;
+    }
+}
+
+async fn reload(dir: &Path, store: &Store, channels: &Channels) {
+    let applied = match apply::read(&[dir.to_owned()]) {
+        Ok(specs) => apply::apply_quietly(store, channels, specs).await,
+        Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
+    };
+    match applied {
+        Ok(changed) if changed.is_empty() => {}
+        Ok(changed) => tracing::info!(tenants = changed.join(", "), "tenant files applied"),
+        Err(problems) => {
+            for problem in problems {
+                tracing::error!("{problem}");
+            }
+            tracing::error!("no tenant file was applied; the tables before stay in force");
+        }
+    }
+}
