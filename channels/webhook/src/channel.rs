@@ -166,6 +166,9 @@ impl Sender {
     /// The first part of the answer, and what was odd about it. Reading it to its end keeps the
     /// connection usable; past the limit or the time, closing it is cheaper.
     async fn answer(&self, mut response: Response) -> (AnswerPart, Option<String>) {
+        if response.content_length() == Some(0) {
+            return (AnswerPart::default(), None);
+        }
         let mut kept = Vec::new();
         let read = tokio::time::timeout(ANSWER_WAIT, self.read(&mut response, &mut kept)).await;
         let remark = match read {

@@ -8,7 +8,7 @@
 //! the global unicast space; addresses that carry an IPv4 address are judged by that one.
 //!
 //! The guard looks at hosts that are addresses when settings are prepared, and at what names resolve
-//! to on every connection (see [`crate::resolver`]): the address that was checked is the address
+//! to on every connection (in `resolver`): the address that was checked is the address
 //! that is connected to, so a name that changes its mind in between gains nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -13,11 +13,15 @@ use serde_json::json;
 
 use crate::secret::Key;
 use crate::settings::{Prepared, Signer};
-use crate::signature::{
-    WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, X_WEBHOOK_ID, X_WEBHOOK_SIGNATURE,
-    X_WEBHOOK_TIMESTAMP,
-};
+use crate::signature;
 
+// Names parsed at compile time: this is the hot path.
+const X_WEBHOOK_ID: HeaderName = HeaderName::from_static(signature::X_WEBHOOK_ID);
+const X_WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static(signature::X_WEBHOOK_TIMESTAMP);
+const X_WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static(signature::X_WEBHOOK_SIGNATURE);
+const WEBHOOK_ID: HeaderName = HeaderName::from_static(signature::WEBHOOK_ID);
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static(signature::WEBHOOK_TIMESTAMP);
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static(signature::WEBHOOK_SIGNATURE);
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The event type of a digest's envelope.
