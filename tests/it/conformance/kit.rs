@@ -167,11 +167,8 @@ pub(crate) async fn take_fresh(store: &Store, count: usize) -> Vec<Taken> {
 /// One settlement of a routed event; of an unrouted one when there are no updates.
 pub(crate) fn routed(taken: &Taken, updates: Vec<DeliveryUpdate>) -> Settlement {
     let event = Arc::clone(&taken.event);
-    let outcome = if updates.is_empty() {
-        Outcome::Unrouted(event)
-    } else {
-        Outcome::Routed(event, updates)
-    };
+    let outcome =
+        if updates.is_empty() { Outcome::Unrouted(event) } else { Outcome::Routed(event, updates) };
     Settlement { entry: taken.entry, outcome }
 }
 
