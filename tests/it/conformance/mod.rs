@@ -1,0 +1,116 @@
+//! What every store promises, whatever is underneath.
+//!
+//! A store takes part with a [`Fixture`] and one line, `conformance::every_promise!(ItsFixture);`,
+//! which makes a test of each promise. The promises see the traits of `fanfare::store` alone.
+
+mod accounts;
+pub(crate) mod agenda;
+mod kit;
+pub(crate) mod ledger;
+pub(crate) mod log;
+pub(crate) mod serving;
+pub(crate) mod upkeep;
+
+use fanfare::store::Store;
+
+/// A store under test, and the processes over it.
+pub(crate) trait Fixture: Sized {
+    /// An empty store.
+    async fn start() -> Self;
+
+    /// The first process over it.
+    async fn open(&self) -> Store;
+
+    /// Another process beside the first, which goes on.
+    async fn beside(&self) -> Store;
+
+    /// Ends the process as `kill -9` would, without a goodbye, and opens the next one, which may
+    /// take over at once what the dead one had read.
+    async fn crash(&self, store: Store) -> Store;
+}
+
+/// Makes a test of every promise for one fixture.
+macro_rules! every_promise {
+    ($fixture:ty) => {
+        $crate::conformance::promises! { $fixture;
+            log: appended_events_come_back_whole_and_in_order,
+            log: the_same_event_twice_is_one,
+            log: the_same_event_twice_in_one_batch_is_one,
+            log: the_same_id_in_two_tenants_is_two,
+            log: a_thousand_events_fit_in_one_batch,
+            log: big_bodies_and_odd_characters_survive,
+            log: reading_waits_for_the_first_event,
+            log: a_dropped_read_loses_nothing,
+            log: an_event_appended_by_another_process_is_read,
+            log: an_unsettled_entry_is_fresh_however_often_it_is_admitted,
+            log: settling_is_idempotent,
+            log: a_late_repetition_of_a_settlement_undoes_nothing,
+            log: only_unsettled_entries_come_again_after_a_crash,
+            log: what_was_appended_and_never_read_survives_a_crash,
+            log: a_rejected_entry_is_kept_and_is_no_event,
+            agenda: a_parked_delivery_is_claimed_when_its_time_comes,
+            agenda: a_claimed_lane_is_nobody_elses,
+            agenda: an_expired_lease_hands_the_lane_over,
+            agenda: a_lost_lease_can_neither_be_released_nor_renewed,
+            agenda: a_renewed_lease_lasts,
+            agenda: a_lane_survives_the_crash_of_its_holder,
+            agenda: no_tenant_takes_more_than_its_share,
+            agenda: a_flood_of_one_tenant_hides_no_other,
+            agenda: the_earliest_lane_is_claimed_first,
+            agenda: the_next_time_follows_every_change,
+            agenda: an_earlier_time_brings_a_lane_forward_and_a_later_one_does_not_delay_it,
+            agenda: parking_into_a_claimed_lane_leaves_the_lease_alone,
+            agenda: a_lane_with_an_empty_queue_goes_away,
+            agenda: a_lane_is_rescheduled_sooner_and_later,
+            agenda: an_empty_or_claimed_lane_is_not_rescheduled,
+            agenda: a_change_is_told_at_once,
+            agenda: waiting_for_a_change_ends,
+            serving: due_deliveries_come_by_due_time_and_then_by_arrival,
+            serving: what_is_not_settled_is_due_again,
+            serving: a_retry_goes_back_with_its_attempts,
+            serving: a_digest_takes_all_that_is_due,
+            serving: the_lanes_of_a_destination_are_apart,
+            serving: a_late_outcome_is_still_recorded,
+            serving: a_late_failure_does_not_undo_a_delivery,
+            serving: a_dead_delivery_can_wait_again,
+            ledger: an_event_is_found_with_all_that_happened_to_it,
+            ledger: an_event_that_never_was_is_not_found,
+            ledger: events_are_listed_newest_first_in_pages,
+            ledger: events_are_filtered_by_type_and_time,
+            ledger: deliveries_are_filtered_by_each_of_their_marks,
+            ledger: deliveries_are_listed_in_pages,
+            ledger: rejected_entries_are_listed_in_pages,
+            ledger: a_cursor_that_is_not_ours_is_refused,
+            ledger: a_tally_counts_what_ended_without_delivery_by_reason,
+            ledger: the_account_of_a_tenant_adds_up,
+            upkeep: old_events_are_removed_with_all_that_belongs_to_them,
+            upkeep: nothing_that_waits_is_ever_removed,
+            upkeep: tidying_is_bounded_and_says_when_it_is_done,
+            upkeep: a_tenant_is_put_and_read_back,
+            upkeep: a_stale_revision_is_refused,
+            upkeep: a_removed_tenant_is_gone,
+            upkeep: every_process_sees_a_change_of_the_directory,
+            upkeep: a_memo_is_kept_and_replaced,
+            upkeep: a_memo_ends_with_its_time,
+            upkeep: a_well_store_says_so,
+        }
+
+        #[test]
+        fn accounts_add_up_after_any_sequence_of_operations() {
+            $crate::conformance::accounts_add_up::<$fixture>();
+        }
+    };
+}
+
+/// One test a promise; the list is in [`every_promise`].
+macro_rules! promises {
+    ($fixture:ty; $($part:ident: $name:ident,)+) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let fixture = <$fixture as $crate::conformance::Fixture>::start().await;
+            $crate::conformance::$part::$name(&fixture).await;
+        }
+    )+};
+}
+
+pub(crate) use {accounts::accounts_add_up, every_promise, promises};

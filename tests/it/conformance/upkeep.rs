@@ -1,0 +1,188 @@
+//! Cleaning, the directory of tenants, the channels' memory, and health.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare::store::{DeliveryState, EventQuery, Next, StoreError};
+
+use super::Fixture;
+use super::kit::{
+    PATIENCE, T0, append, claim_one, dead, event, event_at, lane, record, routed, settle_one,
+    state_of, take_fresh, update, waiting,
+};
+
+const HOUR: i64 = 3_600_000;
+
+pub(crate) async fn old_events_are_removed_with_all_that_belongs_to_them<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let old = event_at("acme", "evt_old", T0);
+    let new = event_at("acme", "evt_new", T0 + HOUR);
+    record(&store, "hook", &[(Arc::clone(&old), dead("timeout")), (new, dead("timeout"))]).await;
+    append(&store, &[event_at("acme", "evt_unrouted", T0)]).await;
+    let taken = take_fresh(&store, 1).await;
+    store.log.settle(vec![routed(&taken[0], vec![])]).await.unwrap();
+
+    assert_eq!(store.upkeep.tidy(T0, 100).await.unwrap(), 0, "received before, not at");
+    assert_eq!(store.upkeep.tidy(T0 + 1, 100).await.unwrap(), 2);
+    assert!(store.ledger.event("acme", "evt_old").await.unwrap().is_none());
+    assert!(store.ledger.event("acme", "evt_unrouted").await.unwrap().is_none());
+    assert!(store.ledger.event("acme", "evt_new").await.unwrap().is_some());
+    let query = EventQuery { tenant: "acme".into(), limit: 10, ..EventQuery::default() };
+    let ids: Vec<_> = store.ledger.events(&query).await.unwrap().items;
+    assert_eq!(ids.len(), 1);
+    let counts = store.ledger.counts("acme", 0, T0 * 2).await.unwrap();
+    assert_eq!((counts.received, counts.unrouted, counts.dead), (1, 0, 1));
+    let (_, failed) = store.ledger.tally(&lane("acme", "hook"), 0, T0 * 2).await.unwrap();
+    assert_eq!(failed[0].count, 1);
+
+    // Forgotten is forgotten: it may come again, and is read after everything that was read.
+    record(&store, "hook", &[(old, DeliveryState::Delivered)]).await;
+    assert_eq!(store.upkeep.tidy(T0 * 2, 100).await.unwrap(), 2);
+    record(&store, "hook", &[(event("acme", "evt_last"), DeliveryState::Delivered)]).await;
+}
+
+pub(crate) async fn nothing_that_waits_is_ever_removed<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let key = lane("acme", "hook");
+    append(&store, &[event("acme", "evt_1"), event("acme", "evt_2")]).await;
+    let taken = take_fresh(&store, 2).await;
+    // One delivery of it is done, the other waits; the second event is not settled at all.
+    let one = Arc::clone(&taken[0].event);
+    let updates =
+        vec![update(&one, "done", DeliveryState::Delivered), update(&one, "hook", waiting(T0))];
+    store.log.settle(vec![routed(&taken[0], updates)]).await.unwrap();
+    assert_eq!(store.upkeep.tidy(T0 * 2, 100).await.unwrap(), 0);
+    assert_eq!(state_of(&store, &one, "hook").await, waiting(T0));
+    assert_eq!(state_of(&store, &one, "done").await, DeliveryState::Delivered);
+
+    let claim = claim_one(&store, T0).await;
+    assert_eq!(store.upkeep.tidy(T0 * 2, 100).await.unwrap(), 0, "nor while it is served");
+    assert_eq!(store.agenda.due(&claim, T0, 10).await.unwrap().len(), 1);
+    settle_one(&store, &key, &one, update(&one, "hook", DeliveryState::Delivered)).await;
+    store.agenda.release(&claim, Next::WhenDue).await.unwrap();
+    assert_eq!(store.upkeep.tidy(T0 * 2, 100).await.unwrap(), 1);
+    store.log.settle(vec![routed(&taken[1], vec![])]).await.unwrap();
+    assert_eq!(store.upkeep.tidy(T0 * 2, 100).await.unwrap(), 1);
+}
+
+pub(crate) async fn tidying_is_bounded_and_says_when_it_is_done<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let state = |n: i64| if n % 4 == 0 { waiting(T0 * 2) } else { DeliveryState::Delivered };
+    let lines: Vec<_> = (0..40)
+        .map(|n| (event_at(&format!("t{}", n % 3), &format!("evt_{n}"), T0 + n % 5), state(n)))
+        .collect();
+    record(&store, "hook", &lines).await;
+    let (mut removed, mut calls) = (0, 0);
+    loop {
+        let now = store.upkeep.tidy(T0 * 2, 7).await.unwrap();
+        assert!(now <= 7, "at most as many as asked for");
+        removed += now;
+        calls += 1;
+        assert!(calls < 20, "it ends");
+        if now < 7 {
+            break;
+        }
+    }
+    assert_eq!(removed, 30, "all but what waits");
+    let mut left = 0;
+    for tenant in ["t0", "t1", "t2"] {
+        let counts = store.ledger.counts(tenant, 0, T0 * 2).await.unwrap();
+        assert_eq!(counts.received, counts.waiting);
+        left += counts.waiting;
+    }
+    assert_eq!(left, 10);
+}
+
+pub(crate) async fn a_tenant_is_put_and_read_back<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let (empty, none) = store.directory.all().await.unwrap();
+    assert!(none.is_empty());
+    assert_eq!(store.directory.version().await.unwrap(), empty);
+    let doc = &b"any bytes \x00\xff"[..];
+    let first = store.directory.put("globex", doc.into(), None).await.unwrap();
+    store.directory.put("acme", "{}".into(), None).await.unwrap();
+    let second = store.directory.put("globex", "2".into(), None).await.unwrap();
+    assert!(second > first, "revisions count up");
+    let (version, all) = store.directory.all().await.unwrap();
+    assert_ne!(version, empty);
+    assert_eq!(store.directory.version().await.unwrap(), version);
+    let ids: Vec<_> = all.iter().map(|tenant| tenant.id.as_str()).collect();
+    assert_eq!(ids, ["acme", "globex"], "by id");
+    assert_eq!((all[1].revision, &all[1].doc[..]), (second, &b"2"[..]));
+
+    let store = fixture.crash(store).await;
+    assert_eq!(store.directory.all().await.unwrap(), (version, all), "it is durable");
+}
+
+pub(crate) async fn a_stale_revision_is_refused<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let first = store.directory.put("acme", "1".into(), Some(0)).await.unwrap();
+    let second = store.directory.put("acme", "2".into(), Some(first)).await.unwrap();
+    let version = store.directory.version().await.unwrap();
+    for stale in [0, first, second + 7] {
+        let error = store.directory.put("acme", "3".into(), Some(stale)).await.unwrap_err();
+        let StoreError::Conflict { expected, actual } = error else {
+            panic!("a conflict, not {error:?}")
+        };
+        assert_eq!((expected, actual), (stale, second));
+    }
+    let error = store.directory.put("globex", "1".into(), Some(3)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict { expected: 3, actual: 0 }), "{error:?}");
+    let (after, all) = store.directory.all().await.unwrap();
+    assert_eq!(after, version, "nothing changed");
+    assert_eq!((all.len(), &all[0].doc[..]), (1, &b"2"[..]));
+}
+
+pub(crate) async fn a_removed_tenant_is_gone<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    assert!(!store.directory.remove("acme").await.unwrap());
+    let old = store.directory.put("acme", "1".into(), None).await.unwrap();
+    let version = store.directory.version().await.unwrap();
+    assert!(store.directory.remove("acme").await.unwrap());
+    assert_ne!(store.directory.version().await.unwrap(), version);
+    assert!(!store.directory.remove("acme").await.unwrap());
+    assert!(store.directory.all().await.unwrap().1.is_empty());
+    let new = store.directory.put("acme", "2".into(), Some(0)).await.unwrap();
+    assert!(new > old, "a revision from before is stale, not current again");
+}
+
+pub(crate) async fn every_process_sees_a_change_of_the_directory<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let other = fixture.beside().await;
+    let before = store.directory.version().await.unwrap();
+    other.directory.put("acme", "1".into(), None).await.unwrap();
+    let after = store.directory.version().await.unwrap();
+    assert_ne!(before, after);
+    assert_eq!(store.directory.all().await.unwrap(), other.directory.all().await.unwrap());
+}
+
+pub(crate) async fn a_memo_is_kept_and_replaced<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let (long, odd) = (Duration::from_mins(10), "thread:{acme}:'\u{1f600}");
+    assert_eq!(store.memo.get(odd).await, None);
+    store.memo.put(odd, "17.1", long).await;
+    store.memo.put("other", "x", long).await;
+    assert_eq!(store.memo.get(odd).await.as_deref(), Some("17.1"));
+    store.memo.put(odd, "17.2", long).await;
+    assert_eq!(fixture.beside().await.memo.get(odd).await.as_deref(), Some("17.2"));
+}
+
+pub(crate) async fn a_memo_ends_with_its_time<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    store.memo.put("short", "x", Duration::from_millis(40)).await;
+    let gone = async {
+        while store.memo.get("short").await.is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("it ends");
+}
+
+pub(crate) async fn a_well_store_says_so<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    assert!(["embedded", "redis"].contains(&store.upkeep.kind()));
+    store.upkeep.ping().await.unwrap();
+    store.upkeep.beat(T0).await.unwrap();
+    store.upkeep.warnings().await;
+    store.upkeep.leave().await.unwrap();
+}
