@@ -129,9 +129,15 @@ impl Tools {
         }
         let venv = self.dir.join("venv");
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"];
-        run(Command::new(&python).args(pip).arg("--requirement").arg(&list))?;
-        run(Command::new(&python).args(["-m", "pip", "check"]).stdout(Stdio::null()))?;
+        let pip = || {
+            let mut pip = Command::new(&python);
+            pip.args(["-m", "pip"]).env("PIP_DISABLE_PIP_VERSION_CHECK", "1");
+            pip
+        };
+        let quietly = ["install", "--quiet", "--no-deps", "--use-pep517", "--requirement"];
+        run(pip().args(quietly).arg(&list))?;
+        // The list must be whole for this Python, too.
+        run(pip().arg("check"))?;
         ensure!(works(&python, &["-c", MODULES]), "the packages do not load");
         said("Python packages", &venv);
         stamp.write()

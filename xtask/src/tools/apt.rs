@@ -68,8 +68,9 @@ fn update() -> Result<()> {
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
     // Two runs on one machine wait for each other.
-    command.args(["-o", "DPkg::Lock::Timeout=120"]);
-    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    command.args(["-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Use-Pty=0"]);
+    // Errors are on standard error; the rest is of no use here.
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
 

@@ -1,0 +1,8 @@
+//! The integration tests: the real binary and crates against real servers, peers and verifiers.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod peers;
+mod processes;
+mod verifiers;
