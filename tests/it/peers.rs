@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use crate::support::{
-    Answer, Hook, Mail, PATIENCE, Peer, Process, Redis, SlackCall, bin, command, request, run_peer,
-    run_verifier,
+    Answer, Hook, Mail, PATIENCE, Peer, Process, Redis, SlackCall, Verdict, bin, command, request,
+    run_peer, run_verifier, run_verifier_on_each,
 };
 use crate::verifiers::{SECRET, hub_signature, standard_headers};
 
@@ -74,22 +74,29 @@ const MAIL: &str = "From: Fanfare <kyc@acme.example>\r\n\
     --M\r\nContent-Type: text/csv\r\nContent-Disposition: attachment; filename=list.csv\r\n\r\n\
     a,b\r\n--M--\r\n";
 
-fn send_mail(peer: &Peer, login: Value) -> Result<Value, String> {
-    let question = json!({
+/// [`MAIL`], to be sent by Python's own client.
+fn mail_to(peer: &Peer, login: &Value) -> Value {
+    json!({
         "port": peer.port(), "from": "kyc@acme.example", "to": ["mlro@acme.example"],
         "raw": BASE64.encode(MAIL), "ca": peer.ca(), "login": login
-    });
-    run_verifier("send_mail.py", &question)
+    })
+}
+
+/// Sends [`MAIL`] twice; what came of each.
+fn send_two(peer: &Peer) -> [Verdict; 2] {
+    let question = mail_to(peer, &Value::Null);
+    let verdicts = run_verifier_on_each("send_mail.py", &[question.clone(), question]);
+    verdicts.try_into().expect("two answers")
 }
 
 #[test]
 fn the_smtp_peer_shows_every_part_of_a_mail_and_its_very_bytes() {
     let peer = Peer::start("smtp_server.py", &[]);
-    send_mail(&peer, Value::Null).expect("a mail that is taken");
+    run_verifier("send_mail.py", &mail_to(&peer, &Value::Null)).expect("a mail that is taken");
 
     let mail: Mail = peer.wait_for(1, PATIENCE).remove(0);
-    assert_eq!(mail.mail_from, "kyc@acme.example");
-    assert_eq!(mail.rcpt_tos, ["mlro@acme.example"]);
+    assert_eq!(mail.sender, "kyc@acme.example");
+    assert_eq!(mail.recipients, ["mlro@acme.example"]);
     assert_eq!(mail.subject.as_deref(), Some("Prüfung"));
     assert_eq!(mail.header("message-id"), Some("<dlv_1@acme.example>"));
     assert_eq!(mail.text.as_deref().map(str::trim_end), Some("Hello Ōkubo\n.dot"));
@@ -106,11 +113,13 @@ fn the_smtp_peer_shows_every_part_of_a_mail_and_its_very_bytes() {
 fn the_smtp_peer_demands_tls_and_the_right_password() {
     let auth = ["--starttls", "--auth", "fanfare", "secret"];
     let peer = Peer::start("smtp_server.py", &auth);
-    let refused = send_mail(&peer, json!(["fanfare", "wrong"])).expect_err("a wrong password");
-    assert!(refused.starts_with("535"), "{refused}");
-    let refused = send_mail(&peer, Value::Null).expect_err("no password");
-    assert!(refused.starts_with("530"), "{refused}");
-    send_mail(&peer, json!(["fanfare", "secret"])).expect("the right password");
+    let logins = [json!(["fanfare", "wrong"]), Value::Null, json!(["fanfare", "secret"])];
+    let questions = logins.map(|login| mail_to(&peer, &login));
+    let [wrong, none, right] =
+        run_verifier_on_each("send_mail.py", &questions).try_into().expect("three answers");
+    let refusals = [wrong.expect_err("a wrong password"), none.expect_err("no password")];
+    assert_eq!([&refusals[0][..3], &refusals[1][..3]], ["535", "530"]);
+    right.expect("the right password");
 
     let seen: Vec<Mail> = peer.wait_for(1, PATIENCE);
     assert_eq!(seen.len(), 1);
@@ -122,13 +131,20 @@ fn the_smtp_peer_demands_tls_and_the_right_password() {
 fn the_smtp_peer_fails_as_scripted_and_then_recovers() {
     for at in ["mail", "rcpt", "data"] {
         let peer = Peer::start("smtp_server.py", &["--fail-first", "1", "451", "--fail-at", at]);
-        let refused = send_mail(&peer, Value::Null).expect_err(at);
-        assert!(refused.starts_with("451"), "{at}: {refused}");
-        send_mail(&peer, Value::Null).expect("the second mail");
+        let [first, second] = send_two(&peer);
+        let refusal = first.expect_err(at);
+        assert!(refusal.starts_with("451"), "{at}: {refusal}");
+        second.expect("the second mail");
     }
+}
+
+#[test]
+fn the_smtp_peer_refuses_a_recipient_for_ever() {
     let peer = Peer::start("smtp_server.py", &["--refuse", "MLRO@acme.example", "550"]);
-    let refused = send_mail(&peer, Value::Null).expect_err("a refused recipient");
-    assert!(refused.starts_with("550"), "{refused}");
+    for verdict in send_two(&peer) {
+        let refusal = verdict.expect_err("a refused recipient");
+        assert!(refusal.starts_with("550"), "{refusal}");
+    }
     assert!(peer.received::<Mail>().is_empty());
 }
 
@@ -142,7 +158,7 @@ fn postfixs_own_client_gets_its_mail_through_to_the_smtp_peer() {
     let output = Process::spawn(source).output();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let seen: Vec<Mail> = peer.wait_for(20, PATIENCE);
-    assert!(seen.iter().all(|mail| mail.rcpt_tos == ["mlro@acme.example"]));
+    assert!(seen.iter().all(|mail| mail.recipients == ["mlro@acme.example"]));
 }
 
 const HOOK: &str = "/services/T000/B000/XXXX";
@@ -222,6 +238,9 @@ fn the_slack_peer_fails_as_scripted_and_then_recovers() {
     assert_eq!(slack(&peer, HOOK, "", &json!({ "text": "x" })).body, "ok");
 }
 
+/// An entry of a stream: its id, and its fields in order.
+type Entry = (String, Vec<(String, Vec<u8>)>);
+
 #[test]
 fn a_plain_redis_client_adds_the_events_of_a_file_byte_for_byte() {
     let redis = Redis::start();
@@ -231,7 +250,6 @@ fn a_plain_redis_client_adds_the_events_of_a_file_byte_for_byte() {
     let said = run_peer("add_events.py", &["--url", &redis.url(), "--tenant", "acme", path]);
     assert_eq!(said["added"], 2);
 
-    type Entry = (String, Vec<(String, Vec<u8>)>);
     let entries: Vec<Entry> = redis::cmd("XRANGE")
         .arg(&["fanfare:events", "-", "+"])
         .query(&mut redis.connection())

@@ -1,5 +1,6 @@
 //! What the tests start is really theirs, survives what it should, and never outlives them.
 
+use std::env;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -59,10 +60,8 @@ fn many_redis_servers_started_at_once_each_get_their_own() {
     }
 }
 
-/// Not a promise by itself: the next test runs it in a process of its own, and kills that.
-#[test]
-#[ignore = "started by nothing_outlives_a_test_process_that_is_killed"]
-fn a_test_that_never_ends() {
+/// What the next test does when it runs in the process that is to be killed.
+fn start_a_server_and_never_end() -> ! {
     let redis = Redis::start();
     let id: String = redis::cmd("INFO").arg("server").query(&mut redis.connection()).expect("info");
     let id =
@@ -76,9 +75,15 @@ fn a_test_that_never_ends() {
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "asks /proc, and needs util-linux")]
 fn nothing_outlives_a_test_process_that_is_killed() {
-    let this = std::env::current_exe().expect("the test binary");
+    const VICTIM: &str = "FANFARE_TEST_VICTIM";
+    if env::var_os(VICTIM).is_some() {
+        start_a_server_and_never_end();
+    }
+    let this = env::current_exe().expect("the test binary");
     let mut test = Command::new(this)
-        .args(["--ignored", "--exact", "processes::a_test_that_never_ends", "--nocapture"])
+        .args(["--exact", "processes::nothing_outlives_a_test_process_that_is_killed"])
+        .arg("--nocapture")
+        .env(VICTIM, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -88,7 +93,7 @@ fn nothing_outlives_a_test_process_that_is_killed() {
     let id = lines
         .map_while(Result::ok)
         .find_map(|line| line.strip_prefix("started ").map(str::to_owned))
-        .expect("the other test tells the server's id");
+        .expect("it tells the server's id");
     let server = PathBuf::from("/proc").join(&id);
     let is_redis = || fs::read(server.join("cmdline")).is_ok_and(|line| !line.is_empty());
     assert!(is_redis(), "{id} should run");

@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::support::run_verifier;
+use crate::support::{run_verifier, run_verifier_on_each};
 
 /// A secret as Standard Webhooks writes it.
 pub(crate) const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -45,19 +45,19 @@ fn standard_question(secret: &str, body: &str, age: u64) -> Value {
 
 #[test]
 fn both_standard_webhooks_libraries_accept_the_right_signature_alone() {
+    let right = standard_question(SECRET, r#"{"name":"Ōkubo"}"#, 0);
+    let mut changed = right.clone();
+    changed["body"] = r#"{"name":"Okubo"}"#.into();
+    let other = standard_question("whsec_ICEiIyQlJicoKSorLC0uLw==", "{}", 0);
+    let replayed = standard_question(SECRET, "{}", 3600);
+    let questions = [right, changed, other, replayed];
     for verifier in ["verify_standardwebhooks.py", "verify_standardwebhooks.mjs"] {
-        let right = standard_question(SECRET, r#"{"name":"Ōkubo"}"#, 0);
-        run_verifier(verifier, &right).expect("a right signature");
-
-        let mut changed = right.clone();
-        changed["body"] = r#"{"name":"Okubo"}"#.into();
-        run_verifier(verifier, &changed).expect_err("another body");
-
-        let other = standard_question("whsec_ICEiIyQlJicoKSorLC0uLw==", "{}", 0);
-        run_verifier(verifier, &other).expect_err("another secret");
-
-        let replayed = standard_question(SECRET, "{}", 3600);
-        let reason = run_verifier(verifier, &replayed).expect_err("an hour old");
+        let [right, changed, other, replayed] =
+            run_verifier_on_each(verifier, &questions).try_into().expect("four answers");
+        right.expect("a right signature");
+        changed.expect_err("another body");
+        other.expect_err("another secret");
+        let reason = replayed.expect_err("an hour old");
         assert!(reason.contains("too old"), "{reason}");
     }
 }
@@ -66,18 +66,20 @@ fn both_standard_webhooks_libraries_accept_the_right_signature_alone() {
 fn octokit_accepts_the_right_signature_alone() {
     let body = r#"{"name":"Ōkubo"}"#;
     let right = json!({ "secret": SECRET, "signature": hub_signature(SECRET, body), "body": body });
-    run_verifier("verify_octokit.mjs", &right).expect("a right signature");
-
     let mut as_bytes = right.clone();
     as_bytes.as_object_mut().expect("an object").remove("body");
     as_bytes["body_base64"] = BASE64.encode(body).into();
-    run_verifier("verify_octokit.mjs", &as_bytes).expect("the same, given as bytes");
-
-    for (field, wrong) in [("body", "{}"), ("secret", "whsec_other"), ("signature", "sha256=00")] {
+    let wrong = [("body", "{}"), ("secret", "whsec_other"), ("signature", "sha256=00")];
+    let wrong = wrong.map(|(field, value)| {
         let mut question = right.clone();
-        question[field] = wrong.into();
-        run_verifier("verify_octokit.mjs", &question).expect_err(field);
-    }
+        question[field] = value.into();
+        question
+    });
+
+    let questions = [&[right, as_bytes], wrong.as_slice()].concat();
+    let verdicts = run_verifier_on_each("verify_octokit.mjs", &questions);
+    let accepted: Vec<_> = verdicts.iter().map(Result::is_ok).collect();
+    assert_eq!(accepted, [true, true, false, false, false], "{verdicts:?}");
 }
 
 #[test]
@@ -117,22 +119,25 @@ fn dkimpy_accepts_the_rfcs_own_example_and_refuses_a_change_to_it() {
     assert_eq!(found["signatures"][1]["algorithm"], "rsa-sha256");
     assert_eq!(found["signatures"][1]["headers"][2], "subject");
 
-    let changes = [("hungry", "thirsty"), ("dinner", "supper"), ("s=test", "s=none")];
-    for (from, to) in changes {
-        run_verifier("verify_dkim.py", &rfc8463(|mail| mail.replace(from, to))).expect_err(to);
-    }
-    let bare = rfc8463(|mail| mail[mail.find("From:").expect("a From header")..].to_owned());
-    let reason = run_verifier("verify_dkim.py", &bare).expect_err("no signature at all");
-    assert_eq!(reason, "no DKIM-Signature");
+    let refused = [
+        rfc8463(|mail| mail.replace("hungry", "thirsty")),
+        rfc8463(|mail| mail.replace("dinner", "supper")),
+        rfc8463(|mail| mail.replace("s=test", "s=none")),
+        rfc8463(|mail| mail[mail.find("From:").expect("a From header")..].to_owned()),
+    ];
+    let reasons: Vec<_> = run_verifier_on_each("verify_dkim.py", &refused)
+        .into_iter()
+        .map(|verdict| verdict.expect_err("a change that breaks a signature"))
+        .collect();
+    assert_eq!(reasons[3], "no DKIM-Signature", "{reasons:?}");
 }
 
 #[test]
 fn slack_blocks_are_accepted_only_within_slacks_rules() {
     let text = |length| json!({ "type": "mrkdwn", "text": "x".repeat(length) });
     let section = |length| json!({ "type": "section", "text": text(length) });
-    let ask = |blocks: Value| {
-        run_verifier("verify_slack_blocks.py", &json!({ "text": "fallback", "blocks": blocks }))
-    };
+    let message = |blocks: Value| json!({ "text": "fallback", "blocks": blocks });
+    let button = |text: Value| json!({ "type": "button", "text": text });
     let good = json!([
         { "type": "header", "text": { "type": "plain_text", "text": "Review needed", "emoji": true } },
         section(3000),
@@ -144,7 +149,7 @@ fn slack_blocks_are_accepted_only_within_slacks_rules() {
         }] },
         { "type": "divider" }
     ]);
-    let found = ask(good).expect("blocks within the rules");
+    let found = run_verifier("verify_slack_blocks.py", &message(good)).expect("within the rules");
     assert_eq!(found["blocks"][0], "header");
 
     let wrong = [
@@ -162,14 +167,20 @@ fn slack_blocks_are_accepted_only_within_slacks_rules() {
         ("a misspelt field", json!([{ "type": "section", "text": text(1), "feilds": [text(1)] }])),
         ("a long button", {
             let text = json!({ "type": "plain_text", "text": "x".repeat(76) });
-            json!([{ "type": "actions", "elements": [{ "type": "button", "text": text }] }])
+            json!([{ "type": "actions", "elements": [button(text)] }])
         }),
+        ("mrkdwn on a button", json!([{ "type": "actions", "elements": [button(text(1))] }])),
+        ("an unknown element", json!([{ "type": "actions", "elements": [{ "type": "lever" }] }])),
+        ("an empty context", json!([{ "type": "context", "elements": [] }])),
+        ("a bare text", json!([{ "type": "section", "text": "x" }])),
         ("not an object", json!(["section"])),
         ("not a list", json!({ "type": "divider" })),
     ];
-    for (what, blocks) in wrong {
-        ask(blocks).expect_err(what);
+    let (names, mut questions): (Vec<_>, Vec<_>) =
+        wrong.into_iter().map(|(what, blocks)| (what, message(blocks))).unzip();
+    questions.push(json!({ "blocks": [{ "type": "divider" }] }));
+    let verdicts = run_verifier_on_each("verify_slack_blocks.py", &questions);
+    for (what, verdict) in names.iter().chain(&["no fallback text"]).zip(verdicts) {
+        verdict.expect_err(what);
     }
-    let silent = json!({ "blocks": [{ "type": "divider" }] });
-    run_verifier("verify_slack_blocks.py", &silent).expect_err("no fallback text");
 }

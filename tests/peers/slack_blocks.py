@@ -7,7 +7,7 @@ https://docs.slack.dev/reference/methods/chat.postMessage
 import logging
 
 from slack_sdk.errors import SlackObjectFormationError
-from slack_sdk.models.blocks import Block
+from slack_sdk.models.blocks import Block, BlockElement
 
 MOST_BLOCKS = 50
 MOST_TEXT = 40_000
@@ -50,7 +50,32 @@ def of_block(block):
         return [("", str(error))]
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         return [("", f"malformed: {error}")]
-    return list(lost(block, kept, "")) + list(bad_text(block, ""))
+    return [*lost(block, kept, ""), *bad_text(block, ""), *misplaced(block)]
+
+
+def misplaced(block):
+    """What stands where its kind is not allowed; the models take it."""
+    text = block.get("text")
+    plain = block["type"] == "header"
+    if text is not None and block["type"] in ("header", "section"):
+        allowed = ("plain_text",) if plain else ("plain_text", "mrkdwn")
+        if not isinstance(text, dict) or text.get("type") not in allowed:
+            yield "/text", f"must be a text object of type {' or '.join(allowed)}"
+    elements = block.get("elements")
+    if block["type"] in ("actions", "context") and not elements:
+        yield "/elements", "must have at least 1 item"
+    if block["type"] == "context":
+        for index, element in enumerate(elements or []):
+            if element.get("type") not in ("mrkdwn", "plain_text", "image"):
+                yield f"/elements/{index}", "must be a text object or an image"
+    interactive = [(f"/elements/{index}", element) for index, element in enumerate(elements or [])]
+    if block["type"] != "actions":
+        interactive = [("/accessory", block["accessory"])] if "accessory" in block else []
+    for where, element in interactive:
+        if BlockElement.parse(element) is None:
+            yield where, f"unsupported type: {element.get('type')}"
+        elif element["type"] == "button" and element["text"].get("type") != "plain_text":
+            yield f"{where}/text", "must be a text object of type plain_text"
 
 
 def lost(given, kept, where):
@@ -68,16 +93,16 @@ def lost(given, kept, where):
             yield from lost(one, other, f"{where}/{index}")
 
 
-def bad_text(value, where):
-    """Text objects must hold 1 to 3000 characters wherever they stand; their owners may want less."""
+def bad_text(value, where, most=3000):
+    """Text objects must hold 1 to 3000 characters wherever they stand; a section's fields 2000."""
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from bad_text(item, f"{where}/{index}")
+            yield from bad_text(item, f"{where}/{index}", most)
     elif isinstance(value, dict):
         if value.get("type") in ("mrkdwn", "plain_text"):
             text = value.get("text")
-            if not isinstance(text, str) or not 1 <= len(text) <= 3000:
-                yield f"{where}/text", "must be more than 0 and at most 3000 characters"
+            if not isinstance(text, str) or not 1 <= len(text) <= most:
+                yield f"{where}/text", f"must be more than 0 and at most {most} characters"
         for key, item in value.items():
             if key != "text" or isinstance(item, dict):
-                yield from bad_text(item, f"{where}/{key}")
+                yield from bad_text(item, f"{where}/{key}", 2000 if key == "fields" else 3000)

@@ -2,7 +2,7 @@
 
 A line is `{"mail_from", "rcpt_tos", "tls", "user", "headers", "subject", "text", "html",
 "attachments", "raw", "answer"}`: `headers` is a list of [name, value as sent, unfolded], `raw` is
-base64 of the bytes after dot-unstuffing, `answer` the reply code that was given.
+base64 of the bytes after dot-unstuffing, `text` and `html` have plain line ends, `answer` the reply code that was given.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import email.policy
 import os
 import ssl
 
-import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 from wire import ready, say
@@ -68,12 +67,11 @@ class Handler:
         if self.opts.delay:
             await asyncio.sleep(self.opts.delay)
         answer = self.failure("data") or "250 2.0.0 Ok: queued as PEER1"
-        auth = session.login_data if session.authenticated else None
         say({
             "mail_from": envelope.mail_from,
             "rcpt_tos": envelope.rcpt_tos,
             "tls": session.ssl is not None,
-            "user": auth,
+            "user": session.auth_data if session.authenticated else None,
             **parsed(envelope.content),
             "answer": int(answer[:3]),
         })
@@ -87,7 +85,7 @@ def parsed(raw):
 
     def body(kind):
         part = mail.get_body(preferencelist=(kind,))
-        return part.get_content() if part else None
+        return part.get_content().replace("\r\n", "\n") if part else None
 
     return {
         "headers": [[k, " ".join(str(v).split())] for k, v in as_sent.items()],
@@ -109,6 +107,8 @@ def parsed(raw):
 
 def certificate():
     """A TLS context for localhost, and the file of the authority that vouches for it."""
+    import trustme  # slow to load, and most servers here speak no TLS
+
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)

@@ -14,13 +14,13 @@ export function fatal(error) {
   process.exit(2);
 }
 
-/** Runs `judge` on the JSON of standard input and exits 0 (accepted) or 1 (refused); 2 is a fault. */
+/**
+ * Runs `judge` on each question of the JSON list on standard input, and prints the answers, each
+ * `{ok, error?}`. What `judge` throws is its own fault, and leaves no answers.
+ */
 export async function verdict(judge) {
   try {
-    const asked = JSON.parse(readFileSync(0, "utf8"));
-    const found = await judge(asked);
-    say(found);
-    process.exitCode = found.ok ? 0 : 1;
+    say(await Promise.all(JSON.parse(readFileSync(0, "utf8")).map(judge)));
   } catch (error) {
     fatal(error);
   }

@@ -23,24 +23,20 @@ def ready(port, **more):
 
 
 def verdict(judge):
-    """Runs `judge` on the JSON of standard input, prints what it found, and exits 0 or 1.
+    """Runs `judge` on each question of the JSON list on standard input, and prints the answers.
 
     `judge` returns a dict of what it accepted, or raises `Refused`. Anything else that goes wrong
-    is a fault of the verifier, and ends it with a traceback and another exit code: a test that
-    expects a refusal must not be satisfied by a crash.
+    is a fault of the verifier, and ends it with a traceback and no answers: a test that expects a
+    refusal must not be satisfied by a crash.
     """
-    asked = json.load(sys.stdin)
-    try:
-        found = judge(asked)
-    except Refused as reason:
-        say({"ok": False, "error": str(reason)})
-        sys.exit(1)
-    except Exception:
-        import traceback
 
-        traceback.print_exc()
-        sys.exit(2)
-    say({"ok": True, **found})
+    def answer(question):
+        try:
+            return {"ok": True, **judge(question)}
+        except Refused as reason:
+            return {"ok": False, "error": str(reason)}
+
+    say([answer(question) for question in json.load(sys.stdin)])
 
 
 class Refused(Exception):

@@ -42,9 +42,9 @@ pub(crate) fn request(
 ) -> io::Result<Answer> {
     let mut head = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head += &[name, ": ", value, "\r\n"].concat();
     }
-    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+    head += &["content-length: ", &body.len().to_string(), "\r\n\r\n"].concat();
 
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -4,7 +4,7 @@
 //! with its owner: on drop, on a panic, and when the test process itself is killed. What a test
 //! cannot find makes it fail with the command that installs it; nothing is skipped.
 
-#![allow(dead_code, reason = "a harness offers more than today's tests take")]
+#![allow(dead_code, unused_imports, reason = "a harness offers more than today's tests take")]
 
 mod fanfare;
 mod http;
@@ -15,7 +15,10 @@ mod tools;
 
 pub(crate) use fanfare::{Fanfare, Launch, run_fanfare};
 pub(crate) use http::{Answer, request};
-pub(crate) use peer::{Attachment, Hook, Judgement, Mail, Peer, SlackCall, run_peer, run_verifier};
+pub(crate) use peer::{
+    Attachment, Hook, Judgement, Mail, Peer, SlackCall, Verdict, run_peer, run_verifier,
+    run_verifier_on_each,
+};
 pub(crate) use process::{Process, command, until};
 pub(crate) use redis::Redis;
 pub(crate) use tools::{bin, python};

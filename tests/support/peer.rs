@@ -1,10 +1,11 @@
 //! The receivers, producers and verifiers of `tests/peers`.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::slice;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -128,7 +129,7 @@ impl Drop for Peer {
 
 impl Lines {
     /// Takes lines until there are no more.
-    fn read(&self, from: impl std::io::BufRead) {
+    fn read(&self, from: impl BufRead) {
         for line in from.lines().map_while(Result::ok) {
             let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
             self.printed.lock().expect("no holder panics").lines.push(line);
@@ -154,16 +155,27 @@ impl Lines {
     }
 }
 
-/// Asks a verifier of `tests/peers`: `Ok` with what it found, or `Err` with why it refused. A
-/// verifier that breaks fails the test: a crash is not a refusal.
-pub(crate) fn run_verifier(script: &str, question: &Value) -> Result<Value, String> {
-    let output = run(script, &[], question.to_string().as_bytes());
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    match (output.status.code(), answer["ok"].as_bool()) {
-        (Some(0), Some(true)) => Ok(answer),
-        (Some(1), Some(false)) => Err(answer["error"].as_str().unwrap_or_default().to_owned()),
-        _ => panic!("{script} broke:\n{}", String::from_utf8_lossy(&output.stderr)),
-    }
+/// A verifier's answer: what it found, or why it refused.
+pub(crate) type Verdict = Result<Value, String>;
+
+/// Asks a verifier of `tests/peers`. A verifier that breaks fails the test: a crash is not a
+/// refusal.
+pub(crate) fn run_verifier(script: &str, question: &Value) -> Verdict {
+    run_verifier_on_each(script, slice::from_ref(question)).remove(0)
+}
+
+/// As [`run_verifier`], for many questions: starting an interpreter costs more than an answer.
+pub(crate) fn run_verifier_on_each(script: &str, questions: &[Value]) -> Vec<Verdict> {
+    let output = run(script, &[], Value::from(questions).to_string().as_bytes());
+    let answers: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let whole = output.status.success() && answers.len() == questions.len();
+    assert!(whole, "{script} broke:\n{}", String::from_utf8_lossy(&output.stderr));
+    let verdict = |answer: Value| match answer["ok"].as_bool() {
+        Some(true) => Ok(answer),
+        Some(false) => Err(answer["error"].as_str().unwrap_or_default().to_owned()),
+        None => panic!("{script} gave no verdict: {answer}"),
+    };
+    answers.into_iter().map(verdict).collect()
 }
 
 /// Runs a script of `tests/peers` that does one thing, and returns the line it prints.
@@ -204,9 +216,11 @@ fn interpret(script: &str, args: &[&str]) -> Command {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Mail {
     /// The envelope's sender.
-    pub(crate) mail_from: String,
+    #[serde(rename = "mail_from")]
+    pub(crate) sender: String,
     /// The envelope's recipients.
-    pub(crate) rcpt_tos: Vec<String>,
+    #[serde(rename = "rcpt_tos")]
+    pub(crate) recipients: Vec<String>,
     /// Whether it came over TLS.
     pub(crate) tls: bool,
     /// Who logged in.
