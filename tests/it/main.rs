@@ -1,4 +1,10 @@
-//! All integration tests, as one binary.
+//! The integration tests: the real binary and crates against real servers, peers and verifiers.
+
+#[path = "../support/mod.rs"]
+mod support;
 
 mod conformance;
 mod embedded;
+mod peers;
+mod processes;
+mod verifiers;

@@ -1,0 +1,67 @@
+//! What must hold before a change lands, cheapest first; the tests come last, so that their own
+//! summary is what is read at the end.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::steps::{self, Steps, output, shell};
+use crate::tools::{self, Tools};
+
+/// Crates that would bring a second TLS provider beside ring.
+const OTHER_TLS: [&str; 5] = ["aws-lc-rs", "aws-lc-sys", "native-tls", "openssl", "openssl-sys"];
+
+/// Lists every crate that is built anywhere, on any platform. `--locked` also catches a
+/// `Cargo.lock` that was not committed along.
+const TREE: &str =
+    "cargo tree --locked --workspace --target all --edges all --prefix none --format {p}";
+
+const DOCS: &str =
+    "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --document-private-items";
+
+/// Runs every check.
+pub(crate) fn all(steps: &mut Steps, tools: &Tools) {
+    let root = tools.root();
+    line(steps, root, "format", "cargo fmt --all --check");
+    steps.run("one TLS provider", TREE, || one_tls_provider(root));
+    if tools::find("cargo-deny").is_some() {
+        // Advisories need the network, which a test must not.
+        line(steps, root, "licences and bans", "cargo deny check bans licenses sources");
+    }
+    line(steps, root, "lints", "cargo clippy --workspace --all-targets -- -D warnings");
+    line(steps, root, "docs", DOCS);
+    line(steps, root, "doc tests", "cargo test --workspace --doc --quiet");
+    tests(steps, tools);
+}
+
+fn tests(steps: &mut Steps, tools: &Tools) {
+    let runner = if tools::find("cargo-nextest").is_some() {
+        "cargo nextest run --workspace --all-targets --no-fail-fast"
+    } else {
+        "cargo test --workspace --all-targets --no-fail-fast"
+    };
+    let env = tools.environment();
+    let env: Vec<_> = env.iter().map(|(name, path)| (*name, path.as_path())).collect();
+    steps.run("tests", runner, || shell(tools.root(), runner, &env));
+}
+
+fn line(steps: &mut Steps, root: &Path, name: &'static str, line: &str) {
+    steps.run(name, line, || steps::shell(root, line, &[]));
+}
+
+/// Two providers in one process make rustls ask which one is meant, by panicking.
+fn one_tls_provider(root: &Path) -> Result<()> {
+    let tree = output(root, TREE)?;
+    let mut found: Vec<_> = tree
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| OTHER_TLS.contains(name))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    if !found.is_empty() {
+        let ask = "`cargo tree --target all -e all -i NAME` tells who asks for it";
+        bail!("ring is to be the only one, but there is also {}; {ask}", found.join(", "));
+    }
+    Ok(())
+}

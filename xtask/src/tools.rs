@@ -1,0 +1,252 @@
+//! What the tests run beside Fanfare, installed under `target/test-tools`:
+//!
+//! - `bin/`: `redis-server`, `smtp-sink`, `smtp-source`, as links to wherever they are;
+//! - `venv/`: a Python environment with `tests/peers/requirements.txt`;
+//! - `npm/`: Node packages of `tests/peers/package-lock.json`; `tests/peers/node_modules` points
+//!   at them, because Node looks for a module's packages beside the module.
+//!
+//! Each part has a stamp with what it was installed from, and is left alone while that is the same.
+//! Nothing here starts a service or changes how the machine delivers mail: Redis comes from the
+//! package that has no service, postfix's two tools are taken out of its package.
+
+mod apt;
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// How much an earlier installation is believed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// What was installed is tried, and installed again if it does not work.
+    Try,
+    /// A stamp is enough.
+    Stamps,
+}
+
+/// Where things are and go.
+pub(crate) struct Tools {
+    root: PathBuf,
+    dir: PathBuf,
+    peers: PathBuf,
+}
+
+impl Tools {
+    /// The tools of the workspace at `root`.
+    pub(crate) fn new(root: PathBuf) -> Self {
+        let dir = root.join("target/test-tools");
+        let peers = root.join("tests/peers");
+        Self { root, dir, peers }
+    }
+
+    /// The root of the workspace.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What tells the tests where the tools are. They look in the same places without it.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+        [
+            ("FANFARE_TEST_BIN", self.dir.join("bin")),
+            ("FANFARE_TEST_PYTHON", self.python()),
+            ("FANFARE_TEST_NODE_DIR", self.dir.join("npm")),
+        ]
+        .into_iter()
+        .filter(|(name, _)| env::var_os(name).is_none())
+        .collect()
+    }
+
+    /// Installs what is missing.
+    pub(crate) fn install(&self, trust: Trust) -> Result<()> {
+        fs::create_dir_all(self.dir.join("bin"))?;
+        self.redis(trust).context("redis-server")?;
+        self.postfix(trust).context("smtp-sink and smtp-source")?;
+        self.venv(trust).context("Python peers")?;
+        self.npm(trust).context("Node peers")
+    }
+
+    fn redis(&self, trust: Trust) -> Result<()> {
+        let link = self.dir.join("bin/redis-server");
+        if link.exists() && (trust == Trust::Stamps || works(&link, &["--version"])) {
+            return Ok(());
+        }
+        // Debian's redis-check-rdb is the server under another name, in a package without service.
+        let found = || find("redis-server").or_else(|| find("redis-check-rdb"));
+        if found().is_none() {
+            apt::install(&["redis-tools"])?;
+        }
+        let server = found().context("no redis-server on the PATH; install Redis 7 or newer")?;
+        replace_link(&server, &link)?;
+        ensure!(works(&link, &["--version"]), "{} does not run as a server", server.display());
+        said("redis-server", &server);
+        Ok(())
+    }
+
+    fn postfix(&self, trust: Trust) -> Result<()> {
+        for name in ["smtp-sink", "smtp-source"] {
+            let tool = self.dir.join("bin").join(name);
+            if tool.exists() && (trust == Trust::Stamps || starts(&tool)) {
+                continue;
+            }
+            if let Some(found) = find(name) {
+                replace_link(&found, &tool)?;
+                said(name, &found);
+                continue;
+            }
+            let unpacked = self.dir.join("postfix");
+            if !unpacked.join("usr/sbin").join(name).exists() {
+                apt::unpack("postfix", &unpacked)?;
+            }
+            wrap(name, &tool)?;
+            if !starts(&tool) {
+                apt::install_libraries_of("postfix")?;
+            }
+            ensure!(starts(&tool), "{} does not start", tool.display());
+            said(name, &tool);
+        }
+        Ok(())
+    }
+
+    fn python(&self) -> PathBuf {
+        self.dir.join("venv/bin/python")
+    }
+
+    fn venv(&self, trust: Trust) -> Result<()> {
+        const MODULES: &str =
+            "import aiosmtpd, dkim, nacl, redis, slack_sdk, standardwebhooks, trustme";
+        let list = self.peers.join("requirements.txt");
+        let stamp = Stamp::new(self.dir.join("venv/.stamp"), &list)?;
+        let python = self.python();
+        if stamp.is_right() && (trust == Trust::Stamps || works(&python, &["-c", MODULES])) {
+            return Ok(());
+        }
+        if find("python3").is_none() || !works(Path::new("python3"), &["-c", "import ensurepip"]) {
+            apt::install(&["python3", "python3-venv"])?;
+        }
+        let venv = self.dir.join("venv");
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+        let pip = || {
+            let mut pip = Command::new(&python);
+            pip.args(["-m", "pip"]).env("PIP_DISABLE_PIP_VERSION_CHECK", "1");
+            pip
+        };
+        let quietly = ["install", "--quiet", "--no-deps", "--use-pep517", "--requirement"];
+        run(pip().args(quietly).arg(&list))?;
+        // The list must be whole for this Python, too.
+        run(pip().arg("check"))?;
+        ensure!(works(&python, &["-c", MODULES]), "the packages do not load");
+        said("Python packages", &venv);
+        stamp.write()
+    }
+
+    fn npm(&self, trust: Trust) -> Result<()> {
+        let npm = self.dir.join("npm");
+        let stamp = Stamp::new(npm.join(".stamp"), &self.peers.join("package-lock.json"))?;
+        let link = self.peers.join("node_modules");
+        let whole = link.join("standardwebhooks/package.json").exists();
+        if stamp.is_right()
+            && whole
+            && (trust == Trust::Stamps || works(Path::new("node"), &["-v"]))
+        {
+            return Ok(());
+        }
+        if find("npm").is_none() || find("node").is_none() {
+            apt::install(&["nodejs", "npm"])?;
+        }
+        fs::create_dir_all(&npm)?;
+        for file in ["package.json", "package-lock.json"] {
+            fs::copy(self.peers.join(file), npm.join(file))?;
+        }
+        let ci = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
+        run(Command::new("npm").args(ci).current_dir(&npm).stdout(Stdio::null()))?;
+        replace_link(Path::new("../../target/test-tools/npm/node_modules"), &link)?;
+        said("Node packages", &npm);
+        stamp.write()
+    }
+}
+
+/// What a part was installed from, kept beside it.
+struct Stamp {
+    path: PathBuf,
+    wanted: String,
+}
+
+impl Stamp {
+    fn new(path: PathBuf, source: &Path) -> Result<Self> {
+        let wanted = fs::read_to_string(source)
+            .with_context(|| format!("cannot read {}", source.display()))?;
+        Ok(Self { path, wanted })
+    }
+
+    fn is_right(&self) -> bool {
+        fs::read_to_string(&self.path).is_ok_and(|found| found == self.wanted)
+    }
+
+    fn write(&self) -> Result<()> {
+        fs::write(&self.path, &self.wanted).context("cannot write the stamp")
+    }
+}
+
+/// The program on the PATH, or where system programs are that a user's PATH leaves out.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+}
+
+/// Runs a command whose output is shown; an error names it.
+fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
+    if !status.success() {
+        bail!("{status}: {command:?}");
+    }
+    Ok(())
+}
+
+/// Whether a program runs and is content.
+fn works(program: &Path, args: &[&str]) -> bool {
+    quiet(program, args).is_some_and(|code| code == 0)
+}
+
+/// Whether a program that explains its usage with an error can be loaded at all.
+fn starts(program: &Path) -> bool {
+    quiet(program, &[]).is_some_and(|code| code < 126)
+}
+
+fn quiet(program: &Path, args: &[&str]) -> Option<i32> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().ok()?.code()
+}
+
+/// A script that runs a program of the unpacked postfix with the libraries beside it.
+fn wrap(name: &str, script: &Path) -> Result<()> {
+    let text = format!(
+        "#!/bin/sh\n\
+         postfix=\"${{0%/*}}/../postfix/usr\"\n\
+         LD_LIBRARY_PATH=\"$postfix/lib/postfix\" exec \"$postfix/sbin/{name}\" \"$@\"\n"
+    );
+    let _ = fs::remove_file(script);
+    fs::write(script, text)?;
+    fs::set_permissions(script, fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}
+
+fn replace_link(target: &Path, link: &Path) -> Result<()> {
+    if link.is_dir() && !link.is_symlink() {
+        fs::remove_dir_all(link)?;
+    } else {
+        let _ = fs::remove_file(link);
+    }
+    symlink(target, link).with_context(|| format!("cannot link {}", link.display()))
+}
+
+fn said(what: &str, place: &Path) {
+    println!("    {what}: {}", place.display());
+}
