@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfare_contract::{
     Channel, ChannelService, Delivery, DeliveryError, FieldError, Lane, Part, Policy, Receipt,
-    Templates,
+    Templates, Verdict,
 };
 use lettre::message::Mailbox;
 use serde_json::{Map, Value};
@@ -20,6 +20,7 @@ use crate::verdict;
 
 /// Attempts let in for each connection: the others render while one sends.
 const ATTEMPTS_PER_CONNECTION: usize = 4;
+const RETRY: Verdict = Verdict::Retry { not_before: None };
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -102,7 +103,8 @@ async fn attempt(inner: Arc<Inner>, delivery: Delivery) -> Result<Receipt, Deliv
         let inner = Arc::clone(&inner);
         let composed = tokio::task::spawn_blocking(move || inner.compose(&delivery)).await;
         composed.map_err(|error| {
-            DeliveryError::permanent("compose_failed", "composing the message panicked")
+            let verdict = if error.is_panic() { Verdict::Permanent } else { RETRY };
+            DeliveryError::new(verdict, "compose_failed", "composing the message was broken off")
                 .with_source(error)
         })??
     } else {

@@ -106,30 +106,31 @@ impl Shared {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes out what has been idle for too long; stops the watch when nothing is left.
-    fn outworn(&self) -> (Vec<Connection>, bool) {
+    /// Takes out what has been idle for too long, and says when the next will have been; the watch
+    /// ends when there is no next.
+    fn outworn(&self) -> (Vec<Connection>, Option<Duration>) {
         let mut idle = self.idle();
         let fresh = |(_, since): &(Connection, Instant)| since.elapsed() < self.idle_timeout;
         let first_fresh = idle.connections.iter().position(fresh);
         let end = first_fresh.unwrap_or(idle.connections.len());
         let outworn = idle.connections.drain(..end).map(|(connection, _)| connection).collect();
-        idle.watched = !idle.connections.is_empty();
-        (outworn, idle.watched)
+        let next = idle.connections.first().map(|(_, since)| since.elapsed());
+        idle.watched = next.is_some();
+        (outworn, next.map(|elapsed| self.idle_timeout.saturating_sub(elapsed)))
     }
 }
 
 /// Closes idle connections in time, until there are none or the pool is gone.
-async fn watch(pool: Weak<Shared>, period: Duration) {
-    loop {
-        tokio::time::sleep(period).await;
+async fn watch(pool: Weak<Shared>, idle_timeout: Duration) {
+    let mut wait = Some(idle_timeout);
+    while let Some(time) = wait {
+        tokio::time::sleep(time).await;
         let Some(pool) = pool.upgrade() else { return };
-        let (outworn, go_on) = pool.outworn();
+        let (outworn, next) = pool.outworn();
         drop(pool);
         for connection in outworn {
             connection.quit().await;
         }
-        if !go_on {
-            return;
-        }
+        wait = next;
     }
 }

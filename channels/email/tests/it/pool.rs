@@ -147,6 +147,57 @@ async fn a_kept_connection_that_the_server_closed_costs_nothing() {
 }
 
 #[tokio::test]
+async fn a_server_that_takes_data_for_nobody_gets_an_empty_message() {
+    let offer = "250-odd\r\n250 PIPELINING\r\n";
+    let conversation = [
+        ("", "220 odd\r\n"),
+        ("EHLO", offer),
+        ("EHLO", offer),
+        ("MAIL", "250 ok\r\n"),
+        ("RCPT", "550 5.1.1 no\r\n"),
+        ("DATA", "354 go\r\n"),
+        (".\r\n", "554 5.5.1 nobody\r\n"),
+        ("RSET", "250 ok\r\n"),
+        ("MAIL", "250 ok\r\n"),
+        ("RCPT", "250 ok\r\n"),
+        ("DATA", "354 go\r\n"),
+        (".\r\n", "250 ok\r\n"),
+    ];
+    let addr = line_server(conversation.to_vec()).await;
+    let channel = EmailChannel::new(config(addr), Fixed::hello()).unwrap();
+    let refused = send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.maybe_accepted), ("smtp_550", false));
+    send(&channel, &delivery(&channel, "evt_2", &json!({}))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_idle_for_some_seconds_is_asked_whether_it_is_there() {
+    let conversation = [
+        ("", "220 idle\r\n"),
+        ("EHLO", "250 idle\r\n"),
+        ("EHLO", "250 idle\r\n"),
+        ("MAIL", "250 ok\r\n"),
+        ("RCPT", "250 ok\r\n"),
+        ("DATA", "354 go\r\n"),
+        (".\r\n", "250 ok\r\n"),
+        // Without this question MAIL would be waited for here for ever.
+        ("RSET", "250 ok\r\n"),
+        ("MAIL", "250 ok\r\n"),
+        ("RCPT", "250 ok\r\n"),
+        ("DATA", "354 go\r\n"),
+        (".\r\n", "250 2.0.0 queued as SECOND\r\n"),
+    ];
+    let addr = line_server(conversation.to_vec()).await;
+    let channel = EmailChannel::new(config(addr), Fixed::hello()).unwrap();
+    send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(6)).await;
+    tokio::time::resume();
+    let receipt = send(&channel, &delivery(&channel, "evt_2", &json!({}))).await.unwrap();
+    assert_eq!(receipt.remote_id.as_deref(), Some("SECOND"));
+}
+
+#[tokio::test]
 async fn idle_connections_are_closed_in_time() {
     let receiver = SmtpReceiver::ok().await.unwrap();
     let config = Config { idle_timeout: Duration::from_millis(100), ..config(receiver.addr()) };
