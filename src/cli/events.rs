@@ -1,0 +1,147 @@
+//! `fanfare events`: what came in, and the whole path of one.
+
+use clap::Args as ClapArgs;
+use serde_json::json;
+
+use super::settings::Settings;
+use super::{Done, Failure, deliveries, output};
+use crate::store::{EventQuery, EventRecord, Store};
+
+/// Options.
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:
+  fanfare events --tenant acme
+  fanfare events --tenant acme evt_07review
+  fanfare events --tenant acme --type kyc.session.created --limit 100 --json
+  fanfare events --rejected")]
+pub struct Args {
+    /// One event: shows its deliveries and their attempts
+    id: Option<String>,
+    /// The tenant
+    #[arg(long, env = "FANFARE_TENANT", required_unless_present = "rejected")]
+    tenant: Option<String>,
+    /// Only this type
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Entries that could not be taken as events, with the reasons
+    #[arg(long, conflicts_with_all = ["id", "kind"])]
+    rejected: bool,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    /// Where the page before ended
+    #[arg(long)]
+    cursor: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Done {
+    let (_, store) = args.settings.open_existing().await?;
+    if args.rejected {
+        return rejected(&store, &args).await;
+    }
+    let tenant = args.tenant.clone().unwrap_or_default();
+    match &args.id {
+        Some(id) => show(&store, &tenant, id, args.json).await,
+        None => list(&store, tenant, &args).await,
+    }
+}
+
+async fn list(store: &Store, tenant: String, args: &Args) -> Done {
+    let query = EventQuery {
+        tenant,
+        kind: args.kind.clone(),
+        cursor: args.cursor.clone(),
+        limit: args.limit.into(),
+        ..EventQuery::default()
+    };
+    let page = store.ledger.events(&query).await?;
+    if args.json {
+        output::json(&page);
+        return Ok(());
+    }
+    let mut table =
+        output::table(&["RECEIVED", "EVENT", "TYPE", "STATE", "OK", "WAIT", "SUPPR", "DEAD"]);
+    for event in &page.items {
+        let state = serde_json::to_value(event.state).unwrap_or_default();
+        let counts = event.deliveries;
+        table.add_row([
+            output::time(event.received_ms),
+            event.id.clone(),
+            event.kind.clone(),
+            state.as_str().unwrap_or_default().to_owned(),
+            counts.delivered.to_string(),
+            counts.waiting.to_string(),
+            counts.suppressed.to_string(),
+            counts.dead.to_string(),
+        ]);
+    }
+    output::print_table(&table);
+    more(page.next.as_deref());
+    Ok(())
+}
+
+/// How to see the page after.
+pub(super) fn more(next: Option<&str>) {
+    if let Some(next) = next {
+        output::note(output::dim(&format!("more: --cursor {next}")));
+    }
+}
+
+async fn show(store: &Store, tenant: &str, id: &str, json: bool) -> Done {
+    let Some(record) = store.ledger.event(tenant, id).await? else {
+        return Err(Failure::Because(format!(
+            "tenant {tenant} has no event {id}; it may be past the retention time"
+        )));
+    };
+    if json {
+        output::json(&as_json(&record));
+        return Ok(());
+    }
+    let event = &record.event;
+    let state = serde_json::to_value(record.state).unwrap_or_default();
+    output::line(format!("{}  {}", output::bold(&event.id), event.kind));
+    output::line(format!("received  {}", output::time(event.received_ms)));
+    output::line(format!("created   {}", output::time(event.created * 1000)));
+    output::line(format!("state     {}", state.as_str().unwrap_or_default()));
+    output::line(format!("body      {}", String::from_utf8_lossy(&event.body)));
+    for delivery in &record.deliveries {
+        output::line("");
+        deliveries::print(delivery);
+    }
+    Ok(())
+}
+
+fn as_json(record: &EventRecord) -> serde_json::Value {
+    json!({
+        "event": record.event.value(),
+        "received_ms": record.event.received_ms,
+        "state": record.state,
+        "deliveries": record.deliveries,
+    })
+}
+
+async fn rejected(store: &Store, args: &Args) -> Done {
+    let page = store.ledger.rejected(args.cursor.as_deref(), args.limit.into()).await?;
+    if args.json {
+        output::json(&page);
+        return Ok(());
+    }
+    let mut table = output::table(&["AT", "ENTRY", "TENANT", "CODE", "REASON"]);
+    for entry in &page.items {
+        table.add_row([
+            output::time(entry.at_ms),
+            entry.entry.clone(),
+            entry.tenant.clone().unwrap_or_default(),
+            entry.code.clone(),
+            entry.reason.clone(),
+        ]);
+    }
+    output::print_table(&table);
+    more(page.next.as_deref());
+    Ok(())
+}
