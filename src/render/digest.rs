@@ -14,8 +14,8 @@ use super::helpers::{self, Tone, humanize, show, summary, tone};
 const GROUPS: usize = 30;
 /// Most events that are listed of a group.
 const LISTED: usize = 5;
-/// Most groups whose events are listed.
-const LISTED_GROUPS: usize = 12;
+/// Most events that are listed of all groups together.
+const LISTED_IN_ALL: usize = 60;
 /// Longest outcome, in characters.
 const OUTCOME: usize = 60;
 
@@ -31,8 +31,16 @@ struct Group<'a> {
 /// The `digest` of a template's context.
 pub(super) fn context(digest: &Digest) -> Value {
     let groups = groups(digest);
-    let shown: Vec<Value> =
-        groups.iter().take(GROUPS).enumerate().map(|(at, g)| group(at, g)).collect();
+    let mut budget = LISTED_IN_ALL;
+    let shown: Vec<Value> = groups
+        .iter()
+        .take(GROUPS)
+        .map(|of| {
+            let listed = of.first.len().min(budget);
+            budget -= listed;
+            group(of, listed)
+        })
+        .collect();
     let rest = groups.get(GROUPS..).unwrap_or_default();
     let suppressed: u64 = digest.suppressed.iter().map(|tally| tally.count).sum();
     let failed: u64 = digest.failed.iter().map(|tally| tally.count).sum();
@@ -70,7 +78,9 @@ fn groups(digest: &Digest) -> Vec<Group<'_>> {
         let outcome = helpers::outcome(event.data());
         let key = (&*event.kind, outcome.and_then(Value::as_str));
         let place = *places.entry(key).or_insert_with(|| {
-            let tone = outcome.map_or(Tone::Neutral, tone);
+            // `fanfare.delivery.dead` says how it went in its own name.
+            let last = event.kind.rsplit('.').next().unwrap_or_default();
+            let tone = outcome.map_or_else(|| tone(&last.into()), tone);
             groups.push(Group { kind: &event.kind, outcome, tone, count: 0, first: Vec::new() });
             groups.len() - 1
         });
@@ -85,9 +95,8 @@ fn groups(digest: &Digest) -> Vec<Group<'_>> {
     groups
 }
 
-fn group(at: usize, group: &Group<'_>) -> Value {
-    let listed = if at < LISTED_GROUPS { group.first.as_slice() } else { &[] };
-    let events: Vec<Value> = listed
+fn group(group: &Group<'_>, listed: usize) -> Value {
+    let events: Vec<Value> = group.first[..listed]
         .iter()
         .map(|event| {
             let (about, reference) = summary(event.data());

@@ -17,7 +17,8 @@ use super::table::{BUILTIN, Table};
 /// The templates of the server and of every tenant. Rendering is pure and takes `&self`; share it in
 /// an `Arc`.
 pub struct Engine {
-    base: Arc<Table>,
+    /// The server's folder, if it has one.
+    folder: Table,
     tenants: HashMap<String, Entry>,
     links: Links,
 }
@@ -64,46 +65,22 @@ impl Engine {
     /// Takes everything in. What is not built in is compiled, and rendered on the samples of its
     /// type, here and now: strict mode finds a missing field only when it runs. All errors at once.
     pub fn load(sources: &Sources) -> Result<Self, Vec<TemplateError>> {
-        let mut errors = Vec::new();
-        let (builtin, table) = &*BUILTIN;
-        let (mut layer, mut base) = (Arc::clone(builtin), Arc::clone(table));
-        if let Some(dir) = &sources.dir {
-            let (folder, faults) = Layer::folder(dir);
-            errors.extend(faults);
-            layer = Arc::new(layer.covered_by(folder));
-            base = Arc::new(Table::new(vec![Arc::clone(&layer)], layer.templates.clone()));
-        }
-        let mut engine = Self { base, tenants: HashMap::new(), links: sources.links.clone() };
+        let (layer, mut errors) =
+            sources.dir.as_deref().map_or_else(Default::default, Layer::folder);
+        let folder = cover(layer, &[&BUILTIN]);
+        let mut engine = Self { folder, tenants: HashMap::new(), links: sources.links.clone() };
         for (id, tenant) in &sources.tenants {
-            engine.add_tenant(id, tenant, &layer, &mut errors);
+            let (layer, faults) = Layer::tenant(&tenant.overrides);
+            errors.extend(faults.into_iter().map(|fault| fault.of_tenant(Some(id))));
+            let table = cover(layer, &[&engine.folder, &BUILTIN]);
+            let (name, links) = (tenant.name.clone(), tenant.links.or(&engine.links));
+            engine.tenants.insert(id.clone(), Entry { name, links, table });
         }
-        if sources.dir.is_some() {
-            errors.extend(engine.check(None, &engine.base));
-        }
+        errors.extend(engine.check(None, &engine.folder));
         for id in sources.tenants.keys() {
             errors.extend(engine.check(Some(id), &engine.tenants[id].table));
         }
         if errors.is_empty() { Ok(engine) } else { Err(errors) }
-    }
-
-    /// A tenant's own templates, and those of the server that use a partial which it has changed.
-    fn add_tenant(
-        &mut self,
-        id: &str,
-        tenant: &Tenant,
-        base: &Arc<Layer>,
-        errors: &mut Vec<TemplateError>,
-    ) {
-        let (layer, faults) = Layer::tenant(&tenant.overrides);
-        errors.extend(faults.into_iter().map(|fault| fault.of_tenant(Some(id))));
-        let mut files = BTreeMap::new();
-        if layer.has_partials() {
-            files.extend(self.base.that_use(&layer));
-        }
-        files.extend(layer.templates.clone());
-        let table = Table::new(vec![Arc::new(layer), Arc::clone(base)], files);
-        let (name, links) = (tenant.name.clone(), tenant.links.or(&self.links));
-        self.tenants.insert(id.to_owned(), Entry { name, links, table });
     }
 
     /// Compiles and tries every template of a table.
@@ -152,7 +129,9 @@ impl Engine {
     pub fn names(&self, tenant: &str) -> Vec<Listed> {
         let own = self.tenants.get(tenant).map(|entry| &entry.table);
         let mut all = BTreeMap::new();
-        for slot in self.base.iter().chain(own.into_iter().flat_map(Table::iter)) {
+        for slot in
+            [Some(&*BUILTIN), Some(&self.folder), own].into_iter().flatten().flat_map(Table::iter)
+        {
             all.insert(slot.name.display(), slot.origin());
         }
         all.into_iter().map(|(name, origin)| Listed { name, origin }).collect()
@@ -165,7 +144,7 @@ impl Engine {
         context(delivery, name, entry.map_or(&self.links, |entry| &entry.links))
     }
 
-    /// The tenant's own for this type, the server's for it, the tenant's default, the server's.
+    /// The tenant's own for this type, the folder's, the built-in one; then likewise the default.
     fn find(
         &self,
         tenant: &str,
@@ -173,11 +152,24 @@ impl Engine {
         part: Part,
     ) -> Option<Result<&Compiled, TemplateError>> {
         let own = self.tenants.get(tenant).map(|entry| &entry.table);
-        let tables = [own, Some(&*self.base)];
+        let tables = [own, Some(&self.folder), Some(&*BUILTIN)];
         [kind, DEFAULT]
             .into_iter()
             .find_map(|kind| tables.into_iter().flatten().find_map(|table| table.get(kind, part)))
     }
+}
+
+/// The templates of `layer`, and those of the tables `below` that use a partial which it changes.
+fn cover(layer: Layer, below: &[&Table]) -> Table {
+    let mut files = BTreeMap::new();
+    for (at, table) in below.iter().enumerate().filter(|_| layer.has_partials()) {
+        let covered = |name: &Name| below[..at].iter().any(|above| above.has(name));
+        files.extend(table.that_use(&layer).filter(|(name, _)| !covered(name)));
+    }
+    files.extend(layer.templates.clone());
+    let mut layers = below.first().map_or_else(Vec::new, |table| table.layers.clone());
+    layers.insert(0, Arc::new(layer));
+    Table::new(layers, files)
 }
 
 impl Templates for Engine {
@@ -204,7 +196,7 @@ impl Templates for Engine {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("templates", &self.base.iter().count())
+            .field("folder", &self.folder.iter().count())
             .field("tenants", &self.tenants.len())
             .finish_non_exhaustive()
     }

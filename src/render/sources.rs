@@ -209,14 +209,6 @@ impl Layer {
         (layer, errors)
     }
 
-    /// With `over` on top.
-    pub(super) fn covered_by(&self, over: Self) -> Self {
-        let (mut templates, mut partials) = (self.templates.clone(), self.partials.clone());
-        templates.extend(over.templates);
-        partials.extend(over.partials);
-        Self { templates, partials }
-    }
-
     /// Whether it holds this partial.
     pub(super) fn has_partial(&self, path: &str) -> bool {
         self.partials.contains_key(path)

@@ -12,11 +12,10 @@ use super::sources::{File, Layer, Name, Origin};
 /// The built-in templates. All engines share them, so that reloading tenants compiles nothing
 /// again; each is compiled when it is first used, so that starting costs nothing either. That all of
 /// them compile and render is for this crate's tests to say.
-pub(super) static BUILTIN: LazyLock<(Arc<Layer>, Arc<Table>)> = LazyLock::new(|| {
+pub(super) static BUILTIN: LazyLock<Table> = LazyLock::new(|| {
     let (layer, _) = Layer::builtin();
-    let layer = Arc::new(layer);
-    let table = Table::new(vec![Arc::clone(&layer)], layer.templates.clone());
-    (layer, Arc::new(table))
+    let files = layer.templates.clone();
+    Table::new(vec![Arc::new(layer)], files)
 });
 
 /// A template that may not be compiled yet.
@@ -29,7 +28,8 @@ pub(super) struct Slot {
 /// Templates, and the layers in which their partials are looked up.
 #[derive(Default)]
 pub(super) struct Table {
-    layers: Vec<Arc<Layer>>,
+    /// The owner's first.
+    pub(super) layers: Vec<Arc<Layer>>,
     slots: HashMap<String, [Option<Slot>; 4]>,
 }
 
@@ -51,6 +51,11 @@ impl Table {
     pub(super) fn get(&self, kind: &str, part: Part) -> Option<Result<&Compiled, TemplateError>> {
         let slot = self.slots.get(kind)?[place(part)].as_ref()?;
         Some(self.compiled(slot).map_err(Clone::clone))
+    }
+
+    /// Whether there is a template of this name.
+    pub(super) fn has(&self, name: &Name) -> bool {
+        self.slots.get(&name.kind).is_some_and(|parts| parts[place(name.part)].is_some())
     }
 
     /// Compiles it, if that has not happened.

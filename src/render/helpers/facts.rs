@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::values::{date, duration, humanize, show};
+use super::dates::date;
+use super::values::{duration, humanize, show};
 use super::{Args, Function};
 
 /// Deeper objects are shown on one line.

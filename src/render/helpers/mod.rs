@@ -33,6 +33,7 @@
 //! | `of100 n` | `88 of 100` |
 //! | `sum a b …`, `rule 60` | numbers added up; a line of dashes |
 
+mod dates;
 mod facts;
 mod outcome;
 mod values;
@@ -191,7 +192,11 @@ pub(super) fn registry(format: Format) -> Handlebars<'static> {
     for (name, function) in values::LENIENT {
         registry.register_helper(name, Box::new(Pure { name, function, lenient: true }));
     }
-    for (name, function) in values::STRICT.into_iter().chain(outcome::HELPERS).chain(facts::HELPERS)
+    for (name, function) in values::STRICT
+        .into_iter()
+        .chain(outcome::HELPERS)
+        .chain(facts::HELPERS)
+        .chain(dates::HELPERS)
     {
         registry.register_helper(name, Box::new(Pure { name, function, lenient: false }));
     }
@@ -202,7 +207,7 @@ pub(super) fn registry(format: Format) -> Handlebars<'static> {
     };
     registry.register_helper("url", url);
     if format == Format::Slack {
-        let function = values::slack_date;
+        let function = dates::slack_date;
         let date = Raw { name: "slack_date", function, escape: escape::json };
         registry.register_helper("slack_date", Box::new(date));
     }

@@ -1,7 +1,5 @@
-//! Values as people read them.
+//! Values as people read them: text, lists, numbers, durations.
 
-use chrono::{DateTime, NaiveDate, TimeZone, Utc};
-use chrono_tz::Tz;
 use serde_json::Value;
 
 use super::super::escape;
@@ -17,7 +15,7 @@ pub(super) const LENIENT: [(&str, Function); 2] = [
 ];
 
 /// Helpers for which a missing field is an error. All pass null on.
-pub(super) const STRICT: [(&str, Function); 25] = [
+pub(super) const STRICT: [(&str, Function); 23] = [
     ("has", |args| Ok(has(args.get(0)?).into())),
     ("first", |args| {
         Ok(args
@@ -39,8 +37,6 @@ pub(super) const STRICT: [(&str, Function); 25] = [
     ("of100", |args| numeric(args, |score| format!("{} of 100", number(score)))),
     ("text", |args| limited(args, 1000, |text| escape::clean(text).into_owned())),
     ("line", |args| limited(args, 300, escape::one_line)),
-    ("date", |args| date_helper(args, true)),
-    ("day", |args| date_helper(args, false)),
     ("humanize", |args| text(args, humanize)),
     ("humanize_all", |args| {
         let items = list(args.get(0)?);
@@ -304,60 +300,6 @@ fn plural(args: &Args<'_>) -> Result<Value, String> {
     })
 }
 
-fn date_helper(args: &Args<'_>, with_time: bool) -> Result<Value, String> {
-    let zone = match args.named("zone").or(args.params.get(1).copied()) {
-        Some(Value::String(name)) => {
-            Some(name.parse::<Tz>().map_err(|_| format!("`{name}` is not an IANA time zone"))?)
-        }
-        _ => None,
-    };
-    let value = args.get(0)?;
-    Ok(match date(value, zone, with_time) {
-        Some(date) => date.into(),
-        None => value.clone(),
-    })
-}
-
-/// Unix seconds (or milliseconds, which no date of this era has as seconds), or RFC 3339.
-fn instant(value: &Value) -> Option<DateTime<Utc>> {
-    match value {
-        Value::Number(number) => {
-            let seconds = number.as_f64()?;
-            #[expect(clippy::cast_possible_truncation, reason = "a float saturates")]
-            let ms = if seconds.abs() > 1e11 { seconds as i64 } else { (seconds * 1000.0) as i64 };
-            Utc.timestamp_millis_opt(ms).single()
-        }
-        Value::String(text) => {
-            DateTime::parse_from_rfc3339(text).ok().map(|date| date.with_timezone(&Utc))
-        }
-        _ => None,
-    }
-}
-
-/// `26 Dec 2024, 16:00 UTC`, or `None` when it is no time.
-pub(super) fn date(value: &Value, zone: Option<Tz>, with_time: bool) -> Option<String> {
-    if let Value::String(text) = value
-        && let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d")
-    {
-        return Some(day.format("%-d %b %Y").to_string());
-    }
-    let format = if with_time { "%-d %b %Y, %H:%M %Z" } else { "%-d %b %Y" };
-    let instant = instant(value)?.with_timezone(&zone.unwrap_or(Tz::UTC));
-    Some(instant.format(format).to_string())
-}
-
-/// Slack's own date form; clients show it in the reader's zone, and the fallback elsewhere
-/// (<https://docs.slack.dev/messaging/formatting-message-text#date-formatting>).
-pub(super) fn slack_date(args: &Args<'_>) -> Result<Value, String> {
-    let value = args.get(0)?;
-    let Some(instant) = instant(value) else {
-        return Ok(escape::clean(&show(value)).replace(['<', '>', '&'], "").into());
-    };
-    let fallback = date(value, None, true).unwrap_or_default();
-    let unix = instant.timestamp();
-    Ok(format!("<!date^{unix}^{{date_short_pretty}} at {{time}}|{fallback}>").into())
-}
-
 pub(super) fn url(args: &Args<'_>) -> Result<Value, String> {
     let address = args.get(0)?.as_str().ok_or("an address is needed")?;
     match url::Url::parse(address) {
@@ -400,7 +342,6 @@ pub(in crate::render) fn summary(data: &Value) -> (Option<String>, Option<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn codes_become_words_and_words_stay() {
@@ -418,19 +359,6 @@ mod tests {
         ] {
             assert_eq!(humanize(code), words);
         }
-    }
-
-    #[test]
-    fn times_are_read_in_every_form_and_shown_with_their_zone() {
-        let utc = Some("26 Dec 2024, 16:00 UTC".to_owned());
-        assert_eq!(date(&json!(1_735_228_800), None, true), utc);
-        assert_eq!(date(&json!(1_735_228_800_000_u64), None, true), utc);
-        assert_eq!(date(&json!("2024-12-26T17:00:00+01:00"), None, true), utc);
-        let madrid = date(&json!(1_735_228_800), Some(Tz::Europe__Madrid), true);
-        assert_eq!(madrid.as_deref(), Some("26 Dec 2024, 17:00 CET"));
-        assert_eq!(date(&json!("2031-04-30"), None, true).as_deref(), Some("30 Apr 2031"));
-        assert_eq!(date(&json!("soon"), None, true), None);
-        assert_eq!(date(&json!(1e300), None, true), None);
     }
 
     #[test]

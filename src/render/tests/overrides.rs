@@ -54,6 +54,43 @@ fn a_tenants_partial_changes_the_built_in_templates_that_use_it() {
 }
 
 #[test]
+fn a_tenants_partial_reaches_into_the_folders_templates() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |path: &str, source: &str| {
+        let file = dir.path().join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, source).unwrap();
+    };
+    write(SUBJECT, "{{> sign}} from the folder");
+    write("email/partials/sign.txt.hbs", "F\n");
+    // The built-in text uses the partial `footer`, this one does not: it stays.
+    write("email/kyc.session.created/body.txt.hbs", "The folder's text");
+    let overrides = BTreeMap::from([
+        ("email/partials/sign.txt.hbs".to_owned(), "T\n".to_owned()),
+        ("email/partials/footer.txt.hbs".to_owned(), "The tenant's footer\n".to_owned()),
+    ]);
+    let tenant = Tenant { overrides, ..Tenant::default() };
+    let engine = Engine::load(&Sources {
+        dir: Some(dir.path().to_owned()),
+        tenants: BTreeMap::from([("acme".to_owned(), tenant)]),
+        ..Sources::default()
+    })
+    .unwrap();
+    let subject = |tenant| {
+        let delivery = event(tenant, "kyc.session.created", &json!({ "session_id": "s" }));
+        one(&engine, &delivery, Part::Subject).unwrap()
+    };
+    assert_eq!(subject("other"), "F from the folder");
+    assert_eq!(subject("acme"), "T from the folder");
+    let text = |kind| {
+        let delivery = event("acme", kind, &json!({ "session_id": "s" }));
+        one(&engine, &delivery, Part::Text).unwrap()
+    };
+    assert_eq!(text("kyc.session.created"), "The folder's text\n");
+    assert!(text("kyc.session.approved").ends_with("The tenant's footer\n"));
+}
+
+#[test]
 fn a_folder_covers_the_built_in_and_a_tenant_covers_the_folder() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join(SUBJECT);
