@@ -72,9 +72,8 @@ impl Templates for LiveTemplates {
 
 /// The sources that the settings alone give.
 fn base_sources(config: &Config) -> anyhow::Result<Sources> {
-    let links = Links::parse(&config.links).map_err(|errors| {
-        anyhow::anyhow!("settings, [links]: {}", errors.join("\n"))
-    })?;
+    let links = Links::parse(&config.links)
+        .map_err(|errors| anyhow::anyhow!("settings, [links]: {}", errors.join("\n")))?;
     Ok(Sources { dir: config.templates.clone(), links, tenants: BTreeMap::new() })
 }
 
@@ -115,8 +114,7 @@ pub fn channels(
         ..fanfare_slack::Config::default()
     };
     let slack = fanfare_slack::SlackChannel::new(slack, templates, memo)?;
-    let channels: Vec<Arc<dyn Channel>> =
-        vec![Arc::new(webhook), Arc::new(email), Arc::new(slack)];
+    let channels: Vec<Arc<dyn Channel>> = vec![Arc::new(webhook), Arc::new(email), Arc::new(slack)];
     let options = StackOptions {
         observer: Arc::new(Quiet),
         channel_rate: None,
@@ -210,8 +208,7 @@ impl App {
         let channels = channels(config, templates.clone(), store.memo.clone())?;
         let follow = follow_templates(base_sources(config)?, templates.clone());
         let clock = Clock::System;
-        let (registry, version) =
-            Registry::load(store.clone(), channels, clock, follow).await?;
+        let (registry, version) = Registry::load(store.clone(), channels, clock, follow).await?;
         let options = router_options(config);
         Ok(Self { store, registry, templates, clock, version, options })
     }

@@ -79,7 +79,8 @@ impl From<Refusal> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         if error.is_temporary() {
-            let code = if matches!(error, StoreError::Full(_)) { "store_full" } else { "store_away" };
+            let code =
+                if matches!(error, StoreError::Full(_)) { "store_full" } else { "store_away" };
             let message = format!("{error}; nothing was accepted, send it again");
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", code, message);
         }

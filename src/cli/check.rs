@@ -66,9 +66,8 @@ fn problems(config: &Config, paths: &[PathBuf]) -> Result<Vec<Problem>, Failure>
         let compiled = tenant::compile(Arc::new(spec.clone()), 0, &channels, None);
         problems.extend(compiled.err().into_iter().flatten().map(|p| p.in_file(&file)));
         match crate::app::render_tenant(&spec) {
-            Err(errors) => problems.extend(
-                errors.into_iter().map(|e| Problem::new("links", "", e).in_file(&file)),
-            ),
+            Err(errors) => problems
+                .extend(errors.into_iter().map(|e| Problem::new("links", "", e).in_file(&file))),
             Ok(own) => {
                 let own = BTreeMap::from([(spec.id.clone(), own)]);
                 if let Err(error) = crate::app::engine(config, &own) {

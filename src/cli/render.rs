@@ -93,10 +93,8 @@ pub(super) async fn run(args: &Args) -> Done {
         return write(dir, &rendered);
     }
     if args.json {
-        let parts: serde_json::Map<_, _> = rendered
-            .into_iter()
-            .map(|(_, file, text)| (file.to_owned(), text.into()))
-            .collect();
+        let parts: serde_json::Map<_, _> =
+            rendered.into_iter().map(|(_, file, text)| (file.to_owned(), text.into())).collect();
         output::json(&parts);
         return Ok(());
     }
@@ -105,7 +103,9 @@ pub(super) async fn run(args: &Args) -> Done {
         if !single {
             // HTML is for a browser; a terminal shows the rest.
             if name == PartName::Html && output::to_terminal() {
-                output::line(output::dim("── body.html: shown with --part html, or written with --out"));
+                output::line(output::dim(
+                    "── body.html: shown with --part html, or written with --out",
+                ));
                 continue;
             }
             output::line(output::dim(&format!("── {file}")));
@@ -131,8 +131,8 @@ fn engine(args: &Args) -> Result<Engine, Failure> {
     if let Some(dir) = &args.tenants {
         let specs = apply::read(std::slice::from_ref(dir)).map_err(|p| apply::told(&p))?;
         for (_, spec) in specs {
-            let own = app::render_tenant(&spec)
-                .map_err(|errors| Failure::Because(errors.join("\n")))?;
+            let own =
+                app::render_tenant(&spec).map_err(|errors| Failure::Because(errors.join("\n")))?;
             tenants.insert(spec.id, own);
         }
     }
@@ -167,14 +167,7 @@ fn delivery(args: &Args) -> Result<Delivery, Failure> {
 
 /// The event as the tenant's.
 fn owned(event: Event, tenant: &Arc<str>) -> Event {
-    Event::new(
-        tenant.clone(),
-        event.id,
-        event.kind,
-        event.created,
-        event.received_ms,
-        event.body,
-    )
+    Event::new(tenant.clone(), event.id, event.kind, event.created, event.received_ms, event.body)
 }
 
 fn list(engine: &Engine, args: &Args) -> Done {

@@ -196,9 +196,8 @@ impl Sender {
             return self.read(name, BufReader::new(tokio::io::stdin())).await;
         }
         let name = path.display().to_string();
-        let file = tokio::fs::File::open(path)
-            .await
-            .with_context(|| format!("{name} cannot be read"))?;
+        let file =
+            tokio::fs::File::open(path).await.with_context(|| format!("{name} cannot be read"))?;
         self.read(&name, BufReader::with_capacity(1 << 16, file)).await
     }
 
@@ -223,8 +222,11 @@ impl Sender {
             if text.is_empty() {
                 continue;
             }
-            let whole = number == 1 && (text == b"{" || text.starts_with(b"[")
-                || serde_json::from_slice::<serde::de::IgnoredAny>(text).is_err_and(|e| e.is_eof()));
+            let whole = number == 1
+                && (text == b"{"
+                    || text.starts_with(b"[")
+                    || serde_json::from_slice::<serde::de::IgnoredAny>(text)
+                        .is_err_and(|e| e.is_eof()));
             if whole {
                 return self.document(name, line, input).await;
             }

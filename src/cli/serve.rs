@@ -186,7 +186,9 @@ fn announce(
     let tenants = app.registry.snapshot();
     let lanes: usize = tenants.values().map(|tenant| tenant.lanes.len()).sum();
     tracing::info!(
-        store = app.store.upkeep.kind(), tenants = tenants.len(), lanes,
+        store = app.store.upkeep.kind(),
+        tenants = tenants.len(),
+        lanes,
         "listening on http://{address}"
     );
     if tenants.is_empty() {

@@ -314,7 +314,9 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// Not TOML, an unknown key, a wrong value.
-    #[error("{file}: {message}\nevery key with its default is in config/fanfare.toml; `fanfare check --print-config` prints it")]
+    #[error(
+        "{file}: {message}\nevery key with its default is in config/fanfare.toml; `fanfare check --print-config` prints it"
+    )]
     Wrong {
         /// The file.
         file: String,
@@ -376,7 +378,10 @@ mod tests {
     fn a_mistake_is_told_with_line_and_key() {
         let error = toml::from_str::<Config>("grace = \"5s\"\n[email]\nhots = 'x'").unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("line 3") && text.contains("hots") && text.contains("host"), "{text}");
+        assert!(
+            text.contains("line 3") && text.contains("hots") && text.contains("host"),
+            "{text}"
+        );
         let error = toml::from_str::<Config>("grace = 5").unwrap_err().to_string();
         assert!(error.contains("\"30s\""), "{error}");
     }

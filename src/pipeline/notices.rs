@@ -66,24 +66,30 @@ impl Notices for Bulletin {
     }
 
     fn delivery_dead(&self, lane: &Lane, delivery: &Delivery, concluded: &Concluded) {
-        let events = match &delivery.content {
+        let (event, event_type) = match &delivery.content {
             Content::Event(event) if event.kind.starts_with(OWN) => return,
-            Content::Event(event) => vec![json!({"id": &*event.id, "type": &*event.kind})],
-            Content::Digest(digest) => {
-                let list = digest.events.iter().take(100);
-                list.map(|event| json!({"id": &*event.id, "type": &*event.kind})).collect()
-            }
+            Content::Event(event) => (&*event.id, &*event.kind),
+            Content::Digest(digest) => (&*digest.id, "fanfare.digest"),
         };
-        let attempt = concluded.attempt.as_ref();
-        let data = json!({
-            "delivery_id": delivery.id.as_str(),
+        let mut data = json!({
+            "delivery": delivery.id.as_str(),
+            "event": event,
+            "event_type": event_type,
             "destination": lane.destination.base_id(),
             "channel": &*lane.destination.channel,
-            "events": events,
-            "attempts": attempt.map_or(0, |attempt| attempt.number),
-            "reason": attempt.map_or("", |attempt| &attempt.code),
-            "message": attempt.map_or("", |attempt| &attempt.message),
         });
+        if let Some(last) = &concluded.attempt {
+            data["attempts"] = last.number.into();
+            data["code"] = last.code.as_str().into();
+            data["message"] = last.message.as_str().into();
+            data["last_attempt_at"] = (last.at_ms / 1000).into();
+            if let Some(status) = last.status {
+                data["status"] = status.into();
+            }
+        }
+        if let Content::Digest(digest) = &delivery.content {
+            data["events"] = digest.events.len().into();
+        }
         let id = own_id("dead", &[&lane.key.tenant, delivery.id.as_str()]);
         let now = self.clock.now_ms();
         let event = own_event(&lane.key.tenant, &id, "fanfare.delivery.dead", now, &data);
@@ -123,7 +129,7 @@ impl BulletinWriter {
                 );
                 let data = json!({
                     "destination": destination, "channel": &**channel,
-                    "reason": code, "message": message,
+                    "code": code, "message": message, "disabled_at": at_ms / 1000,
                 });
                 let id = own_id("disabled", &[tenant, destination, &at_ms.to_string()]);
                 Arc::new(own_event(tenant, &id, "fanfare.destination.disabled", at_ms, &data))

@@ -161,7 +161,12 @@ impl Composer {
     fn message_id(&self, delivery: &Delivery) -> String {
         let id = delivery.id.as_str();
         // The hash tells ids apart that look the same once they are fit for a header.
-        format!("<{}.{}@{}>", id_text(id), hash(&["message", id]), self.sender.email.domain())
+        format!(
+            "<{}.{}@{}>",
+            id_text(id),
+            hash(&["message", &delivery.destination.tenant, id]),
+            self.sender.email.domain()
+        )
     }
 
     /// The id of a message that was never sent, which all mail about one session answers: mail

@@ -1,0 +1,82 @@
+//! Shows each attempt as the ledger learns of it.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use super::super::{Failure, output};
+use super::report::Expected;
+use crate::store::{Attempt, DeliveryQuery, DeliveryRecord, DeliveryState, Store};
+
+/// Waits until every expected delivery has ended, and shows what happens meanwhile.
+pub(super) async fn until_settled(
+    store: &Store,
+    expected: &Expected,
+    longest: Duration,
+) -> Result<Vec<DeliveryRecord>, Failure> {
+    let began = Instant::now();
+    let mut shown: HashMap<String, usize> = HashMap::new();
+    let mut digests: HashSet<String> = HashSet::new();
+    loop {
+        let deliveries = all(store).await?;
+        for delivery in &deliveries {
+            let seen = shown.entry(delivery.id.to_string()).or_default();
+            for attempt in delivery.attempts.iter().skip(*seen) {
+                show(delivery, attempt, &mut digests);
+            }
+            *seen = delivery.attempts.len();
+        }
+        let open = |d: &&DeliveryRecord| matches!(d.state, DeliveryState::Waiting { .. });
+        let ended = deliveries.len() - deliveries.iter().filter(open).count();
+        if ended >= expected.deliveries || began.elapsed() > longest {
+            return Ok(deliveries);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn all(store: &Store) -> Result<Vec<DeliveryRecord>, Failure> {
+    let mut query =
+        DeliveryQuery { tenant: "acme".to_owned(), limit: 1000, ..DeliveryQuery::default() };
+    let mut deliveries = Vec::new();
+    loop {
+        let page = store.ledger.deliveries(&query).await?;
+        deliveries.extend(page.items);
+        match page.next {
+            Some(next) => query.cursor = Some(next),
+            None => break,
+        }
+    }
+    deliveries.sort_by_key(|d| d.attempts.last().map(|a| a.at_ms + i64::from(a.took_ms)));
+    Ok(deliveries)
+}
+
+fn show(delivery: &DeliveryRecord, attempt: &Attempt, digests: &mut HashSet<String>) {
+    let (what, kind) = match &attempt.digest {
+        // One message for many deliveries: one line.
+        Some(digest) => {
+            if !digests.insert(format!("{digest} {}", delivery.destination)) {
+                return;
+            }
+            ("digest".to_owned(), "everything so far".to_owned())
+        }
+        None => (delivery.event.clone(), delivery.kind.clone()),
+    };
+    let ok = attempt.code == "ok";
+    let result = match (ok, &delivery.state) {
+        (true, _) => output::state("delivered"),
+        (false, DeliveryState::Dead { .. }) => output::state("dead"),
+        (false, _) => output::state("retry"),
+    };
+    let status = attempt.status.map(|status| status.to_string()).unwrap_or_default();
+    let why = if ok { "" } else { attempt.answer.lines().next().unwrap_or_default() };
+    let destination = delivery.destination.split('~').next().unwrap_or_default();
+    output::line(
+        format!(
+            "  {what:<15} {kind:<29} → {:<8} {destination:<17} {result} {} {}",
+            delivery.channel,
+            output::dim(&format!("{status:>3} {:>4} ms", attempt.took_ms)),
+            output::dim(why)
+        )
+        .trim_end(),
+    );
+}
