@@ -15,7 +15,7 @@ pub(in crate::routing) enum Number {
 const WHOLE_LIMIT: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
 
 impl Number {
-    /// The number, unless serde_json cannot say what it is.
+    /// The number, unless `serde_json` cannot say what it is.
     pub(super) fn new(number: &serde_json::Number) -> Option<Self> {
         if let Some(whole) = number.as_i128() {
             return Some(Self::Whole(whole));
