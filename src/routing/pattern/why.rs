@@ -117,7 +117,9 @@ fn spread_failure<'p>(
                         collect(value, &keys[1..], &mut values);
                     }
                 }
-                let matched = values.iter().any(|value| leaf.accepts(value))
+                let matched = values
+                    .iter()
+                    .any(|value| any_scalar(value, &mut |scalar| leaf.accepts(scalar)))
                     || (leaf.accepts_missing && values.len() < elements.len());
                 let seen = || match values.as_slice() {
                     [] => found(None),
