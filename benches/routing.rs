@@ -122,14 +122,14 @@ fn compiling(c: &mut Criterion) {
     group.sample_size(20);
     let plain = distinct(10_000);
     group.bench_function("without filters", |b| {
-        b.iter_with_large_drop(|| compile(black_box(&plain)))
+        b.iter_with_large_drop(|| compile(black_box(&plain)));
     });
     let filtered = filters(
         10_000,
         |i| json!({"data": {"country": [format!("C{i}")], "risk_score": [{"numeric": [">=", i]}]}}),
     );
     group.bench_function("with filters", |b| {
-        b.iter_with_large_drop(|| compile(black_box(&filtered)))
+        b.iter_with_large_drop(|| compile(black_box(&filtered)));
     });
     group.finish();
 }
