@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::pattern::{Leaf, Pattern, Plain};
+use super::pattern::{Leaf, Pattern, Plain, Scalar};
 
 /// Most exact values that the indexes of one table hold together. Guards beyond it are tested
 /// one by one: slower, never wrong. It bounds what a small file can make a table weigh.
@@ -58,7 +58,7 @@ impl FilterIndex {
     }
 
     /// Adds the routes that may match `envelope` to `found`.
-    pub(super) fn candidates(&self, envelope: &Value, found: &mut Candidates) {
+    pub(super) fn candidates(&self, envelope: &Value, found: &mut NumberSet) {
         self.always.iter().for_each(|route| found.add(*route));
         self.root.walk(envelope, found);
     }
@@ -80,7 +80,7 @@ impl Place {
         }
     }
 
-    fn walk(&self, value: &Value, found: &mut Candidates) {
+    fn walk(&self, value: &Value, found: &mut NumberSet) {
         match value {
             Value::Array(items) => items.iter().for_each(|item| self.walk(item, found)),
             Value::Object(map) if self.fields.len() < map.len() => {
@@ -97,14 +97,18 @@ impl Place {
                     }
                 }
             }
-            scalar => self.probe(scalar, found),
+            scalar => {
+                if let Some(scalar) = Scalar::new(scalar) {
+                    self.probe(scalar, found);
+                }
+            }
         }
     }
 
-    fn probe(&self, scalar: &Value, found: &mut Candidates) {
+    fn probe(&self, scalar: Scalar<'_>, found: &mut NumberSet) {
         let exact = match scalar {
-            Value::String(text) => self.texts.get(text.as_str()),
-            other => Plain::new(other).and_then(|plain| self.plain.get(&plain)),
+            Scalar::Text(text) => self.texts.get(text),
+            Scalar::Plain(plain) => self.plain.get(&plain),
         };
         exact.into_iter().flatten().for_each(|route| found.add(*route));
         for (leaf, route) in &self.tested {
@@ -122,27 +126,27 @@ fn add_once(routes: &mut Vec<u32>, route: u32) {
     }
 }
 
-/// A set of routes that allocates with its first member.
+/// A set of small numbers (routes, destinations) that allocates with its first member.
 #[derive(Default)]
-pub(super) struct Candidates {
+pub(super) struct NumberSet {
     members: Vec<u32>,
     bits: Vec<u64>,
 }
 
-impl Candidates {
-    fn has(&self, route: u32) -> bool {
-        let word = self.bits.get(route as usize / 64);
-        word.is_some_and(|word| word >> (route % 64) & 1 == 1)
+impl NumberSet {
+    pub(super) fn has(&self, number: u32) -> bool {
+        let word = self.bits.get(number as usize / 64);
+        word.is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
 
-    fn add(&mut self, route: u32) {
-        if !self.has(route) {
-            let word = route as usize / 64;
+    pub(super) fn add(&mut self, number: u32) {
+        if !self.has(number) {
+            let word = number as usize / 64;
             if word >= self.bits.len() {
                 self.bits.resize(word + 1, 0);
             }
-            self.bits[word] |= 1 << (route % 64);
-            self.members.push(route);
+            self.bits[word] |= 1 << (number % 64);
+            self.members.push(number);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use fanfare_contract::Event;
 
 use super::error::Fault;
-use super::index::{Budget, Candidates, FilterIndex};
+use super::index::{Budget, FilterIndex, NumberSet};
 use super::pattern::{self, Pattern};
 use super::suggest::did_you_mean;
 use super::types::{TypeIndex, TypePattern};
@@ -80,7 +80,7 @@ impl Table {
     pub fn matching(&self, event: &Event, out: &mut Vec<u32>) {
         out.clear();
         let mut sources = 0;
-        let mut candidates = Candidates::default();
+        let mut candidates = NumberSet::default();
         self.types.lookup(&event.kind, |number| {
             let entry = &self.entries[number as usize];
             if !entry.direct.is_empty() {
@@ -91,17 +91,34 @@ impl Table {
                 filtered.candidates(event.value(), &mut candidates);
             }
         });
-        for number in candidates.members() {
-            let route = &self.routes[*number as usize];
-            if route.filter.as_ref().is_none_or(|filter| filter.matches(event.value())) {
-                out.extend_from_slice(&route.to);
-                sources += 1;
-            }
-        }
         if sources > 1 {
             out.sort_unstable();
             out.dedup();
         }
+        if !candidates.members().is_empty() {
+            self.evaluate(&candidates, event, out);
+        }
+    }
+
+    /// Adds the destinations of those candidates that match. One that could only lead to where
+    /// the event goes already is not evaluated.
+    fn evaluate(&self, candidates: &NumberSet, event: &Event, out: &mut Vec<u32>) {
+        let mut reached = NumberSet::default();
+        for to in out.iter() {
+            reached.add(*to);
+        }
+        for number in candidates.members() {
+            let route = &self.routes[*number as usize];
+            if route.to.iter().all(|to| reached.has(*to)) {
+                continue;
+            }
+            if route.filter.as_ref().is_none_or(|filter| filter.matches(event.value())) {
+                route.to.iter().for_each(|to| reached.add(*to));
+            }
+        }
+        out.clear();
+        out.extend_from_slice(reached.members());
+        out.sort_unstable();
     }
 }
 

@@ -136,12 +136,11 @@ impl TypeIndex {
     /// The number of `pattern`, new or as given before.
     pub(super) fn insert(&mut self, pattern: &TypePattern) -> u32 {
         let fresh = self.patterns;
-        let number = match pattern.exact() {
-            Some(kind) => *self.exact.entry(kind.into()).or_insert(fresh),
-            None => {
-                let at = self.descend(&pattern.0);
-                *self.nodes[at].pattern.get_or_insert(fresh)
-            }
+        let number = if let Some(kind) = pattern.exact() {
+            *self.exact.entry(kind.into()).or_insert(fresh)
+        } else {
+            let at = self.descend(&pattern.0);
+            *self.nodes[at].pattern.get_or_insert(fresh)
         };
         if number == fresh {
             self.patterns += 1;
@@ -271,9 +270,9 @@ mod tests {
         let mut index = TypeIndex::new();
         index.insert(&TypePattern::parse(&format!("{}.z", ["**"; 31].join("."))).unwrap());
         let mut hits = 0;
-        index.lookup(&["a"; 2_000].join("."), |_| hits += 1);
+        index.lookup(&vec!["a"; 2_000].join("."), |_| hits += 1);
         assert_eq!(hits, 0);
-        index.lookup(&format!("{}.z", ["a"; 2_000].join(".")), |_| hits += 1);
+        index.lookup(&format!("{}.z", vec!["a"; 2_000].join(".")), |_| hits += 1);
         assert_eq!(hits, 1);
     }
 

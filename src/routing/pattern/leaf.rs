@@ -38,6 +38,13 @@ pub(in crate::routing) enum Plain {
     Number(Number),
 }
 
+/// A scalar of an event, read once and held against many leaves.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::routing) enum Scalar<'v> {
+    Text(&'v str),
+    Plain(Plain),
+}
+
 /// One alternative that is not an exact value.
 #[derive(Debug)]
 pub(super) enum Test {
@@ -70,7 +77,7 @@ pub(super) struct Bound {
 
 impl Leaf {
     /// Whether one alternative accepts this scalar.
-    pub(in crate::routing) fn accepts(&self, scalar: &Value) -> bool {
+    pub(in crate::routing) fn accepts(&self, scalar: Scalar<'_>) -> bool {
         self.exact.contains(scalar) || self.tests.iter().any(|test| test.accepts(scalar))
     }
 
@@ -86,16 +93,13 @@ impl Leaf {
 }
 
 impl Exact {
-    /// Adds a scalar; anything else is no exact value and is refused.
-    pub(super) fn push(&mut self, value: &Value) -> bool {
-        match value {
-            Value::String(text) => self.texts.push(text.as_str().into()),
-            other => match Plain::new(other) {
-                Some(plain) => self.plain.push(plain),
-                None => return false,
-            },
+    /// Adds a scalar; anything else is no exact value and left out.
+    pub(super) fn push(&mut self, value: &Value) {
+        match Scalar::new(value) {
+            Some(Scalar::Text(text)) => self.texts.push(text.into()),
+            Some(Scalar::Plain(plain)) => self.plain.push(plain),
+            None => {}
         }
-        true
     }
 
     /// Must be called once all are pushed.
@@ -107,12 +111,10 @@ impl Exact {
         self
     }
 
-    pub(super) fn contains(&self, scalar: &Value) -> bool {
+    fn contains(&self, scalar: Scalar<'_>) -> bool {
         match scalar {
-            Value::String(text) => self.texts.binary_search_by(|own| (**own).cmp(text)).is_ok(),
-            other => {
-                Plain::new(other).is_some_and(|plain| self.plain.binary_search(&plain).is_ok())
-            }
+            Scalar::Text(text) => self.texts.binary_search_by(|own| (**own).cmp(text)).is_ok(),
+            Scalar::Plain(plain) => self.plain.binary_search(&plain).is_ok(),
         }
     }
 
@@ -121,29 +123,28 @@ impl Exact {
     }
 }
 
-impl Plain {
-    /// The scalar, unless it is text or no scalar.
-    pub(in crate::routing) fn new(value: &Value) -> Option<Self> {
-        match value {
-            Value::Null => Some(Self::Null),
-            Value::Bool(truth) => Some(Self::Bool(*truth)),
-            Value::Number(number) => Number::new(number).map(Self::Number),
-            Value::String(_) | Value::Array(_) | Value::Object(_) => None,
-        }
+impl<'v> Scalar<'v> {
+    /// The scalar, unless the value is a list or an object.
+    pub(in crate::routing) fn new(value: &'v Value) -> Option<Self> {
+        Some(match value {
+            Value::String(text) => Self::Text(text),
+            Value::Null => Self::Plain(Plain::Null),
+            Value::Bool(truth) => Self::Plain(Plain::Bool(*truth)),
+            Value::Number(number) => Self::Plain(Plain::Number(Number::new(number))),
+            Value::Array(_) | Value::Object(_) => return None,
+        })
     }
 }
 
 impl Test {
     /// Whether it accepts a scalar that is there.
-    pub(super) fn accepts(&self, scalar: &Value) -> bool {
+    fn accepts(&self, scalar: Scalar<'_>) -> bool {
         match (self, scalar) {
             (Self::Exists(wanted), _) => *wanted,
             (Self::AnythingBut(these), _) => !these.contains(scalar),
             (Self::AnythingButTexts(these), _) => !these.iter().any(|test| test.accepts(scalar)),
-            (Self::Numeric(range), Value::Number(number)) => {
-                Number::new(number).is_some_and(|number| range.contains(number))
-            }
-            (_, Value::String(text)) => self.accepts_text(text),
+            (Self::Numeric(range), Scalar::Plain(Plain::Number(number))) => range.contains(number),
+            (_, Scalar::Text(text)) => self.accepts_text(text),
             _ => false,
         }
     }
@@ -185,14 +186,10 @@ impl Range {
 
 /// Whether `test` holds for a scalar at this place: the value itself, or any element of an array.
 /// An object is no leaf.
-pub(in crate::routing) fn any_scalar<F: FnMut(&Value) -> bool>(
-    value: &Value,
-    test: &mut F,
-) -> bool {
+pub(super) fn any_scalar<F: FnMut(Scalar<'_>) -> bool>(value: &Value, test: &mut F) -> bool {
     match value {
         Value::Array(items) => items.iter().any(|item| any_scalar(item, test)),
-        Value::Object(_) => false,
-        scalar => test(scalar),
+        other => Scalar::new(other).is_some_and(test),
     }
 }
 

@@ -53,7 +53,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub(super) use leaf::{Leaf, Plain};
+pub(super) use leaf::{Leaf, Plain, Scalar};
 pub(super) use parse::parse;
 pub use why::WhyNot;
 

@@ -15,16 +15,16 @@ pub(in crate::routing) enum Number {
 const WHOLE_LIMIT: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
 
 impl Number {
-    /// The number, unless serde_json cannot say what it is.
-    pub(super) fn new(number: &serde_json::Number) -> Option<Self> {
+    /// The one form of a JSON number, which is finite by `serde_json`'s promise.
+    pub(super) fn new(number: &serde_json::Number) -> Self {
         if let Some(whole) = number.as_i128() {
-            return Some(Self::Whole(whole));
+            return Self::Whole(whole);
         }
-        let float = number.as_f64().filter(|float| float.is_finite())?;
+        let float = number.as_f64().unwrap_or(f64::INFINITY);
         if float.fract() == 0.0 && float.abs() < WHOLE_LIMIT {
-            return Some(Self::Whole(truncate(float)));
+            return Self::Whole(truncate(float));
         }
-        Some(Self::Other(float.to_bits()))
+        Self::Other(float.to_bits())
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn number(text: &str) -> Number {
-        Number::new(&serde_json::from_str(text).unwrap()).unwrap()
+        Number::new(&serde_json::from_str(text).unwrap())
     }
 
     #[test]

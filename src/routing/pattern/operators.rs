@@ -197,9 +197,13 @@ fn but_values(parser: &mut Parser, items: &[Value]) -> Option<Test> {
         parser.fault(message);
     } else if all(Value::is_string) || all(Value::is_number) {
         let mut these = Exact::default();
-        if items.iter().all(|item| parser.count_value() && these.push(item)) {
-            return Some(Test::AnythingBut(these.seal()));
+        for item in items {
+            if !parser.count_value() {
+                return None;
+            }
+            these.push(item);
         }
+        return Some(Test::AnythingBut(these.seal()));
     } else if items.is_empty() {
         parser.fault("is an empty list; to match any value, write { exists = true }");
     } else {
@@ -300,7 +304,7 @@ fn comparison<'v>(
         });
     }
     let read = match number {
-        Value::Number(number) => Number::new(number),
+        Value::Number(number) => Some(Number::new(number)),
         _ => None,
     };
     if read.is_none() {

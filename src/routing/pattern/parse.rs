@@ -141,6 +141,12 @@ impl Parser {
             self.fault(format!("{message}, in a list"));
             return None;
         }
+        if let Some(inner) = key.strip_prefix("data.").filter(|_| self.keys.is_empty()) {
+            self.fault(format!(
+                "names are compared whole, so the dot leads nowhere: write data = {{ {inner} = {value} }}"
+            ));
+            return None;
+        }
         let key: Arc<str> = key.into();
         self.keys.push(Arc::clone(&key));
         let node = match value {
@@ -159,9 +165,7 @@ impl Parser {
     fn nested(&mut self, map: &Map<String, Value>) -> bool {
         let mistaken = map.iter().find(|(key, value)| match key.as_str() {
             "anything-but" | "equals-ignore-case" => true,
-            "numeric" => {
-                value.get(0).and_then(Value::as_str).is_some_and(|op| operators::is_comparison(op))
-            }
+            "numeric" => value.get(0).and_then(Value::as_str).is_some_and(operators::is_comparison),
             name => operators::NAMES.contains(&name) && !value.is_array() && !value.is_object(),
         });
         if let Some((key, value)) = mistaken.filter(|_| map.len() == 1) {
@@ -204,8 +208,8 @@ impl Parser {
                 draft.tests.push(test);
             }
             scalar => {
-                if self.count_value() && !draft.exact.push(scalar) {
-                    self.fault("is a number beyond what JSON readers keep");
+                if self.count_value() {
+                    draft.exact.push(scalar);
                 }
             }
         }

@@ -172,9 +172,7 @@ mod tests {
         match (pattern, text) {
             ([], []) => true,
             (['*', rest @ ..], _) => (0..=text.len()).any(|n| naive(rest, &text[n..])),
-            (['\\', p, rest @ ..], [c, tail @ ..]) | ([p, rest @ ..], [c, tail @ ..]) => {
-                p == c && naive(rest, tail)
-            }
+            (['\\', p, rest @ ..] | [p, rest @ ..], [c, tail @ ..]) => p == c && naive(rest, tail),
             _ => false,
         }
     }

@@ -69,8 +69,8 @@ fn node_failure<'p>(node: &'p Node, value: Option<&Value>, path: &mut Vec<&'p st
     };
     why.unwrap_or_else(|| WhyNot {
         field: path.join("."),
-        expected: "one element that matches everything asked of it".to_owned(),
-        found: format!("none among {}", elements.len()),
+        expected: format!("one element with {}", summary(inner)),
+        found: format!("none such among {}", elements.len()),
     })
 }
 
@@ -117,11 +117,13 @@ fn spread_failure<'p>(
                         collect(value, &keys[1..], &mut values);
                     }
                 }
-                let matched = values.iter().any(|value| leaf.accepts(value))
+                let matched = values
+                    .iter()
+                    .any(|value| any_scalar(value, &mut |scalar| leaf.accepts(scalar)))
                     || (leaf.accepts_missing && values.len() < elements.len());
                 let seen = || match values.as_slice() {
                     [] => found(None),
-                    values => shorten(&Value::from_iter(values.iter().copied().cloned())),
+                    values => shorten(&values.iter().copied().cloned().collect()),
                 };
                 (!matched).then(|| leaf_failure(leaf, seen()))
             }
@@ -134,6 +136,16 @@ fn spread_failure<'p>(
     None
 }
 
+/// What is asked of one element, for when each part is met, but not by the same one.
+fn summary(pattern: &Object) -> String {
+    let fields = pattern.fields.iter().map(|field| match &field.node {
+        Node::Leaf(leaf) => format!("{}: {leaf}", field.key),
+        Node::Object(inner) => format!("{} with {}", field.key, summary(inner)),
+    });
+    let groups = pattern.groups.iter().map(|_| "one branch of its $or".to_owned());
+    fields.chain(groups).collect::<Vec<_>>().join(" and ")
+}
+
 /// All scalars at the path.
 fn collect<'v>(value: &'v Value, keys: &[&str], into: &mut Vec<&'v Value>) {
     match (value, keys) {
@@ -143,9 +155,8 @@ fn collect<'v>(value: &'v Value, keys: &[&str], into: &mut Vec<&'v Value>) {
                 collect(value, rest, into);
             }
         }
-        (Value::Object(_), []) => {}
+        (Value::Object(_), []) | (_, [_, ..]) => {}
         (scalar, []) => into.push(scalar),
-        (_, [_, ..]) => {}
     }
 }
 

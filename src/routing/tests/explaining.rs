@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{RouteSpec, Table, event, filtered};
+use super::{RouteSpec, Table, event, filtered, lines};
 
 /// Every line that explains these filters on an envelope.
-fn lines(whens: &[Value], envelope: &Value) -> String {
+fn explain(whens: &[Value], envelope: &Value) -> String {
     let routes: Vec<_> = whens.iter().map(filtered).collect();
     let table = Table::compile(&routes, &["there"]).unwrap();
-    table.explain(&event(envelope)).iter().map(|route| format!("{route}\n")).collect()
+    lines(&table.explain(&event(envelope)))
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn every_route_is_explained_by_the_first_field_that_fails() {
         json!({"data": {"risk_score": (100..120).collect::<Vec<_>>()}}),
         json!({"data": {"risk_score": [12]}}),
     ];
-    insta::assert_snapshot!(lines(&whens, &envelope));
+    insta::assert_snapshot!(explain(&whens, &envelope));
 }
 
 #[test]
@@ -56,6 +56,6 @@ fn types_that_do_not_match_and_disabled_routes_are_told_apart() {
     routes.push(named);
     let table = Table::compile(&routes, &["there"]).unwrap();
     let explained = table.explain(&event(&json!({"type": "kyc.session.created"})));
-    insta::assert_snapshot!(explained.iter().map(|route| format!("{route}\n")).collect::<String>());
+    insta::assert_snapshot!(lines(&explained));
     insta::assert_snapshot!(serde_json::to_string_pretty(&explained).unwrap());
 }

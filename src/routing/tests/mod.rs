@@ -21,6 +21,11 @@ fn event(envelope: &Value) -> Event {
     Event::new("acme".into(), id, kind, 0, 0, Bytes::from(envelope.to_string()))
 }
 
+/// One line for each.
+fn lines(things: &[impl std::fmt::Display]) -> String {
+    things.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 /// A route for every event that has this filter.
 fn filtered(when: &Value) -> RouteSpec {
     RouteSpec {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{RouteSpec, Table, event};
+use super::{RouteSpec, Table, event, lines};
 
 #[derive(Deserialize)]
 struct Tenant {
@@ -22,14 +22,14 @@ fn the_sample_events_go_where_the_sample_tenant_says() {
     let ids: Vec<&str> = tenant.destination.iter().map(|place| place.id.as_str()).collect();
     let table = Table::compile(&tenant.route, &ids).unwrap();
     let mut out = Vec::new();
-    let mut lines = String::new();
+    let mut told = Vec::new();
     for line in include_str!("../../../config/samples/kyc.ndjson").lines() {
         let envelope: Value = serde_json::from_str(line).unwrap();
         table.matching(&event(&envelope), &mut out);
         let to: Vec<&str> = out.iter().map(|index| ids[*index as usize]).collect();
-        lines += &format!("{} {}: {}\n", envelope["id"], envelope["type"], to.join(", "));
+        told.push(format!("{} {}: {}", envelope["id"], envelope["type"], to.join(", ")));
     }
-    insta::assert_snapshot!(lines);
+    insta::assert_snapshot!(lines(&told));
 }
 
 #[test]
