@@ -36,9 +36,10 @@ pub(crate) fn all(steps: &mut Steps, tools: &Tools) {
 
 fn tests(steps: &mut Steps, tools: &Tools) {
     let runner = if tools::find("cargo-nextest").is_some() {
-        "cargo nextest run --workspace --all-targets --no-fail-fast"
+        "cargo nextest run --workspace --no-fail-fast"
     } else {
-        "cargo test --workspace --all-targets --no-fail-fast"
+        // Doc tests have had their own step.
+        "cargo test --workspace --lib --bins --tests --no-fail-fast"
     };
     let env = tools.environment();
     let env: Vec<_> = env.iter().map(|(name, path)| (*name, path.as_path())).collect();

@@ -54,7 +54,7 @@ fn run(args: &[&str]) -> Result<bool> {
             steps.run("tools", "cargo xtask tools", || Tools::new(root()).install(Trust::Try));
             Ok(steps.finish())
         }
-        [] | ["help" | "--help" | "-h"] => {
+        [] | ["help"] | [.., "--help" | "-h"] => {
             print!("{HELP}");
             Ok(true)
         }
