@@ -40,7 +40,7 @@ pub(super) fn to_terminal() -> bool {
 /// A plain table with a head.
 pub(super) fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(head.to_vec());
+    table.load_preset(presets::NOTHING).set_header(head.to_vec());
     table.set_content_arrangement(ContentArrangement::Dynamic);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

@@ -36,7 +36,7 @@ pub(super) fn all_of(tenant: &str) -> Vec<Arc<Event>> {
 /// A delivery of `event` as a channel would get it.
 pub fn delivery(event: Arc<Event>) -> Delivery {
     let tenant = Arc::clone(&event.tenant);
-    let id = DeliveryId::derive(&tenant, &event.id, "sample");
+    let id = DeliveryId::derive(&event.id, "sample");
     let at_ms = event.created.saturating_mul(1000);
     wrap(tenant, id, Content::Event(event), at_ms)
 }
@@ -56,7 +56,7 @@ pub fn digest(tenant: &str, events: Vec<Arc<Event>>) -> Delivery {
         ],
         failed: vec![Tally { reason: "render_failed".to_owned(), count: 1 }],
     };
-    let id = DeliveryId::derive(tenant, &digest.id, "sample");
+    let id = DeliveryId::derive(&digest.id, "sample");
     wrap(tenant.into(), id, Content::Digest(Arc::new(digest)), to_ms)
 }
 

@@ -89,7 +89,7 @@ pub(crate) fn delivery_of(channel: &EmailChannel, to: Value, content: Content) -
         channel: "email".into(),
         settings: lane.settings,
     });
-    let id = DeliveryId::derive("acme", &content_id, &id);
+    let id = DeliveryId::derive(&content_id, &id);
     Delivery { id, destination, content, attempt: 1, at_ms: AT_MS }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn delivery(channel: &WebhookChannel, settings: &Value, content: Cont
         settings: lanes.remove(0).settings,
     };
     Delivery {
-        id: DeliveryId::derive("acme", "evt_1", "backoffice"),
+        id: DeliveryId::derive("evt_1", "backoffice"),
         destination: Arc::new(destination),
         content,
         attempt: 1,
