@@ -1,0 +1,297 @@
+//! A connection that comes back by itself, to one server, a Sentinel's master or a Cluster.
+//!
+//! A [`Link`] holds one multiplexed connection. When it breaks, the command in flight is sent once
+//! more over a new one (every command of this store may be repeated); when there is no new one, the
+//! caller hears [`StoreError::Away`] at once and later calls dial again. Nothing here waits for a
+//! server to return: the caller knows how long it can.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClient, SentinelServerType};
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, Value};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::address::{Address, Target};
+use super::fault::Fault;
+use super::keys::Tag;
+use super::script;
+use crate::store::{Result, StoreError};
+
+/// Longest wait for a new connection.
+const DIAL_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// After a failed dial, calls fail at once for so long.
+const DIAL_PAUSE: Duration = Duration::from_millis(100);
+
+/// Commands that are sent together. They are not a transaction: each stands for itself.
+pub(super) struct Batch {
+    pipe: Pipeline,
+    tags: Vec<Tag>,
+}
+
+impl Batch {
+    pub(super) fn new() -> Self {
+        let mut pipe = redis::pipe();
+        pipe.ignore_errors();
+        Self { pipe, tags: Vec::new() }
+    }
+
+    pub(super) fn one(tag: Tag, cmd: Cmd) -> Self {
+        let mut batch = Self::new();
+        batch.push(tag, cmd);
+        batch
+    }
+
+    pub(super) fn push(&mut self, tag: Tag, cmd: Cmd) {
+        self.pipe.add_command(cmd);
+        self.tags.push(tag);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tags.is_empty()
+    }
+}
+
+/// Makes connections.
+pub(super) struct Dialer {
+    /// Host and port, for messages.
+    label: String,
+    kind: Kind,
+    away: AtomicBool,
+}
+
+enum Kind {
+    Single(Box<Client>),
+    Cluster(Vec<redis::ConnectionInfo>),
+    Sentinel(Box<Mutex<SentinelClient>>),
+}
+
+impl Dialer {
+    pub(super) fn new(address: Address) -> Result<Self> {
+        let Address { label, target } = address;
+        let failed = |error| Fault::read(&label, error).error;
+        let kind = match target {
+            Target::Single(info) => Kind::Single(Box::new(Client::open(*info).map_err(failed)?)),
+            Target::Cluster(nodes) => Kind::Cluster(nodes),
+            Target::Sentinel { sentinels, master, node } => {
+                let kind = SentinelServerType::Master;
+                let client = SentinelClient::build(sentinels, master, Some(node), kind);
+                Kind::Sentinel(Box::new(Mutex::new(client.map_err(failed)?)))
+            }
+        };
+        Ok(Self { label, kind, away: AtomicBool::new(false) })
+    }
+
+    async fn dial(&self, answer_within: Duration) -> Result<Wire, Fault> {
+        let dialed = tokio::time::timeout(DIAL_TIMEOUT, self.connect(answer_within)).await;
+        let timeout = || RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        dialed.unwrap_or_else(|_| Err(timeout())).map_err(|error| Fault::read(&self.label, error))
+    }
+
+    async fn connect(&self, answer_within: Duration) -> Result<Wire, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(DIAL_TIMEOUT))
+            .set_response_timeout(Some(answer_within))
+            .set_write_backpressure_boundary(256 * 1024);
+        Ok(match &self.kind {
+            Kind::Single(client) => {
+                Wire::Plain(client.get_multiplexed_async_connection_with_config(&config).await?)
+            }
+            Kind::Sentinel(client) => {
+                let mut client = client.lock().await;
+                Wire::Plain(client.get_async_connection_with_config(&config).await?)
+            }
+            Kind::Cluster(nodes) => {
+                let client = ClusterClient::builder(nodes.clone())
+                    .connection_timeout(DIAL_TIMEOUT)
+                    .response_timeout(answer_within)
+                    .build()?;
+                Wire::Cluster(client.get_async_connection().await?)
+            }
+        })
+    }
+
+    /// One line in the log when the server goes, and one when it comes back.
+    fn note(&self, outcome: Option<&StoreError>) {
+        match outcome {
+            Some(error @ StoreError::Away { .. }) if !self.away.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(server = %self.label, "{error}");
+            }
+            None if self.away.load(Ordering::Relaxed) => {
+                self.away.store(false, Ordering::Relaxed);
+                tracing::info!(server = %self.label, "Redis is back");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A connection as it is now.
+#[derive(Clone)]
+enum Wire {
+    Plain(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Wire {
+    async fn send(&mut self, batch: &Batch) -> Result<Vec<Value>, RedisError> {
+        match self {
+            Self::Plain(connection) => batch.pipe.query_async(connection).await,
+            Self::Cluster(connection) => send_by_tag(connection, batch).await,
+        }
+    }
+}
+
+/// A Cluster takes a pipeline for one slot only: one pipeline a tag, at the same time.
+async fn send_by_tag(
+    connection: &ClusterConnection,
+    batch: &Batch,
+) -> Result<Vec<Value>, RedisError> {
+    let mut groups: Vec<(Tag, Pipeline, Vec<usize>)> = Vec::new();
+    for (at, (tag, cmd)) in batch.tags.iter().zip(batch.pipe.cmd_iter()).enumerate() {
+        let found = groups.iter().position(|group| group.0 == *tag && *tag != Tag::Alone);
+        let group = found.unwrap_or_else(|| {
+            let mut pipe = redis::pipe();
+            pipe.ignore_errors();
+            groups.push((*tag, pipe, Vec::new()));
+            groups.len() - 1
+        });
+        groups[group].1.add_command(cmd.clone());
+        groups[group].2.push(at);
+    }
+    let answers = futures::future::try_join_all(groups.iter().map(|(_, pipe, _)| {
+        let mut connection = connection.clone();
+        async move { pipe.query_async::<Vec<Value>>(&mut connection).await }
+    }))
+    .await?;
+    let mut all = vec![Value::Nil; batch.tags.len()];
+    for ((_, _, places), values) in groups.into_iter().zip(answers) {
+        for (place, value) in places.into_iter().zip(values) {
+            all[place] = value;
+        }
+    }
+    Ok(all)
+}
+
+/// One connection, dialed when first needed and again when it broke.
+pub(super) struct Link {
+    dialer: Arc<Dialer>,
+    answer_within: Duration,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    wire: Option<Wire>,
+    /// Counts connections, so that a late failure of an old one does not end a new one.
+    generation: u64,
+    failed: Option<(Instant, String)>,
+}
+
+impl Link {
+    pub(super) fn new(dialer: Arc<Dialer>, answer_within: Duration) -> Self {
+        Self { dialer, answer_within, held: Mutex::default() }
+    }
+
+    /// Sends commands and gives their answers, none of which is an error. Sends them once more if
+    /// the connection breaks or the server does not know a script.
+    pub(super) async fn run(&self, batch: &Batch) -> Result<Vec<Value>> {
+        match self.run_once(batch).await {
+            Err(fault) if fault.dropped => Ok(self.run_once(batch).await?),
+            answer => Ok(answer?),
+        }
+    }
+
+    /// Sends one command and gives its answer.
+    pub(super) async fn ask(&self, tag: Tag, cmd: Cmd) -> Result<Value> {
+        Ok(self.run(&Batch::one(tag, cmd)).await?.pop().unwrap_or(Value::Nil))
+    }
+
+    /// As `run`, without a second try on a broken connection.
+    pub(super) async fn run_once(&self, batch: &Batch) -> Result<Vec<Value>, Fault> {
+        match self.exchange(batch).await {
+            Err(fault) if fault.no_script => {
+                self.load_scripts().await?;
+                self.exchange(batch).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Ends the connection; the next call dials.
+    pub(super) async fn hang_up(&self) {
+        self.held.lock().await.wire = None;
+    }
+
+    async fn load_scripts(&self) -> Result<(), Fault> {
+        for cmd in script::loads() {
+            // One by one: in a Cluster each goes to every node.
+            self.exchange(&Batch::one(Tag::Alone, cmd)).await?;
+        }
+        Ok(())
+    }
+
+    async fn exchange(&self, batch: &Batch) -> Result<Vec<Value>, Fault> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (generation, mut wire) = self.wire().await?;
+        let label = &self.dialer.label;
+        let answer = wire.send(batch).await.map_err(|error| Fault::read(label, error));
+        let answer = answer.and_then(|values| first_error(label, values));
+        self.dialer.note(answer.as_ref().err().map(|fault| &fault.error));
+        if answer.as_ref().is_err_and(|fault| fault.hang_up) {
+            let mut held = self.held.lock().await;
+            if held.generation == generation {
+                held.wire = None;
+            }
+        }
+        answer
+    }
+
+    async fn wire(&self) -> Result<(u64, Wire), Fault> {
+        let mut held = self.held.lock().await;
+        if let Some(wire) = &held.wire {
+            return Ok((held.generation, wire.clone()));
+        }
+        if let Some((when, message)) = &held.failed
+            && when.elapsed() < DIAL_PAUSE
+        {
+            return Err(StoreError::Away { message: message.clone(), source: None }.into());
+        }
+        match self.dialer.dial(self.answer_within).await {
+            Ok(wire) => {
+                held.failed = None;
+                held.generation += 1;
+                held.wire = Some(wire.clone());
+                Ok((held.generation, wire))
+            }
+            Err(fault) => {
+                self.dialer.note(Some(&fault.error));
+                if let StoreError::Away { message, .. } = &fault.error {
+                    held.failed = Some((Instant::now(), message.clone()));
+                }
+                // A dial is tried once a call.
+                Err(Fault { dropped: false, ..fault })
+            }
+        }
+    }
+}
+
+fn first_error(label: &str, values: Vec<Value>) -> Result<Vec<Value>, Fault> {
+    let mut errors = values.iter().filter_map(|value| match value {
+        Value::ServerError(error) => Some(error),
+        _ => None,
+    });
+    let Some(first) = errors.next() else { return Ok(values) };
+    // A script that is not known is mended here; whatever else failed is then seen again.
+    let missing = std::iter::once(first).chain(errors).find(|error| error.code() == "NOSCRIPT");
+    let error = RedisError::from(missing.unwrap_or(first).clone());
+    debug_assert!(error.kind() != ErrorKind::Client, "server errors come from the server");
+    Err(Fault::read(label, error))
+}

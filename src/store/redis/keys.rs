@@ -1,0 +1,223 @@
+//! Names of keys. All keys of a tenant carry one hash tag, `fanfare:{s07}:…`, so that in a Cluster
+//! they live on one node and a script may touch several of them. Sixteen tags, chosen by a hash of
+//! the tenant, spread the tenants over the nodes.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Number of hash tags. Fixed: another number would look for tenants in the wrong place.
+pub(super) const SHARDS: u8 = 16;
+
+/// What one command touches, so that a Cluster can be sent one pipeline a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tag {
+    /// Tenants of this number.
+    Shard(u8),
+    /// The ingest stream.
+    Stream,
+    /// The tenants' documents.
+    Directory,
+    /// Entries that could not be taken.
+    Rejected,
+    /// Heartbeats.
+    Replicas,
+    /// A key of its own.
+    Alone,
+}
+
+/// Makes names.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    prefix: Arc<str>,
+    /// The ingest stream, under the name that producers know.
+    pub(super) stream: Arc<str>,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str, stream: &str) -> Self {
+        Self { prefix: prefix.into(), stream: stream.into() }
+    }
+
+    /// What every key of a shard begins with.
+    pub(super) fn base(&self, shard: u8) -> String {
+        format!("{}:{{s{shard:02}}}:", self.prefix)
+    }
+
+    /// Tenants of a shard by the earliest time at which one of their lanes may be served.
+    pub(super) fn agenda(&self, shard: u8) -> String {
+        self.base(shard) + "agenda"
+    }
+
+    /// Tenants of a shard that have events.
+    pub(super) fn tenants(&self, shard: u8) -> String {
+        self.base(shard) + "tenants"
+    }
+
+    /// The keys of one tenant.
+    pub(super) fn tenant(&self, tenant: &str) -> TenantKeys {
+        self.escaped(shard_of(tenant), escape(tenant).into_owned())
+    }
+
+    /// The keys of a tenant whose name comes from a set or an index of `shard`.
+    pub(super) fn escaped(&self, shard: u8, name: String) -> TenantKeys {
+        TenantKeys { shard, base: self.base(shard), name }
+    }
+
+    pub(super) fn documents(&self) -> String {
+        format!("{}:{{dir}}:tenants", self.prefix)
+    }
+
+    pub(super) fn revisions(&self) -> String {
+        format!("{}:{{dir}}:revisions", self.prefix)
+    }
+
+    pub(super) fn version(&self) -> String {
+        format!("{}:{{dir}}:version", self.prefix)
+    }
+
+    pub(super) fn rejected_index(&self) -> String {
+        format!("{}:{{dead}}:rejected", self.prefix)
+    }
+
+    pub(super) fn rejected_data(&self) -> String {
+        format!("{}:{{dead}}:entries", self.prefix)
+    }
+
+    pub(super) fn replicas(&self) -> String {
+        format!("{}:{{up}}:replicas", self.prefix)
+    }
+
+    pub(super) fn probe(&self) -> String {
+        format!("{}:{{up}}:probe", self.prefix)
+    }
+
+    pub(super) fn memo(&self, key: &str) -> String {
+        format!("{}:memo:{key}", self.prefix)
+    }
+}
+
+/// Makes the names of one tenant's keys.
+#[derive(Clone, Debug)]
+pub(super) struct TenantKeys {
+    pub(super) shard: u8,
+    pub(super) base: String,
+    /// The tenant as it stands in keys.
+    pub(super) name: String,
+}
+
+impl TenantKeys {
+    pub(super) fn tag(&self) -> Tag {
+        Tag::Shard(self.shard)
+    }
+
+    fn key(&self, kind: &str) -> String {
+        [&self.base, kind, ":", &self.name].concat()
+    }
+
+    fn lane_key(&self, kind: &str, lane: &str) -> String {
+        [&self.base, kind, ":", &self.name, ":", lane].concat()
+    }
+
+    pub(super) fn agenda(&self) -> String {
+        [&self.base, "agenda"].concat()
+    }
+
+    pub(super) fn tenants(&self) -> String {
+        [&self.base, "tenants"].concat()
+    }
+
+    /// Event id → packed event.
+    pub(super) fn events(&self) -> String {
+        self.key("e")
+    }
+
+    /// Event id → packed outcome.
+    pub(super) fn outcomes(&self) -> String {
+        self.key("o")
+    }
+
+    /// Events by the time they were received.
+    pub(super) fn log(&self) -> String {
+        self.key("log")
+    }
+
+    /// Lanes by the time they may next be served.
+    pub(super) fn lanes(&self) -> String {
+        self.key("a")
+    }
+
+    /// Lane → token of whoever serves it.
+    pub(super) fn leases(&self) -> String {
+        self.key("l")
+    }
+
+    /// Events that have a delivery in this state (`w`, `s`, `x`), by the time they were received.
+    pub(super) fn index(&self, letter: &str) -> String {
+        self.lane_key_of("i", letter)
+    }
+
+    fn lane_key_of(&self, kind: &str, letter: &str) -> String {
+        [&self.base, kind, ":", letter, ":", &self.name].concat()
+    }
+
+    /// What waits in a lane, by due time.
+    pub(super) fn queue(&self, lane: &str) -> String {
+        self.lane_key("q", lane)
+    }
+
+    /// What was suppressed or died in a lane, by when.
+    pub(super) fn ended(&self, lane: &str) -> String {
+        self.lane_key("end", lane)
+    }
+}
+
+/// The shard of a tenant: FNV-1a, so that it is the same in every version and language.
+pub(super) fn shard_of(tenant: &str) -> u8 {
+    let hash = tenant
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    u8::try_from(hash % u32::from(SHARDS)).expect("a remainder of 16 fits")
+}
+
+/// A tenant's name without the character that parts keys, so that no two tenants share a key.
+fn escape(tenant: &str) -> Cow<'_, str> {
+    if tenant.contains([':', '%']) {
+        Cow::Owned(tenant.replace('%', "%25").replace(':', "%3A"))
+    } else {
+        Cow::Borrowed(tenant)
+    }
+}
+
+/// Undoes `escape`.
+pub(super) fn unescape(name: &str) -> Cow<'_, str> {
+    if name.contains('%') {
+        Cow::Owned(name.replace("%3A", ":").replace("%25", "%"))
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tenants_never_collide_and_come_back() {
+        let keys = Keys::new("fanfare", "fanfare:events");
+        for name in ["acme", "a:b", "a%3Ab", "%", "{x}"] {
+            assert_eq!(unescape(&keys.tenant(name).name), name);
+        }
+        assert_ne!(keys.tenant("a:b").name, keys.tenant("a%3Ab").name);
+        assert_eq!(
+            keys.tenant("acme").events(),
+            format!("fanfare:{{s{:02}}}:e:acme", shard_of("acme"))
+        );
+    }
+
+    #[test]
+    fn tenants_spread_over_all_shards() {
+        let used: std::collections::HashSet<u8> =
+            (0..200).map(|n| shard_of(&format!("tenant-{n}"))).collect();
+        assert_eq!(used.len(), usize::from(SHARDS));
+    }
+}

@@ -1,0 +1,319 @@
+//! How events and outcomes look inside Redis: one line of text a thing, fields parted by tabs.
+//!
+//! - An event: `arrival⇥received_ms⇥created⇥"type"⇥"trace"⏎body`.
+//! - An outcome: `arrival received_ms`, and for each delivery a line
+//!   `⏎"lane"⇥letter⇥updated_ms⇥due_ms⇥serve_ms⇥"reason"⇥"channel"` and `⇥{attempt}` for each attempt.
+//!
+//! Texts are JSON strings, so neither tab nor line feed can stand inside one, and the scripts can
+//! find, replace and lengthen a line without parsing JSON. An outcome without a line is an event
+//! that no route matched. The letters are `d`elivered, `w`aiting, `s`uppressed, `x` for dead.
+//!
+//! `arrival` is an entry's id written so that texts sort as entries do: each number with a letter
+//! in front that tells how many digits follow.
+
+use std::fmt::Write as _;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_contract::{DeliveryId, Event};
+
+use crate::store::{
+    Attempt, Counts, DeliveryRecord, DeliveryState, DeliveryUpdate, EntryId, Ms, Result, StoreError,
+};
+
+/// An entry's id as sortable text.
+pub(super) fn arrival(entry: EntryId) -> String {
+    let mut text = String::with_capacity(20);
+    for number in [entry.major, entry.minor] {
+        let digits = number.to_string();
+        // u64 has at most 20 digits: `b` to `u`.
+        text.push(char::from(b'a' + u8::try_from(digits.len()).unwrap_or(20)));
+        text.push_str(&digits);
+    }
+    text
+}
+
+/// True for what `arrival` makes.
+pub(super) fn is_arrival(text: &str) -> bool {
+    let mut rest = text;
+    for _ in 0..2 {
+        let Some(letter) = rest.bytes().next().filter(|letter| (b'b'..=b'u').contains(letter))
+        else {
+            return false;
+        };
+        let count = usize::from(letter - b'a');
+        match rest.get(1..=count) {
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                rest = &rest[count + 1..];
+            }
+            _ => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+/// A text as a JSON string.
+pub(super) fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn unquote(field: &str) -> Result<String> {
+    serde_json::from_str(field).map_err(|_| corrupt("a text"))
+}
+
+fn corrupt(what: &str) -> StoreError {
+    StoreError::Corrupt(format!("{what} is not as Fanfare wrote it"))
+}
+
+fn number<T: FromStr>(field: Option<&str>, what: &str) -> Result<T> {
+    field.and_then(|field| field.parse().ok()).ok_or_else(|| corrupt(what))
+}
+
+/// An event for the hash of events.
+pub(super) fn pack_event(arrival: &str, event: &Event) -> Vec<u8> {
+    let trace = event.trace.as_deref().map(quote).unwrap_or_default();
+    let mut packed = Vec::with_capacity(event.body.len() + 96 + trace.len());
+    let head = format!(
+        "{arrival}\t{}\t{}\t{}\t{trace}\n",
+        event.received_ms,
+        event.created,
+        quote(&event.kind)
+    );
+    packed.extend_from_slice(head.as_bytes());
+    packed.extend_from_slice(&event.body);
+    packed
+}
+
+/// The stream entry's field that marks an event which was checked when it was accepted; producers
+/// do not write it. It holds what the envelope alone does not tell: `bytes⇥"id"⇥received_ms⇥created⇥"type"`.
+pub(super) const CHECKED: &str = "fanfare";
+
+/// The mark of an event that is appended.
+pub(super) fn pack_mark(event: &Event) -> String {
+    let (id, kind) = (quote(&event.id), quote(&event.kind));
+    let (received_ms, created) = (event.received_ms, event.created);
+    format!("{}\t{id}\t{received_ms}\t{created}\t{kind}", event.body.len())
+}
+
+/// The event of an entry that has our mark. None for any other, and for one whose mark does not
+/// fit its body: it is then checked as a stranger's.
+pub(super) fn read_mark(fields: &[(Bytes, Bytes)]) -> Option<Event> {
+    let field = |name: &str| Some(&fields.iter().find(|(found, _)| found == name)?.1);
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    let mut mark = text(field(CHECKED)?)?.split('\t');
+    let body = field("event")?;
+    if mark.next()?.parse() != Ok(body.len()) {
+        return None;
+    }
+    let id = unquote(mark.next()?).ok()?;
+    let (received_ms, created) = (mark.next()?.parse().ok()?, mark.next()?.parse().ok()?);
+    let kind = unquote(mark.next()?).ok()?;
+    let tenant = text(field("tenant")?)?.into();
+    let trace = field("traceparent").and_then(|trace| text(trace)).map(Into::into);
+    let event = Event::new(tenant, id.into(), kind.into(), created, received_ms, body.clone());
+    Some(event.with_trace(trace))
+}
+
+/// What is known of an event without its body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) received_ms: Ms,
+    pub(super) created: i64,
+    pub(super) kind: String,
+    pub(super) trace: Option<String>,
+}
+
+/// Reads the first line of a packed event.
+pub(super) fn read_head(line: &[u8]) -> Result<Head> {
+    let text = std::str::from_utf8(line).map_err(|_| corrupt("an event"))?;
+    let mut fields = text.split('\t').skip(1);
+    Ok(Head {
+        received_ms: number(fields.next(), "an event's time")?,
+        created: number(fields.next(), "an event's time")?,
+        kind: unquote(fields.next().unwrap_or_default())?,
+        trace: fields.next().filter(|field| !field.is_empty()).map(unquote).transpose()?,
+    })
+}
+
+/// Reads a packed event; its body is a part of `packed`, not a copy.
+pub(super) fn unpack_event(tenant: Arc<str>, id: &str, packed: Vec<u8>) -> Result<Event> {
+    let end = memchr::memchr(b'\n', &packed).ok_or_else(|| corrupt("an event"))?;
+    let head = read_head(&packed[..end])?;
+    let body = Bytes::from(packed).slice(end + 1..);
+    Ok(Event::new(tenant, id.into(), head.kind.into(), head.created, head.received_ms, body)
+        .with_trace(head.trace.map(Into::into)))
+}
+
+/// The letter of a state.
+pub(super) fn letter(state: &DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Delivered => "d",
+        DeliveryState::Waiting { .. } => "w",
+        DeliveryState::Suppressed { .. } => "s",
+        DeliveryState::Dead { .. } => "x",
+    }
+}
+
+/// A delivery's line up to its attempts.
+pub(super) fn pack_line(update: &DeliveryUpdate) -> String {
+    let (due, serve) = match update.state {
+        DeliveryState::Waiting { due_ms, serve_ms, .. } => (due_ms, serve_ms),
+        _ => (0, 0),
+    };
+    format!(
+        "{}\t{}\t{}\t{due}\t{serve}\t{}\t{}",
+        quote(&update.destination),
+        letter(&update.state),
+        update.at_ms,
+        quote(update.state.reason().unwrap_or_default()),
+        quote(&update.channel),
+    )
+}
+
+/// Attempts as they follow a delivery's line.
+pub(super) fn pack_attempts(attempts: &[Attempt]) -> String {
+    let mut packed = String::new();
+    for attempt in attempts {
+        let json = serde_json::to_string(attempt).expect("numbers and texts are always JSON");
+        let _ = write!(packed, "\t{json}");
+    }
+    packed
+}
+
+/// What became of an event.
+pub(super) fn pack_outcome(arrival: &str, received_ms: Ms, updates: &[DeliveryUpdate]) -> String {
+    let mut packed = format!("{arrival} {received_ms}");
+    for update in updates {
+        packed.push('\n');
+        packed.push_str(&pack_line(update));
+        packed.push_str(&pack_attempts(&update.attempts));
+    }
+    packed
+}
+
+/// The deliveries of a packed outcome, in the order in which they were first written.
+pub(super) fn unpack_outcome(event: &str, kind: &str, packed: &str) -> Result<Vec<DeliveryRecord>> {
+    let mut lines = packed.split('\n');
+    let received_ms =
+        number(lines.next().and_then(|head| head.split(' ').nth(1)), "an outcome's time")?;
+    lines.map(|line| unpack_line(event, kind, received_ms, line)).collect()
+}
+
+fn unpack_line(event: &str, kind: &str, received_ms: Ms, line: &str) -> Result<DeliveryRecord> {
+    let mut fields = line.split('\t');
+    let destination = unquote(fields.next().unwrap_or_default())?;
+    let letter = fields.next().unwrap_or_default();
+    let updated_ms = number(fields.next(), "a delivery's time")?;
+    let due_ms = number(fields.next(), "a delivery's due time")?;
+    let serve_ms = number(fields.next(), "a delivery's service time")?;
+    let reason = unquote(fields.next().unwrap_or_default())?;
+    let channel = unquote(fields.next().unwrap_or_default())?;
+    let state = match letter {
+        "d" => DeliveryState::Delivered,
+        "w" => DeliveryState::Waiting { due_ms, serve_ms, reason },
+        "s" => DeliveryState::Suppressed { reason },
+        "x" => DeliveryState::Dead { reason },
+        _ => return Err(corrupt("a delivery's state")),
+    };
+    let attempts = fields
+        .map(|field| serde_json::from_str(field).map_err(|_| corrupt("an attempt")))
+        .collect::<Result<_>>()?;
+    Ok(DeliveryRecord {
+        id: DeliveryId::derive(event, &destination),
+        event: event.to_owned(),
+        kind: kind.to_owned(),
+        destination,
+        channel,
+        state,
+        attempts,
+        received_ms,
+        updated_ms,
+    })
+}
+
+/// How many deliveries of a packed outcome are in which state.
+pub(super) fn count_outcome(packed: &str) -> Counts {
+    let mut counts = Counts::default();
+    for line in packed.split('\n').skip(1) {
+        match line.split('\t').nth(1) {
+            Some("d") => counts.delivered += 1,
+            Some("w") => counts.waiting += 1,
+            Some("s") => counts.suppressed += 1,
+            Some("x") => counts.dead += 1,
+            _ => {}
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(major: u64, minor: u64) -> EntryId {
+        EntryId { major, minor }
+    }
+
+    #[test]
+    fn arrivals_sort_as_entries_do() {
+        let entries = [
+            entry(0, 1),
+            entry(9, 0),
+            entry(10, 0),
+            entry(10, 9),
+            entry(10, 10),
+            entry(1_763_900_000_000, 0),
+            entry(u64::MAX, u64::MAX),
+        ];
+        let texts: Vec<String> = entries.into_iter().map(arrival).collect();
+        assert!(texts.is_sorted(), "{texts:?}");
+        assert!(texts.iter().all(|text| is_arrival(text)));
+        for wrong in ["", "b", "b1", "b1b1x", "c1b1", "ü", "z1b1", "bxb1"] {
+            assert!(!is_arrival(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_event_comes_back_byte_for_byte() {
+        let body = Bytes::from_static(b"{\"id\":\"evt_1\",\n\t\"x\":\"\xc3\xbc\"}");
+        let event =
+            Event::new("acme".into(), "evt_1".into(), "a\t\"b\"\n".into(), 5, 7, body.clone())
+                .with_trace(Some("00-ab-cd-01".into()));
+        let packed = pack_event("b1b0", &event);
+        let back = unpack_event("acme".into(), "evt_1", packed).unwrap();
+        assert_eq!((&*back.kind, back.created, back.received_ms), ("a\t\"b\"\n", 5, 7));
+        assert_eq!(back.trace.as_deref(), Some("00-ab-cd-01"));
+        assert_eq!(back.body, body);
+    }
+
+    #[test]
+    fn an_outcome_comes_back_whatever_its_texts_hold() {
+        let update = DeliveryUpdate {
+            id: DeliveryId::derive("evt_1", "hook~x"),
+            destination: "hook~x".into(),
+            channel: "webhook".into(),
+            state: DeliveryState::Dead { reason: "bad\tnews\n{\"é\"}".into() },
+            attempts: vec![Attempt {
+                number: 1,
+                at_ms: 10,
+                took_ms: 3,
+                code: "http_500".into(),
+                status: Some(500),
+                message: "line\nbreak\t{".into(),
+                answer: String::new(),
+                remote_id: None,
+                digest: None,
+            }],
+            at_ms: 11,
+        };
+        let packed = pack_outcome("b1b0", 9, std::slice::from_ref(&update));
+        assert_eq!(packed.lines().count(), 2);
+        let back = unpack_outcome("evt_1", "k", &packed).unwrap();
+        assert_eq!(back[0].state, update.state);
+        assert_eq!(back[0].attempts, update.attempts);
+        assert_eq!((back[0].received_ms, back[0].updated_ms), (9, 11));
+        assert_eq!(count_outcome(&packed).dead, 1);
+        assert!(unpack_outcome("evt_1", "k", "b1b0 9\nnonsense").is_err());
+    }
+}

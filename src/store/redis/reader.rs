@@ -1,0 +1,262 @@
+//! Reading the stream so that nothing is lost between the server and the caller.
+//!
+//! The server counts an entry as read the moment it answers. A read therefore runs in a task of its
+//! own: a caller that goes away leaves it running, and the next caller gets what it brings. Nothing
+//! is read that nobody has asked for. When a connection breaks under a read, the server may have
+//! given entries that never arrived: then everything that it holds pending for this replica is
+//! looked through for what is not in hand.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::{Cmd, Value};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::connection::Batch;
+use super::keys::Tag;
+use super::{Core, LONGEST_BLOCK, pack, reply};
+use crate::store::{Entry, EntryId, Payload, Result, StoreError};
+
+/// How many pending entries are looked through in one round trip.
+const PENDING_PAGE: usize = 500;
+/// A read that was left running by another caller is given at least so long.
+const LEFT_RUNNING: Duration = Duration::from_millis(20);
+
+/// Reads for this replica.
+pub(super) struct Reader {
+    shared: Arc<Shared>,
+    turn: tokio::sync::Mutex<Turn>,
+}
+
+/// What a running read needs.
+struct Shared {
+    core: Arc<Core>,
+    /// Entries that were handed out and are not settled.
+    hand: Mutex<HashSet<EntryId>>,
+    /// The server may hold entries for us that never arrived.
+    recheck: AtomicBool,
+    /// This replica has a heartbeat.
+    registered: AtomicBool,
+}
+
+#[derive(Default)]
+struct Turn {
+    /// Arrived, but more than the caller wanted.
+    spare: VecDeque<Entry>,
+    running: Option<AbortOnDropHandle<Result<Vec<Entry>>>>,
+}
+
+impl Reader {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        let shared = Shared {
+            core,
+            hand: Mutex::default(),
+            recheck: AtomicBool::new(false),
+            registered: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared), turn: tokio::sync::Mutex::default() }
+    }
+
+    /// See [`crate::store::Log::read`].
+    pub(super) async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
+        let until = Instant::now() + wait;
+        let Ok(mut turn) = timeout_at(until, self.turn.lock()).await else {
+            return Ok(Vec::new());
+        };
+        if turn.spare.is_empty() {
+            self.register().await?;
+            // A read of our own ends by itself; one that was left may block for longer.
+            let until = if turn.running.is_some() {
+                until.max(Instant::now() + LEFT_RUNNING)
+            } else {
+                until + Duration::from_mins(1)
+            };
+            let running = turn.running.get_or_insert_with(|| self.start(max, wait));
+            let Ok(joined) = timeout_at(until, running).await else {
+                return Ok(Vec::new());
+            };
+            turn.running = None;
+            let entries = joined.map_err(|error| StoreError::Other {
+                message: "a read of the stream broke off".to_owned(),
+                source: Some(Box::new(error)),
+            })?;
+            turn.spare.extend(entries?);
+        }
+        let count = max.min(turn.spare.len());
+        Ok(turn.spare.drain(..count).collect())
+    }
+
+    fn start(&self, max: usize, wait: Duration) -> AbortOnDropHandle<Result<Vec<Entry>>> {
+        let shared = Arc::clone(&self.shared);
+        AbortOnDropHandle::new(tokio::spawn(async move { shared.fetch(max.max(1), wait).await }))
+    }
+
+    /// Makes sure that others see this replica before it holds anything.
+    pub(super) async fn register(&self) -> Result<()> {
+        if !self.shared.registered.load(Ordering::Acquire) {
+            self.shared.core.beat().await?;
+            self.shared.registered.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Ends the running read and gives up what nobody has fetched; the server keeps it pending.
+    pub(super) async fn stop(&self) {
+        let running = {
+            let mut turn = self.turn.lock().await;
+            for entry in turn.spare.drain(..) {
+                self.shared.hand().remove(&entry.id);
+            }
+            turn.running.take()
+        };
+        if let Some(running) = running {
+            running.abort();
+            let _ = running.await;
+        }
+        self.shared.core.reads.hang_up().await;
+        self.shared.recheck.store(true, Ordering::Release);
+        self.shared.registered.store(false, Ordering::Release);
+    }
+
+    /// Notes entries that were taken over from another.
+    pub(super) fn took(&self, entries: Vec<Value>) -> Result<Vec<Entry>> {
+        Ok(self.shared.receive(entries)?.0)
+    }
+
+    /// A call failed that may have given us entries.
+    pub(super) fn doubt(&self) {
+        self.shared.recheck.store(true, Ordering::Release);
+    }
+
+    /// These are settled.
+    pub(super) fn settled(&self, entries: impl Iterator<Item = EntryId>) {
+        let mut hand = self.shared.hand();
+        for entry in entries {
+            hand.remove(&entry);
+        }
+    }
+}
+
+impl Shared {
+    fn hand(&self) -> std::sync::MutexGuard<'_, HashSet<EntryId>> {
+        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
+        // Once for a vanished group, once for a broken connection, once to read.
+        for tries_left in (0..3).rev() {
+            if self.recheck.load(Ordering::Acquire) {
+                let lost = self.lost(max).await?;
+                if !lost.is_empty() {
+                    return Ok(lost);
+                }
+            }
+            match self.core.reads.run_once(&self.command(max, wait, ">")).await {
+                Ok(mut values) => {
+                    let entries = of_one_stream(values.pop().unwrap_or(Value::Nil))?;
+                    return Ok(self.receive(entries)?.0);
+                }
+                Err(fault) if fault.no_group && tries_left > 0 => self.core.make_group().await?,
+                Err(fault) => {
+                    self.recheck.store(true, Ordering::Release);
+                    if !fault.dropped || tries_left == 0 {
+                        return Err(fault.into());
+                    }
+                }
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Up to `max` entries that the server holds pending for us and that are not in hand.
+    async fn lost(&self, max: usize) -> Result<Vec<Entry>> {
+        self.recheck.store(false, Ordering::Release);
+        let mut lost = Vec::new();
+        let mut from = "0".to_owned();
+        loop {
+            let answer =
+                self.core.reads.run_once(&self.command(PENDING_PAGE, Duration::ZERO, &from)).await;
+            let mut values = match answer {
+                Ok(values) => values,
+                Err(fault) if fault.no_group => return Ok(lost),
+                Err(fault) => {
+                    self.recheck.store(true, Ordering::Release);
+                    // What was found already is in hand: it must reach the caller.
+                    return if lost.is_empty() { Err(fault.into()) } else { Ok(lost) };
+                }
+            };
+            let page = of_one_stream(values.pop().unwrap_or(Value::Nil))?;
+            let full = page.len() == PENDING_PAGE;
+            let (entries, end) = self.receive(page)?;
+            lost.extend(entries);
+            if !full {
+                return Ok(lost);
+            }
+            if lost.len() >= max {
+                self.recheck.store(true, Ordering::Release);
+                return Ok(lost);
+            }
+            from = end.map_or(from, |end| end.to_string());
+        }
+    }
+
+    fn command(&self, max: usize, wait: Duration, from: &str) -> Batch {
+        let mut cmd = Cmd::new();
+        cmd.arg("XREADGROUP").arg("GROUP").arg(&self.core.group).arg(&self.core.replica);
+        cmd.arg("COUNT").arg(max);
+        // BLOCK 0 would be for ever.
+        let block = u64::try_from(wait.min(LONGEST_BLOCK).as_millis()).unwrap_or(0);
+        if block > 0 && from == ">" {
+            cmd.arg("BLOCK").arg(block);
+        }
+        cmd.arg("STREAMS").arg(&*self.core.keys.stream).arg(from);
+        Batch::one(Tag::Stream, cmd)
+    }
+
+    /// Turns entries into what the caller gets, without those that it has already; and the last id.
+    fn receive(&self, values: Vec<Value>) -> Result<(Vec<Entry>, Option<EntryId>)> {
+        let mut entries = Vec::with_capacity(values.len());
+        let mut last = None;
+        let mut hand = self.hand();
+        for value in values {
+            let mut parts = reply::array(value)?.into_iter();
+            let id = reply::entry_id(parts.next().unwrap_or(Value::Nil))?;
+            last = Some(id);
+            if hand.insert(id) {
+                // An entry that was deleted while pending has no fields; settling it acknowledges it.
+                let fields = reply::array(parts.next().unwrap_or(Value::Nil))?;
+                entries.push(Entry { id, payload: payload(pairs(fields)?) });
+            }
+        }
+        Ok((entries, last))
+    }
+}
+
+/// What we appended ourselves was checked then; what others wrote has still to be.
+fn payload(fields: Vec<(Bytes, Bytes)>) -> Payload {
+    match pack::read_mark(&fields) {
+        Some(event) => Payload::Event(Arc::new(event)),
+        None => Payload::Raw(fields),
+    }
+}
+
+fn pairs(fields: Vec<Value>) -> Result<Vec<(Bytes, Bytes)>> {
+    let mut pairs = Vec::with_capacity(fields.len() / 2);
+    let mut fields = fields.into_iter();
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+        let bytes =
+            |value| Ok::<_, StoreError>(Bytes::from(reply::bytes(value)?.unwrap_or_default()));
+        pairs.push((bytes(name)?, bytes(value)?));
+    }
+    Ok(pairs)
+}
+
+/// The entries in an answer of XREADGROUP on one stream.
+fn of_one_stream(value: Value) -> Result<Vec<Value>> {
+    let Some(stream) = reply::array(value)?.pop() else { return Ok(Vec::new()) };
+    reply::array(reply::array(stream)?.pop().unwrap_or(Value::Nil))
+}

@@ -1,0 +1,61 @@
+//! The Lua scripts. Each touches keys of one hash tag only; sent by digest (EVALSHA), loaded again
+//! when the server does not know them (NOSCRIPT: restart, failover, SCRIPT FLUSH).
+//!
+//! Some names are made inside a script (a lane's queue, for example): always from the same base
+//! that holds the hash tag, so they live where the declared keys do.
+
+use std::sync::LazyLock;
+
+use redis::{Cmd, Script};
+
+macro_rules! scripts {
+    ($($name:ident = $($file:literal)+;)+) => {
+        $(pub(super) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new(concat!($(include_str!(concat!("scripts/", $file, ".lua"))),+)));)+
+
+        const SOURCES: &[&str] = &[$(concat!($(include_str!(concat!("scripts/", $file, ".lua"))),+)),+];
+    };
+}
+
+scripts! {
+    ACK = "ack";
+    ADMIT = "admit";
+    ALL = "all";
+    COUNTS = "page" "counts";
+    DUE = "due";
+    FORGET = "forget";
+    INHERIT = "inherit";
+    LANE = "refresh" "lane";
+    LOOK = "page" "look";
+    PEEK = "peek";
+    PUT = "bump" "put";
+    REJECT = "reject";
+    RELEASE = "refresh" "release";
+    REMOVE = "bump" "remove";
+    RENEW = "refresh" "renew";
+    RESCHEDULE = "refresh" "reschedule";
+    RETIRE = "retire";
+    SETTLE = "settle";
+    TAKE = "refresh" "take";
+    TALLY = "tally";
+    TIDY = "tidy";
+}
+
+/// A call of `script` on `keys`; the caller adds the arguments.
+pub(super) fn call(script: &Script, keys: &[&str]) -> Cmd {
+    let mut cmd = redis::cmd("EVALSHA");
+    cmd.arg(script.get_hash()).arg(keys.len());
+    for key in keys {
+        cmd.arg(*key);
+    }
+    cmd
+}
+
+/// The commands that make all scripts known to a server.
+pub(super) fn loads() -> impl Iterator<Item = Cmd> {
+    SOURCES.iter().map(|source| {
+        let mut cmd = redis::cmd("SCRIPT");
+        cmd.arg("LOAD").arg(*source);
+        cmd
+    })
+}

@@ -1,0 +1,31 @@
+-- Makes events of one tenant known, each (id) once.
+-- KEYS: events, outcomes, log, tenants
+-- ARGV: tenant, then for each event: id, arrival, received_ms, packed event
+-- Answers one digit an event: 0 fresh, 1 settled, 2 another entry's duplicate.
+local ids = {}
+for at = 2, #ARGV, 4 do ids[#ids + 1] = ARGV[at] end
+local have = redis.call('HMGET', KEYS[1], unpack(ids))
+local values, index, seen, answers = {}, {}, {}, {}
+for k = 1, #ids do
+  local at = k * 4 - 2
+  local id, arrival = ARGV[at], ARGV[at + 1]
+  local known = seen[id] or (have[k] and string.match(have[k], '^[^\t]*'))
+  if not known then
+    seen[id] = arrival
+    values[#values + 1] = id
+    values[#values + 1] = ARGV[at + 3]
+    index[#index + 1] = ARGV[at + 2]
+    index[#index + 1] = arrival .. ':' .. id
+    answers[k] = 0
+  elseif known ~= arrival then
+    answers[k] = 2
+  else
+    answers[k] = redis.call('HEXISTS', KEYS[2], id)
+  end
+end
+if #values > 0 then
+  redis.call('HSET', KEYS[1], unpack(values))
+  redis.call('ZADD', KEYS[3], unpack(index))
+  redis.call('SADD', KEYS[4], ARGV[1])
+end
+return table.concat(answers)

@@ -1,0 +1,81 @@
+-- Writes outcomes of deliveries of one lane that were served from its queue.
+-- KEYS: outcomes, events, queue, ended, agenda, lanes, and the indexes of w, s, x
+-- ARGV: tenant, lane, then for each delivery:
+--   id, letter, due_ms, serve_ms, at_ms, reason, head of its line, attempts
+-- What was delivered stays delivered: a failure that comes late only adds its attempts.
+-- Answers the ids of events that the store does not know.
+local tenant, lane = ARGV[1], ARGV[2]
+local missing, earliest = {}, nil
+
+local function has(record, letter)
+  return string.find(record, '\n[^\t\n]*\t' .. letter .. '\t') ~= nil
+end
+
+-- The record, if need be begun from the event.
+local function recall(id)
+  local record = redis.call('HGET', KEYS[1], id)
+  if record then return record end
+  local event = redis.call('HGET', KEYS[2], id)
+  if not event then return nil end
+  local arrival, received = string.match(event, '^([^\t]*)\t([^\t]*)')
+  return arrival .. ' ' .. received
+end
+
+-- Where this delivery's line begins and ends, its letter, its reason, its head, its attempts.
+local function read(record, head)
+  local quoted = string.match(head, '^[^\t]*')
+  local from = string.find(record, '\n' .. quoted .. '\t', 1, true)
+  if not from then return nil end
+  local to = (string.find(record, '\n', from + 1, true) or #record + 1) - 1
+  local line = string.sub(record, from + 1, to)
+  local was, why = string.match(line, '^[^\t]*\t(%a)\t[^\t]*\t[^\t]*\t[^\t]*\t([^\t]*)')
+  local first = string.find(line, '\t{', 1, true) or #line + 1
+  return from, to, was, why, string.sub(line, 1, first - 1), string.sub(line, first)
+end
+
+for at = 3, #ARGV, 8 do
+  local id, letter, due, serve, ended, reason, head, tries = unpack(ARGV, at, at + 7)
+  local old = recall(id)
+  if not old then
+    missing[#missing + 1] = id
+  else
+    local from, to, was, why, before, kept = read(old, head)
+    if was == 'd' then letter, head = 'd', before end
+    if was == 's' or was == 'x' then
+      redis.call('ZREM', KEYS[4], was .. '\t' .. why .. '\t' .. id)
+    end
+    local new
+    if from then
+      -- A batch that is sent again brings the same attempts: they count once.
+      if tries ~= '' and string.find(kept, tries, 1, true) then tries = '' end
+      new = string.sub(old, 1, from) .. head .. kept .. tries .. string.sub(old, to + 1)
+    else
+      new = old .. '\n' .. head .. tries
+    end
+    local arrival, received = string.match(new, '^(%S+) (%d+)')
+    local member = arrival .. ':' .. id
+    if letter == 'w' then
+      redis.call('ZADD', KEYS[3], due, member)
+      if not earliest or tonumber(serve) < tonumber(earliest) then earliest = serve end
+    else
+      redis.call('ZREM', KEYS[3], member)
+      if letter ~= 'd' then
+        redis.call('ZADD', KEYS[4], ended, letter .. '\t' .. reason .. '\t' .. id)
+      end
+    end
+    for k, kind in ipairs({ 'w', 's', 'x' }) do
+      if has(new, kind) then
+        redis.call('ZADD', KEYS[6 + k], received, member)
+      elseif has(old, kind) then
+        redis.call('ZREM', KEYS[6 + k], member)
+      end
+    end
+    redis.call('HSET', KEYS[1], id, new)
+  end
+end
+-- What waits always has a line: the lane may have been given back meanwhile, or never had one.
+if earliest and not redis.call('ZSCORE', KEYS[6], lane) then
+  redis.call('ZADD', KEYS[6], earliest, lane)
+  refresh(KEYS[5], KEYS[6], tenant)
+end
+return missing

@@ -1,0 +1,60 @@
+-- Writes what became of entries of one tenant; an event that has an outcome keeps the one it has.
+-- KEYS: outcomes, events, agenda, lanes, leases
+-- ARGV: base of the shard's keys, tenant, then for each event: id, packed outcome, n, and n times:
+--   'w', lane, due_ms, serve_ms    or    's' or 'x', lane, at_ms, reason
+-- Answers the ids of events that the store does not know though something of them waits.
+local base, tenant = ARGV[1], ARGV[2]
+local ids, starts = {}, {}
+local at = 3
+while at <= #ARGV do
+  ids[#ids + 1] = ARGV[at]
+  starts[#starts + 1] = at
+  at = at + 3 + 4 * tonumber(ARGV[at + 2])
+end
+local have = redis.call('HMGET', KEYS[1], unpack(ids))
+local values, missing, earliest = {}, {}, nil
+
+local function park(id, outcome, from, count)
+  local arrival, received = string.match(outcome, '^(%S+) (%d+)')
+  local member = arrival .. ':' .. id
+  local letters = {}
+  for extra = from, from + 4 * (count - 1), 4 do
+    local letter, lane = ARGV[extra], ARGV[extra + 1]
+    letters[letter] = true
+    if letter == 'w' then
+      redis.call('ZADD', base .. 'q:' .. tenant .. ':' .. lane, ARGV[extra + 2], member)
+      if redis.call('HEXISTS', KEYS[5], lane) == 0 then
+        local serve = ARGV[extra + 3]
+        redis.call('ZADD', KEYS[4], 'LT', serve, lane)
+        if not earliest or tonumber(serve) < tonumber(earliest) then earliest = serve end
+      end
+    else
+      redis.call('ZADD', base .. 'end:' .. tenant .. ':' .. lane, ARGV[extra + 2],
+        letter .. '\t' .. ARGV[extra + 3] .. '\t' .. id)
+    end
+  end
+  for letter in pairs(letters) do
+    redis.call('ZADD', base .. 'i:' .. letter .. ':' .. tenant, received, member)
+  end
+end
+
+for k = 1, #ids do
+  if not have[k] then
+    local id, start = ids[k], starts[k]
+    local count = tonumber(ARGV[start + 2])
+    local known = true
+    if count > 0 then
+      known = redis.call('HEXISTS', KEYS[2], id) == 1
+      if known then park(id, ARGV[start + 1], start + 3, count) end
+    end
+    if known then
+      values[#values + 1] = id
+      values[#values + 1] = ARGV[start + 1]
+    else
+      missing[#missing + 1] = id
+    end
+  end
+end
+if #values > 0 then redis.call('HSET', KEYS[1], unpack(values)) end
+if earliest then redis.call('ZADD', KEYS[3], 'LT', earliest, tenant) end
+return missing

@@ -1,0 +1,34 @@
+-- Removes old events of one tenant that have nothing waiting, with all that belongs to them.
+-- KEYS: log, events, outcomes, tenants, and the indexes of s, x
+-- ARGV: base of the shard's keys, tenant, before, how many to pass over, how many to look at
+-- Answers how many were removed, and how many must stay.
+local base, tenant, before = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local found = redis.call('ZRANGE', KEYS[1], ARGV[4], ARGV[4] + ARGV[5] - 1, 'WITHSCORES')
+local ids, members, stay = {}, {}, 0
+for k = 1, #found, 2 do
+  if tonumber(found[k + 1]) >= before then break end
+  local member = found[k]
+  local id = string.match(member, ':(.*)$')
+  local record = redis.call('HGET', KEYS[3], id)
+  -- Not settled yet, or something waits: it stays.
+  if not record or string.find(record, '\n[^\t\n]*\tw\t') then
+    stay = stay + 1
+  else
+    ids[#ids + 1] = id
+    members[#members + 1] = member
+    for lane, letter, why in string.gmatch(record,
+      '\n([^\t\n]*)\t([sx])\t[^\t]*\t[^\t]*\t[^\t]*\t([^\t\n]*)') do
+      redis.call('ZREM', base .. 'end:' .. tenant .. ':' .. cjson.decode('[' .. lane .. ']')[1],
+        letter .. '\t' .. why .. '\t' .. id)
+    end
+  end
+end
+if #ids > 0 then
+  redis.call('HDEL', KEYS[2], unpack(ids))
+  redis.call('HDEL', KEYS[3], unpack(ids))
+  for _, key in ipairs({ KEYS[1], KEYS[5], KEYS[6] }) do
+    redis.call('ZREM', key, unpack(members))
+  end
+  if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('SREM', KEYS[4], tenant) end
+end
+return { #ids, stay }
