@@ -17,7 +17,7 @@ use crate::tenant::{self, Channels, Problem, TenantSpec, file};
 #[command(after_help = "Example:
   fanfare apply config/tenants --development
   fanfare apply acme.toml --store redis://127.0.0.1:6379")]
-pub struct Args {
+pub(super) struct Args {
     /// Tenant files, or folders of them
     #[arg(required = true)]
     paths: Vec<PathBuf>,

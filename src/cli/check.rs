@@ -17,7 +17,7 @@ use crate::tenant::{self, Problem};
   fanfare check config/tenants --development
   fanfare check --config fanfare.toml tenants/ --json
   fanfare check --print-config > fanfare.toml")]
-pub struct Args {
+pub(super) struct Args {
     /// Tenant files, or folders of them
     paths: Vec<PathBuf>,
     /// Settings file

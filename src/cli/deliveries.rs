@@ -13,7 +13,7 @@ use crate::store::{DeliveryQuery, DeliveryRecord, DeliveryState};
   fanfare deliveries --tenant acme
   fanfare deliveries --tenant acme --state dead --destination backoffice
   fanfare deliveries --tenant acme dlv_evt_07review.support")]
-pub struct Args {
+pub(super) struct Args {
     /// One delivery: shows its attempts
     id: Option<String>,
     /// The tenant

@@ -14,7 +14,7 @@ use crate::store::{EventQuery, EventRecord, Store};
   fanfare events --tenant acme evt_07review
   fanfare events --tenant acme --type kyc.session.created --limit 100 --json
   fanfare events --rejected")]
-pub struct Args {
+pub(super) struct Args {
     /// One event: shows its deliveries and their attempts
     id: Option<String>,
     /// The tenant

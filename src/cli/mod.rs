@@ -3,7 +3,7 @@
 mod apply;
 mod check;
 mod deliveries;
-pub mod demo;
+mod demo;
 mod events;
 mod logging;
 mod output;

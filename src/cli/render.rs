@@ -23,7 +23,7 @@ use crate::render::{Engine, samples};
   fanfare render --list
 
 Without --event, the sample event of the type is used.")]
-pub struct Args {
+pub(super) struct Args {
     /// Event type; takes its sample event
     #[arg(long = "type", value_name = "TYPE", conflicts_with = "event")]
     kind: Option<String>,

@@ -20,7 +20,7 @@ use crate::tenant::{self, Tenant, TenantSpec};
   fanfare route --tenant acme --tenants config/tenants --event event.json --json
 
 With --tenants, the files are read and no store is needed.")]
-pub struct Args {
+pub(super) struct Args {
     /// The tenant
     #[arg(long, env = "FANFARE_TENANT")]
     tenant: String,

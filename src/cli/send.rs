@@ -32,7 +32,7 @@ const BATCH: usize = 500;
 
 A file holds one event, a JSON array of events, or one event a line (NDJSON). A bad event is told
 with its line and does not keep back the others; the exit code is 1 then.")]
-pub struct Args {
+pub(super) struct Args {
     /// Files; - is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,

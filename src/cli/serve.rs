@@ -27,7 +27,7 @@ use crate::tenant::Channels;
 Stops on SIGTERM or SIGINT: reads no more, finishes what is in flight within --grace, hands the rest
 back. A second signal stops at once. SIGHUP, or a changed file in --tenants, loads tenants anew; a
 file with a mistake keeps the table before it and says why.")]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     settings: Settings,
     /// Folder with one TOML file a tenant

@@ -19,7 +19,7 @@ use super::{Done, Failure, output};
 
 The body must be the bytes as they arrived, before any parsing. Checks every scheme whose headers are
 given: webhook-signature (Standard Webhooks) and X-Webhook-Signature.")]
-pub struct Args {
+pub(super) struct Args {
     /// File with the body as it arrived; - is standard input
     body: PathBuf,
     /// The destination's secret

@@ -31,7 +31,7 @@ use receivers::Receivers;
 #[command(after_help = "Example:
   fanfare demo
   fanfare demo --keep ./demo")]
-pub struct Args {
+pub(super) struct Args {
     /// Keep the store and everything that was received in this folder [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
