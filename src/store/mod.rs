@@ -103,6 +103,10 @@ pub trait Agenda: Send + Sync {
 
     /// Gives a claimed lane back, with the time of its next service. Ignored when the lease has
     /// passed to another. With an empty queue the line goes away, whatever `next` says.
+    ///
+    /// [`Next::NotBefore`] holds: deliveries that are put meanwhile do not bring the lane forward
+    /// before that time (a closed circuit, a FIFO lane whose first waits for its retry). The hold
+    /// ends when the lane is next claimed, or by [`Agenda::reschedule`].
     async fn release(&self, claim: &Claim, next: Next) -> Result<()>;
 
     /// Prolongs leases to `now + lease`; false for each that has passed to another.

@@ -228,7 +228,7 @@ pub struct Claim {
 pub enum Next {
     /// When its first waiting delivery is due.
     WhenDue,
-    /// Not before this time, whatever is due.
+    /// Not before this time, whatever is due or comes meanwhile.
     NotBefore(Ms),
 }
 
