@@ -1,6 +1,7 @@
 //! The command line: parsing here, one file a command.
 
 mod apply;
+mod bench;
 mod check;
 mod deliveries;
 mod demo;
@@ -67,6 +68,14 @@ enum Command {
     Deliveries(deliveries::Args),
     /// Verifies the signature of a webhook
     Verify(verify::Args),
+    /// Measures this machine: the limits, a naive consumer, and Fanfare beside them
+    Bench(bench::Args),
+    /// The receiver of `bench`, in its own process
+    #[command(hide = true)]
+    BenchSink,
+    /// The senders of `bench`, in their own process
+    #[command(hide = true)]
+    BenchLoad(bench::LoadArgs),
 }
 
 /// Why a command ended badly, as its exit code.
@@ -132,6 +141,7 @@ fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = match command {
         Command::Serve(args) if args.threads() > 0 => args.threads(),
+        Command::BenchSink => 1,
         _ => cores.min(4),
     };
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
@@ -149,6 +159,9 @@ async fn run(command: Command) -> Done {
         Command::Events(args) => events::run(args).await,
         Command::Deliveries(args) => deliveries::run(args).await,
         Command::Verify(args) => verify::run(&args),
+        Command::Bench(args) => bench::run(args).await,
+        Command::BenchSink => bench::sink().await,
+        Command::BenchLoad(args) => bench::load(args).await,
     }
 }
 

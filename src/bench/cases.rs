@@ -1,0 +1,336 @@
+//! The cases: what each puts together, and what it takes from the sink and from /proc.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use bytes::Bytes;
+use std::sync::Arc;
+
+use super::actors::{self, Load, Redis, Router, Sink, folder, text};
+use super::message::{TENANT, body, id};
+use super::report::{Figures, float};
+use super::sink::Arrivals;
+use crate::event::{Fill, Limits, decode};
+use crate::store::{Store, embedded};
+
+/// A case by its name in the answer.
+pub struct Case {
+    /// The name.
+    pub name: &'static str,
+    /// What it is, for the table.
+    pub about: &'static str,
+    pub(super) redis: bool,
+    kind: Kind,
+}
+
+enum Kind {
+    Hyper,
+    Reqwest,
+    Naive,
+    Drain(Shape),
+    Live,
+}
+
+/// What waits when the router starts.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// Events to one webhook.
+    One,
+    /// Events to ten webhooks each.
+    Ten,
+    /// Events of many tenants with ten routes each, one of which matches.
+    Tenants,
+    /// Events to a webhook, Slack and email each.
+    Mixed,
+}
+
+/// All cases, in the order in which they take turns.
+pub const CASES: [Case; 10] = [
+    case("limit_hyper", "raw hyper, 64 connections", false, Kind::Hyper),
+    case("limit_reqwest", "a reqwest loop, 64 connections", false, Kind::Reqwest),
+    case("naive_redis", "XREADGROUP, sign, reqwest, XACK", true, Kind::Naive),
+    case("drain_redis", "a waiting stream to one webhook", true, Kind::Drain(Shape::One)),
+    case("drain_embedded", "a waiting store to one webhook", false, Kind::Drain(Shape::One)),
+    case("live_redis", "32 HTTP producers", true, Kind::Live),
+    case("live_embedded", "32 HTTP producers", false, Kind::Live),
+    case("fanout_10", "one event to 10 webhooks", true, Kind::Drain(Shape::Ten)),
+    case("tenants_1000", "1,000 tenants, 10 routes each", true, Kind::Drain(Shape::Tenants)),
+    case("mixed", "webhook, Slack and email, a third each", true, Kind::Drain(Shape::Mixed)),
+];
+
+const fn case(name: &'static str, about: &'static str, redis: bool, kind: Kind) -> Case {
+    Case { name, about, redis, kind }
+}
+
+/// How much of everything.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    deliveries: usize,
+    mixed: usize,
+    tenants: usize,
+    live_s: f64,
+    open_s: f64,
+}
+
+impl Sizes {
+    pub(super) const FULL: Self =
+        Self { deliveries: 100_000, mixed: 6_000, tenants: 1_000, live_s: 20.0, open_s: 5.0 };
+    pub(super) const QUICK: Self =
+        Self { deliveries: 2_000, mixed: 300, tenants: 20, live_s: 0.5, open_s: 0.5 };
+}
+
+/// Longest time for a case: beyond it something is lost.
+const LONGEST: Duration = Duration::from_secs(300);
+/// Between two looks at the sink; it notes the times itself.
+const LOOK: Duration = Duration::from_millis(10);
+
+impl Case {
+    pub(super) async fn run(&self, sizes: Sizes) -> anyhow::Result<Figures> {
+        let count = sizes.deliveries.to_string();
+        match &self.kind {
+            Kind::Hyper => limit("hyper", &count, sizes).await,
+            Kind::Reqwest => limit("reqwest", &count, sizes).await,
+            Kind::Naive => naive(&count, sizes).await,
+            Kind::Drain(shape) if self.redis => drain_redis(*shape, sizes).await,
+            Kind::Drain(_) => drain_embedded(sizes).await,
+            Kind::Live => live(self.redis, sizes).await,
+        }
+    }
+}
+
+/// So many in the time from the start of the process to the last arrival.
+fn rate(figures: &mut Figures, count: usize, began_us: u64, arrivals: &Arrivals) {
+    let us = arrivals.last_us.saturating_sub(began_us).max(1);
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of minutes")]
+    let seconds = us as f64 / 1e6;
+    figures.set("seconds", seconds);
+    figures.set("per_s", float(count) / seconds);
+}
+
+async fn limit(kind: &str, count: &str, sizes: Sizes) -> anyhow::Result<Figures> {
+    let mut sink = Sink::start().await?;
+    let to = sink.addresses.http.to_string();
+    let load = Load::start(&[kind, &to, count])?;
+    let began_us = load.began_us;
+    let loaded = load.end().await?;
+    let arrivals = sink.ask("count").await?;
+    ensure!(arrivals.distinct == sizes.deliveries, "{} arrived", arrivals.distinct);
+    let mut figures = Figures::default();
+    rate(&mut figures, sizes.deliveries, began_us, &arrivals);
+    let none = super::process::Usage::default();
+    figures.used("sender", none, loaded.usage(), sizes.deliveries);
+    figures.used("sink", none, sink.process.usage(), sizes.deliveries);
+    sink.process.stop().await;
+    Ok(figures)
+}
+
+async fn naive(count: &str, sizes: Sizes) -> anyhow::Result<Figures> {
+    let (mut sink, redis) = (Sink::start().await?, Redis::start().await?);
+    preload_stream(&redis, sizes.deliveries, |_| TENANT.to_owned()).await?;
+    let (sink_before, redis_before) = (sink.process.usage(), redis.process.usage());
+    let to = sink.addresses.http.to_string();
+    let load = Load::start(&["naive", &to, count, &redis.url])?;
+    let began_us = load.began_us;
+    let loaded = load.end().await?;
+    let arrivals = sink.ask("count").await?;
+    ensure!(arrivals.distinct == sizes.deliveries, "{} arrived", arrivals.distinct);
+    let mut figures = Figures::default();
+    rate(&mut figures, sizes.deliveries, began_us, &arrivals);
+    figures.used("sender", super::process::Usage::default(), loaded.usage(), sizes.deliveries);
+    figures.used("redis", redis_before, redis.process.usage(), sizes.deliveries);
+    figures.used("sink", sink_before, sink.process.usage(), sizes.deliveries);
+    redis.process.stop().await;
+    sink.process.stop().await;
+    Ok(figures)
+}
+
+/// Writes events as a foreign producer does.
+async fn preload_stream(
+    redis: &Redis,
+    count: usize,
+    tenant: impl Fn(usize) -> String,
+) -> anyhow::Result<()> {
+    let mut connection = redis.connection().await?;
+    for first in (0..count).step_by(1_000) {
+        let mut pipe = redis::pipe();
+        for n in first..count.min(first + 1_000) {
+            let event = body(&id(0, n));
+            pipe.cmd("XADD").arg(super::STREAM).arg("*").arg("tenant").arg(tenant(n));
+            pipe.arg("event").arg(event).ignore();
+        }
+        let () = pipe.query_async(&mut connection).await?;
+    }
+    Ok(())
+}
+
+async fn drain_redis(shape: Shape, sizes: Sizes) -> anyhow::Result<Figures> {
+    let (mut sink, redis) = (Sink::start().await?, Redis::start().await?);
+    let http = sink.addresses.http;
+    let (events, deliveries, tenants) = match shape {
+        Shape::One => (sizes.deliveries, sizes.deliveries, vec![actors::table(TENANT, http, 1)]),
+        Shape::Ten => {
+            (sizes.deliveries / 10, sizes.deliveries, vec![actors::table(TENANT, http, 10)])
+        }
+        Shape::Tenants => {
+            let names = (0..sizes.tenants).map(|n| actors::ten_routes(&numbered(n), http));
+            (sizes.deliveries, sizes.deliveries, names.collect())
+        }
+        Shape::Mixed => (sizes.mixed / 3, sizes.mixed, vec![actors::mixed(&sink.addresses)]),
+    };
+    let many = matches!(shape, Shape::Tenants).then_some(sizes.tenants);
+    let tenant = |n| many.map_or_else(|| TENANT.to_owned(), |tenants| numbered(n % tenants));
+    preload_stream(&redis, events, tenant).await?;
+    let (sink_before, redis_before) = (sink.process.usage(), redis.process.usage());
+    let mut router = Router::start(&redis.url, &tenants, &sink.addresses).await?;
+    let arrivals = arrived(&mut sink, &mut router, deliveries).await?;
+    let mut connection = redis.connection().await?;
+    let mut settled = async || {
+        let left: usize = redis::cmd("XLEN").arg(super::STREAM).query_async(&mut connection).await?;
+        Ok(left == 0)
+    };
+    let mut figures = Figures::default();
+    until_settled(&mut figures, &router, deliveries, &mut settled).await?;
+    rate(&mut figures, deliveries, router.began_us, &arrivals);
+    figures.set("ready_ms", router.ready_ms);
+    let fresh = super::process::Usage::default();
+    figures.used("fanfare", fresh, router.process.usage(), deliveries);
+    figures.used("redis", redis_before, redis.process.usage(), deliveries);
+    figures.used("sink", sink_before, sink.process.usage(), deliveries);
+    router.process.stop().await;
+    redis.process.stop().await;
+    sink.process.stop().await;
+    Ok(figures)
+}
+
+fn numbered(n: usize) -> String {
+    format!("{TENANT}-{n}")
+}
+
+/// Waits until everything has arrived.
+async fn arrived(sink: &mut Sink, router: &mut Router, count: usize) -> anyhow::Result<Arrivals> {
+    let began = Instant::now();
+    loop {
+        let arrivals = sink.ask("count").await?;
+        if arrivals.distinct >= count {
+            return Ok(arrivals);
+        }
+        router.process.check()?;
+        if began.elapsed() > LONGEST {
+            bail!("only {} of {count} arrived in {} s", arrivals.distinct, LONGEST.as_secs());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Waits until nothing is left to be written, and notes the rate up to then.
+async fn until_settled(
+    figures: &mut Figures,
+    router: &Router,
+    count: usize,
+    settled: &mut impl AsyncFnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while !settled().await? {
+        ensure!(began.elapsed() < LONGEST, "not settled in {} s", LONGEST.as_secs());
+        tokio::time::sleep(LOOK).await;
+    }
+    let us = super::message::now_us().saturating_sub(router.began_us).max(1);
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of minutes")]
+    figures.set("settled_per_s", float(count) * 1e6 / us as f64);
+    Ok(())
+}
+
+/// Writes events as the API does, without the API.
+async fn preload_store(dir: &std::path::Path, count: usize) -> anyhow::Result<Store> {
+    let store = embedded::open(dir, embedded::Options { role: embedded::Role::Tool, readers: 1 })?;
+    let tenant: Arc<str> = TENANT.into();
+    let now = crate::agenda::Clock::System.now_ms();
+    let fill = Fill { id: &|| String::new(), received_ms: now };
+    for first in (0..count).step_by(4_000) {
+        let events = (first..count.min(first + 4_000))
+            .map(|n| decode(&tenant, Bytes::from(body(&id(0, n))), Limits::default(), &fill))
+            .map(|event| event.map(Arc::new).map_err(|refusal| anyhow::anyhow!("{refusal}")))
+            .collect::<anyhow::Result<_>>()?;
+        store.log.append(events).await?;
+    }
+    Ok(store)
+}
+
+async fn drain_embedded(sizes: Sizes) -> anyhow::Result<Figures> {
+    let mut sink = Sink::start().await?;
+    let dir = folder()?;
+    let store = preload_store(dir.path(), sizes.deliveries).await?;
+    let before = sink.process.usage();
+    let tenants = [actors::table(TENANT, sink.addresses.http, 1)];
+    let mut router = Router::start(&text(dir.path()), &tenants, &sink.addresses).await?;
+    let arrivals = arrived(&mut sink, &mut router, sizes.deliveries).await?;
+    let mut settled = async || {
+        let counts = store.ledger.counts(TENANT, 0, i64::MAX).await?;
+        Ok(counts.pending == 0 && counts.waiting == 0)
+    };
+    let mut figures = Figures::default();
+    until_settled(&mut figures, &router, sizes.deliveries, &mut settled).await?;
+    rate(&mut figures, sizes.deliveries, router.began_us, &arrivals);
+    figures.set("ready_ms", router.ready_ms);
+    let fresh = super::process::Usage::default();
+    figures.used("fanfare", fresh, router.process.usage(), sizes.deliveries);
+    figures.used("sink", before, sink.process.usage(), sizes.deliveries);
+    router.process.stop().await;
+    sink.process.stop().await;
+    Ok(figures)
+}
+
+async fn live(on_redis: bool, sizes: Sizes) -> anyhow::Result<Figures> {
+    let mut sink = Sink::start().await?;
+    let dir = folder()?;
+    let redis = if on_redis { Some(Redis::start().await?) } else { None };
+    let store = redis.as_ref().map_or_else(|| text(dir.path()), |redis| redis.url.clone());
+    let tenants = [actors::table(TENANT, sink.addresses.http, 1)];
+    let mut router = Router::start(&store, &tenants, &sink.addresses).await?;
+    let mut figures = Figures::default();
+    let before = [router.process.usage(), sink.process.usage()];
+    let redis_before = redis.as_ref().map(|redis| redis.process.usage());
+    let sent = closed(&mut figures, &mut sink, &mut router, sizes).await?;
+    figures.used("fanfare", before[0], router.process.usage(), sent);
+    figures.used("sink", before[1], sink.process.usage(), sent);
+    if let (Some(redis), Some(before)) = (&redis, redis_before) {
+        figures.used("redis", before, redis.process.usage(), sent);
+    }
+    for rate in ["100", "1000"] {
+        sink.ask("reset").await?;
+        let to = router.api.to_string();
+        let load = Load::start(&["open", &to, &sizes.open_s.to_string(), rate])?;
+        let loaded = load.end().await?;
+        arrived(&mut sink, &mut router, loaded.sent).await?;
+        let arrivals = sink.ask("report").await?;
+        figures.times(&format!("open_{rate}_"), &arrivals.latencies_us);
+    }
+    router.process.stop().await;
+    if let Some(redis) = redis {
+        redis.process.stop().await;
+    }
+    sink.process.stop().await;
+    Ok(figures)
+}
+
+/// Producers that send the next event when the one before was taken.
+async fn closed(
+    figures: &mut Figures,
+    sink: &mut Sink,
+    router: &mut Router,
+    sizes: Sizes,
+) -> anyhow::Result<usize> {
+    let to = router.api.to_string();
+    let load = Load::start(&["closed", &to, &sizes.live_s.to_string()])?;
+    let began_us = load.began_us;
+    let loaded = load.end().await?;
+    arrived(sink, router, loaded.sent).await?;
+    let arrivals = sink.ask("report").await?;
+    ensure!(arrivals.distinct == loaded.sent, "{} arrived", arrivals.distinct);
+    rate(figures, loaded.sent, began_us, &arrivals);
+    figures.set("ingest_per_s", float(loaded.sent) / loaded.seconds);
+    figures.times("", &arrivals.latencies_us);
+    let none = super::process::Usage::default();
+    figures.used("producers", none, loaded.usage(), loaded.sent);
+    Ok(loaded.sent)
+}

@@ -1,0 +1,66 @@
+//! `fanfare bench`: how fast this machine can be, how fast what people write themselves is, and how
+//! fast Fanfare is, in one go.
+//!
+//! Every part is a process of its own: the [`sink`] that receives, the [`load`]s that send (the
+//! limits and the naive consumer among them), a real `redis-server`, and the router under test, which
+//! is this very program as `fanfare serve`, with everything switched on. Everything stays on
+//! 127.0.0.1. The cases take turns, round by round, so that noise of the machine meets all of them;
+//! what is reported is the median, and a ratio is taken within a round.
+
+mod actors;
+mod cases;
+mod load;
+mod message;
+mod process;
+mod report;
+mod sink;
+
+use std::collections::BTreeMap;
+
+pub use cases::CASES;
+pub(crate) use load::{Kind, run as run_load};
+pub use report::{Figures, Report};
+pub(crate) use sink::run as run_sink;
+
+use actors::Redis;
+use cases::{Case, Sizes};
+
+/// The stream that producers write to.
+const STREAM: &str = "fanfare:events";
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Small counts, one round: does it work?
+    pub quick: bool,
+    /// How often each case runs.
+    pub rounds: usize,
+    /// Names of cases; none is all.
+    pub only: Vec<String>,
+}
+
+/// Measures. `progress` is told of every case as it ends.
+pub async fn run(options: &Options, progress: &dyn Fn(&str)) -> anyhow::Result<Report> {
+    let sizes = if options.quick { Sizes::QUICK } else { Sizes::FULL };
+    let wanted = |case: &&Case| options.only.is_empty() || options.only.iter().any(|n| n == case.name);
+    let mut skipped = Vec::new();
+    let mut chosen: Vec<&Case> = CASES.iter().filter(wanted).collect();
+    if Redis::program().is_none() {
+        for case in chosen.extract_if(.., |case| case.redis) {
+            skipped.push(format!("{}: there is no redis-server in PATH or target/test-tools/bin", case.name));
+        }
+        skipped.iter().for_each(|why| progress(why));
+    }
+    let mut rounds = Vec::new();
+    for round in 1..=options.rounds {
+        let mut figures = BTreeMap::new();
+        for case in &chosen {
+            let run = case.run(sizes).await.map_err(|error| error.context(case.name))?;
+            let per_s = run.get("per_s").unwrap_or_default();
+            progress(&format!("round {round}/{}  {:<16} {per_s:>9.0}/s", options.rounds, case.name));
+            figures.insert(case.name, run);
+        }
+        rounds.push(figures);
+    }
+    Ok(Report::of(&rounds, skipped))
+}

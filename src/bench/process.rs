@@ -1,0 +1,94 @@
+//! Processes of the measurement: started here, ended by their id, and what they cost.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+
+/// Ticks of the CPU times in /proc a second: the same on every Linux, whatever the kernel's own.
+const TICKS: f64 = 100.0;
+
+/// CPU seconds so far and the most memory ever held.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Usage {
+    pub(super) cpu_s: f64,
+    pub(super) peak_mib: f64,
+}
+
+/// What a process has used; `self` is this one.
+pub(super) fn usage(pid: &str) -> Option<Usage> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; what follows are numbers.
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    let ticks = |n: usize| fields.get(n).and_then(|field| field.parse::<f64>().ok());
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let peak_kib: f64 = peak.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(Usage { cpu_s: (ticks(11)? + ticks(12)?) / TICKS, peak_mib: peak_kib / 1024.0 })
+}
+
+/// A child that is ended when it is dropped at the latest.
+pub(super) struct Process {
+    pub(super) child: Child,
+    name: &'static str,
+}
+
+impl Process {
+    /// Starts `command`; what it says on standard error is shown.
+    pub(super) fn start(name: &'static str, mut command: Command) -> anyhow::Result<Self> {
+        command.kill_on_drop(true).stderr(Stdio::inherit());
+        let child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
+        Ok(Self { child, name })
+    }
+
+    /// What it has used so far.
+    pub(super) fn usage(&self) -> Usage {
+        let pid = self.child.id().map(|pid| pid.to_string());
+        pid.and_then(|pid| usage(&pid)).unwrap_or_default()
+    }
+
+    /// Has it ended by itself?
+    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("{} ended early: {status}", self.name),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks it to end, and ends it if it does not.
+    pub(super) async fn stop(mut self) {
+        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
+        if ended.is_err() {
+            let _ = self.child.kill().await;
+        }
+    }
+}
+
+/// This program, as another process.
+pub(super) fn ourselves() -> anyhow::Result<Command> {
+    Ok(Command::new(std::env::current_exe().context("this program's own path")?))
+}
+
+/// Waits until `path` has content.
+pub(super) async fn content(
+    path: &Path,
+    process: &mut Process,
+    within: Duration,
+) -> anyhow::Result<String> {
+    let began = Instant::now();
+    while began.elapsed() < within {
+        process.check()?;
+        match std::fs::read_to_string(path) {
+            Ok(text) if !text.is_empty() => return Ok(text),
+            _ => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+    bail!("{} was not ready within {} s", process.name, within.as_secs())
+}

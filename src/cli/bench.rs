@@ -1,0 +1,121 @@
+//! `fanfare bench`: runs the measurement and prints its table.
+
+use clap::Args as ClapArgs;
+use comfy_table::CellAlignment;
+
+use super::{Done, Failure, output};
+use crate::bench::{self, CASES, Figures, Options, Report};
+
+/// Options.
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:
+  fanfare bench
+  fanfare bench --only limit_reqwest,drain_redis --json
+
+Everything runs on 127.0.0.1 in processes of its own. Close what else runs: the figures are of this
+machine as it is now; the ratios, which are taken within a round, travel better. Redis cases need
+redis-server (7.0 or later) in PATH or target/test-tools/bin. Measure a release build.")]
+pub(super) struct Args {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Small counts and one round: only to see that it works
+    #[arg(long)]
+    quick: bool,
+    /// Cases to run, separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// How often each case runs [default: 3]
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
+}
+
+/// Options of the senders' process.
+#[derive(ClapArgs)]
+pub(super) struct LoadArgs {
+    #[command(subcommand)]
+    kind: bench::Kind,
+}
+
+pub(super) async fn run(args: Args) -> Done {
+    let known = || CASES.iter().map(|case| case.name);
+    if let Some(unknown) = args.only.iter().find(|name| !known().any(|known| known == *name)) {
+        let names = known().collect::<Vec<_>>().join(", ");
+        return Err(Failure::Because(format!("there is no case `{unknown}`; there are {names}")));
+    }
+    if cfg!(debug_assertions) && !args.quick {
+        output::note("This is a debug build: the figures say little. Build with --release.");
+    }
+    let default = if args.quick { 1 } else { 3 };
+    let rounds = args.rounds.unwrap_or(default).clamp(1, 100);
+    let options = Options { quick: args.quick, rounds, only: args.only };
+    let report = bench::run(&options, &|line| output::note(line)).await?;
+    if args.json {
+        output::json(&report);
+    } else {
+        print(&report);
+    }
+    Ok(())
+}
+
+pub(super) async fn sink() -> Done {
+    Ok(bench::run_sink().await?)
+}
+
+pub(super) async fn load(args: LoadArgs) -> Done {
+    Ok(bench::run_load(args.kind).await?)
+}
+
+fn print(report: &Report) {
+    let head =
+        ["case", "per second", "of reqwest", "p50 ms", "p99 ms", "CPU s/1,000", "MiB", "what"];
+    let mut table = output::table(&head);
+    for column in table.column_iter_mut().skip(1).take(6) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for case in &CASES {
+        let Some(figures) = report.cases.get(case.name) else { continue };
+        let ratio = report.ratios.get(&format!("{}/limit_reqwest", case.name));
+        let ours = ["fanfare", "sender"];
+        let of = |what: &str| ours.iter().find_map(|name| figures.get(&format!("{what}_{name}")));
+        table.add_row([
+            case.name.to_owned(),
+            number(figures.get("per_s"), 0),
+            number(ratio.copied(), 2),
+            number(figures.get("p50_ms"), 2),
+            number(figures.get("p99_ms"), 2),
+            number(of("cpu_s_per_1000"), 3),
+            number(of("peak_mib"), 0),
+            case.about.to_owned(),
+        ]);
+    }
+    output::line("");
+    output::print_table(&table);
+    print_open_loops(report);
+    for why in &report.skipped {
+        output::line(format!("left out: {why}"));
+    }
+    output::line(format!("\nMedians of {} rounds. Everything is in --json.", report.rounds));
+}
+
+fn print_open_loops(report: &Report) {
+    let lines = report.cases.iter().flat_map(|(name, figures)| {
+        ["100", "1000"].into_iter().filter_map(|rate| open_loop(name, rate, figures))
+    });
+    let lines: Vec<_> = lines.collect();
+    if !lines.is_empty() {
+        output::line(format!("\nFrom ingest to arrival\n{}", lines.join("\n")));
+    }
+}
+
+fn open_loop(name: &str, rate: &str, figures: &Figures) -> Option<String> {
+    let of = |what: &str| figures.get(&format!("open_{rate}_{what}_ms"));
+    let (p50, p99, p999) = (of("p50")?, of("p99")?, of("p999")?);
+    Some(format!(
+        "  {name:<14} at {rate:>4}/s   p50 {p50:.2} ms   p99 {p99:.2} ms   p99.9 {p999:.2} ms"
+    ))
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map(|value| format!("{value:.digits$}")).unwrap_or_default()
+}
