@@ -182,8 +182,16 @@ pub(super) fn table(tenant: &str, sink: SocketAddr, webhooks: usize) -> String {
 /// A tenant's file with ten routes of different types to a webhook each; one of them matches.
 pub(super) fn ten_routes(tenant: &str, sink: SocketAddr) -> String {
     const KINDS: [&str; 10] = [
-        "session.processed", "session.created", "watchlist.hit", "job.done", "job.failed",
-        "session.expired", "document.added", "document.refused", "account.closed", "report.ready",
+        "session.processed",
+        "session.created",
+        "watchlist.hit",
+        "job.done",
+        "job.failed",
+        "session.expired",
+        "document.added",
+        "document.refused",
+        "account.closed",
+        "report.ready",
     ];
     let mut table = head(tenant);
     for (n, kind) in KINDS.iter().enumerate() {

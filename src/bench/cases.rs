@@ -185,7 +185,8 @@ async fn drain_redis(shape: Shape, sizes: Sizes) -> anyhow::Result<Figures> {
     let arrivals = arrived(&mut sink, &mut router, deliveries).await?;
     let mut connection = redis.connection().await?;
     let mut settled = async || {
-        let left: usize = redis::cmd("XLEN").arg(super::STREAM).query_async(&mut connection).await?;
+        let left: usize =
+            redis::cmd("XLEN").arg(super::STREAM).query_async(&mut connection).await?;
         Ok(left == 0)
     };
     let mut figures = Figures::default();

@@ -124,7 +124,12 @@ fn client() -> anyhow::Result<reqwest::Client> {
     Ok(builder.tls_certs_only([]).pool_max_idle_per_host(CONNECTIONS).build()?)
 }
 
-async fn post(client: &reqwest::Client, url: &str, headers: HeaderMap, body: Bytes) -> anyhow::Result<()> {
+async fn post(
+    client: &reqwest::Client,
+    url: &str,
+    headers: HeaderMap,
+    body: Bytes,
+) -> anyhow::Result<()> {
     let response = client.post(url).headers(headers).body(body).send().await?;
     response.error_for_status()?.bytes().await?;
     Ok(())
@@ -136,7 +141,8 @@ async fn reqwest(to: SocketAddr, count: usize) -> anyhow::Result<usize> {
     let url = format!("http://{to}/hooks/0");
     let mut tasks = JoinSet::new();
     for _ in 0..CONNECTIONS {
-        let (next, client, signer, url) = (next.clone(), client.clone(), signer.clone(), url.clone());
+        let (next, client, signer, url) =
+            (next.clone(), client.clone(), signer.clone(), url.clone());
         tasks.spawn(async move {
             loop {
                 let n = next.fetch_add(1, Ordering::Relaxed);
@@ -170,7 +176,8 @@ async fn naive(to: SocketAddr, count: usize, redis: &str) -> anyhow::Result<usiz
         for entry in reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids) {
             read += 1;
             let place = places.clone().acquire_owned().await?;
-            let (client, signer, url, acks) = (client.clone(), signer.clone(), url.clone(), acks.clone());
+            let (client, signer, url, acks) =
+                (client.clone(), signer.clone(), url.clone(), acks.clone());
             tasks.spawn(async move {
                 consume(&client, &signer, &url, acks, &entry).await?;
                 drop(place);

@@ -42,12 +42,16 @@ pub struct Options {
 /// Measures. `progress` is told of every case as it ends.
 pub async fn run(options: &Options, progress: &dyn Fn(&str)) -> anyhow::Result<Report> {
     let sizes = if options.quick { Sizes::QUICK } else { Sizes::FULL };
-    let wanted = |case: &&Case| options.only.is_empty() || options.only.iter().any(|n| n == case.name);
+    let wanted =
+        |case: &&Case| options.only.is_empty() || options.only.iter().any(|n| n == case.name);
     let mut skipped = Vec::new();
     let mut chosen: Vec<&Case> = CASES.iter().filter(wanted).collect();
     if Redis::program().is_none() {
         for case in chosen.extract_if(.., |case| case.redis) {
-            skipped.push(format!("{}: there is no redis-server in PATH or target/test-tools/bin", case.name));
+            skipped.push(format!(
+                "{}: there is no redis-server in PATH or target/test-tools/bin",
+                case.name
+            ));
         }
         skipped.iter().for_each(|why| progress(why));
     }
@@ -57,7 +61,10 @@ pub async fn run(options: &Options, progress: &dyn Fn(&str)) -> anyhow::Result<R
         for case in &chosen {
             let run = case.run(sizes).await.map_err(|error| error.context(case.name))?;
             let per_s = run.get("per_s").unwrap_or_default();
-            progress(&format!("round {round}/{}  {:<16} {per_s:>9.0}/s", options.rounds, case.name));
+            progress(&format!(
+                "round {round}/{}  {:<16} {per_s:>9.0}/s",
+                options.rounds, case.name
+            ));
             figures.insert(case.name, run);
         }
         rounds.push(figures);

@@ -127,8 +127,9 @@ async fn accept(listener: TcpListener, state: Shared) {
         let _ = stream.set_nodelay(true);
         let state = state.clone();
         let service = service_fn(move |request| answer(request, state.clone()));
-        let connection =
-            http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), service);
         // A sender that goes away is no concern of the sink's.
         tokio::spawn(async move { connection.await.ok() });
     }
