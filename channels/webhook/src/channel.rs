@@ -8,14 +8,15 @@ use fanfare_contract::{
     ANSWER_KEPT, AnswerPart, Channel, ChannelService, Delivery, DeliveryError, FieldError, Lane,
     Policy, Receipt, Revealed,
 };
-use http::HeaderValue;
-use reqwest::dns::Resolve;
-use reqwest::{Client, Response, redirect, retry};
+use http::{HeaderValue, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
 use serde_json::{Map, Value};
 
+use crate::client::{Client, client};
 use crate::config::{Config, Error};
 use crate::guard::Guard;
-use crate::resolver::{Guarded, System};
+use crate::resolver::{Guarded, Resolve, System};
 use crate::settings::{self, Prepared};
 use crate::{failure, request, secret};
 
@@ -52,32 +53,6 @@ impl WebhookChannel {
             .map_err(|_| Error::UserAgent(config.user_agent))?;
         Ok(Self { sender: Sender { client, answer_limit }, guard, user_agent })
     }
-}
-
-fn client(config: &Config, resolver: Guarded) -> Result<Client, Error> {
-    // The binary installs the provider first of all; this is for who uses the crate alone.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let roots = config.roots()?;
-    let resolver = Arc::new(resolver);
-    let builder = || {
-        Client::builder()
-            .dns_resolver(Arc::clone(&resolver))
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .referer(false)
-            .http1_only()
-            .tcp_nodelay(true)
-            .connect_timeout(config.connect_timeout)
-            .pool_max_idle_per_host(config.idle_per_host)
-            .https_only(!config.development)
-    };
-    match builder().tls_certs_merge(roots.clone()).build() {
-        // A machine without any certificate authority can still be developed on.
-        Err(_) if config.development => builder().tls_certs_only(roots).build(),
-        built => built,
-    }
-    .map_err(Error::Client)
 }
 
 impl Channel for WebhookChannel {
@@ -151,7 +126,7 @@ impl Sender {
         };
         let request = request::build(to, delivery)?;
         let response =
-            self.client.execute(request).await.map_err(|error| failure::broken(&to.host, error))?;
+            self.client.request(request).await.map_err(|error| failure::broken(&to.host, error))?;
         let status = response.status();
         if status.is_success() {
             let (answer, remark) = self.answer(response).await;
@@ -165,12 +140,13 @@ impl Sender {
 
     /// The first part of the answer, and what was odd about it. Reading it to its end keeps the
     /// connection usable; past the limit or the time, closing it is cheaper.
-    async fn answer(&self, mut response: Response) -> (AnswerPart, Option<String>) {
-        if response.content_length() == Some(0) {
+    async fn answer(&self, response: Response<Incoming>) -> (AnswerPart, Option<String>) {
+        let mut body = response.into_body();
+        if body.size_hint().exact() == Some(0) {
             return (AnswerPart::default(), None);
         }
         let mut kept = Vec::new();
-        let read = tokio::time::timeout(ANSWER_WAIT, self.read(&mut response, &mut kept)).await;
+        let read = tokio::time::timeout(ANSWER_WAIT, self.read(&mut body, &mut kept)).await;
         let remark = match read {
             Ok(Read::Whole) => None,
             Ok(Read::Long) => {
@@ -182,17 +158,19 @@ impl Sender {
         (AnswerPart::from_bytes(&kept), remark)
     }
 
-    async fn read(&self, response: &mut Response, kept: &mut Vec<u8>) -> Read {
+    async fn read(&self, body: &mut Incoming, kept: &mut Vec<u8>) -> Read {
         let mut seen = 0;
         loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) => {
+            match body.frame().await {
+                Some(Ok(frame)) => {
+                    // Trailers say nothing to us.
+                    let chunk = frame.into_data().unwrap_or_default();
                     seen += chunk.len();
                     let room = ANSWER_KEPT - kept.len();
                     kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 }
-                Ok(None) => return Read::Whole,
-                Err(_) => return Read::Broken,
+                None => return Read::Whole,
+                Some(Err(_)) => return Read::Broken,
             }
             if seen > self.answer_limit {
                 return Read::Long;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use reqwest::Certificate;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject as _};
 
 /// Settings of the channel, the same for every tenant.
 #[derive(Clone, Debug)]
@@ -39,10 +40,11 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(crate) fn roots(&self) -> Result<Vec<Certificate>, Error> {
+    pub(crate) fn roots(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
         let mut roots = Vec::new();
         for (nth, pem) in self.extra_roots.iter().enumerate() {
-            let bundle = Certificate::from_pem_bundle(pem)
+            let bundle: Vec<_> = CertificateDer::pem_slice_iter(pem)
+                .collect::<Result<_, _>>()
                 .map_err(|source| Error::Certificate { nth, source: Some(source) })?;
             if bundle.is_empty() {
                 return Err(Error::Certificate { nth, source: None });
@@ -62,14 +64,14 @@ pub enum Error {
         /// Which one.
         nth: usize,
         /// What the parser says, when it found something at all.
-        source: Option<reqwest::Error>,
+        source: Option<pem::Error>,
     },
     /// [`Config::user_agent`] cannot be sent as a header.
     #[error("the user agent {0:?} has characters that a header cannot have; use visible ASCII")]
     UserAgent(String),
-    /// The HTTP client cannot be built.
+    /// TLS cannot be set up.
     #[error(
-        "the HTTP client cannot be built; if no certificate authority is installed, add the `ca-certificates` package"
+        "TLS cannot be set up; if no certificate authority is installed, add the `ca-certificates` package"
     )]
-    Client(#[source] reqwest::Error),
+    Tls(#[source] rustls::Error),
 }

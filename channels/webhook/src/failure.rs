@@ -9,8 +9,10 @@ use std::time::Duration;
 use fanfare_contract::{AnswerPart, DeliveryError, Verdict};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
+use hyper_util::client::legacy;
 
-use crate::resolver::Refused;
+use crate::client::TooSlow;
+use crate::resolver::Unresolved;
 
 /// The longest `Retry-After` that is passed on; the router caps it further.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(24 * 365);
@@ -79,10 +81,9 @@ pub(crate) fn retry_after(headers: &HeaderMap, now_ms: i64) -> Option<Duration> 
 }
 
 /// The verdict on an attempt that got no answer.
-pub(crate) fn broken(host: &str, error: reqwest::Error) -> DeliveryError {
-    let error = error.without_url();
+pub(crate) fn broken(host: &str, error: legacy::Error) -> DeliveryError {
     let connecting = error.is_connect();
-    if let Some(Refused(blocked)) = find(&error) {
+    if let Some(Unresolved::Refused(blocked)) = find(&error) {
         let message = format!(
             "{host} resolves to {}, which webhooks are not sent to; the operator can allow its network",
             blocked.kind
@@ -104,15 +105,15 @@ struct Broken {
     at_once: bool,
 }
 
-fn describe(error: &reqwest::Error) -> Broken {
+fn describe(error: &legacy::Error) -> Broken {
     let broken = |code, what| Broken { code, what, at_once: false };
-    if error.is_dns() {
+    if find::<Unresolved>(error).is_some() {
         return broken("dns_failed", "the name does not resolve; check its spelling and DNS");
     }
     if let Some(tls) = find(error) {
         return broken("tls_failed", tls_trouble(tls));
     }
-    if error.is_timeout() {
+    if find::<TooSlow>(error).is_some() {
         return broken(
             "connect_timeout",
             "nothing answered the connection; a firewall may drop it",
@@ -226,6 +227,6 @@ mod tests {
         let tls = rustls::Error::General("inner".to_owned());
         let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, tls));
         assert!(find::<rustls::Error>(&wrapped).is_some());
-        assert!(find::<Refused>(&wrapped).is_none());
+        assert!(find::<Unresolved>(&wrapped).is_none());
     }
 }

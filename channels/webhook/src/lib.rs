@@ -7,6 +7,7 @@
 //! changes, `channel` sends it and reads the answer, `failure` makes a verdict of what went wrong.
 
 mod channel;
+mod client;
 mod config;
 mod failure;
 pub mod guard;
@@ -18,3 +19,4 @@ pub mod signature;
 
 pub use channel::WebhookChannel;
 pub use config::{Config, Error};
+pub use resolver::Resolve;

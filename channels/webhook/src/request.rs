@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use fanfare_contract::{Content, Delivery, DeliveryError, Digest};
 use hmac::Mac as _;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use reqwest::{Body, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http_body_util::Full;
 use serde_json::json;
 
 use crate::secret::Key;
@@ -28,11 +28,16 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const DIGEST_TYPE: &str = "fanfare.digest";
 
 /// Builds the signed request of this attempt.
-pub(crate) fn build(to: &Prepared, delivery: &Delivery) -> Result<Request, DeliveryError> {
+pub(crate) fn build(
+    to: &Prepared,
+    delivery: &Delivery,
+) -> Result<Request<Full<Bytes>>, DeliveryError> {
     let message = Message::of(&delivery.content);
-    let mut request = Request::new(Method::POST, to.url.clone());
-    *request.headers_mut() = headers(to, &message, delivery.at_ms.div_euclid(1000))?;
-    *request.body_mut() = Some(Body::from(message.body));
+    let headers = headers(to, &message, delivery.at_ms.div_euclid(1000))?;
+    let mut request = Request::new(Full::new(message.body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = to.uri.clone();
+    *request.headers_mut() = headers;
     Ok(request)
 }
 

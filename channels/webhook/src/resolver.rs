@@ -1,6 +1,6 @@
 //! Names to addresses, with the guard in between.
 //!
-//! reqwest connects to exactly what this returns, so there is no second look-up that could answer
+//! hyper connects to exactly what this returns, so there is no second look-up that could answer
 //! otherwise. Look-ups of one name share one query: a name server that hangs holds one thread of the
 //! runtime's blocking pool, however many deliveries wait for it.
 
@@ -8,40 +8,64 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
+use tower::Service;
 
 use crate::guard::{Blocked, Guard};
 
-/// Every address of the name is refused.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the name resolves to a refused address")]
-pub(crate) struct Refused(#[from] pub(crate) Blocked);
+/// Finds the addresses of names.
+pub trait Resolve: Send + Sync + 'static {
+    /// The addresses of `name` now.
+    fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+}
+
+/// Why there is no address to connect to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unresolved {
+    /// Every address of the name is refused.
+    #[error("the name resolves to a refused address")]
+    Refused(Blocked),
+    /// There is none, or nobody who knows.
+    #[error("the name cannot be resolved")]
+    Failed(#[source] io::Error),
+}
 
 /// Passes on only those addresses of a name that the guard lets pass.
+#[derive(Clone)]
 pub(crate) struct Guarded {
     pub(crate) guard: Guard,
     pub(crate) inner: Arc<dyn Resolve>,
 }
 
-impl Resolve for Guarded {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for Guarded {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = Unresolved;
+    type Future = BoxFuture<'static, Result<Self::Response, Unresolved>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unresolved>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let guard = self.guard.clone();
-        let resolving = self.inner.resolve(name);
+        let resolving = self.inner.resolve(name.as_str());
         Box::pin(async move {
             let mut refused = None;
             let mut good = Vec::new();
-            for addr in resolving.await? {
-                match guard.check(addr.ip()) {
-                    Ok(()) => good.push(addr),
+            for ip in resolving.await.map_err(Unresolved::Failed)? {
+                match guard.check(ip) {
+                    Ok(()) => good.push(SocketAddr::new(ip, 0)),
                     Err(blocked) => refused = Some(blocked),
                 }
             }
             match refused {
-                Some(blocked) if good.is_empty() => Err(Refused(blocked).into()),
-                _ => Ok(Box::new(good.into_iter()) as Addrs),
+                Some(blocked) if good.is_empty() => Err(Unresolved::Refused(blocked)),
+                _ if good.is_empty() => Err(Unresolved::Failed(io::ErrorKind::NotFound.into())),
+                _ => Ok(good.into_iter()),
             }
         })
     }
@@ -82,13 +106,9 @@ impl System {
 }
 
 impl Resolve for System {
-    fn resolve(&self, name: Name) -> Resolving {
-        let lookup = self.lookup(name.as_str());
-        Box::pin(async move {
-            let ips = lookup.await?;
-            let addrs: Vec<_> = ips.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
-            Ok(Box::new(addrs.into_iter()) as Addrs)
-        })
+    fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        let lookup = self.lookup(name);
+        async move { lookup.await.map(|ips| ips.to_vec()).map_err(io::Error::other) }.boxed()
     }
 }
 
@@ -104,6 +124,6 @@ mod tests {
         drop(one);
         assert!(two.await.unwrap().iter().any(IpAddr::is_loopback));
         assert!(system.running.lock().unwrap().is_empty());
-        assert!(system.resolve("localhost".parse().unwrap()).await.unwrap().count() > 0);
+        assert!(!system.resolve("localhost").await.unwrap().is_empty());
     }
 }

@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fanfare_contract::FieldError;
 use http::header::{AUTHORIZATION, HOST};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use url::{Host, Url};
@@ -45,7 +45,7 @@ const PREVIOUS_MAX: usize = 4;
 /// What every attempt needs, made once.
 pub(crate) struct Prepared {
     /// Without user, password and fragment.
-    pub(crate) url: Url,
+    pub(crate) uri: Uri,
     /// For messages.
     pub(crate) host: String,
     /// All headers; those that change per attempt have an empty value.
@@ -86,7 +86,7 @@ pub(crate) fn prepare(
             None
         }
     };
-    let Some(Place { url, host, authority, basic }) = place else { return Err(errors) };
+    let Some(Place { uri, host, authority, basic }) = place else { return Err(errors) };
     headers.insert(HOST, authority);
     if let Some(basic) = basic
         && headers.insert(AUTHORIZATION, basic).is_some()
@@ -94,7 +94,7 @@ pub(crate) fn prepare(
         let message = "is given twice: in `headers` and as user and password in `url`";
         errors.push(FieldError::new("headers.authorization", message));
     }
-    if errors.is_empty() { Ok(Prepared { url, host, headers, keys }) } else { Err(errors) }
+    if errors.is_empty() { Ok(Prepared { uri, host, headers, keys }) } else { Err(errors) }
 }
 
 /// The settings with every secret in them masked.
@@ -193,7 +193,7 @@ fn key(secret: Option<&Value>) -> Result<Key, String> {
 
 /// Where to, taken apart.
 struct Place {
-    url: Url,
+    uri: Uri,
     host: String,
     authority: HeaderValue,
     basic: Option<HeaderValue>,
@@ -226,7 +226,9 @@ fn place(given: Option<&Value>, guard: &Guard) -> Result<Place, String> {
     };
     let authority = HeaderValue::try_from(authority)
         .map_err(|_| "has a host name that HTTP cannot carry".to_owned())?;
-    Ok(Place { url, host, authority, basic })
+    let uri = Uri::try_from(String::from(url))
+        .map_err(|_| "has parts that HTTP cannot carry".to_owned())?;
+    Ok(Place { uri, host, authority, basic })
 }
 
 /// Refuses a host that is an address which the guard does not let pass, however it is spelled: the

@@ -35,7 +35,7 @@ fn good_settings_are_prepared_once_for_all_attempts() {
         "headers": { "X-Api-Key": "k" },
     });
     let prepared = read(settings, false).unwrap();
-    assert_eq!(prepared.url.as_str(), "https://example.com:8443/in?x=1");
+    assert_eq!(prepared.uri, "https://example.com:8443/in?x=1");
     assert_eq!(prepared.host, "example.com");
     assert_eq!(prepared.headers["host"], "example.com:8443");
     assert_eq!(prepared.headers["authorization"], "Basic dXNlcjpwQHNz");
