@@ -289,6 +289,6 @@ impl Reader {
     fn settle(&self, entry: EntryId, outcome: Outcome, place: OwnedSemaphorePermit) {
         let settlement = Settlement { entry, outcome };
         // The settler outlives the reader.
-        let _ = self.outbox.send(Settled { settlement, _place: place });
+        let _ = self.outbox.send(Settled { settlement, place });
     }
 }

@@ -14,7 +14,7 @@ use crate::store::{DeliveryUpdate, EntryId, Outcome, Settlement, Store};
 pub(super) struct Settled {
     pub(super) settlement: Settlement,
     /// Given back once the settlement is durable.
-    pub(super) _place: OwnedSemaphorePermit,
+    pub(super) place: OwnedSemaphorePermit,
 }
 
 /// Where settlements go. Unbounded, for the window bounds it.
@@ -55,7 +55,7 @@ impl Ticket for Tracking {
             let outcome = Outcome::Routed(self.event.clone(), updates);
             let settlement = Settlement { entry: self.entry, outcome };
             // The settler outlives all trackings; if it is gone, the process is stopping.
-            let _ = self.outbox.send(Settled { settlement, _place: place });
+            let _ = self.outbox.send(Settled { settlement, place });
         }
     }
 }
@@ -66,11 +66,12 @@ pub(super) async fn run(store: Store, mut inbox: mpsc::UnboundedReceiver<Settled
     let never = CancellationToken::new();
     let mut settled = Vec::with_capacity(batch);
     while inbox.recv_many(&mut settled, batch).await > 0 {
-        let settlements: Vec<_> = settled.iter().map(|s| s.settlement.clone()).collect();
+        let (settlements, places): (Vec<_>, Vec<_>) =
+            settled.drain(..).map(|one| (one.settlement, one.place)).unzip();
         while let Err(error) = store.log.settle(settlements.clone()).await {
             trouble.wait("the ledger", &error, &never).await;
         }
         trouble.over("the ledger");
-        settled.clear();
+        drop(places);
     }
 }
