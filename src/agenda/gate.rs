@@ -133,6 +133,17 @@ impl Gate {
         Offer::Park(job, Hold { reason: "busy", until: None })
     }
 
+    /// Is there merely no room for a newcomer, and will there be in a moment? So it is with a
+    /// receiver that is quick, or that nobody knows yet. To wait for it is better than a detour over
+    /// the durable queue, behind which everything else would then have to go.
+    pub fn is_full_for_a_moment(&self, now: Ms) -> bool {
+        let state = self.state();
+        let quick = state.mean_s.is_none() || state.line.len() >= LONGEST_LINE_COUNT;
+        let full =
+            state.in_flight >= state.adaptive.limit() && state.line.len() >= state.line_allowed();
+        quick && full && !state.backlog && state.hold(now).is_none() && state.circuit.is_closed()
+    }
+
     /// A delivery from the durable queue asks to go.
     pub fn enter(self: &Arc<Self>, now: Ms) -> Result<Permit, Hold> {
         let mut state = self.state();

@@ -6,13 +6,14 @@ use std::time::Duration;
 use fanfare_contract::Event;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Intake;
 use super::dispatch::Dispatch;
 use super::notices::{Bulletin, BulletinWriter};
 use super::settle::{self, Outbox, Settled, Tracking};
-use crate::agenda::{Clock, Job, Lane, ServeOptions, Server, Trouble};
+use crate::agenda::{Clock, Gate, Job, Lane, ServeOptions, Server, Trouble};
 use crate::event::Limits;
 use crate::store::{Admission, Entry, EntryId, Outcome, Payload, Rejected, Settlement, Store};
 use crate::tenant::{Registry, Snapshot};
@@ -211,9 +212,12 @@ impl Reader {
             }
         }
         let Some(admitted) = self.admit(&taken, stop).await else { return };
+        let mut patience = Patience::default();
         for (((id, event), admission), place) in taken.into_iter().zip(admitted).zip(placed) {
             match admission {
-                Admission::Fresh => self.route(&tenants, id, event, place),
+                Admission::Fresh => {
+                    self.route(&tenants, id, event, place, &mut patience).await;
+                }
                 Admission::Settled | Admission::Duplicate => {
                     self.settle(id, Outcome::Duplicate, place);
                 }
@@ -262,12 +266,13 @@ impl Reader {
         }
     }
 
-    fn route(
+    async fn route(
         &self,
         tenants: &Snapshot,
         entry: EntryId,
         event: Arc<Event>,
         place: OwnedSemaphorePermit,
+        patience: &mut Patience,
     ) {
         let Some(tenant) = tenants.get(&event.tenant) else {
             return self.settle(entry, Outcome::Unrouted(event), place);
@@ -282,6 +287,7 @@ impl Reader {
         let outbox = self.outbox.clone();
         let ticket = Tracking::new(entry, event.clone(), lanes.len(), place, outbox);
         for lane in lanes {
+            patience.until_room(&lane.gate, self.clock).await;
             self.dispatch.send(lane, Job { event: event.clone(), ticket: ticket.clone() });
         }
     }
@@ -290,5 +296,33 @@ impl Reader {
         let settlement = Settlement { entry, outcome };
         // The settler outlives the reader.
         let _ = self.outbox.send(Settled { settlement, place });
+    }
+}
+
+/// How long one batch may be held up for lanes that are full for a moment.
+///
+/// A receiver that keeps up is so fed as fast as it takes, and what it cannot take yet stays in the
+/// log. It is little enough that a receiver which stops answering is hardly felt by the others:
+/// when it is used up, what finds no room is parked, and nobody waits for that lane any more.
+struct Patience {
+    left: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { left: Duration::from_millis(100) }
+    }
+}
+
+impl Patience {
+    /// Between two looks; a thousand in line last longer.
+    const STEP: Duration = Duration::from_millis(1);
+
+    async fn until_room(&mut self, gate: &Gate, clock: Clock) {
+        while !self.left.is_zero() && gate.is_full_for_a_moment(clock.now_ms()) {
+            let began = Instant::now();
+            tokio::time::sleep(Self::STEP).await;
+            self.left = self.left.saturating_sub(began.elapsed());
+        }
     }
 }
