@@ -62,6 +62,28 @@ async fn at_the_limit_a_fast_receiver_has_a_line_and_a_slow_one_has_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_a_quick_or_unknown_receiver_is_worth_a_moment_and_not_once_something_is_parked() {
+    let gate = Gate::new(&policy(1, None));
+    assert!(!gate.is_full_for_a_moment(0), "there is room");
+    let Offer::Start(_, permit) = gate.offer(job(), 0) else { panic!("there is room") };
+    assert!(matches!(gate.offer(job(), 0), Offer::InLine));
+    assert!(gate.is_full_for_a_moment(0), "nobody knows yet how quick it is");
+    gate.learn(Judgement::Well, Duration::from_secs(5), 0, 0.0);
+    assert!(!gate.is_full_for_a_moment(0), "the next place is 5 s away");
+    drop(permit);
+
+    let gate = Gate::new(&policy(1, None));
+    gate.learn(Judgement::Well, Duration::from_micros(100), 0, 0.0);
+    let Offer::Start(_, _permit) = gate.offer(job(), 0) else { panic!("there is room") };
+    while !gate.is_full_for_a_moment(0) {
+        assert!(matches!(gate.offer(job(), 0), Offer::InLine));
+    }
+    assert_eq!(gate.view(0).line, LONGEST_LINE_COUNT);
+    assert!(matches!(gate.offer(job(), 0), Offer::Park(..)));
+    assert!(!gate.is_full_for_a_moment(0), "something is parked: the rest goes behind it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_line_of_a_broken_receiver_is_parked() {
     let gate = Gate::new(&policy(1, None));
     gate.learn(Judgement::Well, FAST, 0, 0.0);

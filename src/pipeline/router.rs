@@ -302,15 +302,16 @@ impl Reader {
 /// How long one batch may be held up for lanes that are full for a moment.
 ///
 /// A receiver that keeps up is so fed as fast as it takes, and what it cannot take yet stays in the
-/// log. It is little enough that a receiver which stops answering is hardly felt by the others:
-/// when it is used up, what finds no room is parked, and nobody waits for that lane any more.
+/// log: one that counts as quick takes a whole batch in this time. A receiver that stops answering
+/// holds the others up for it once: then what finds no room is parked, and as long as something is,
+/// nobody waits for that lane any more.
 struct Patience {
     left: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { left: Duration::from_millis(100) }
+        Self { left: Duration::from_millis(200) }
     }
 }
 
