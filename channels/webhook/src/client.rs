@@ -2,8 +2,8 @@
 //!
 //! It is hyper-util's rather than reqwest's because this is the hottest path there is, and of
 //! reqwest nothing but its costs would be used here: redirects, cookies, proxies, decompression and
-//! retries are all forbidden, and its layers for them take a third of a request's CPU time
-//! (`docs/performance.md`). What is kept of it are its settings for connections.
+//! retries are all forbidden, yet every request passes its layers for them. What is kept of it are
+//! its settings for connections.
 
 use std::error::Error as StdError;
 use std::pin::Pin;
