@@ -5,7 +5,7 @@
 
 mod accounts;
 pub(crate) mod agenda;
-mod kit;
+pub(crate) mod kit;
 pub(crate) mod ledger;
 pub(crate) mod log;
 pub(crate) mod serving;
