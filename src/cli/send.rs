@@ -143,7 +143,7 @@ impl Target {
             let url = server.join("/v1/events").context("--server is no base URL")?;
             let client = reqwest::Client::builder()
                 .no_proxy()
-                .timeout(Duration::from_secs(60))
+                .timeout(Duration::from_mins(1))
                 .build()
                 .context("the HTTP client")?;
             return Ok(Self::Server { client, url, tenant, key: args.ingest_key.clone() });
@@ -263,7 +263,7 @@ impl Sender {
         for part in parts {
             let raw = text.slice_ref(part.get().as_bytes());
             let before = raw.as_ptr() as usize - text.as_ptr() as usize;
-            let line = 1 + text[..before].iter().filter(|&&byte| byte == b'\n').count();
+            let line = 1 + memchr::memchr_iter(b'\n', &text[..before]).count();
             self.add(name, line, raw).await?;
         }
         Ok(())
@@ -364,13 +364,13 @@ async fn post(
     let response = request
         .send()
         .await
-        .map_err(|error| error.without_url())
+        .map_err(reqwest::Error::without_url)
         .with_context(|| format!("the server at {host} cannot be reached; is it running?"))?;
     let status = response.status();
     let answer: serde_json::Value = response
         .json()
         .await
-        .map_err(|error| error.without_url())
+        .map_err(reqwest::Error::without_url)
         .with_context(|| format!("{host} did not answer as Fanfare does"))?;
     if status.is_success() {
         return Ok(answer["data"].clone());
