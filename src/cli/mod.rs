@@ -31,8 +31,8 @@ Exit codes:
   2  the command line is wrong
   3  the store, the server or a file could not be reached
 
-Every option has an environment variable, shown as [env: …]; settings of a file are given with
---config and are listed in config/fanfare.toml.";
+Options that can be given by an environment variable show it as [env: …]; settings of a file are
+given with --config and are listed in config/fanfare.toml.";
 
 #[derive(Parser)]
 #[command(

@@ -81,6 +81,7 @@ pub(super) async fn run(args: Args) -> Done {
         pending: Vec::new(),
         bar: bar(&args.files),
         key: args.idempotency_key.clone(),
+        key_used: false,
     };
     for path in &args.files {
         sender.file(path).await?;
@@ -187,6 +188,8 @@ struct Sender {
     pending: Vec<Pending>,
     bar: ProgressBar,
     key: Option<String>,
+    /// An event has got its id from the key.
+    key_used: bool,
 }
 
 impl Sender {
@@ -272,12 +275,23 @@ impl Sender {
     async fn add(&mut self, file: &str, line: usize, raw: Bytes) -> Result<(), Failure> {
         let now = crate::agenda::Clock::System.now_ms();
         let tenant = self.target.tenant().clone();
+        let by_key = std::cell::Cell::new(false);
         let id = || match &self.key {
-            Some(key) => event_id_for_key(&tenant, key),
+            Some(key) => {
+                by_key.set(true);
+                event_id_for_key(&tenant, key)
+            }
             None => new_event_id(now, rand::random()),
         };
         let fill = Fill { id: &id, received_ms: now };
-        match decode(&tenant, raw, self.target.limits(), &fill) {
+        let decoded = decode(&tenant, raw, self.target.limits(), &fill);
+        // A second event under the key would count as the first one, and be lost.
+        if by_key.get() && std::mem::replace(&mut self.key_used, true) {
+            let message = "--idempotency-key is for one event; give the others an `id` each";
+            self.refuse(file, line, &Refusal::new("key_used", message));
+            return Ok(());
+        }
+        match decoded {
             Ok(event) => {
                 let event = Arc::new(event);
                 self.pending.push(Pending { file: file.to_owned(), line, event });
