@@ -9,6 +9,9 @@ use super::*;
 struct Nobody;
 impl Ticket for Nobody {
     fn concluded(&self, _: DeliveryUpdate) {}
+    fn durable(&self) -> CancellationToken {
+        CancellationToken::new()
+    }
 }
 
 fn job() -> Job {
