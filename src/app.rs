@@ -12,11 +12,12 @@ use fanfare_contract::{Channel, Delivery, Memo, Part, RenderError, Templates};
 use crate::agenda::{Clock, ServeOptions};
 use crate::config::{Config, Security};
 use crate::delivery::StackOptions;
-use crate::delivery::layers::Quiet;
+use crate::delivery::layers::Observer;
 use crate::event::Limits;
+use crate::observe::Observe;
 use crate::pipeline::{Router, RouterOptions};
 use crate::render::{Engine, Links, Sources};
-use crate::store::{Store, embedded, redis};
+use crate::store::{Store, embedded, metered, redis};
 use crate::tenant::{Channels, Registry, Snapshot};
 
 /// What a store is opened for.
@@ -105,6 +106,7 @@ pub fn channels(
     config: &Config,
     templates: Arc<dyn Templates>,
     memo: Arc<dyn Memo>,
+    observer: Arc<dyn Observer>,
 ) -> anyhow::Result<Channels> {
     let webhook = fanfare_webhook::WebhookChannel::new(webhook_config(config)?)?;
     let email = fanfare_email::EmailChannel::new(email_config(config)?, templates.clone())?;
@@ -115,11 +117,8 @@ pub fn channels(
     };
     let slack = fanfare_slack::SlackChannel::new(slack, templates, memo)?;
     let channels: Vec<Arc<dyn Channel>> = vec![Arc::new(webhook), Arc::new(email), Arc::new(slack)];
-    let options = StackOptions {
-        observer: Arc::new(Quiet),
-        channel_rate: None,
-        longest_wait: Duration::from_secs(5),
-    };
+    let options =
+        StackOptions { observer, channel_rate: None, longest_wait: Duration::from_secs(5) };
     Ok(Channels::new(channels, &options))
 }
 
@@ -197,25 +196,30 @@ pub struct App {
     pub clock: Clock,
     /// The directory's version at the start.
     pub version: u64,
+    /// What is told outside.
+    pub observe: Arc<Observe>,
     options: RouterOptions,
 }
 
 impl App {
     /// Puts a router together over an open store.
     pub async fn build(config: &Config, store: Store) -> anyhow::Result<Self> {
+        let observe = Observe::new(config)?;
+        let store = metered(store, observe.clone());
         let templates = LiveTemplates(ArcSwap::from_pointee(engine(config, &BTreeMap::new())?));
         let templates = Arc::new(templates);
-        let channels = channels(config, templates.clone(), store.memo.clone())?;
+        let channels = channels(config, templates.clone(), store.memo.clone(), observe.clone())?;
         let follow = follow_templates(base_sources(config)?, templates.clone());
         let clock = Clock::System;
         let (registry, version) = Registry::load(store.clone(), channels, clock, follow).await?;
         let options = router_options(config);
-        Ok(Self { store, registry, templates, clock, version, options })
+        Ok(Self { store, registry, templates, clock, version, observe, options })
     }
 
     /// The router, to be run.
     pub fn router(&self) -> Router {
-        Router::new(self.store.clone(), self.registry.clone(), self.clock, self.options)
+        let (store, registry) = (self.store.clone(), self.registry.clone());
+        Router::new(store, registry, self.clock, self.options, self.observe.clone())
     }
 }
 

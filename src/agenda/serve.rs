@@ -50,7 +50,10 @@ impl Round<'_> {
         loop {
             let agenda = &self.server.store.agenda;
             match agenda.settle(&self.claim.lane, updates.clone()).await {
-                Ok(()) => return trouble.over("the ledger"),
+                Ok(()) => {
+                    self.server.notices.settled(&updates);
+                    return trouble.over("the ledger");
+                }
                 Err(error) => {
                     // Waits even while stopping: the grace time ends it.
                     trouble.wait("the ledger", &error, &CancellationToken::new()).await;

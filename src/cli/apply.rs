@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use serde_json::json;
@@ -10,6 +11,7 @@ use super::settings::Settings;
 use super::{Done, Failure, output};
 use crate::app;
 use crate::config::Config;
+use crate::delivery::layers::Quiet;
 use crate::store::Store;
 use crate::tenant::{self, Channels, Problem, TenantSpec, file};
 
@@ -54,8 +56,8 @@ pub(super) async fn run(args: Args) -> Done {
 
 /// The channels, for checking and completing settings; nothing is sent.
 pub(super) fn offline_channels(config: &Config) -> Result<Channels, Failure> {
-    let templates = std::sync::Arc::new(app::engine(config, &BTreeMap::new())?);
-    Ok(app::channels(config, templates, std::sync::Arc::new(Forgetful))?)
+    let templates = Arc::new(app::engine(config, &BTreeMap::new())?);
+    Ok(app::channels(config, templates, Arc::new(Forgetful), Arc::new(Quiet))?)
 }
 
 /// A memory for channels that send nothing.
@@ -208,7 +210,7 @@ async fn write(
         if show == Show::Nothing {
             problems.extend(in_file(revealed.iter().map(unshowable).collect(), &path));
         }
-        match tenant::compile(std::sync::Arc::new(spec.clone()), 0, channels, None) {
+        match tenant::compile(Arc::new(spec.clone()), 0, channels, None) {
             Ok(_) => ready.push((spec, before, revealed)),
             Err(found) => problems.extend(in_file(found, &path)),
         }

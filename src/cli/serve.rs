@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::Settings;
 use super::{Done, Failure, apply, logging};
-use crate::api::{self, ApiState, IngestAuth};
+use crate::api::{self, ApiState, IngestAuth, Meter};
 use crate::app::{self, App, Purpose};
 use crate::config::{Config, LogFormat, Period};
 use crate::store::Store;
@@ -42,6 +42,9 @@ pub(super) struct Args {
     /// Key for POST /v1/events
     #[arg(long, env = "FANFARE_INGEST_KEY", value_name = "KEY", hide_env_values = true)]
     ingest_key: Option<String>,
+    /// Key that GET /metrics asks for [default: none, open]
+    #[arg(long, env = "FANFARE_METRICS_KEY", value_name = "KEY", hide_env_values = true)]
+    metrics_key: Option<String>,
     /// Password for the mail server
     #[arg(long, env = "FANFARE_EMAIL_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
     email_password: Option<String>,
@@ -78,6 +81,7 @@ impl Args {
             }
         };
         set(&mut config.ingest.key, &self.ingest_key);
+        set(&mut config.metrics.key, &self.metrics_key);
         set(&mut config.email.password, &self.email_password);
         if self.tenants.is_some() {
             config.tenants.clone_from(&self.tenants);
@@ -112,7 +116,12 @@ pub(super) async fn run(args: Args) -> Done {
     let address = listener.local_addr().context("the address of the listener")?;
 
     let stop = CancellationToken::new();
-    let router = tokio::spawn(app.router().run(app.version, stop.clone()));
+    let router = app.router();
+    let meter = config.metrics.enabled.then(|| {
+        let (window, size) = (router.window(), config.router.window.max(1));
+        Meter::new(app.observe.clone(), window, size, config.metrics.key.as_deref())
+    });
+    let router = tokio::spawn(router.run(app.version, stop.clone()));
     let state = ApiState {
         store: app.store.clone(),
         registry: app.registry.clone(),
@@ -120,6 +129,9 @@ pub(super) async fn run(args: Args) -> Done {
         limits: app::limits(&config),
         max_batch: config.events.max_batch.max(1),
         auth,
+        observe: app.observe.clone(),
+        meter,
+        stop: stop.clone(),
     };
     let http = axum::serve(listener, api::router(state))
         .with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -129,11 +141,13 @@ pub(super) async fn run(args: Args) -> Done {
         tokio::spawn(watch(dir, app.store.clone(), channels, stop.clone()));
     }
     announce(&app, &config, address, args.ready_file.as_deref())?;
-    until_stopped(config.grace.0, stop, async move {
+    let done = until_stopped(config.grace.0, stop, async move {
         let _ = router.await;
         let _ = http.await;
     })
-    .await
+    .await;
+    app.observe.stop().await;
+    done
 }
 
 fn auth(config: &Config) -> Result<IngestAuth, Failure> {

@@ -91,6 +91,7 @@ impl Dispatch {
             trouble.wait("the ledger", &error, &never).await;
         }
         trouble.over("the ledger");
+        self.notices.settled(&updates);
     }
 
     fn update(&self, lane: &Lane, event: &Event, end: Concluded) -> DeliveryUpdate {

@@ -14,6 +14,7 @@ use super::notices::{Bulletin, BulletinWriter};
 use super::settle::{self, Outbox, Settled, Tracking};
 use crate::agenda::{Clock, Job, Lane, Mode, ServeOptions, Server, Trouble};
 use crate::event::Limits;
+use crate::observe::{Observe, Source};
 use crate::store::{Admission, Entry, EntryId, Outcome, Payload, Rejected, Settlement, Store};
 use crate::tenant::{Registry, Snapshot};
 
@@ -52,6 +53,8 @@ pub struct Router {
     options: RouterOptions,
     dispatch: Dispatch,
     bulletin: BulletinWriter,
+    window: Arc<Semaphore>,
+    observe: Arc<Observe>,
 }
 
 impl Router {
@@ -61,10 +64,17 @@ impl Router {
         registry: Arc<Registry>,
         clock: Clock,
         options: RouterOptions,
+        observe: Arc<Observe>,
     ) -> Self {
-        let (notices, bulletin) = Bulletin::new(clock);
+        let (notices, bulletin) = Bulletin::new(clock, observe.clone());
         let dispatch = Dispatch { clock, notices, agenda: store.agenda.clone() };
-        Self { store, registry, clock, options, dispatch, bulletin }
+        let window = Arc::new(Semaphore::new(options.window));
+        Self { store, registry, clock, options, dispatch, bulletin, window, observe }
+    }
+
+    /// The places for events on their way: how many are free.
+    pub fn window(&self) -> Arc<Semaphore> {
+        self.window.clone()
     }
 
     /// Runs until `stop`: then reads no more, lets what is in flight end, hands the rest back.
@@ -84,7 +94,10 @@ impl Router {
         let follow = tokio::spawn(self.registry.clone().follow(version, stop.clone()));
         let tidy = tokio::spawn(tidy(self.store.clone(), self.clock, self.options.retention));
         let (outbox, inbox) = mpsc::unbounded_channel();
-        let settler = tokio::spawn(settle::run(self.store.clone(), inbox, self.options.batch));
+        let observe = self.observe;
+        let (store, batch) = (self.store.clone(), self.options.batch);
+        let settler = settle::run(store, inbox, batch, self.clock, observe.clone());
+        let settler = tokio::spawn(settler);
         let bulletin = tokio::spawn(self.bulletin.run(self.store.clone(), self.registry.clone()));
 
         let reader = Reader {
@@ -93,9 +106,10 @@ impl Router {
             clock: self.clock,
             intake: Intake { limits: self.options.limits },
             dispatch: self.dispatch,
-            window: Arc::new(Semaphore::new(self.options.window)),
+            window: self.window,
             batch: self.options.batch,
             outbox,
+            observe,
         };
         reader.run(&stop).await;
         // Every tracking holds a sender: the settler ends when the last delivery is settled.
@@ -145,6 +159,7 @@ struct Reader {
     window: Arc<Semaphore>,
     batch: usize,
     outbox: Outbox,
+    observe: Arc<Observe>,
 }
 
 impl Reader {
@@ -202,20 +217,28 @@ impl Reader {
         let mut taken = Vec::with_capacity(entries.len());
         let mut placed = Vec::with_capacity(entries.len());
         for (entry, place) in entries.into_iter().zip(places) {
+            let source = match &entry.payload {
+                Payload::Event(_) => Source::Store,
+                Payload::Raw(_) => Source::Stream,
+            };
             match self.decode(&tenants, entry) {
                 Ok(pair) => {
                     taken.push(pair);
-                    placed.push(place);
+                    placed.push((source, place));
                 }
-                Err((id, rejected)) => self.settle(id, Outcome::Rejected(rejected), place),
+                Err((id, rejected)) => {
+                    self.settle((id, source), Outcome::Rejected(rejected), place);
+                }
             }
         }
         let Some(admitted) = self.admit(&taken, stop).await else { return };
-        for (((id, event), admission), place) in taken.into_iter().zip(admitted).zip(placed) {
+        for (((id, event), admission), (source, place)) in
+            taken.into_iter().zip(admitted).zip(placed)
+        {
             match admission {
-                Admission::Fresh => self.route(&tenants, id, event, place),
+                Admission::Fresh => self.route(&tenants, (id, source), event, place),
                 Admission::Settled | Admission::Duplicate => {
-                    self.settle(id, Outcome::Duplicate, place);
+                    self.settle((id, source), Outcome::Duplicate, place);
                 }
             }
         }
@@ -265,10 +288,14 @@ impl Reader {
     fn route(
         &self,
         tenants: &Snapshot,
-        entry: EntryId,
+        entry: (EntryId, Source),
         event: Arc<Event>,
         place: OwnedSemaphorePermit,
     ) {
+        if let (Some(spans), Source::Stream) = (&self.observe.spans, entry.1) {
+            spans.read(&event);
+        }
+        let began = self.observe.span_time();
         let Some(tenant) = tenants.get(&event.tenant) else {
             return self.settle(entry, Outcome::Unrouted(event), place);
         };
@@ -276,11 +303,14 @@ impl Reader {
         tenant.table.matching(&event, &mut matched);
         let targets = matched.iter().filter_map(|&n| tenant.targets.get(n as usize));
         let lanes: Vec<&Arc<Lane>> = targets.flat_map(|target| &target.lanes).collect();
+        if let (Some(spans), Some(began)) = (&self.observe.spans, began) {
+            spans.routed(&event, began);
+        }
         if lanes.is_empty() {
             return self.settle(entry, Outcome::Unrouted(event), place);
         }
-        let outbox = self.outbox.clone();
-        let ticket = Tracking::new(entry, event.clone(), lanes.len(), place, outbox);
+        let told = (self.outbox.clone(), self.observe.clone());
+        let ticket = Tracking::new(entry, event.clone(), lanes.len(), place, told);
         // Order in a FIFO lane must not wait for somebody else's slow answer, so an event that also
         // goes to one is queued for all.
         let queued = lanes.len() > 1 && lanes.iter().any(|lane| matches!(lane.mode, Mode::Fifo));
@@ -293,9 +323,16 @@ impl Reader {
         }
     }
 
-    fn settle(&self, entry: EntryId, outcome: Outcome, place: OwnedSemaphorePermit) {
+    fn settle(
+        &self,
+        (entry, source): (EntryId, Source),
+        outcome: Outcome,
+        place: OwnedSemaphorePermit,
+    ) {
         let settlement = Settlement { entry, outcome };
         // The settler outlives the reader.
-        let _ = self.outbox.send(Settled { settlement, _place: place, durable: None });
+        let ended = self.observe.span_time();
+        let settled = Settled { settlement, source, ended, _place: place, durable: None };
+        let _ = self.outbox.send(settled);
     }
 }

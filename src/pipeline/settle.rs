@@ -2,17 +2,22 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use fanfare_contract::Event;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::agenda::{Ticket, Trouble};
+use crate::agenda::{Clock, Ticket, Trouble};
+use crate::observe::{Observe, Source};
 use crate::store::{DeliveryUpdate, EntryId, Outcome, Settlement, Store};
 
 /// An entry with its place in the window.
 pub(super) struct Settled {
     pub(super) settlement: Settlement,
+    pub(super) source: Source,
+    /// When its last delivery had an outcome, if anybody wants to know.
+    pub(super) ended: Option<SystemTime>,
     /// Given back once the settlement is durable.
     pub(super) _place: OwnedSemaphorePermit,
     /// Cancelled then, if somebody asked to be told.
@@ -25,7 +30,9 @@ pub(super) type Outbox = mpsc::UnboundedSender<Settled>;
 /// Collects the outcomes of one event's deliveries; the last one sends the settlement.
 pub(super) struct Tracking {
     entry: EntryId,
+    source: Source,
     event: Arc<Event>,
+    observe: Arc<Observe>,
     pending: AtomicUsize,
     inner: Mutex<Inner>,
     outbox: Outbox,
@@ -40,15 +47,16 @@ struct Inner {
 impl Tracking {
     /// For `deliveries` of one event, at least one.
     pub(super) fn new(
-        entry: EntryId,
+        (entry, source): (EntryId, Source),
         event: Arc<Event>,
         deliveries: usize,
         place: OwnedSemaphorePermit,
-        outbox: Outbox,
+        (outbox, observe): (Outbox, Arc<Observe>),
     ) -> Arc<Self> {
         let updates = Vec::with_capacity(deliveries);
         let inner = Mutex::new(Inner { updates, place: Some(place), durable: None });
-        Arc::new(Self { entry, event, pending: AtomicUsize::new(deliveries), inner, outbox })
+        let pending = AtomicUsize::new(deliveries);
+        Arc::new(Self { entry, source, event, observe, pending, inner, outbox })
     }
 }
 
@@ -65,7 +73,9 @@ impl Ticket for Tracking {
             let outcome = Outcome::Routed(self.event.clone(), updates);
             let settlement = Settlement { entry: self.entry, outcome };
             // The settler outlives all trackings; if it is gone, the process is stopping.
-            let _ = self.outbox.send(Settled { settlement, _place: place, durable });
+            let (source, ended) = (self.source, self.observe.span_time());
+            let settled = Settled { settlement, source, ended, _place: place, durable };
+            let _ = self.outbox.send(settled);
         }
     }
 
@@ -76,7 +86,13 @@ impl Ticket for Tracking {
 }
 
 /// Settles until all senders are gone. A store that is away is waited for: nothing is dropped.
-pub(super) async fn run(store: Store, mut inbox: mpsc::UnboundedReceiver<Settled>, batch: usize) {
+pub(super) async fn run(
+    store: Store,
+    mut inbox: mpsc::UnboundedReceiver<Settled>,
+    batch: usize,
+    clock: Clock,
+    observe: Arc<Observe>,
+) {
     let mut trouble = Trouble::default();
     let never = CancellationToken::new();
     let mut settled = Vec::with_capacity(batch);
@@ -86,9 +102,12 @@ pub(super) async fn run(store: Store, mut inbox: mpsc::UnboundedReceiver<Settled
             trouble.wait("the ledger", &error, &never).await;
         }
         trouble.over("the ledger");
-        for token in settled.iter().filter_map(|settled| settled.durable.as_ref()) {
-            token.cancel();
+        let now = clock.now_ms();
+        for settled in settled.drain(..) {
+            observe.settled(settled.source, &settled.settlement.outcome, settled.ended, now);
+            if let Some(durable) = settled.durable {
+                durable.cancel();
+            }
         }
-        settled.clear();
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod embedded;
 mod error;
+mod metered;
 mod model;
 pub mod redis;
 
@@ -19,10 +20,12 @@ use bytes::Bytes;
 use fanfare_contract::{Event, Memo, Tally};
 
 pub use error::StoreError;
+pub use metered::{Call, Watch, metered};
 pub use model::{
-    Admission, Appended, Attempt, Claim, Counts, DeliveryQuery, DeliveryRecord, DeliveryState,
-    DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState, EventSummary, LaneKey, Ms,
-    Next, Outcome, Page, Payload, REPLAY, Rejected, Settlement, StoredTenant, WaitingItem,
+    Admission, Appended, Attempt, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
+    DeliveryState, DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState,
+    EventSummary, LaneKey, Ms, Next, Outcome, Page, Payload, REPLAY, Rejected, Settlement, StoredTenant,
+    WaitingItem,
 };
 
 /// Shorthand for what every store call answers.
@@ -177,6 +180,9 @@ pub trait Upkeep: Send + Sync {
     /// Removes up to `max` events received before `before` that have nothing waiting, with all
     /// that belongs to them. Answers how many; less than `max` means done for now.
     async fn tidy(&self, before: Ms, max: usize) -> Result<u64>;
+    /// What waits in all queues. For metrics: as costly as the queues are many, so not for each
+    /// event.
+    async fn backlog(&self) -> Result<Backlog>;
     /// What an operator should know about durability, to be logged at start.
     async fn warnings(&self) -> Vec<String>;
 }

@@ -333,6 +333,15 @@ pub struct Counts {
     pub dead: u64,
 }
 
+/// What waits in all queues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Deliveries that wait.
+    pub waiting: u64,
+    /// When the event of the oldest of them was received.
+    pub oldest_ms: Option<Ms>,
+}
+
 /// Which events to list.
 #[derive(Clone, Debug, Default)]
 pub struct EventQuery {

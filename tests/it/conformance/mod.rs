@@ -95,6 +95,7 @@ macro_rules! every_promise {
             upkeep: a_memo_is_kept_and_replaced,
             upkeep: a_memo_ends_with_its_time,
             upkeep: a_well_store_says_so,
+            upkeep: the_backlog_is_all_that_waits_and_since_when,
         }
 
         #[test]
