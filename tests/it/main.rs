@@ -5,6 +5,7 @@ mod support;
 
 mod conformance;
 mod embedded;
+mod observed;
 mod peers;
 mod processes;
 mod redis_store;
