@@ -45,3 +45,17 @@ pub(super) fn set_up(log: &Log) -> Result<(), Failure> {
     drop(set);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_level_is_fanfares_own() {
+        assert_eq!(directives("info"), "warn,fanfare=info");
+        assert_eq!(directives("DEBUG"), "warn,fanfare=debug");
+        for as_it_is in ["warn", "error", "off", "fanfare=debug,hyper=info,warn"] {
+            assert_eq!(directives(as_it_is), as_it_is);
+        }
+    }
+}

@@ -8,7 +8,9 @@
 mod attempts;
 mod labels;
 mod metrics;
+mod now;
 mod otlp;
+mod path;
 mod process;
 mod series;
 mod spans;
@@ -19,7 +21,8 @@ use std::time::{Duration, SystemTime};
 use fanfare_contract::Event;
 
 pub use labels::{Accepted, Source};
-pub use metrics::{Metrics, Now};
+pub use metrics::Metrics;
+pub use now::Now;
 pub use otlp::endpoint;
 pub use spans::Spans;
 

@@ -1,10 +1,6 @@
 //! Spans of an event's path: `event`, and below it `ingest`, `route`, an `attempt` for each try, and
-//! `settle`.
-//!
-//! The ids of an event's trace and of its first span are derived from the event (its trace is its
-//! producer's, if that gave one). So every replica, and a retry days later, adds to the same trace
-//! without anything being kept for it, and all of them agree on what is sampled. Nothing is done
-//! for an event that is not.
+//! `settle`. Where they belong is derived from the event ([`super::path`]); for an event that is not
+//! recorded nothing is done.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,8 +14,8 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{
     BatchSpanProcessor, SpanData, SpanEvents, SpanLinks, SpanProcessor,
 };
-use sha2::{Digest as _, Sha256};
 
+use super::path::{Path, Share};
 use crate::store::Ms;
 
 /// Most events of a digest that its span is linked to.
@@ -32,18 +28,7 @@ pub struct Spans(Arc<Inner>);
 struct Inner {
     processor: BatchSpanProcessor,
     scope: InstrumentationScope,
-    /// Traces whose low 63 bits are below are recorded, as OpenTelemetry's ratio sampler does.
-    sampled_below: u64,
-}
-
-/// Where the spans of one event, or digest, belong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Path {
-    trace: TraceId,
-    /// The producer's span, if it gave one.
-    parent: Option<SpanId>,
-    /// The span `event` itself.
-    root: SpanId,
+    sampled: Share,
 }
 
 /// A span without its place.
@@ -58,17 +43,10 @@ struct Piece {
 impl Spans {
     /// Hands spans to `processor`; of events without a producer's trace, this share.
     pub(super) fn new(processor: BatchSpanProcessor, sample: f64) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "the share is within 0 and 1, and the product within 63 bits"
-        )]
-        let sampled_below = (sample.clamp(0.0, 1.0) * (1_u64 << 63) as f64) as u64;
         let scope = InstrumentationScope::builder("fanfare")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
-        Self(Arc::new(Inner { processor, scope, sampled_below }))
+        Self(Arc::new(Inner { processor, scope, sampled: Share::new(sample) }))
     }
 
     /// Exports what is left, within a few seconds. Blocks.
@@ -93,7 +71,7 @@ impl Spans {
     }
 
     fn child(&self, event: &Event, name: &'static str, kind: SpanKind, began: SystemTime) {
-        let Some(path) = self.0.path_of(event) else { return };
+        let Some(path) = self.0.sampled.path_of(event) else { return };
         let ended = SystemTime::now();
         let attributes = vec![KeyValue::new("fanfare.event.id", event.id.to_string())];
         let piece = Piece { name, kind, began, ended, attributes };
@@ -102,7 +80,7 @@ impl Spans {
 
     /// Everything that became of an event is durable; its last delivery `ended` a little before.
     pub(super) fn settled(&self, event: &Event, deliveries: usize, ended: SystemTime) {
-        let Some(path) = self.0.path_of(event) else { return };
+        let Some(path) = self.0.sampled.path_of(event) else { return };
         let now = SystemTime::now();
         let settle = Piece {
             name: "settle",
@@ -130,9 +108,9 @@ impl Spans {
     /// An attempt begins. `None` when it is not recorded.
     pub(super) fn attempt(&self, channel: &'static str, delivery: &Delivery) -> Option<Attempt> {
         let (path, links) = match &delivery.content {
-            Content::Event(event) => (self.0.path_of(event)?, Vec::new()),
+            Content::Event(event) => (self.0.sampled.path_of(event)?, Vec::new()),
             Content::Digest(digest) => {
-                let path = self.0.path(&delivery.destination.tenant, &digest.id, None)?;
+                let path = self.0.sampled.path(&delivery.destination.tenant, &digest.id, None)?;
                 let events = digest.events.iter().take(MOST_LINKS);
                 (path, events.filter_map(|event| self.0.link(event)).collect())
             }
@@ -195,40 +173,8 @@ impl Attempt {
 }
 
 impl Inner {
-    fn path_of(&self, event: &Event) -> Option<Path> {
-        self.path(&event.tenant, &event.id, event.trace.as_deref())
-    }
-
-    /// `None` when it is not sampled: by the producer's flag, or without one by chance, which all
-    /// replicas throw alike.
-    fn path(&self, tenant: &str, id: &str, given: Option<&str>) -> Option<Path> {
-        let mut hash = Sha256::new();
-        hash.update(tenant.as_bytes());
-        hash.update([0]);
-        hash.update(id.as_bytes());
-        let hash: [u8; 32] = hash.finalize().into();
-        let [root, low] = [0, 8].map(|at| {
-            let mut part = [0; 8];
-            part.copy_from_slice(&hash[at..at + 8]);
-            u64::from_be_bytes(part)
-        });
-        // An id of zeros is none; it happens once in 2^64.
-        let root = SpanId::from(root.max(1));
-        if let Some((trace, parent, sampled)) = given.and_then(read) {
-            return sampled.then_some(Path { trace, parent: Some(parent), root });
-        }
-        let mut trace = [0; 16];
-        trace.copy_from_slice(&hash[8..24]);
-        let trace = u128::from_be_bytes(trace).rotate_left(64).max(1);
-        (low >> 1 < self.sampled_below).then_some(Path {
-            trace: TraceId::from(trace),
-            parent: None,
-            root,
-        })
-    }
-
     fn link(&self, event: &Event) -> Option<Link> {
-        let path = self.path_of(event)?;
+        let path = self.sampled.path_of(event)?;
         Some(Link::new(context(path.trace, path.root), Vec::new(), 0))
     }
 
@@ -266,13 +212,4 @@ fn span_id() -> SpanId {
 
 fn time(ms: Ms) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-}
-
-/// Trace, span and the `sampled` flag of a `traceparent` that was checked when it came.
-fn read(traceparent: &str) -> Option<(TraceId, SpanId, bool)> {
-    let mut parts = traceparent.split('-').skip(1);
-    let trace = TraceId::from_hex(parts.next()?).ok()?;
-    let span = SpanId::from_hex(parts.next()?).ok()?;
-    let flags = u8::from_str_radix(parts.next()?.get(..2)?, 16).ok()?;
-    Some((trace, span, flags & 1 == 1))
 }

@@ -24,8 +24,8 @@ pub use metered::{Call, Watch, metered};
 pub use model::{
     Admission, Appended, Attempt, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryState, DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState,
-    EventSummary, LaneKey, Ms, Next, Outcome, Page, Payload, REPLAY, Rejected, Settlement, StoredTenant,
-    WaitingItem,
+    EventSummary, LaneKey, Ms, Next, Outcome, Page, Payload, REPLAY, Rejected, Settlement,
+    StoredTenant, WaitingItem,
 };
 
 /// Shorthand for what every store call answers.
