@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::ApiState;
@@ -24,8 +24,7 @@ const SHORTEST: Duration = Duration::from_millis(500);
 /// Shows numbers.
 pub struct Meter {
     observe: Arc<Observe>,
-    window: Arc<Semaphore>,
-    window_size: usize,
+    window: usize,
     key: Option<KeyHash>,
     /// One at a time: many scrapers must not multiply the work.
     last: Mutex<Look>,
@@ -41,14 +40,10 @@ struct Look {
 
 impl Meter {
     /// Shows what `observe` counts to whoever has `key`, or to everybody without one.
-    pub fn new(
-        observe: Arc<Observe>,
-        window: Arc<Semaphore>,
-        window_size: usize,
-        key: Option<&str>,
-    ) -> Arc<Self> {
+    /// `window` is the router's.
+    pub fn new(observe: Arc<Observe>, window: usize, key: Option<&str>) -> Arc<Self> {
         let key = key.map(KeyHash::of);
-        Arc::new(Self { observe, window, window_size, key, last: Mutex::default() })
+        Arc::new(Self { observe, window, key, last: Mutex::default() })
     }
 
     async fn look(&self, store: &Store) -> (bool, Backlog) {
@@ -75,8 +70,7 @@ impl Meter {
             waiting: backlog.waiting,
             oldest: Duration::from_millis(u64::try_from(age).unwrap_or(0)),
             tenants: tenants.len(),
-            window_used: self.window_size.saturating_sub(self.window.available_permits()),
-            window: self.window_size,
+            window: self.window,
             ..Now::default()
         };
         for lane in tenants.values().flat_map(|tenant| tenant.lanes.values()) {

@@ -116,12 +116,11 @@ pub(super) async fn run(args: Args) -> Done {
     let address = listener.local_addr().context("the address of the listener")?;
 
     let stop = CancellationToken::new();
-    let router = app.router();
+    let router = tokio::spawn(app.router().run(app.version, stop.clone()));
     let meter = config.metrics.enabled.then(|| {
-        let (window, size) = (router.window(), config.router.window.max(1));
-        Meter::new(app.observe.clone(), window, size, config.metrics.key.as_deref())
+        let window = config.router.window.max(1);
+        Meter::new(app.observe.clone(), window, config.metrics.key.as_deref())
     });
-    let router = tokio::spawn(router.run(app.version, stop.clone()));
     let state = ApiState {
         store: app.store.clone(),
         registry: app.registry.clone(),

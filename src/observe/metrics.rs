@@ -53,6 +53,7 @@ pub struct Metrics {
     delivery_time: Vec<Histogram>,
     calls: Calls,
     leases: Gauge,
+    on_path: Gauge,
     now: [Gauge<f64, AtomicU64>; Now::NAMES.len()],
     per_tenant: Option<(ByTenant, ByDestination)>,
 }
@@ -101,6 +102,8 @@ impl Metrics {
         let calls = Calls::new(all);
         let leases = Gauge::default();
         all.register("leases_held", "Lanes with a backlog that are served here", leases.clone());
+        let on_path = Gauge::default();
+        all.register("window_used", "Events that were read and are not settled", on_path.clone());
         let now = Now::NAMES.map(|(name, help)| {
             let gauge = Gauge::default();
             all.register(name, help, gauge.clone());
@@ -118,6 +121,7 @@ impl Metrics {
             delivery_time,
             calls,
             leases,
+            on_path,
             now,
             per_tenant,
             registry: root,
@@ -138,6 +142,11 @@ impl Metrics {
         self.http[at].inc();
     }
 
+    /// So many entries of the log were read; each will be settled.
+    pub(crate) fn read(&self, entries: usize) {
+        self.on_path.inc_by(i64::try_from(entries).unwrap_or(0));
+    }
+
     /// An entry of the log is settled.
     pub(super) fn settled(&self, source: Source, outcome: &Outcome, now: Ms) {
         let (at, event) = match outcome {
@@ -153,6 +162,7 @@ impl Metrics {
             }
         };
         self.events[source as usize][at].inc();
+        self.on_path.dec();
         let Some(event) = event else { return };
         self.settle_time.observe(seconds(now - event.received_ms));
         if let Some((tenants, _)) = &self.per_tenant {

@@ -23,14 +23,12 @@ pub struct Now {
     pub in_flight: usize,
     /// Deliveries in line in memory.
     pub in_line: usize,
-    /// Places of the window in use.
-    pub window_used: usize,
     /// Places of the window.
     pub window: usize,
 }
 
 impl Now {
-    pub(super) const NAMES: [(&'static str, &'static str); 10] = [
+    pub(super) const NAMES: [(&'static str, &'static str); 9] = [
         ("store_up", "1 when the store answered just now"),
         ("deliveries_waiting", "Deliveries in all queues of the store, of all replicas"),
         ("oldest_waiting_age_seconds", "Since the oldest waiting delivery's event arrived"),
@@ -39,11 +37,10 @@ impl Now {
         ("circuits_open", "Lanes to which nothing is sent for a while, for they keep failing"),
         ("attempts_in_flight", "Attempts under way"),
         ("deliveries_in_line", "Deliveries that stand in line in memory"),
-        ("window_used", "Events on their way at once"),
-        ("window_size", "Most events that may be on their way at once"),
+        ("window_size", "Most events that may be read and not settled"),
     ];
 
-    pub(super) fn values(&self) -> [f64; 10] {
+    pub(super) fn values(&self) -> [f64; 9] {
         #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
         let waiting = self.waiting as f64;
         [
@@ -55,7 +52,6 @@ impl Now {
             count(self.circuits_open),
             count(self.in_flight),
             count(self.in_line),
-            count(self.window_used),
             count(self.window),
         ]
     }

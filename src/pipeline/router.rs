@@ -53,7 +53,6 @@ pub struct Router {
     options: RouterOptions,
     dispatch: Dispatch,
     bulletin: BulletinWriter,
-    window: Arc<Semaphore>,
     observe: Arc<Observe>,
 }
 
@@ -68,13 +67,7 @@ impl Router {
     ) -> Self {
         let (notices, bulletin) = Bulletin::new(clock, observe.clone());
         let dispatch = Dispatch { clock, notices, agenda: store.agenda.clone() };
-        let window = Arc::new(Semaphore::new(options.window));
-        Self { store, registry, clock, options, dispatch, bulletin, window, observe }
-    }
-
-    /// The places for events on their way: how many are free.
-    pub fn window(&self) -> Arc<Semaphore> {
-        self.window.clone()
+        Self { store, registry, clock, options, dispatch, bulletin, observe }
     }
 
     /// Runs until `stop`: then reads no more, lets what is in flight end, hands the rest back.
@@ -106,7 +99,7 @@ impl Router {
             clock: self.clock,
             intake: Intake { limits: self.options.limits },
             dispatch: self.dispatch,
-            window: self.window,
+            window: Arc::new(Semaphore::new(self.options.window)),
             batch: self.options.batch,
             outbox,
             observe,
@@ -213,6 +206,7 @@ impl Reader {
         places: Vec<OwnedSemaphorePermit>,
         stop: &CancellationToken,
     ) {
+        self.observe.metrics.read(entries.len());
         let tenants = self.registry.snapshot();
         let mut taken = Vec::with_capacity(entries.len());
         let mut placed = Vec::with_capacity(entries.len());

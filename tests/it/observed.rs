@@ -270,7 +270,7 @@ fn what_comes_in_adds_no_series_and_no_names() {
     scene.arrived();
     let scrape = Scrape::when(&fanfare, "fanfare_event_settle_seconds_count{}", 62.0);
     assert_eq!(names(&scrape), before);
-    for name in ["acme", "nobody", "made.up", "hook\"", MARKER] {
+    for name in ["acme", "nobody", "made.up", "\"hook\"", MARKER] {
         assert!(!scrape.text.contains(name), "{name} in\n{}", scrape.text);
     }
 }
