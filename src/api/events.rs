@@ -169,14 +169,18 @@ async fn append(
     }
     let Observe { metrics, spans } = &*state.observe;
     let appended = state.store.log.append(events.clone()).await.inspect_err(|_| {
-        events.iter().for_each(|_| metrics.http(Accepted::Failed));
+        for _ in &events {
+            metrics.http(Accepted::Failed);
+        }
     })?;
     for (event, appended) in events.iter().zip(&appended) {
         match appended {
             Appended::Duplicate => metrics.http(Accepted::Duplicate),
             Appended::Accepted => {
                 metrics.http(Accepted::Accepted);
-                spans.iter().for_each(|spans| spans.ingested(event, began));
+                if let Some(spans) = spans {
+                    spans.ingested(event, began);
+                }
             }
         }
     }

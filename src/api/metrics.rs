@@ -1,4 +1,4 @@
-//! `GET /metrics`: OpenMetrics text, with what has to be looked up when somebody asks.
+//! `GET /metrics`: `OpenMetrics` text, with what has to be looked up when somebody asks.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -151,7 +151,9 @@ impl Metrics {
     pub(super) fn settled(&self, source: Source, outcome: &Outcome, now: Ms) {
         let (at, event) = match outcome {
             Outcome::Routed(event, updates) => {
-                updates.iter().for_each(|update| self.delivery(event, update));
+                for update in updates {
+                    self.delivery(event, update);
+                }
                 (0, Some(event))
             }
             Outcome::Unrouted(event) => (1, Some(event)),
@@ -224,7 +226,7 @@ impl Metrics {
         }
     }
 
-    /// Everything as OpenMetrics text, with what was looked at just now.
+    /// Everything as `OpenMetrics` text, with what was looked at just now.
     pub fn text(&self, now: &Now) -> String {
         for (gauge, value) in self.now.iter().zip(now.values()) {
             gauge.set(value);

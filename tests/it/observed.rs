@@ -190,10 +190,11 @@ fn the_numbers_of_a_known_run_are_exact() {
         all("fanfare_attempts_total"),
         is(&[("channel=webhook,result=ok", 9), ("channel=webhook,result=http_5xx", 1)])
     );
-    assert_eq!(
-        all("fanfare_deliveries_total"),
-        is(&[("channel=webhook,state=delivered", 9), ("channel=webhook,state=waiting", 2)])
-    );
+    // One is paused, one was retried; and on a busy machine an attempt may take so long that it is
+    // put in its queue meanwhile.
+    let mut deliveries = all("fanfare_deliveries_total");
+    assert!(deliveries.remove("channel=webhook,state=waiting") >= Some(2));
+    assert_eq!(deliveries, is(&[("channel=webhook,state=delivered", 9)]));
     assert_eq!(all("fanfare_attempt_seconds_count"), is(&[("channel=webhook", 10)]));
     assert_eq!(all("fanfare_delivery_seconds_count"), is(&[("channel=webhook", 9)]));
     assert_eq!(all("fanfare_event_settle_seconds_count"), is(&[("", 12)]));
