@@ -101,6 +101,9 @@ struct Scrape {
     series: BTreeMap<String, f64>,
 }
 
+/// Name, labels, value.
+type Sample = (String, BTreeMap<String, String>, f64);
+
 impl Scrape {
     fn of(fanfare: &Fanfare) -> Self {
         let answer = fanfare.get("/metrics");
@@ -109,7 +112,6 @@ impl Scrape {
         assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
         let question = serde_json::json!({ "text": answer.body });
         let parsed = run_verifier("parse_metrics.py", &question).expect("OpenMetrics text");
-        type Sample = (String, BTreeMap<String, String>, f64);
         let samples = Vec::<Sample>::deserialize(&parsed["samples"]).expect("samples");
         let series = samples.into_iter().map(|(name, labels, value)| {
             let labels: Vec<_> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
@@ -320,7 +322,8 @@ struct Span {
     service: String,
     name: String,
     trace: String,
-    span: String,
+    #[serde(rename = "span")]
+    id: String,
     parent: String,
     kind: String,
     start: u64,
@@ -359,7 +362,7 @@ fn one_trace_leads_from_the_producer_to_the_webhook() {
     for span in &spans {
         assert_eq!((span.trace.as_str(), span.service.as_str()), (TRACE, "fanfare"), "{span:?}");
         assert!(span.start <= span.end, "{span:?}");
-        assert!(span.name == "event" || span.parent == event.span, "{span:?}");
+        assert!(span.name == "event" || span.parent == event.id, "{span:?}");
     }
     for (name, kind) in [("ingest", "SERVER"), ("route", "INTERNAL"), ("settle", "INTERNAL")] {
         let [span] = *named(name) else { panic!("{name} in {spans:#?}") };
@@ -376,7 +379,7 @@ fn one_trace_leads_from_the_producer_to_the_webhook() {
     hooks.extend(scene.flaky.received::<Hook>());
     let carried = hooks.iter().map(|hook| hook.headers["traceparent"].clone());
     let carried: BTreeSet<_> = carried.collect();
-    let of_attempts = attempts.iter().map(|attempt| format!("00-{TRACE}-{}-01", attempt.span));
+    let of_attempts = attempts.iter().map(|attempt| format!("00-{TRACE}-{}-01", attempt.id));
     assert_eq!(carried, of_attempts.collect());
     let text = format!("{spans:?}");
     assert!(!text.contains(MARKER) && !text.contains(SECRET), "{text}");
