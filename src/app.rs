@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -246,13 +246,16 @@ pub fn limits(config: &Config) -> Limits {
     }
 }
 
-/// Builds the templates anew when a tenant's own changed; a set that does not compile is reported
-/// and the one before stays.
+/// Builds the templates anew when a tenant's own changed. Those of a tenant that do not compile are
+/// reported, and that tenant alone keeps what it had before.
 fn follow_templates(
     base: Sources,
     templates: Arc<LiveTemplates>,
 ) -> Box<dyn Fn(&Snapshot) + Send + Sync> {
+    let good = Mutex::new(BTreeMap::<String, crate::render::Tenant>::new());
     Box::new(move |tenants| {
+        // Every change under the lock is complete by itself: a panic elsewhere leaves it sound.
+        let mut good = good.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sources = base.clone();
         for tenant in tenants.values() {
             match render_tenant(&tenant.spec) {
@@ -263,13 +266,29 @@ fn follow_templates(
                 }
             }
         }
-        match Engine::load(&sources) {
-            Ok(engine) => templates.0.store(Arc::new(engine)),
-            Err(errors) => {
-                for error in errors {
-                    tracing::error!(%error, "a template cannot be used; the last good set stays");
-                }
-            }
+        if let Some(engine) = load_without_bad(&mut sources, &good) {
+            templates.0.store(Arc::new(engine));
+            *good = sources.tenants;
+        } else {
+            tracing::error!("no template can be taken up; the last good set stays");
         }
     })
+}
+
+/// Loads; a tenant whose templates cannot be used is put back to `good`, or to none of its own.
+fn load_without_bad(
+    sources: &mut Sources,
+    good: &BTreeMap<String, crate::render::Tenant>,
+) -> Option<Engine> {
+    let errors = match Engine::load(sources) {
+        Ok(engine) => return Some(engine),
+        Err(errors) => errors,
+    };
+    for error in errors {
+        tracing::error!(%error, "a template cannot be used; the tenant's last good ones stay");
+        let Some(bad) = error.tenant else { continue };
+        let before = good.get(&bad).cloned().unwrap_or_default();
+        sources.tenants.insert(bad, before);
+    }
+    Engine::load(sources).ok()
 }

@@ -32,7 +32,7 @@ pub struct ServeOptions {
 impl Default for ServeOptions {
     fn default() -> Self {
         Self {
-            lease: Duration::from_secs(12),
+            lease: Duration::from_secs(10),
             lanes: 1_024,
             per_tenant: 16,
             slice: Duration::from_secs(5),

@@ -43,7 +43,7 @@ pub(super) async fn run(args: Args) -> Done {
     let specs = read(&args.paths).map_err(|problems| told(&problems))?;
     let channels = offline_channels(&config)?;
     let store = app::open_store(&config, app::Purpose::Tool).await?;
-    let applied = apply(&store, &channels, specs, args.dry_run).await?;
+    let applied = apply(&store, &config, &channels, specs, args.dry_run).await?;
     if args.json {
         output::json(&json!({"tenants": applied.iter().map(Applied::json).collect::<Vec<_>>()}));
         return Ok(());
@@ -145,12 +145,13 @@ impl Applied {
 /// Checks all, then writes those that changed.
 pub(super) async fn apply(
     store: &Store,
+    config: &Config,
     channels: &Channels,
     specs: Vec<(PathBuf, TenantSpec)>,
     dry_run: bool,
 ) -> Result<Vec<Applied>, Failure> {
     let show = if dry_run { Show::Dry } else { Show::Made };
-    write(store, channels, specs, show).await.map_err(|refused| match refused {
+    write(store, config, channels, specs, show).await.map_err(|refused| match refused {
         Refused::Problems(problems) => told(&problems),
         Refused::Store(error) => error.into(),
     })
@@ -160,10 +161,11 @@ pub(super) async fn apply(
 /// wrong, as lines.
 pub(super) async fn apply_quietly(
     store: &Store,
+    config: &Config,
     channels: &Channels,
     specs: Vec<(PathBuf, TenantSpec)>,
 ) -> Result<Vec<String>, Vec<String>> {
-    match write(store, channels, specs, Show::Nothing).await {
+    match write(store, config, channels, specs, Show::Nothing).await {
         Ok(applied) => {
             let changed = applied.into_iter().filter(|tenant| !tenant.changes.is_empty());
             Ok(changed.map(|tenant| tenant.id).collect())
@@ -198,6 +200,7 @@ impl From<crate::store::StoreError> for Refused {
 
 async fn write(
     store: &Store,
+    config: &Config,
     channels: &Channels,
     specs: Vec<(PathBuf, TenantSpec)>,
     show: Show,
@@ -210,9 +213,13 @@ async fn write(
         if show == Show::Nothing {
             problems.extend(in_file(revealed.iter().map(unshowable).collect(), &path));
         }
-        match tenant::compile(Arc::new(spec.clone()), 0, channels, None) {
-            Ok(_) => ready.push((spec, before, revealed)),
-            Err(found) => problems.extend(in_file(found, &path)),
+        let compiled = tenant::compile(Arc::new(spec.clone()), 0, channels, None);
+        let mut found = compiled.err().unwrap_or_default();
+        found.extend(template_problems(config, &spec));
+        if found.is_empty() {
+            ready.push((spec, before, revealed));
+        } else {
+            problems.extend(in_file(found, &path));
         }
     }
     if !problems.is_empty() {
@@ -278,6 +285,23 @@ fn complete(
 /// The same without a store: what would be made is made and thrown away.
 pub(super) fn complete_for_check(spec: &mut TenantSpec, channels: &Channels) {
     complete(spec, None, channels);
+}
+
+/// What is wrong with a tenant's own templates and links.
+pub(super) fn template_problems(config: &Config, spec: &TenantSpec) -> Vec<Problem> {
+    if spec.templates.is_empty() && spec.links.is_empty() {
+        return Vec::new();
+    }
+    let own = match app::render_tenant(spec) {
+        Ok(own) => own,
+        Err(errors) => {
+            return errors.into_iter().map(|error| Problem::new("links", "", error)).collect();
+        }
+    };
+    match app::engine(config, &BTreeMap::from([(spec.id.clone(), own)])) {
+        Ok(_) => Vec::new(),
+        Err(error) => vec![Problem::new("templates", "", error.to_string())],
+    }
 }
 
 /// What changes, a line each; no values, for some are secrets.

@@ -107,7 +107,7 @@ pub(super) async fn run(args: Args) -> Done {
     if let Some(dir) = &config.tenants {
         let channels = apply::offline_channels(&config)?;
         let specs = apply::read(std::slice::from_ref(dir)).map_err(|p| apply::told(&p))?;
-        apply::apply_quietly(&store, &channels, specs)
+        apply::apply_quietly(&store, &config, &channels, specs)
             .await
             .map_err(|lines| Failure::Because(lines.join("\n")))?;
     }
@@ -137,7 +137,7 @@ pub(super) async fn run(args: Args) -> Done {
     let http = tokio::spawn(async move { http.await });
     if let Some(dir) = config.tenants.clone() {
         let channels = app.registry.channels().clone();
-        tokio::spawn(watch(dir, app.store.clone(), channels, stop.clone()));
+        tokio::spawn(watch(dir, config.clone(), app.store.clone(), channels, stop.clone()));
     }
     announce(&app, &config, address, args.ready_file.as_deref())?;
     let done = until_stopped(config.grace.0, stop, async move {
@@ -246,7 +246,13 @@ async fn until_stopped(
 }
 
 /// Applies the tenants' folder on SIGHUP and when a file in it changes.
-async fn watch(dir: PathBuf, store: Store, channels: Channels, stop: CancellationToken) {
+async fn watch(
+    dir: PathBuf,
+    config: Config,
+    store: Store,
+    channels: Channels,
+    stop: CancellationToken,
+) {
     let (changed, mut changes) = tokio::sync::mpsc::channel(1);
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {
@@ -272,13 +278,13 @@ async fn watch(dir: PathBuf, store: Store, channels: Channels, stop: Cancellatio
             }
             () = stop.cancelled() => return,
         }
-        reload(&dir, &store, &channels).await;
+        reload(&dir, &config, &store, &channels).await;
     }
 }
 
-async fn reload(dir: &Path, store: &Store, channels: &Channels) {
+async fn reload(dir: &Path, config: &Config, store: &Store, channels: &Channels) {
     let applied = match apply::read(&[dir.to_owned()]) {
-        Ok(specs) => apply::apply_quietly(store, channels, specs).await,
+        Ok(specs) => apply::apply_quietly(store, config, channels, specs).await,
         Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
     };
     match applied {

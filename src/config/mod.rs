@@ -191,7 +191,7 @@ impl Default for Router {
             window: 4_096,
             batch: 512,
             lanes: 1_024,
-            lease: Period::seconds(12),
+            lease: Period::seconds(10),
             digest_events: 10_000,
             threads: 0,
         }

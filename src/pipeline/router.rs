@@ -163,12 +163,18 @@ impl Reader {
         while !stop.is_cancelled() {
             let turn = async {
                 let places = self.places().await;
-                let entries = tokio::select! {
+                let (entries, left) = tokio::select! {
                     biased;
-                    _ = look_for_left.tick() => self.store.log.take_over(places.len()).await?,
-                    entries = self.store.log.read(places.len(), Duration::from_secs(1)) => entries?,
+                    _ = look_for_left.tick() => {
+                        (self.store.log.take_over(places.len()).await?, true)
+                    }
+                    entries = self.store.log.read(places.len(), Duration::from_secs(1)) => {
+                        (entries?, false)
+                    }
                 };
-                Ok((entries, places))
+                // Where so much was left there may be more.
+                let more_left = left && entries.len() == places.len();
+                Ok((entries, places, more_left))
             };
             let read = tokio::select! {
                 biased;
@@ -176,8 +182,11 @@ impl Reader {
                 read = turn => read,
             };
             match read {
-                Ok((entries, places)) => {
+                Ok((entries, places, more_left)) => {
                     trouble.over("the event log");
+                    if more_left {
+                        look_for_left.reset_immediately();
+                    }
                     self.take(entries, places, stop).await;
                 }
                 Err(error) => trouble.wait("the event log", &error, stop).await,

@@ -62,7 +62,7 @@ pub(super) async fn run(args: Args) -> Done {
     let path = folder.join("acme.toml");
     std::fs::write(&path, &table)
         .with_context(|| format!("{} cannot be written", path.display()))?;
-    apply::apply(&store, &channels, vec![(path, spec)], false).await?;
+    apply::apply(&store, &config, &channels, vec![(path, spec)], false).await?;
     let app = App::build(&config, store).await?;
     let stop = CancellationToken::new();
     let router = tokio::spawn(app.router().run(app.version, stop.clone()));
