@@ -205,7 +205,8 @@ fn a_replica_takes_over_from_one_that_was_killed_within_15_s() {
 
     assert_eq!(second.get("/readyz").status, 200);
     assert!(deliveries.iter().all(|delivery| delivery["state"] == "delivered"));
-    assert!(second.stderr().contains("took over from a replica that is gone"));
+    // What the dead one held may by chance be nothing; that it is taken over from is a test of the
+    // store (`a_dead_replicas_entries_are_taken_over_by_one_and_a_slow_ones_by_none`).
     let took = counter.last().duration_since(killed);
     assert!(took < Duration::from_secs(15), "it took {took:?}");
 }
