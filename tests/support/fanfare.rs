@@ -132,6 +132,16 @@ impl Fanfare {
         self.process.kill9();
     }
 
+    /// Lets it do nothing until it is thawed.
+    pub(crate) fn freeze(&mut self) {
+        self.process.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&mut self) {
+        self.process.signal(Signal::SIGCONT);
+    }
+
     /// Asks it to stop gracefully.
     pub(crate) fn sigterm(&mut self) {
         self.process.signal(Signal::SIGTERM);
