@@ -218,7 +218,7 @@ impl Default for Redis {
             stream: "fanfare:events".to_owned(),
             group: "fanfare".to_owned(),
             prefix: "fanfare".to_owned(),
-            dead_after: Period::seconds(10),
+            dead_after: Period::seconds(8),
         }
     }
 }
