@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use fanfare_contract::{Content, Delivery, DeliveryId, Event};
 
-use crate::agenda::{Clock, FAR_MS, Hold, Job, Lane, Mode, Notices, Offer, Permit, run_attempt};
+use crate::agenda::{
+    Clock, Hold, Job, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, Offer, Worker, run_attempt,
+};
 use crate::store::{DeliveryState, DeliveryUpdate, Ms};
 
 /// What dispatching needs to know.
@@ -18,53 +20,38 @@ impl Dispatch {
     /// One delivery of `job`'s event to `lane`. Never waits.
     pub(super) fn send(&self, lane: &Arc<Lane>, job: Job) {
         let now = self.clock.now_ms();
-        if let Some(state) = self.kept(lane, &job.event, now) {
+        if let Some(state) = kept(lane, &job.event, now) {
             return conclude(lane, &job, state, now);
         }
         match lane.gate.offer(job, now) {
             Offer::InLine => {}
             Offer::Park(job, hold) => conclude(lane, &job, parked(hold, now), now),
-            Offer::Start(job, permit) => {
-                let worker = self.clone().work(lane.clone(), job, permit);
-                tokio::spawn(worker);
+            Offer::Start(job, worker) => {
+                tokio::spawn(self.clone().work(lane.clone(), job, worker));
             }
         }
     }
 
-    /// The state of what does not go straight to its receiver, whatever its gate says.
-    fn kept(&self, lane: &Lane, event: &Event, now: Ms) -> Option<DeliveryState> {
-        let waiting = |due_ms, serve_ms, reason: &str| DeliveryState::Waiting {
-            due_ms,
-            serve_ms,
-            reason: reason.to_owned(),
-        };
-        if let Some(reason) = lane.suppressed() {
-            return Some(DeliveryState::Suppressed { reason });
-        }
-        match &lane.mode {
-            Mode::Digest(calendar) => {
-                // A calendar that parsed always has a next tick; a minute is a safe rest.
-                let tick = calendar.after(now).unwrap_or(now + 60_000);
-                Some(waiting(tick, if lane.paused { FAR_MS } else { tick }, "digest"))
-            }
-            _ if lane.paused => Some(waiting(event.received_ms, FAR_MS, "paused")),
-            Mode::Fifo => Some(waiting(event.received_ms, now, "fifo")),
-            Mode::Direct => None,
-        }
+    /// The same without the fast path: it waits in its queue, to be served at once.
+    pub(super) fn park(&self, lane: &Lane, job: &Job) {
+        let now = self.clock.now_ms();
+        let at_once = || parked(Hold { reason: "busy", until: None }, now);
+        let state = kept(lane, &job.event, now).unwrap_or_else(at_once);
+        conclude(lane, job, state, now);
     }
 
     /// Runs jobs of one lane one after another for as long as there are any in its line.
-    async fn work(self, lane: Arc<Lane>, first: Job, permit: Permit) {
+    async fn work(self, lane: Arc<Lane>, first: Job, mut worker: Worker) {
         let mut next = Some((first, None));
         while let Some((job, hold)) = next {
-            match hold {
-                Some(hold) => {
-                    let now = self.clock.now_ms();
-                    conclude(&lane, &job, parked(hold, now), now);
-                }
+            let now = self.clock.now_ms();
+            // It may have gone while this one stood in line.
+            let suppressed = lane.suppressed().map(|reason| DeliveryState::Suppressed { reason });
+            match suppressed.or_else(|| hold.map(|hold| parked(hold, now))) {
+                Some(state) => conclude(&lane, &job, state, now),
                 None => self.attempt(&lane, job).await,
             }
-            next = permit.next(self.clock.now_ms());
+            next = worker.next(self.clock.now_ms());
         }
     }
 
@@ -86,6 +73,29 @@ impl Dispatch {
             attempts: end.attempt.into_iter().collect(),
             at_ms: self.clock.now_ms(),
         });
+    }
+}
+
+/// The state of what does not go straight to its receiver, whatever its gate says.
+fn kept(lane: &Lane, event: &Event, now: Ms) -> Option<DeliveryState> {
+    let waiting = |due_ms, serve_ms, reason: &str| DeliveryState::Waiting {
+        due_ms,
+        serve_ms,
+        reason: reason.to_owned(),
+    };
+    if let Some(reason) = lane.suppressed() {
+        return Some(DeliveryState::Suppressed { reason });
+    }
+    let look = now + LOOK_AT_PAUSED_MS;
+    match &lane.mode {
+        Mode::Digest(calendar) => {
+            // A calendar that parsed always has a next tick; a minute is a safe rest.
+            let tick = calendar.after(now).unwrap_or(now + 60_000);
+            Some(waiting(tick, if lane.paused { tick.max(look) } else { tick }, "digest"))
+        }
+        _ if lane.paused => Some(waiting(event.received_ms, look, "paused")),
+        Mode::Fifo => Some(waiting(event.received_ms, now, "fifo")),
+        Mode::Direct => None,
     }
 }
 

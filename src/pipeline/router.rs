@@ -12,7 +12,7 @@ use super::Intake;
 use super::dispatch::Dispatch;
 use super::notices::{Bulletin, BulletinWriter};
 use super::settle::{self, Outbox, Settled, Tracking};
-use crate::agenda::{Clock, Job, Lane, ServeOptions, Server, Trouble};
+use crate::agenda::{Clock, Job, Lane, Mode, ServeOptions, Server, Trouble};
 use crate::event::Limits;
 use crate::store::{Admission, Entry, EntryId, Outcome, Payload, Rejected, Settlement, Store};
 use crate::tenant::{Registry, Snapshot};
@@ -157,7 +157,14 @@ impl Reader {
                 let places = self.places().await;
                 let entries = tokio::select! {
                     biased;
-                    _ = look_for_left.tick() => self.store.log.take_over(places.len()).await?,
+                    _ = look_for_left.tick() => {
+                        let left = self.store.log.take_over(places.len()).await?;
+                        if left.len() == places.len() {
+                            // There may be more.
+                            look_for_left.reset_immediately();
+                        }
+                        left
+                    }
                     entries = self.store.log.read(places.len(), Duration::from_secs(1)) => entries?,
                 };
                 Ok((entries, places))
@@ -281,8 +288,16 @@ impl Reader {
         }
         let outbox = self.outbox.clone();
         let ticket = Tracking::new(entry, event.clone(), lanes.len(), place, outbox);
+        // An event enters its queues when all of its deliveries have an outcome. In a queue that
+        // keeps an order, it must not come behind a later event because another receiver is slow.
+        let in_order = lanes.len() > 1 && lanes.iter().any(|lane| matches!(lane.mode, Mode::Fifo));
         for lane in lanes {
-            self.dispatch.send(lane, Job { event: event.clone(), ticket: ticket.clone() });
+            let job = Job { event: event.clone(), ticket: ticket.clone() };
+            if in_order {
+                self.dispatch.park(lane, &job);
+            } else {
+                self.dispatch.send(lane, job);
+            }
         }
     }
 

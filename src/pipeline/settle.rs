@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::agenda::{Ticket, Trouble};
-use crate::store::{DeliveryUpdate, EntryId, Outcome, Settlement, Store};
+use crate::store::{DeliveryUpdate, EntryId, Outcome, Settlement, Store, StoreError};
 
 /// An entry with its place in the window.
 pub(super) struct Settled {
@@ -62,15 +62,47 @@ impl Ticket for Tracking {
 
 /// Settles until all senders are gone. A store that is away is waited for: nothing is dropped.
 pub(super) async fn run(store: Store, mut inbox: mpsc::UnboundedReceiver<Settled>, batch: usize) {
-    let mut trouble = Trouble::default();
-    let never = CancellationToken::new();
     let mut settled = Vec::with_capacity(batch);
     while inbox.recv_many(&mut settled, batch).await > 0 {
         let settlements: Vec<_> = settled.iter().map(|s| s.settlement.clone()).collect();
-        while let Err(error) = store.log.settle(settlements.clone()).await {
-            trouble.wait("the ledger", &error, &never).await;
+        if write(&store, settlements).await.is_err() {
+            // The store is there and refuses something in it: the others need not wait for that.
+            for one in settled.drain(..) {
+                write_alone(&store, one.settlement).await;
+            }
         }
-        trouble.over("the ledger");
         settled.clear();
+    }
+}
+
+/// Tries for as long as the store is away. An error is the store's last word on this batch.
+async fn write(store: &Store, settlements: Vec<Settlement>) -> Result<(), StoreError> {
+    let mut trouble = Trouble::default();
+    let never = CancellationToken::new();
+    loop {
+        match store.log.settle(settlements.clone()).await {
+            Err(error) if error.is_temporary() => {
+                trouble.wait("the ledger", &error, &never).await;
+            }
+            result => {
+                trouble.over("the ledger");
+                return result;
+            }
+        }
+    }
+}
+
+/// What is refused time and again is left unacknowledged in the log: the next process that takes
+/// over meets it anew, and meanwhile it holds up nobody.
+async fn write_alone(store: &Store, settlement: Settlement) {
+    const TRIES: u32 = 5;
+    let (mut trouble, never) = (Trouble::default(), CancellationToken::new());
+    for _ in 1..TRIES {
+        let Err(error) = write(store, vec![settlement.clone()]).await else { return };
+        trouble.wait("an outcome in the ledger", &error, &never).await;
+    }
+    let entry = settlement.entry;
+    if let Err(error) = write(store, vec![settlement]).await {
+        tracing::error!(%entry, %error, "an outcome cannot be written; its entry stays in the log");
     }
 }
