@@ -29,6 +29,25 @@ async fn a_hung_destination_delays_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_hung_attempt_does_not_idle_its_lane() {
+    let destinations = json!({"hook": {"concurrency": 8}});
+    let scene = Scene::start(Setup::default(), &[("acme", destinations)]).await;
+    scene.receivers.script(|call| match call.id.as_str() {
+        "evt_300" => Reply::Hang,
+        _ => Reply::Slowly(Duration::from_millis(100)),
+    });
+    let began = scene.now();
+    scene.send("acme", ids(1_200)).await;
+    scene.pass(Duration::from_secs(14)).await;
+    let calls = scene.receivers.calls();
+    for second in 0..14 {
+        let within = |at: i64| (at - began) / 1_000 == second;
+        let count = calls.iter().filter(|call| within(call.at_ms)).count();
+        assert!(count >= 20, "{count} calls in second {second}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tenant_whose_receivers_all_hang_delays_no_other_tenant() {
     let mut setup = Setup::default();
     setup.options.serve.lanes = 16;

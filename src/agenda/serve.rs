@@ -233,7 +233,7 @@ impl Direct<'_> {
     /// Starts what may go; tells what stopped it.
     async fn fill(&mut self) -> Result<Stop, StoreError> {
         loop {
-            if self.round.ends(self.lane) || Instant::now() >= self.until {
+            if self.round.ends(self.lane) || self.slice_is_over() {
                 return Ok(Stop::Time);
             }
             if self.ready.is_empty() && !self.look().await? {
@@ -249,6 +249,20 @@ impl Direct<'_> {
                 Err(hold) => return Ok(hold.until.map_or(Stop::Room, Stop::Until)),
             }
         }
+    }
+
+    /// A slice ends for the sake of others only: with one slow attempt in flight, to end it is to
+    /// leave all other places of the lane idle until that one is over.
+    fn slice_is_over(&mut self) -> bool {
+        let now = Instant::now();
+        if now < self.until {
+            return false;
+        }
+        let others_wait = !self.round.server.has_room(&self.lane.key.tenant);
+        if !others_wait {
+            self.until = now + self.round.server.options.slice;
+        }
+        others_wait
     }
 
     /// Looks for what is due and not begun. False when there is nothing.

@@ -26,7 +26,7 @@ pub struct ServeOptions {
     /// Of one tenant among those that are served at once, and never more than half of `lanes`: a
     /// tenant whose receivers all hang leaves room for the others.
     pub tenant_lanes: usize,
-    /// A lane with more work than this goes back behind the others.
+    /// A lane with more work than this goes back behind the others, if there are any.
     pub slice: Duration,
     /// Deliveries read from a queue at once.
     pub batch: usize,
@@ -58,6 +58,7 @@ pub struct Server {
     pub(super) options: ServeOptions,
     pub(super) stop: CancellationToken,
     pub(super) strangers: Arc<Strangers>,
+    slots: Arc<Semaphore>,
     shares: Arc<Shares>,
     leases: Arc<Leases>,
     tasks: TaskTracker,
@@ -82,6 +83,7 @@ impl Server {
             options,
             stop,
             strangers: Arc::default(),
+            slots: Arc::new(Semaphore::new(options.lanes.min(Semaphore::MAX_PERMITS))),
             shares: Shares::new(most),
             leases: Arc::default(),
             tasks: TaskTracker::new(),
@@ -92,10 +94,9 @@ impl Server {
     pub async fn run(self) {
         let keeper = self.leases.clone().keep(self.store.clone(), self.clock, self.options.lease);
         let keeper = tokio::spawn(keeper);
-        let slots = Arc::new(Semaphore::new(self.options.lanes));
         let mut trouble = Trouble::default();
         while !self.stop.is_cancelled() {
-            match self.claim(&slots).await {
+            match self.claim().await {
                 Ok(claims) => {
                     trouble.over("the agenda");
                     let none = claims.is_empty();
@@ -114,19 +115,21 @@ impl Server {
         keeper.abort();
     }
 
-    async fn claim(
-        &self,
-        slots: &Arc<Semaphore>,
-    ) -> Result<Vec<(Claim, OwnedSemaphorePermit)>, StoreError> {
+    /// May a round of this tenant's go on after its slice? Not when others wait for its place.
+    pub(super) fn has_room(&self, tenant: &Arc<str>) -> bool {
+        self.slots.available_permits() > 0 && !self.shares.is_full(tenant)
+    }
+
+    async fn claim(&self) -> Result<Vec<(Claim, OwnedSemaphorePermit)>, StoreError> {
         // Waits for one slot, then takes what is free.
         let first = tokio::select! {
-            slot = slots.clone().acquire_owned() => slot.ok(),
+            slot = self.slots.clone().acquire_owned() => slot.ok(),
             () = self.stop.cancelled() => None,
         };
         let Some(first) = first else { return Ok(Vec::new()) };
         let mut free = vec![first];
         while free.len() < 64
-            && let Ok(slot) = slots.clone().try_acquire_owned()
+            && let Ok(slot) = self.slots.clone().try_acquire_owned()
         {
             free.push(slot);
         }

@@ -28,6 +28,11 @@ impl Shares {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has the tenant its share already?
+    pub(super) fn is_full(&self, tenant: &Arc<str>) -> bool {
+        self.lock().get(tenant).is_some_and(|count| *count >= self.most)
+    }
+
     /// A place, unless the tenant has its share already.
     pub(super) fn take(self: &Arc<Self>, tenant: &Arc<str>) -> Option<Share> {
         let mut taken = self.lock();
@@ -63,6 +68,7 @@ mod tests {
         let held = (shares.take(&loud), shares.take(&loud));
         assert!(held.0.is_some() && held.1.is_some());
         assert!(shares.take(&loud).is_none());
+        assert!(shares.is_full(&loud) && !shares.is_full(&quiet));
         assert!(shares.take(&quiet).is_some());
         drop(held);
         assert!(shares.lock().is_empty());
