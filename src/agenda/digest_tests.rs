@@ -16,7 +16,7 @@ async fn a_failed_digest_is_tried_again_as_it_was() {
     let scene = every_hour(Setup::default()).await;
     scene.receivers.script(|call| if call.attempt < 3 { Reply::Refuse } else { Reply::Take });
     scene.send("acme", ids(300)).await;
-    scene.pass(Duration::from_mins(60)).await;
+    scene.pass(Duration::from_hours(1)).await;
     scene.send_one("acme", "evt_later").await;
     scene.pass(Duration::from_mins(1)).await;
     let calls = scene.receivers.calls();
@@ -25,7 +25,7 @@ async fn a_failed_digest_is_tried_again_as_it_was() {
     assert!(calls.iter().all(|call| (&call.id, &call.events) == (&calls[0].id, &calls[0].events)));
     assert_eq!(scene.counts("acme").await.delivered, 300);
 
-    scene.pass(Duration::from_mins(60)).await;
+    scene.pass(Duration::from_hours(1)).await;
     let last = scene.receivers.calls().pop().expect("the next digest");
     assert_eq!(last.events, ["evt_later"]);
     assert_ne!(last.id, calls[0].id);
@@ -36,7 +36,7 @@ async fn what_comes_late_to_a_failed_digest_is_a_digest_of_its_own() {
     let scene = every_hour(Setup::default()).await;
     scene.receivers.script(|call| if call.attempt == 1 { Reply::Refuse } else { Reply::Take });
     scene.send("acme", ids(3)).await;
-    scene.pass(Duration::from_mins(60) - Duration::from_millis(500)).await;
+    scene.pass(Duration::from_hours(1) - Duration::from_millis(500)).await;
     // Routed before the tick, written after it.
     scene.world.faults.hang("log.settle");
     scene.send_one("acme", "evt_late").await;
@@ -57,7 +57,7 @@ async fn a_missed_tick_is_its_own_digest() {
     scene.send_one("acme", "evt_1").await;
     scene.pass(Duration::from_secs(1)).await;
     scene.world.faults.hang("agenda.claim");
-    scene.pass(Duration::from_mins(60)).await;
+    scene.pass(Duration::from_hours(1)).await;
     scene.send_one("acme", "evt_2").await;
     scene.pass(Duration::from_mins(61)).await;
     assert!(scene.receivers.calls().is_empty());

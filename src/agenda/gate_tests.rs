@@ -21,7 +21,7 @@ fn policy(concurrency: u32, rate: Option<Rate>) -> Policy {
     Policy {
         schedule: vec![],
         jitter: 0.0,
-        retry_after_cap: Duration::from_secs(60),
+        retry_after_cap: Duration::from_mins(1),
         attempt_timeout: Duration::from_secs(1),
         deadline: Duration::from_secs(1),
         quick_retries: 0,

@@ -78,14 +78,14 @@ async fn a_broken_receiver_is_probed_one_at_a_time_and_then_drained_with_a_slow_
         _ => Reply::Slowly(Duration::from_millis(100)),
     });
     scene.send("acme", ids(400)).await;
-    scene.pass(Duration::from_secs(60)).await;
+    scene.pass(Duration::from_mins(1)).await;
     let down = scene.receivers.calls();
     assert!(down.len() < 60, "{} calls at a receiver that is down", down.len());
     let probes: Vec<_> = down.iter().filter(|call| call.at_ms > well_from - 50_000).collect();
     assert!(!probes.is_empty(), "it is looked at");
     assert!(probes.iter().all(|call| call.in_flight == 1), "one at a time");
 
-    scene.pass(Duration::from_secs(120)).await;
+    scene.pass(Duration::from_mins(2)).await;
     assert_eq!(scene.counts("acme").await.delivered, 400);
     let up: Vec<_> = scene.receivers.calls().split_off(down.len());
     assert_eq!(up.len(), 400, "each of them once");

@@ -18,7 +18,7 @@ async fn order_holds_across_failures_and_arrivals_do_not_bring_the_retry_forward
         scene.send_one("acme", &id).await;
         scene.pass(Duration::from_millis(700)).await;
     }
-    scene.pass(Duration::from_secs(60)).await;
+    scene.pass(Duration::from_mins(1)).await;
     let calls = scene.receivers.calls();
     let mut order: Vec<_> = calls.iter().map(|call| call.id.clone()).collect();
     order.dedup();

@@ -29,7 +29,7 @@ impl Default for Setup {
         let policy = Policy {
             schedule: vec![Duration::from_secs(5); 40],
             jitter: 0.2,
-            retry_after_cap: Duration::from_secs(60),
+            retry_after_cap: Duration::from_mins(1),
             attempt_timeout: Duration::from_secs(10),
             deadline: Duration::from_secs(25),
             quick_retries: 0,

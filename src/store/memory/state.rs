@@ -113,8 +113,8 @@ impl State {
         self.queues.entry(lane.clone()).or_default().insert((due_ms, seq));
         match self.agenda.get_mut(lane) {
             None => {}
-            Some(line) if line.token.is_none() && !line.held && serve_ms < line.at => {
-                line.at = serve_ms;
+            Some(there) if there.token.is_none() && !there.held && serve_ms < there.at => {
+                there.at = serve_ms;
                 return true;
             }
             Some(_) => return false,
@@ -136,8 +136,8 @@ impl State {
         row.attempts.extend(update.attempts.iter().cloned());
         row.tries += tries(update);
         let replay = update.state.reason() == Some(REPLAY) && update.state.word() == "waiting";
-        let late = row.state == DeliveryState::Delivered && update.state.word() != "delivered";
-        if late && !replay {
+        let too_late = row.state == DeliveryState::Delivered && update.state.word() != "delivered";
+        if too_late && !replay {
             return false;
         }
         let before = std::mem::replace(&mut row.state, update.state.clone());

@@ -89,7 +89,9 @@ impl Upkeep for Memory {
             settled && row.event.received_ms < before && !waits(**seq)
         });
         let old: Vec<u64> = old.map(|(seq, _)| *seq).take(max).collect();
-        old.iter().for_each(|seq| state.remove_event(*seq));
+        for seq in &old {
+            state.remove_event(*seq);
+        }
         Ok(old.len() as u64)
     }
 
