@@ -112,3 +112,16 @@ async fn a_channel_that_panics_costs_one_attempt() {
         assert_eq!(codes, ["internal", "ok"]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_timed_out_is_tried_again_on_the_same_schedule() {
+    let scene = Scene::start(scheduled(&[5, 5]), &[("acme", json!({"hook": {}}))]).await;
+    scene.receivers.script(|call| if call.attempt == 1 { Reply::Hang } else { Reply::Take });
+    scene.send_one("acme", "evt_1").await;
+    scene.pass(Duration::from_secs(30)).await;
+    let calls = scene.receivers.calls();
+    assert_eq!(calls.len(), 2);
+    // 10 s without an answer, then 5 s of wait, ±20 %.
+    let gap = calls[1].at_ms - calls[0].at_ms;
+    assert!((14_000..17_000).contains(&gap), "{gap} ms");
+}
