@@ -9,7 +9,11 @@ use super::{Calendar, Gate};
 use crate::delivery::Stack;
 use crate::store::{LaneKey, Ms};
 
-/// "Not until somebody acts": the year 2200.
+/// How often a paused lane with something waiting is looked at. Resuming serves it at once; but
+/// the notice may come while the lane is claimed, or while nobody runs, and then this is the net.
+pub const LOOK_AT_PAUSED_MS: Ms = 5 * 60 * 1_000;
+
+/// Later than anything is due: the year 2200.
 pub const FAR_MS: Ms = 7_258_118_400_000;
 
 /// How a lane's queue is served.

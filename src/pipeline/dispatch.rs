@@ -8,7 +8,8 @@ use fanfare_contract::{Content, Delivery, DeliveryId, Event};
 use tokio_util::sync::CancellationToken;
 
 use crate::agenda::{
-    Clock, FAR_MS, Hold, Job, Lane, Mode, Notices, Offer, Permit, Ticket, Trouble, run_attempt,
+    Clock, Hold, Job, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, Offer, Ticket, Trouble, Worker,
+    run_attempt,
 };
 use crate::delivery::Concluded;
 use crate::store::{Agenda, DeliveryState, DeliveryUpdate, Ms};
@@ -17,6 +18,8 @@ use crate::store::{Agenda, DeliveryState, DeliveryUpdate, Ms};
 const OVERSTAY: Duration = Duration::from_millis(500);
 /// Beyond the stack's deadline, before a delivery in flight is taken for lost with its process.
 const MARGIN: Duration = Duration::from_secs(15);
+/// How long an outcome is kept for a store that is away.
+const LONGEST_OUTAGE: Duration = Duration::from_hours(1);
 
 /// What dispatching needs to know.
 #[derive(Clone)]
@@ -36,25 +39,24 @@ impl Dispatch {
         match lane.gate.offer(job, now) {
             Offer::InLine => {}
             Offer::Park(job, hold) => conclude(lane, &job, parked(hold, now), now),
-            Offer::Start(job, permit) => {
-                let worker = self.clone().work(lane.clone(), job, permit);
-                tokio::spawn(worker);
+            Offer::Start(job, worker) => {
+                tokio::spawn(self.clone().work(lane.clone(), job, worker));
             }
         }
     }
 
     /// Runs jobs of one lane one after another for as long as there are any in its line.
-    async fn work(self, lane: Arc<Lane>, first: Job, permit: Permit) {
+    async fn work(self, lane: Arc<Lane>, first: Job, mut worker: Worker) {
         let mut next = Some((first, None));
         while let Some((job, hold)) = next {
-            match hold {
-                Some(hold) => {
-                    let now = self.clock.now_ms();
-                    conclude(&lane, &job, parked(hold, now), now);
-                }
+            let now = self.clock.now_ms();
+            // It may have gone while this one stood in line.
+            let suppressed = lane.suppressed().map(|reason| DeliveryState::Suppressed { reason });
+            match suppressed.or_else(|| hold.map(|hold| parked(hold, now))) {
+                Some(state) => conclude(&lane, &job, state, now),
                 None => self.attempt(&lane, job).await,
             }
-            next = permit.next(self.clock.now_ms());
+            next = worker.next(self.clock.now_ms());
         }
     }
 
@@ -83,7 +85,10 @@ impl Dispatch {
         job.ticket.concluded(update_to(lane, &job.event, state, now));
         let end = attempt.await;
         let update = self.update(lane, &job.event, end);
-        durable.cancelled().await;
+        // Not if its event was refused by the store for good: then it comes again as a whole.
+        if tokio::time::timeout(LONGEST_OUTAGE, durable.cancelled()).await.is_err() {
+            return;
+        }
         let mut trouble = Trouble::default();
         let never = CancellationToken::new();
         let updates = vec![(job.event, update)];
@@ -124,13 +129,14 @@ fn kept(lane: &Lane, event: &Event, now: Ms) -> Option<DeliveryState> {
     if let Some(reason) = lane.suppressed() {
         return Some(DeliveryState::Suppressed { reason });
     }
+    let look = now + LOOK_AT_PAUSED_MS;
     match &lane.mode {
         Mode::Digest(calendar) => {
             // A calendar that parsed always has a next tick; a minute is a safe rest.
             let tick = calendar.after(now).unwrap_or(now + 60_000);
-            Some(waiting(tick, if lane.paused { FAR_MS } else { tick }, "digest"))
+            Some(waiting(tick, if lane.paused { tick.max(look) } else { tick }, "digest"))
         }
-        _ if lane.paused => Some(waiting(event.received_ms, FAR_MS, "paused")),
+        _ if lane.paused => Some(waiting(event.received_ms, look, "paused")),
         Mode::Fifo => Some(waiting(event.received_ms, now, "fifo")),
         Mode::Direct => None,
     }

@@ -15,3 +15,6 @@ pub use intake::Intake;
 pub(crate) use intake::trace_parent;
 pub use notices::{Bulletin, BulletinWriter};
 pub use router::{Router, RouterOptions};
+
+#[cfg(test)]
+mod router_tests;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agenda::{Clock, Ticket, Trouble};
 use crate::observe::{Observe, Source};
-use crate::store::{DeliveryUpdate, EntryId, Outcome, Settlement, Store};
+use crate::store::{DeliveryUpdate, EntryId, Outcome, Settlement, Store, StoreError};
 
 /// An entry with its place in the window.
 pub(super) struct Settled {
@@ -93,15 +93,19 @@ pub(super) async fn run(
     clock: Clock,
     observe: Arc<Observe>,
 ) {
-    let mut trouble = Trouble::default();
-    let never = CancellationToken::new();
     let mut settled = Vec::with_capacity(batch);
     while inbox.recv_many(&mut settled, batch).await > 0 {
         let settlements: Vec<_> = settled.iter().map(|s| s.settlement.clone()).collect();
-        while let Err(error) = store.log.settle(settlements.clone()).await {
-            trouble.wait("the ledger", &error, &never).await;
+        if write(&store, settlements).await.is_err() {
+            // The store is there and refuses something in it: the others need not wait for that.
+            let mut written = Vec::with_capacity(settled.len());
+            for one in settled.drain(..) {
+                if write_alone(&store, &one.settlement).await {
+                    written.push(one);
+                }
+            }
+            settled = written;
         }
-        trouble.over("the ledger");
         let now = clock.now_ms();
         for settled in settled.drain(..) {
             observe.settled(settled.source, &settled.settlement.outcome, settled.ended, now);
@@ -110,4 +114,38 @@ pub(super) async fn run(
             }
         }
     }
+}
+
+/// Tries for as long as the store is away. An error is the store's last word on this batch.
+async fn write(store: &Store, settlements: Vec<Settlement>) -> Result<(), StoreError> {
+    let mut trouble = Trouble::default();
+    let never = CancellationToken::new();
+    loop {
+        match store.log.settle(settlements.clone()).await {
+            Err(error) if error.is_temporary() => {
+                trouble.wait("the ledger", &error, &never).await;
+            }
+            result => {
+                trouble.over("the ledger");
+                return result;
+            }
+        }
+    }
+}
+
+/// What is refused time and again is left unacknowledged in the log: the next process that takes
+/// over meets it anew, and meanwhile it holds up nobody. True when it was written.
+async fn write_alone(store: &Store, settlement: &Settlement) -> bool {
+    const TRIES: u32 = 5;
+    let (mut trouble, never) = (Trouble::default(), CancellationToken::new());
+    for _ in 1..TRIES {
+        let Err(error) = write(store, vec![settlement.clone()]).await else { return true };
+        trouble.wait("an outcome in the ledger", &error, &never).await;
+    }
+    let entry = settlement.entry;
+    let last = write(store, vec![settlement.clone()]).await;
+    if let Err(error) = &last {
+        tracing::error!(%entry, %error, "an outcome cannot be written; its entry stays in the log");
+    }
+    last.is_ok()
 }

@@ -8,6 +8,8 @@
 
 pub mod embedded;
 mod error;
+#[cfg(test)]
+pub(crate) mod memory;
 mod metered;
 mod model;
 pub mod redis;

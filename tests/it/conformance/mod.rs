@@ -74,6 +74,7 @@ macro_rules! every_promise {
             serving: a_late_outcome_is_still_recorded,
             serving: a_late_failure_does_not_undo_a_delivery,
             serving: a_dead_delivery_can_wait_again,
+            serving: an_outcome_that_nobody_claimed_brings_its_lane_forward,
             serving: a_replay_puts_back_what_ended_with_a_new_schedule,
             ledger: an_event_is_found_with_all_that_happened_to_it,
             ledger: an_event_that_never_was_is_not_found,

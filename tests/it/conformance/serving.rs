@@ -162,6 +162,21 @@ pub(crate) async fn a_dead_delivery_can_wait_again<F: Fixture>(fixture: &F) {
     assert_eq!((counts.dead, counts.waiting), (0, 1));
 }
 
+pub(crate) async fn an_outcome_that_nobody_claimed_brings_its_lane_forward<F: Fixture>(
+    fixture: &F,
+) {
+    let store = fixture.open().await;
+    let key = lane("acme", "hook");
+    let event = park(&store, &key, "evt_1", T0 + 40_000).await;
+    settle_one(&store, &key, &event, update(&event, "hook", waiting(T0 + 5_000))).await;
+    assert_eq!(store.agenda.next_time().await.unwrap(), Some(T0 + 5_000));
+    // A claimed or held lane stays where it is.
+    let held = claim_one(&store, T0 + 5_000).await;
+    store.agenda.release(&held, Next::NotBefore(T0 + 30_000)).await.unwrap();
+    settle_one(&store, &key, &event, update(&event, "hook", waiting(T0 + 6_000))).await;
+    assert_eq!(store.agenda.next_time().await.unwrap(), Some(T0 + 30_000));
+}
+
 pub(crate) async fn a_replay_puts_back_what_ended_with_a_new_schedule<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     let key = lane("acme", "hook");
