@@ -22,7 +22,7 @@ pub use error::StoreError;
 pub use model::{
     Admission, Appended, Attempt, Claim, Counts, DeliveryQuery, DeliveryRecord, DeliveryState,
     DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState, EventSummary, LaneKey, Ms,
-    Next, Outcome, Page, Payload, Rejected, Settlement, StoredTenant, WaitingItem,
+    Next, Outcome, Page, Payload, REPLAY, Rejected, Settlement, StoredTenant, WaitingItem,
 };
 
 /// Shorthand for what every store call answers.
@@ -95,6 +95,10 @@ pub trait Agenda: Send + Sync {
     /// Writes outcomes of deliveries of a claimed lane. A delivery that goes on waiting gets its
     /// new due time; any other leaves the queue. Does not change the lane's line in the agenda.
     /// Valid even when the lease has run out: outcomes are facts.
+    ///
+    /// What was delivered stays so whatever comes late, with one exception: waiting for the reason
+    /// [`REPLAY`] puts an ended delivery back, delivered or not, and its schedule begins anew
+    /// ([`WaitingItem::attempts`] counts from there; the ledger keeps all).
     async fn settle(
         &self,
         lane: &LaneKey,
