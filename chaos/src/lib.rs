@@ -12,8 +12,11 @@
 //! - [`unsettled`]: what the store has not yet on record; read at every kill, so that each duplicate
 //!   can be told from one that has no excuse.
 //! - [`run`]: puts them together; [`report`]: the table.
+//!
+//! [`isolation`] is another question to the same processes: who feels it when others misbehave.
 
 mod fleet;
+mod isolation;
 mod plan;
 mod producer;
 mod receivers;
@@ -24,6 +27,7 @@ mod unsettled;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use isolation::{Isolation, isolation};
 pub use report::{Report, print};
 pub use run::run;
 

@@ -4,20 +4,22 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
-use fanfare_chaos::{Options, StoreKind};
+use clap::{Parser, Subcommand};
+use fanfare_chaos::{Isolation, Options, StoreKind};
 
 /// Kills Fanfare and its store under load, and counts what arrives.
 #[derive(Parser)]
 #[command(
-    after_help = "Exit codes: 0 nothing lost, 1 something lost or without excuse twice, 2 it could not be run."
+    name = "cargo xtask chaos",
+    after_help = "Exit codes: 0 nothing lost, 1 something lost or without excuse twice, 2 it could not be run.",
+    args_conflicts_with_subcommands = true
 )]
 struct Args {
     /// The `fanfare` binary under test
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_BIN", default_value = "fanfare")]
     fanfare: PathBuf,
     /// A `redis-server`
-    #[arg(long, value_name = "FILE", default_value = "redis-server")]
+    #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_REDIS", default_value = "redis-server")]
     redis_server: PathBuf,
     /// Which store
     #[arg(long, default_value = "both", value_parser = ["embedded", "redis", "both"])]
@@ -40,6 +42,35 @@ struct Args {
     /// The short form that the tests run
     #[arg(long)]
     quick: bool,
+    #[command(subcommand)]
+    other: Option<Other>,
+}
+
+#[derive(Subcommand)]
+enum Other {
+    /// Measures who feels it when others hang, fail or flood
+    Isolation {
+        /// The `fanfare` binary under test
+        #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_BIN", default_value = "fanfare")]
+        fanfare: PathBuf,
+        /// A `redis-server`
+        #[arg(
+            long,
+            value_name = "FILE",
+            env = "FANFARE_CHAOS_REDIS",
+            default_value = "redis-server"
+        )]
+        redis_server: PathBuf,
+        /// Which store
+        #[arg(long, default_value = "embedded")]
+        store: StoreKind,
+        /// Events a second of each of the 99 tenants that do not flood
+        #[arg(long, default_value_t = 4)]
+        rate: u32,
+        /// Seconds that each of the four runs is measured
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+    },
 }
 
 impl Args {
@@ -65,6 +96,30 @@ fn seed_of_the_day() -> u64 {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    let done = match &args.other {
+        None => chaos(&args).await,
+        Some(Other::Isolation { fanfare, redis_server, store, rate, seconds }) => {
+            let options = Isolation {
+                fanfare: fanfare.clone(),
+                redis_server: redis_server.clone(),
+                store: *store,
+                rate: (*rate).max(1),
+                lasts: Duration::from_secs(*seconds),
+            };
+            fanfare_chaos::isolation(&options).await.map(|()| true)
+        }
+    };
+    match done {
+        Ok(good) => ExitCode::from(u8::from(!good)),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// True when all is well.
+async fn chaos(args: &Args) -> anyhow::Result<bool> {
     let stores = match args.store.as_str() {
         "embedded" => vec![StoreKind::Embedded],
         "redis" => vec![StoreKind::Redis],
@@ -74,14 +129,8 @@ async fn main() -> ExitCode {
     for store in stores {
         let options = args.options(store);
         eprintln!("{}: seed {}", store.name(), options.seed);
-        match fanfare_chaos::run(&options).await {
-            Ok(report) => reports.push(report),
-            Err(error) => {
-                eprintln!("error: {}: {error:#}", store.name());
-                return ExitCode::from(2);
-            }
-        }
+        reports.push(fanfare_chaos::run(&options).await?);
     }
     fanfare_chaos::print(&reports);
-    ExitCode::from(u8::from(!reports.iter().all(fanfare_chaos::Report::is_good)))
+    Ok(reports.iter().all(fanfare_chaos::Report::is_good))
 }

@@ -102,9 +102,16 @@ impl Load {
     }
 }
 
+/// A client of the routers.
+pub(crate) fn client() -> Result<reqwest::Client> {
+    // One provider a process; an error says that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?)
+}
+
 /// `POST /v1/events` until there are no more.
 pub(crate) async fn over_http(load: Arc<Load>) -> Result<()> {
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+    let client = client()?;
     while let Some(events) = load.next().await {
         let list: Vec<_> = events.clone().map(|n| load.plan.event(n)).collect();
         let body = format!("[{}]", list.join(","));

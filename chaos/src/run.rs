@@ -45,6 +45,7 @@ pub async fn run(options: &Options) -> Result<Report> {
     let producers = tokio::spawn(produce(load.clone(), stream));
     let kills = arena.kill_all(&load, &gate, &producers).await?;
     producers.await.context("the producers panicked")??;
+    ensure!(kills.len() == options.kills as usize, "the events came to an end before the kills");
     let sent = arena.began.elapsed();
     arena.drain(&load).await?;
     let left = arena.source.look().await?;
@@ -143,7 +144,10 @@ impl<'a> Arena<'a> {
         for number in 1..=self.options.kills {
             let enough = self.share(number - 1) + (self.share(number) - self.share(number - 1)) / 2;
             while load.accepted() < enough || last.elapsed() < self.options.gap {
-                ensure!(!producers.is_finished(), "the producers ended early");
+                if producers.is_finished() {
+                    // They have failed; the caller will see why.
+                    return Ok(kills);
+                }
                 self.all_alive()?;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
