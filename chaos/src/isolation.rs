@@ -82,7 +82,7 @@ pub async fn isolation(options: &Isolation) -> Result<()> {
 
 fn print(runs: &[Measured]) {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_preset(presets::NOTHING);
     table.set_header(["", "healthy", "p50 ms", "p99 ms", "longest ms", "p99 ×", "memory MiB"]);
     let base = runs.first().map_or(1.0, |run| run.millis(0.99));
     for run in runs {

@@ -177,7 +177,7 @@ pub fn print(reports: &[Report]) {
         ("router's memory, most", |r| format!("{} MiB", r.peak_kib / 1_024)),
     ];
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_preset(presets::NOTHING);
     let names = reports.iter().map(|report| report.store.name().to_owned());
     table.set_header([String::new()].into_iter().chain(names));
     for (label, column) in rows {
