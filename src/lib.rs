@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod delivery;
 pub mod event;
+pub mod ops;
 pub mod pipeline;
 pub mod render;
 pub mod routing;

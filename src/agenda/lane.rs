@@ -20,7 +20,7 @@ pub enum Mode {
     /// One at a time in the order of arrival; the first one blocks.
     Fifo,
     /// All that is due at a tick of the calendar, as one message.
-    Digest(Calendar),
+    Digest(Box<Calendar>),
 }
 
 /// One lane of a destination, ready to be served.

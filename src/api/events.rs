@@ -89,13 +89,11 @@ fn tenant(state: &ApiState, params: Params, headers: &HeaderMap) -> Result<Arc<s
         ApiError::invalid("no_tenant", "name the tenant: ?tenant=acme or `Fanfare-Tenant: acme`")
     })?;
     let named = tenant_id(&named)?;
-    match state.registry.snapshot().get(named) {
-        Some(tenant) => Ok(tenant.id.clone()),
-        None => {
-            let message = format!("there is no tenant `{named}`; add it with `fanfare apply`");
-            Err(Refusal::new("unknown_tenant", message).into())
-        }
-    }
+    let known = state.registry.snapshot().get(named).map(|tenant| tenant.id.clone());
+    known.ok_or_else(|| {
+        let message = format!("there is no tenant `{named}`; add it with `fanfare apply`");
+        Refusal::new("unknown_tenant", message).into()
+    })
 }
 
 fn decode_one(
@@ -181,7 +179,7 @@ async fn batch(
     });
     if refused == answers.len() {
         let mut error = ApiError::invalid("all_refused", "no event of the batch could be taken");
-        error.details = Some(data);
+        error.details = Some(Box::new(data));
         return Err(error);
     }
     Ok(success(StatusCode::ACCEPTED, data))

@@ -1,5 +1,6 @@
 //! `fanfare apply`: tenant files into the store. All or nothing: one mistake, and none is written.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
@@ -53,7 +54,7 @@ pub(super) async fn run(args: Args) -> Done {
 
 /// The channels, for checking and completing settings; nothing is sent.
 pub(super) fn offline_channels(config: &Config) -> Result<Channels, Failure> {
-    let templates = std::sync::Arc::new(app::engine(config, &Default::default())?);
+    let templates = std::sync::Arc::new(app::engine(config, &BTreeMap::new())?);
     Ok(app::channels(config, templates, std::sync::Arc::new(Forgetful))?)
 }
 
@@ -146,19 +147,21 @@ pub(super) async fn apply(
     specs: Vec<(PathBuf, TenantSpec)>,
     dry_run: bool,
 ) -> Result<Vec<Applied>, Failure> {
-    write(store, channels, specs, dry_run).await.map_err(|refused| match refused {
+    let show = if dry_run { Show::Dry } else { Show::Made };
+    write(store, channels, specs, show).await.map_err(|refused| match refused {
         Refused::Problems(problems) => told(&problems),
         Refused::Store(error) => error.into(),
     })
 }
 
-/// The same for a running server: the ids that changed, or what is wrong, as lines for its log.
+/// The same for a server, which has nowhere to show a secret: the ids that changed, or what is
+/// wrong, as lines.
 pub(super) async fn apply_quietly(
     store: &Store,
     channels: &Channels,
     specs: Vec<(PathBuf, TenantSpec)>,
 ) -> Result<Vec<String>, Vec<String>> {
-    match write(store, channels, specs, false).await {
+    match write(store, channels, specs, Show::Nothing).await {
         Ok(applied) => {
             let changed = applied.into_iter().filter(|tenant| !tenant.changes.is_empty());
             Ok(changed.map(|tenant| tenant.id).collect())
@@ -166,6 +169,17 @@ pub(super) async fn apply_quietly(
         Err(Refused::Problems(problems)) => Err(problems.iter().map(ToString::to_string).collect()),
         Err(Refused::Store(error)) => Err(vec![error.to_string()]),
     }
+}
+
+/// What is done with values that are made rather than given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Show {
+    /// They are shown, this once.
+    Made,
+    /// Nothing is written, so nothing is made.
+    Dry,
+    /// They cannot be shown: making one is refused.
+    Nothing,
 }
 
 /// Why nothing was written.
@@ -184,13 +198,16 @@ async fn write(
     store: &Store,
     channels: &Channels,
     specs: Vec<(PathBuf, TenantSpec)>,
-    dry_run: bool,
+    show: Show,
 ) -> Result<Vec<Applied>, Refused> {
     let mut ready = Vec::new();
     let mut problems = Vec::new();
     for (path, mut spec) in specs {
         let before = tenant::stored(store, &spec.id).await?.map(|(spec, _)| spec);
         let revealed = complete(&mut spec, before.as_ref(), channels);
+        if show == Show::Nothing {
+            problems.extend(in_file(revealed.iter().map(unshowable).collect(), &path));
+        }
         match tenant::compile(std::sync::Arc::new(spec.clone()), 0, channels, None) {
             Ok(_) => ready.push((spec, before, revealed)),
             Err(found) => problems.extend(in_file(found, &path)),
@@ -203,16 +220,25 @@ async fn write(
     for (spec, before, revealed) in ready {
         let changes = changes(before.as_ref(), &spec);
         let (id, created) = (spec.id.clone(), before.is_none());
-        if !dry_run {
+        if show != Show::Dry {
             tenant::put(store, channels, spec).await.map_err(|error| match error {
                 tenant::PutError::Problems(problems) => Refused::Problems(problems),
                 tenant::PutError::Store(error) => Refused::Store(error),
             })?;
         }
-        let revealed = if dry_run { Vec::new() } else { revealed };
+        let revealed = if show == Show::Made { revealed } else { Vec::new() };
         applied.push(Applied { id, created, changes, revealed });
     }
     Ok(applied)
+}
+
+fn unshowable((destination, field, _): &(String, String, String)) -> Problem {
+    Problem::new(
+        format!("destination \"{destination}\""),
+        field.as_str(),
+        "is missing; run `fanfare apply` with this file first, which makes one and shows it once, or \
+         write { env = \"NAME\" }",
+    )
 }
 
 fn in_file(problems: Vec<Problem>, path: &Path) -> Vec<Problem> {
@@ -260,9 +286,10 @@ fn changes(before: Option<&TenantSpec>, now: &TenantSpec) -> Vec<String> {
         name: String::new(),
         destinations: Vec::new(),
         routes: Vec::new(),
-        links: Default::default(),
-        templates: Default::default(),
-        disabled: Default::default(),
+        links: BTreeMap::new(),
+        templates: BTreeMap::new(),
+        held: BTreeSet::new(),
+        disabled: BTreeMap::new(),
     };
     let before = before.unwrap_or(&empty);
     if before.name != now.name {

@@ -1,13 +1,16 @@
 //! The command line: parsing here, one file a command.
 
 mod apply;
+mod audit;
 mod check;
 mod deliveries;
 mod demo;
+mod destinations;
 mod events;
 mod logging;
 mod output;
 mod render;
+mod replay;
 mod route;
 mod send;
 mod serve;
@@ -28,8 +31,8 @@ Exit codes:
   2  the command line is wrong
   3  the store, the server or a file could not be reached
 
-Every option has an environment variable, shown as [env: …]; settings of a file are given with
---config and are listed in config/fanfare.toml.";
+Options that can be given by an environment variable show it as [env: …]; settings of a file are
+given with --config and are listed in config/fanfare.toml.";
 
 #[derive(Parser)]
 #[command(
@@ -65,6 +68,14 @@ enum Command {
     Events(events::Args),
     /// Lists deliveries, or shows one with its attempts
     Deliveries(deliveries::Args),
+    /// Sends again what ended: one delivery, or everything that was missed
+    Replay(replay::Args),
+    /// Ends deliveries that wait
+    Cancel(replay::CancelArgs),
+    /// Lists destinations; pauses, resumes, enables one
+    Destinations(destinations::Args),
+    /// Proves that every event is accounted for
+    Audit(audit::Args),
     /// Verifies the signature of a webhook
     Verify(verify::Args),
 }
@@ -145,9 +156,13 @@ async fn run(command: Command) -> Done {
         Command::Apply(args) => apply::run(args).await,
         Command::Check(args) => check::run(&args),
         Command::Route(args) => route::run(&args).await,
-        Command::Render(args) => render::run(&args).await,
+        Command::Render(args) => render::run(&args),
         Command::Events(args) => events::run(args).await,
         Command::Deliveries(args) => deliveries::run(args).await,
+        Command::Replay(args) => replay::run(args).await,
+        Command::Cancel(args) => replay::run_cancel(args).await,
+        Command::Destinations(args) => destinations::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Verify(args) => verify::run(&args),
     }
 }

@@ -58,7 +58,7 @@ pub(super) struct Args {
     #[arg(long, env = "FANFARE_THREADS", value_name = "N")]
     threads: Option<usize>,
     /// Write the address that is listened on to this file once ready
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "FANFARE_READY_FILE", value_name = "FILE")]
     ready_file: Option<PathBuf>,
 }
 
@@ -103,7 +103,9 @@ pub(super) async fn run(args: Args) -> Done {
     if let Some(dir) = &config.tenants {
         let channels = apply::offline_channels(&config)?;
         let specs = apply::read(std::slice::from_ref(dir)).map_err(|p| apply::told(&p))?;
-        apply::apply(&store, &channels, specs, false).await?;
+        apply::apply_quietly(&store, &channels, specs)
+            .await
+            .map_err(|lines| Failure::Because(lines.join("\n")))?;
     }
     let app = App::build(&config, store).await?;
     let listener = bind(config.listen).await?;

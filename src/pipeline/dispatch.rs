@@ -18,7 +18,7 @@ impl Dispatch {
     /// One delivery of `job`'s event to `lane`. Never waits.
     pub(super) fn send(&self, lane: &Arc<Lane>, job: Job) {
         let now = self.clock.now_ms();
-        if let Some(state) = self.kept(lane, &job.event, now) {
+        if let Some(state) = kept(lane, &job.event, now) {
             return conclude(lane, &job, state, now);
         }
         match lane.gate.offer(job, now) {
@@ -28,28 +28,6 @@ impl Dispatch {
                 let worker = self.clone().work(lane.clone(), job, permit);
                 tokio::spawn(worker);
             }
-        }
-    }
-
-    /// The state of what does not go straight to its receiver, whatever its gate says.
-    fn kept(&self, lane: &Lane, event: &Event, now: Ms) -> Option<DeliveryState> {
-        let waiting = |due_ms, serve_ms, reason: &str| DeliveryState::Waiting {
-            due_ms,
-            serve_ms,
-            reason: reason.to_owned(),
-        };
-        if let Some(reason) = lane.suppressed() {
-            return Some(DeliveryState::Suppressed { reason });
-        }
-        match &lane.mode {
-            Mode::Digest(calendar) => {
-                // A calendar that parsed always has a next tick; a minute is a safe rest.
-                let tick = calendar.after(now).unwrap_or(now + 60_000);
-                Some(waiting(tick, if lane.paused { FAR_MS } else { tick }, "digest"))
-            }
-            _ if lane.paused => Some(waiting(event.received_ms, FAR_MS, "paused")),
-            Mode::Fifo => Some(waiting(event.received_ms, now, "fifo")),
-            Mode::Direct => None,
         }
     }
 
@@ -86,6 +64,28 @@ impl Dispatch {
             attempts: end.attempt.into_iter().collect(),
             at_ms: self.clock.now_ms(),
         });
+    }
+}
+
+/// The state of what does not go straight to its receiver, whatever its gate says.
+fn kept(lane: &Lane, event: &Event, now: Ms) -> Option<DeliveryState> {
+    let waiting = |due_ms, serve_ms, reason: &str| DeliveryState::Waiting {
+        due_ms,
+        serve_ms,
+        reason: reason.to_owned(),
+    };
+    if let Some(reason) = lane.suppressed() {
+        return Some(DeliveryState::Suppressed { reason });
+    }
+    match &lane.mode {
+        Mode::Digest(calendar) => {
+            // A calendar that parsed always has a next tick; a minute is a safe rest.
+            let tick = calendar.after(now).unwrap_or(now + 60_000);
+            Some(waiting(tick, if lane.paused { FAR_MS } else { tick }, "digest"))
+        }
+        _ if lane.paused => Some(waiting(event.received_ms, FAR_MS, "paused")),
+        Mode::Fifo => Some(waiting(event.received_ms, now, "fifo")),
+        Mode::Direct => None,
     }
 }
 

@@ -39,7 +39,7 @@ impl Default for RouterOptions {
             batch: 512,
             limits: Limits::default(),
             serve: ServeOptions::default(),
-            retention: Duration::from_secs(30 * 24 * 3600),
+            retention: Duration::from_hours(30 * 24),
         }
     }
 }

@@ -113,7 +113,7 @@ fn config(folder: &Path, receivers: &Receivers) -> Config {
     config.email.port = receivers.smtp.addr().port();
     config.email.security = Security::None;
     config.email.hello_name = Some("localhost".to_owned());
-    config.email.from = "Fanfare <notifications@fanfare.example>".to_owned();
+    config.email.from = String::from("Fanfare <notifications@fanfare.example>");
     config
 }
 

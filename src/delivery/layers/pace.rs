@@ -36,7 +36,7 @@ impl Pace {
         let at = next.map_or(now, |next| next.max(now));
         let early = at.saturating_duration_since(now);
         if early > self.burst {
-            return Err(early - self.burst);
+            return Err(early.saturating_sub(self.burst));
         }
         *next = Some(at + self.interval);
         Ok(())

@@ -21,9 +21,9 @@ use super::writing::{Effects, Writing};
 use crate::store::{Result, StoreError};
 
 /// Requests that may wait for the thread; further callers wait for a place.
-const QUEUED: usize = 1_024;
+const QUEUED: usize = 2_048;
 /// Requests in one transaction.
-const GROUP_JOBS: usize = 512;
+const GROUP_JOBS: usize = 2_048;
 /// Rows, roughly, in one transaction: what it takes some tens of milliseconds to write.
 const GROUP_ROWS: usize = 8_192;
 /// How often the position below which all is settled is written down.
