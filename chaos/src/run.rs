@@ -153,7 +153,8 @@ impl<'a> Arena<'a> {
             }
             last = Instant::now();
             let before = self.options.redis_kills * (number - 1) / self.options.kills;
-            let with_redis = self.options.redis_kills * number / self.options.kills > before;
+            let with_redis = self.redis.is_some()
+                && self.options.redis_kills * number / self.options.kills > before;
             kills.push(self.kill(number, with_redis).await?);
             gate.send_replace(self.share(number + 1));
         }
