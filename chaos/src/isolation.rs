@@ -3,6 +3,7 @@
 //! its arrival, for the healthy destinations of the tenants that do nothing unusual; each time
 //! beside the same load without what is bad.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -192,7 +193,8 @@ async fn start(
         let mut file = format!("[tenant]\nid = \"t{tenant}\"\nname = \"Tenant {tenant}\"\n");
         for place in 0..DESTINATIONS {
             let url = receiver.url(&format!("/{place}"));
-            file += &format!(
+            let _ = write!(
+                file,
                 "\n[[destination]]\nid = \"d{place}\"\nchannel = \"webhook\"\nurl = \"{url}\"\n\
                  \n[[route]]\nevents = [\"isolation.d{place}\"]\nto = [\"d{place}\"]\n"
             );

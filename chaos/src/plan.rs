@@ -1,6 +1,7 @@
 //! What happens, decided before it happens: every event, its destinations, and every fault, all by
 //! hashing the seed. The same seed makes the same load and the same faults; only time differs.
 
+use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
@@ -145,54 +146,55 @@ impl Plan {
             Fault::Answers(bad, per_mille) => {
                 let roll = self.dice("fault", n.into(), u64::from(tries) << 8 | site as u64, 1_000);
                 if tries < MOST_FAULTS && roll < per_mille {
-                    self.bad(bad)
+                    misbehave(bad)
                 } else {
                     takes(Reply::Status(200))
                 }
             }
         }
     }
+}
 
-    fn bad(&self, bad: Bad) -> Answer {
-        let refuses = |reply| Answer { reply, takes: false };
-        let full = |status, name: &str, value: &str| Reply::Full {
-            status,
-            headers: vec![(name.to_owned(), value.to_owned())],
-            body: "no".into(),
+fn misbehave(bad: Bad) -> Answer {
+    let refuses = |reply| Answer { reply, takes: false };
+    let full = |status, name: &str, value: &str| Reply::Full {
+        status,
+        headers: vec![(name.to_owned(), value.to_owned())],
+        body: "no".into(),
+    };
+    match bad {
+        Bad::ServerError => refuses(Reply::Status(500)),
+        Bad::TooMany => refuses(full(429, "retry-after", "1")),
+        Bad::Redirect => refuses(full(302, "location", FOLLOWED)),
+        Bad::Reset => refuses(Reply::Reset),
+        Bad::Hang => refuses(Reply::Hang),
+        Bad::Drip => takes(Reply::DripForever),
+        Bad::Huge => takes(Reply::HugeBody(4 << 30)),
+        Bad::Cut => takes(Reply::CloseMidAnswer),
+    }
+}
+
+/// The tenant's file.
+pub(crate) fn tenant(url: impl Fn(usize) -> String) -> String {
+    let retry = vec!["\"1s\""; 47].join(", ");
+    let mut file = format!("[tenant]\nid = \"{TENANT}\"\nname = \"Chaos\"\n");
+    for (place, site) in SITES.iter().enumerate() {
+        let _ = write!(
+            file,
+            "\n[[destination]]\nid = \"{}\"\nchannel = \"webhook\"\nurl = \"{}\"\n\
+             retry = [\"200ms\", \"500ms\", {retry}]\n{}",
+            site.id,
+            url(place),
+            site.options,
+        );
+        let when = match place {
+            0 => String::new(),
+            _ => format!("when = {{ data = {{ to = [\"{}\"] }} }}\n", site.id),
         };
-        match bad {
-            Bad::ServerError => refuses(Reply::Status(500)),
-            Bad::TooMany => refuses(full(429, "retry-after", "1")),
-            Bad::Redirect => refuses(full(302, "location", FOLLOWED)),
-            Bad::Reset => refuses(Reply::Reset),
-            Bad::Hang => refuses(Reply::Hang),
-            Bad::Drip => takes(Reply::DripForever),
-            Bad::Huge => takes(Reply::HugeBody(4 << 30)),
-            Bad::Cut => takes(Reply::CloseMidAnswer),
-        }
+        let _ =
+            write!(file, "\n[[route]]\nevents = [\"chaos.**\"]\n{when}to = [\"{}\"]\n", site.id);
     }
-
-    /// The tenant's file.
-    pub(crate) fn tenant(&self, url: impl Fn(usize) -> String) -> String {
-        let retry = vec!["\"1s\""; 47].join(", ");
-        let mut file = format!("[tenant]\nid = \"{TENANT}\"\nname = \"Chaos\"\n");
-        for (place, site) in SITES.iter().enumerate() {
-            file += &format!(
-                "\n[[destination]]\nid = \"{}\"\nchannel = \"webhook\"\nurl = \"{}\"\n\
-                 retry = [\"200ms\", \"500ms\", {retry}]\n{}",
-                site.id,
-                url(place),
-                site.options,
-            );
-            let when = match place {
-                0 => String::new(),
-                _ => format!("when = {{ data = {{ to = [\"{}\"] }} }}\n", site.id),
-            };
-            file +=
-                &format!("\n[[route]]\nevents = [\"chaos.**\"]\n{when}to = [\"{}\"]\n", site.id);
-        }
-        file
-    }
+    file
 }
 
 /// Where redirects lead; nothing may come there.

@@ -60,7 +60,7 @@ impl Report {
     pub(crate) fn new(
         arena: &Arena<'_>,
         load: &Load,
-        kills: Vec<Kill>,
+        kills: &[Kill],
         sent: Duration,
         left: &Unsettled,
     ) -> Self {
@@ -69,7 +69,7 @@ impl Report {
         let keys = (0..plan.events).flat_map(|n| plan.sites(n).map(move |site| (n, site)));
         let lost: Vec<Key> = keys.filter(|key| !tally.has(*key)).collect();
         let unexplained: Vec<&Duplicate> =
-            tally.duplicates.iter().filter(|one| !explained(one, &kills)).collect();
+            tally.duplicates.iter().filter(|one| !explained(one, kills)).collect();
         let mut report = Self {
             store: arena.options.store,
             events: load.accepted(),
@@ -85,7 +85,7 @@ impl Report {
             wrong: tally.wrong.len(),
             kills: kills.len(),
             redis_kills: arena.redis_kills,
-            takeover: takeover(load, &tally.steady, &kills),
+            takeover: takeover(load, &tally.steady, kills),
             sent,
             peak_kib: arena.peak_kib,
             failures: Vec::new(),

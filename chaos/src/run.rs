@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::fleet::{Launch, Redis, Router};
-use crate::plan::Plan;
+use crate::plan::{Plan, tenant};
 use crate::producer::{Load, produce};
 use crate::receivers::Receivers;
 use crate::report::Report;
@@ -21,7 +21,7 @@ use crate::{Options, StoreKind};
 /// Between freezing a router and looking at what it had in hand: what it has sent arrives.
 const SETTLE: Duration = Duration::from_millis(150);
 /// When nothing at all arrives for so long, nothing more will.
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_mins(1);
 
 /// One kill of a router.
 pub(crate) struct Kill {
@@ -50,7 +50,7 @@ pub async fn run(options: &Options) -> Result<Report> {
     arena.drain(&load).await?;
     let left = arena.source.look().await?;
     arena.note_memory();
-    Ok(Report::new(&arena, &load, kills, sent, &left))
+    Ok(Report::new(&arena, &load, &kills, sent, &left))
 }
 
 /// Everything that runs.
@@ -78,7 +78,7 @@ impl<'a> Arena<'a> {
         let receivers = Receivers::start(plan, began).await?;
         let (tenants, config) = (dir.join("tenants"), dir.join("fanfare.toml"));
         std::fs::create_dir_all(&tenants)?;
-        std::fs::write(tenants.join("chaos.toml"), plan.tenant(|site| receivers.url(site)))?;
+        std::fs::write(tenants.join("chaos.toml"), tenant(|site| receivers.url(site)))?;
         std::fs::write(&config, settings(options))?;
         let (redis, store, source) = match options.store {
             StoreKind::Embedded => {
@@ -89,7 +89,7 @@ impl<'a> Arena<'a> {
             StoreKind::Redis => {
                 let redis = Redis::start(&options.redis_server, &dir.join("redis")).await?;
                 let url = redis.url();
-                let source = Source::Redis(redis::Client::open(url.clone())?);
+                let source = Source::Redis(Box::new(redis::Client::open(url.clone())?));
                 (Some(redis), url, source)
             }
         };
@@ -167,7 +167,7 @@ impl<'a> Arena<'a> {
     async fn kill(&mut self, number: u32, with_redis: bool) -> Result<Kill> {
         let place = (number as usize - 1) % self.routers.len();
         let away = Duration::from_millis(200 + self.plan.dice("away", number.into(), 0, 1_800));
-        let at_once = with_redis && self.redis_kills % 2 == 0;
+        let at_once = with_redis && self.redis_kills.is_multiple_of(2);
         let frozen = self.began.elapsed();
         self.routers[place].freeze()?;
         tokio::time::sleep(SETTLE).await;

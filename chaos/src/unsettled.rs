@@ -27,7 +27,7 @@ pub(crate) enum Source {
     /// `fanfare.db`; `schema.sql` of the embedded store tells its tables.
     Embedded(PathBuf),
     /// The server; `store/redis/mod.rs` tells its keys.
-    Redis(redis::Client),
+    Redis(Box<redis::Client>),
 }
 
 impl Source {
