@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::StoreKind;
 use crate::fleet::{Launch, Redis, Router};
+use crate::plan::SECRET;
 use crate::producer::client;
 
 const TENANTS: usize = 100;
@@ -195,7 +196,7 @@ async fn start(
             let url = receiver.url(&format!("/{place}"));
             let _ = write!(
                 file,
-                "\n[[destination]]\nid = \"d{place}\"\nchannel = \"webhook\"\nurl = \"{url}\"\n\
+                "\n[[destination]]\nid = \"d{place}\"\nchannel = \"webhook\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n\
                  \n[[route]]\nevents = [\"isolation.d{place}\"]\nto = [\"d{place}\"]\n"
             );
         }

@@ -10,6 +10,9 @@ use fanfare_testkit::Reply;
 /// The tenant that everything belongs to.
 pub(crate) const TENANT: &str = "chaos";
 
+/// Of every destination; here nobody verifies.
+pub(crate) const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
 /// After so many faults in a row a delivery is taken: every schedule is longer.
 const MOST_FAULTS: u32 = 20;
 /// Of so many events one goes to a destination that fails.
@@ -181,7 +184,7 @@ pub(crate) fn tenant(url: impl Fn(usize) -> String) -> String {
     for (place, site) in SITES.iter().enumerate() {
         let _ = write!(
             file,
-            "\n[[destination]]\nid = \"{}\"\nchannel = \"webhook\"\nurl = \"{}\"\n\
+            "\n[[destination]]\nid = \"{}\"\nchannel = \"webhook\"\nurl = \"{}\"\nsecret = \"{SECRET}\"\n\
              retry = [\"200ms\", \"500ms\", {retry}]\n{}",
             site.id,
             url(place),
