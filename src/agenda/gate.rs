@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use fanfare_contract::{Event, Policy};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{Adaptive, Circuit};
 use crate::delivery::Judgement;
@@ -33,6 +34,10 @@ pub struct Job {
 pub trait Ticket: Send + Sync {
     /// One delivery has an outcome, or waits in its queue from now on.
     fn concluded(&self, update: DeliveryUpdate);
+
+    /// A token that is cancelled once all of the event's outcomes are durable. Asked for before the
+    /// last is concluded.
+    fn durable(&self) -> CancellationToken;
 }
 
 /// Why something may not go now.

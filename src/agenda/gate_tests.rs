@@ -9,6 +9,9 @@ use super::*;
 struct Nobody;
 impl Ticket for Nobody {
     fn concluded(&self, _: DeliveryUpdate) {}
+    fn durable(&self) -> CancellationToken {
+        CancellationToken::new()
+    }
 }
 
 fn job() -> Job {
@@ -21,7 +24,7 @@ fn policy(concurrency: u32, rate: Option<Rate>) -> Policy {
     Policy {
         schedule: vec![],
         jitter: 0.0,
-        retry_after_cap: Duration::from_secs(60),
+        retry_after_cap: Duration::from_mins(1),
         attempt_timeout: Duration::from_secs(1),
         deadline: Duration::from_secs(1),
         quick_retries: 0,

@@ -98,7 +98,8 @@ impl From<crate::store::StoreError> for Failure {
     fn from(error: crate::store::StoreError) -> Self {
         match error {
             crate::store::StoreError::BadQuery(why) => Self::Because(why),
-            other => Self::Unreachable(other.into()),
+            // Its words hold those of its sources already.
+            other => Self::Unreachable(anyhow::anyhow!("{other}")),
         }
     }
 }

@@ -1,15 +1,27 @@
 //! Sends an event's deliveries to their lanes' gates; what may not go now is parked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fanfare_contract::{Content, Delivery, DeliveryId, Event};
 
-use crate::agenda::{Clock, FAR_MS, Hold, Job, Lane, Mode, Notices, Offer, Permit, run_attempt};
-use crate::store::{DeliveryState, DeliveryUpdate, Ms};
+use tokio_util::sync::CancellationToken;
+
+use crate::agenda::{
+    Clock, FAR_MS, Hold, Job, Lane, Mode, Notices, Offer, Permit, Ticket, Trouble, run_attempt,
+};
+use crate::delivery::Concluded;
+use crate::store::{Agenda, DeliveryState, DeliveryUpdate, Ms};
+
+/// How long an attempt on the fast path may hold up the settlement of its event.
+const OVERSTAY: Duration = Duration::from_millis(500);
+/// Beyond the stack's deadline, before a delivery in flight is taken for lost with its process.
+const MARGIN: Duration = Duration::from_secs(15);
 
 /// What dispatching needs to know.
 #[derive(Clone)]
 pub(super) struct Dispatch {
+    pub(super) agenda: Arc<dyn Agenda>,
     pub(super) clock: Clock,
     pub(super) notices: Arc<dyn Notices>,
 }
@@ -46,6 +58,9 @@ impl Dispatch {
         }
     }
 
+    /// One attempt. If it takes long, its event is settled without it: the delivery is put in its
+    /// lane's queue, due when the attempt must be over, and its outcome is written when it is known.
+    /// So a receiver that hangs holds neither its event's other deliveries nor a place in the window.
     async fn attempt(&self, lane: &Lane, job: Job) {
         let delivery = Delivery {
             id: DeliveryId::derive(&job.event.id, &lane.key.destination),
@@ -54,16 +69,47 @@ impl Dispatch {
             attempt: 1,
             at_ms: self.clock.now_ms(),
         };
-        let id = delivery.id.clone();
-        let end = run_attempt(lane, delivery, self.clock, &*self.notices).await;
-        job.ticket.concluded(DeliveryUpdate {
-            id,
-            destination: lane.key.destination.clone(),
-            channel: lane.destination.channel.clone(),
-            state: end.state,
+        let attempt = run_attempt(lane, delivery, self.clock, &*self.notices);
+        tokio::pin!(attempt);
+        if let Ok(end) = tokio::time::timeout(OVERSTAY, &mut attempt).await {
+            return job.ticket.concluded(self.update(lane, &job.event, end));
+        }
+        let durable = job.ticket.durable();
+        let now = self.clock.now_ms();
+        let longest = (lane.policy.deadline + MARGIN).as_millis();
+        let over = now + Ms::try_from(longest).unwrap_or(Ms::MAX / 2);
+        let reason = "in_flight".to_owned();
+        let state = DeliveryState::Waiting { due_ms: over, serve_ms: over, reason };
+        job.ticket.concluded(update_to(lane, &job.event, state, now));
+        let end = attempt.await;
+        let update = self.update(lane, &job.event, end);
+        durable.cancelled().await;
+        let mut trouble = Trouble::default();
+        let never = CancellationToken::new();
+        let updates = vec![(job.event, update)];
+        while let Err(error) = self.agenda.settle(&lane.key, updates.clone()).await {
+            trouble.wait("the ledger", &error, &never).await;
+        }
+        trouble.over("the ledger");
+    }
+
+    fn update(&self, lane: &Lane, event: &Event, end: Concluded) -> DeliveryUpdate {
+        DeliveryUpdate {
             attempts: end.attempt.into_iter().collect(),
-            at_ms: self.clock.now_ms(),
+            ..update_to(lane, event, end.state, self.clock.now_ms())
+        }
+    }
+
+    /// Puts a delivery in its lane's queue, to be served from now on.
+    pub(super) fn queue(&self, lane: &Lane, event: &Event, ticket: &dyn Ticket) {
+        let now = self.clock.now_ms();
+        let due_ms = event.received_ms;
+        let state = kept(lane, event, now).unwrap_or_else(|| DeliveryState::Waiting {
+            due_ms,
+            serve_ms: now,
+            reason: "queued".to_owned(),
         });
+        ticket.concluded(update_to(lane, event, state, now));
     }
 }
 
@@ -98,12 +144,17 @@ fn parked(hold: Hold, now: Ms) -> DeliveryState {
 }
 
 fn conclude(lane: &Lane, job: &Job, state: DeliveryState, now: Ms) {
-    job.ticket.concluded(DeliveryUpdate {
-        id: DeliveryId::derive(&job.event.id, &lane.key.destination),
+    job.ticket.concluded(update_to(lane, &job.event, state, now));
+}
+
+/// A change of state without an attempt.
+fn update_to(lane: &Lane, event: &Event, state: DeliveryState, now: Ms) -> DeliveryUpdate {
+    DeliveryUpdate {
+        id: DeliveryId::derive(&event.id, &lane.key.destination),
         destination: lane.key.destination.clone(),
         channel: lane.destination.channel.clone(),
         state,
         attempts: Vec::new(),
         at_ms: now,
-    });
+    }
 }

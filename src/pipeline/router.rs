@@ -12,7 +12,7 @@ use super::Intake;
 use super::dispatch::Dispatch;
 use super::notices::{Bulletin, BulletinWriter};
 use super::settle::{self, Outbox, Settled, Tracking};
-use crate::agenda::{Clock, Job, Lane, ServeOptions, Server, Trouble};
+use crate::agenda::{Clock, Job, Lane, Mode, ServeOptions, Server, Trouble};
 use crate::event::Limits;
 use crate::store::{Admission, Entry, EntryId, Outcome, Payload, Rejected, Settlement, Store};
 use crate::tenant::{Registry, Snapshot};
@@ -63,7 +63,7 @@ impl Router {
         options: RouterOptions,
     ) -> Self {
         let (notices, bulletin) = Bulletin::new(clock);
-        let dispatch = Dispatch { clock, notices };
+        let dispatch = Dispatch { clock, notices, agenda: store.agenda.clone() };
         Self { store, registry, clock, options, dispatch, bulletin }
     }
 
@@ -281,7 +281,14 @@ impl Reader {
         }
         let outbox = self.outbox.clone();
         let ticket = Tracking::new(entry, event.clone(), lanes.len(), place, outbox);
+        // Order in a FIFO lane must not wait for somebody else's slow answer, so an event that also
+        // goes to one is queued for all.
+        let queued = lanes.len() > 1 && lanes.iter().any(|lane| matches!(lane.mode, Mode::Fifo));
         for lane in lanes {
+            if queued {
+                self.dispatch.queue(lane, &event, &*ticket);
+                continue;
+            }
             self.dispatch.send(lane, Job { event: event.clone(), ticket: ticket.clone() });
         }
     }
@@ -289,6 +296,6 @@ impl Reader {
     fn settle(&self, entry: EntryId, outcome: Outcome, place: OwnedSemaphorePermit) {
         let settlement = Settlement { entry, outcome };
         // The settler outlives the reader.
-        let _ = self.outbox.send(Settled { settlement, _place: place });
+        let _ = self.outbox.send(Settled { settlement, _place: place, durable: None });
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Settled {
     pub(super) settlement: Settlement,
     /// Given back once the settlement is durable.
     pub(super) _place: OwnedSemaphorePermit,
+    /// Cancelled then, if somebody asked to be told.
+    pub(super) durable: Option<CancellationToken>,
 }
 
 /// Where settlements go. Unbounded, for the window bounds it.
@@ -25,8 +27,14 @@ pub(super) struct Tracking {
     entry: EntryId,
     event: Arc<Event>,
     pending: AtomicUsize,
-    inner: Mutex<(Vec<DeliveryUpdate>, Option<OwnedSemaphorePermit>)>,
+    inner: Mutex<Inner>,
     outbox: Outbox,
+}
+
+struct Inner {
+    updates: Vec<DeliveryUpdate>,
+    place: Option<OwnedSemaphorePermit>,
+    durable: Option<CancellationToken>,
 }
 
 impl Tracking {
@@ -38,7 +46,8 @@ impl Tracking {
         place: OwnedSemaphorePermit,
         outbox: Outbox,
     ) -> Arc<Self> {
-        let inner = Mutex::new((Vec::with_capacity(deliveries), Some(place)));
+        let updates = Vec::with_capacity(deliveries);
+        let inner = Mutex::new(Inner { updates, place: Some(place), durable: None });
         Arc::new(Self { entry, event, pending: AtomicUsize::new(deliveries), inner, outbox })
     }
 }
@@ -46,17 +55,23 @@ impl Tracking {
 impl Ticket for Tracking {
     fn concluded(&self, update: DeliveryUpdate) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.0.push(update);
+        inner.updates.push(update);
         if self.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
-        let updates = std::mem::take(&mut inner.0);
-        if let Some(place) = inner.1.take() {
+        let updates = std::mem::take(&mut inner.updates);
+        let durable = inner.durable.take();
+        if let Some(place) = inner.place.take() {
             let outcome = Outcome::Routed(self.event.clone(), updates);
             let settlement = Settlement { entry: self.entry, outcome };
             // The settler outlives all trackings; if it is gone, the process is stopping.
-            let _ = self.outbox.send(Settled { settlement, _place: place });
+            let _ = self.outbox.send(Settled { settlement, _place: place, durable });
         }
+    }
+
+    fn durable(&self) -> CancellationToken {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.durable.get_or_insert_with(CancellationToken::new).clone()
     }
 }
 
@@ -71,6 +86,9 @@ pub(super) async fn run(store: Store, mut inbox: mpsc::UnboundedReceiver<Settled
             trouble.wait("the ledger", &error, &never).await;
         }
         trouble.over("the ledger");
+        for token in settled.iter().filter_map(|settled| settled.durable.as_ref()) {
+            token.cancel();
+        }
         settled.clear();
     }
 }

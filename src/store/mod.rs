@@ -93,7 +93,8 @@ pub trait Agenda: Send + Sync {
     async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>>;
 
     /// Writes outcomes of deliveries of a claimed lane. A delivery that goes on waiting gets its
-    /// new due time; any other leaves the queue. Does not change the lane's line in the agenda.
+    /// new due time; any other leaves the queue. A claimed or held lane's line stays as it is; any
+    /// other is brought forward to `serve_ms` if that is earlier.
     /// Valid even when the lease has run out: outcomes are facts.
     ///
     /// What was delivered stays so whatever comes late, with one exception: waiting for the reason

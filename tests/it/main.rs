@@ -8,4 +8,5 @@ mod conformance;
 mod embedded;
 mod peers;
 mod processes;
+mod redis_store;
 mod verifiers;

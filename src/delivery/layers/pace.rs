@@ -118,7 +118,7 @@ mod tests {
             }
         }
         assert_eq!(left, [0, 0, 0, 0, 500, 1000, 1500]);
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(pace.wait(Instant::now()), Duration::ZERO);
     }
 }

@@ -19,7 +19,6 @@ pub(super) struct Statements<'c> {
     change: CachedStatement<'c>,
     only_attempts: CachedStatement<'c>,
     bring_forward: CachedStatement<'c>,
-    ensure_line: CachedStatement<'c>,
     woke: bool,
 }
 
@@ -48,10 +47,6 @@ impl<'c> Statements<'c> {
                 "INSERT INTO agenda (lane_id, tenant_id, at_ms) VALUES (?1, ?2, ?3) \
                  ON CONFLICT (lane_id) DO UPDATE SET at_ms = excluded.at_ms \
                  WHERE token IS NULL AND excluded.at_ms < at_ms",
-            )?,
-            ensure_line: conn.prepare_cached(
-                "INSERT INTO agenda (lane_id, tenant_id, at_ms) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT (lane_id) DO NOTHING",
             )?,
             woke: false,
         })
@@ -114,9 +109,9 @@ impl<'c> Statements<'c> {
             && let DeliveryState::Waiting { serve_ms, .. } = &update.state
         {
             debug_assert_eq!(state, WAITING);
-            // The line stays as it is; but a queue that holds something always has one.
+            // A claimed line stays as it is; a queue that holds something always has one.
             let line = (place.lane_id, place.tenant_id, serve_ms);
-            self.woke |= self.ensure_line.execute(line)? == 1;
+            self.woke |= self.bring_forward.execute(line)? == 1;
         }
         Ok(())
     }

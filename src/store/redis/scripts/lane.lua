@@ -1,5 +1,5 @@
 -- Writes outcomes of deliveries of one lane that were served from its queue.
--- KEYS: outcomes, events, queue, ended, agenda, lanes, and the indexes of w, s, x
+-- KEYS: outcomes, events, queue, ended, agenda, lanes, the indexes of w, s, x, leases
 -- ARGV: tenant, lane, then for each delivery:
 --   id, letter, due_ms, serve_ms, at_ms, reason, head of its line, attempts
 -- What was delivered stays delivered: a failure that comes late only adds its attempts. Only a
@@ -76,9 +76,10 @@ for at = 3, #ARGV, 8 do
     redis.call('HSET', KEYS[1], id, new)
   end
 end
--- What waits always has a line: the lane may have been given back meanwhile, or never had one.
-if earliest and not redis.call('ZSCORE', KEYS[6], lane) then
-  redis.call('ZADD', KEYS[6], earliest, lane)
+-- What waits always has a line: the lane may have been given back meanwhile, or never had one. A
+-- claimed or held one stays where it is.
+if earliest and (redis.call('HEXISTS', KEYS[10], lane) == 0 or not redis.call('ZSCORE', KEYS[6], lane)) then
+  redis.call('ZADD', KEYS[6], 'LT', earliest, lane)
   refresh(KEYS[5], KEYS[6], tenant)
 end
 return missing
