@@ -79,6 +79,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// How long a lane is its server's without a sign of life.
+    pub(crate) fn lease(&self) -> Duration {
+        self.dead_after.unwrap_or(Duration::from_secs(12))
+    }
+
     /// What the promise is measured by: 100,000 events, 30 kills of a router, 10 of Redis.
     pub fn full(store: StoreKind) -> Self {
         Self {

@@ -69,7 +69,7 @@ pub(crate) const SITES: [Site; 12] = [
     Site { id: "throttle", options: "", fault: Fault::Answers(Bad::TooMany, 10) },
     Site { id: "redirect", options: "", fault: Fault::Answers(Bad::Redirect, 200) },
     Site { id: "reset", options: "", fault: Fault::Answers(Bad::Reset, 100) },
-    Site { id: "hang", options: "timeout = \"2s\"\n", fault: Fault::Answers(Bad::Hang, 5) },
+    Site { id: "hang", options: "timeout = \"5s\"\n", fault: Fault::Answers(Bad::Hang, 5) },
     Site { id: "drip", options: "", fault: Fault::Answers(Bad::Drip, 10) },
     Site { id: "huge", options: "", fault: Fault::Answers(Bad::Huge, 50) },
     Site { id: "cut", options: "", fault: Fault::Answers(Bad::Cut, 200) },

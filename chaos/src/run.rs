@@ -61,7 +61,8 @@ pub(crate) struct Arena<'a> {
     pub(crate) receivers: Receivers,
     /// The most memory that a router had, in KiB.
     pub(crate) peak_kib: u64,
-    pub(crate) redis_kills: u32,
+    /// When Redis was away: from its death until it had loaded its data.
+    pub(crate) absences: Vec<(Duration, Duration)>,
     launch: Launch,
     routers: Vec<Router>,
     addresses: Arc<Mutex<Vec<SocketAddr>>>,
@@ -104,7 +105,7 @@ impl<'a> Arena<'a> {
             began,
             receivers,
             peak_kib: 0,
-            redis_kills: 0,
+            absences: Vec::new(),
             launch,
             routers,
             addresses: Arc::default(),
@@ -167,7 +168,7 @@ impl<'a> Arena<'a> {
     async fn kill(&mut self, number: u32, with_redis: bool) -> Result<Kill> {
         let place = (number as usize - 1) % self.routers.len();
         let away = Duration::from_millis(200 + self.plan.dice("away", number.into(), 0, 1_800));
-        let at_once = with_redis && self.redis_kills.is_multiple_of(2);
+        let at_once = with_redis && self.absences.len().is_multiple_of(2);
         let frozen = self.began.elapsed();
         self.routers[place].freeze()?;
         tokio::time::sleep(SETTLE).await;
@@ -211,16 +212,20 @@ impl<'a> Arena<'a> {
     async fn kill_redis(&mut self) -> Result<()> {
         if let Some(redis) = &mut self.redis {
             redis.kill9().await?;
-            self.redis_kills += 1;
+            let now = self.began.elapsed();
+            self.absences.push((now, Duration::MAX));
         }
         Ok(())
     }
 
     async fn start_redis(&mut self) -> Result<()> {
-        match &mut self.redis {
-            Some(redis) => redis.launch().await,
-            None => Ok(()),
+        if let Some(redis) = &mut self.redis {
+            redis.launch().await?;
         }
+        if let Some((_, back)) = self.absences.last_mut() {
+            *back = self.began.elapsed();
+        }
+        Ok(())
     }
 
     /// A router that ends by itself is a defect.
@@ -253,9 +258,7 @@ impl<'a> Arena<'a> {
         self.say(&format!("all {} events arrived; waiting for late ones", load.accepted()));
         let late = match self.options.store {
             StoreKind::Embedded => Duration::from_secs(3),
-            StoreKind::Redis => {
-                self.options.dead_after.unwrap_or(Duration::from_secs(12)) + Duration::from_secs(5)
-            }
+            StoreKind::Redis => self.options.lease() + Duration::from_secs(5),
         };
         let until = Instant::now() + late;
         while Instant::now() < until {
