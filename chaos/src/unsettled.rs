@@ -21,6 +21,12 @@ pub(crate) struct Unsettled {
     pub(crate) waiting: HashSet<Key>,
 }
 
+impl Unsettled {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.waiting.is_empty()
+    }
+}
+
 /// Where to look.
 #[derive(Clone)]
 pub(crate) enum Source {
