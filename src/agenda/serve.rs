@@ -144,9 +144,15 @@ async fn direct(round: &Round<'_>, lane: &Lane) -> Result<Next, StoreError> {
         taken: HashSet::new(),
         running: FuturesUnordered::new(),
         ended: Vec::new(),
+        settle_by: Instant::now(),
         until: Instant::now() + round.server.options.slice,
     };
     let next = work.run().await;
+    if next.is_err() {
+        // What was sent is a fact, whatever the store says meanwhile: forgotten, it would be sent
+        // again.
+        work.finish().await;
+    }
     if matches!(next, Ok(None)) {
         lane.gate.set_backlog(false);
     }
@@ -155,6 +161,9 @@ async fn direct(round: &Round<'_>, lane: &Lane) -> Result<Next, StoreError> {
 
 /// Outcomes settled at once.
 const SETTLE_AT: usize = 64;
+/// An outcome waits no longer for others to be settled with: what is not on record is sent again
+/// after a crash, and an attempt that hangs must not keep it off the record.
+const SETTLE_WITHIN: Duration = Duration::from_millis(50);
 
 struct Direct<'a> {
     round: &'a Round<'a>,
@@ -165,6 +174,8 @@ struct Direct<'a> {
     taken: HashSet<DeliveryId>,
     running: FuturesUnordered<BoxFuture<'a, (WaitingItem, Concluded)>>,
     ended: Updates,
+    /// When the first of these must be settled.
+    settle_by: Instant,
     until: Instant,
 }
 
@@ -236,16 +247,34 @@ impl Direct<'_> {
             // Something new may have become due behind those that are running.
             Stop::Nothing | Stop::Time | Stop::Room => 1_000,
         };
-        tokio::select! {
-            Some((item, end)) = self.running.next() => {
-                let update = update_of(self.lane, &item, &end, self.round.now_ms());
-                self.ended.push((item.event, update));
-            }
-            () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+        let mut wake = Instant::now() + Duration::from_millis(wait);
+        if !self.ended.is_empty() {
+            wake = wake.min(self.settle_by);
         }
-        if self.ended.len() >= SETTLE_AT {
+        tokio::select! {
+            Some((item, end)) = self.running.next() => self.note(item, &end),
+            () = tokio::time::sleep_until(wake) => {}
+        }
+        let late = !self.ended.is_empty() && Instant::now() >= self.settle_by;
+        if late || self.ended.len() >= SETTLE_AT {
             self.settle().await;
         }
+    }
+
+    fn note(&mut self, item: WaitingItem, end: &Concluded) {
+        if self.ended.is_empty() {
+            self.settle_by = Instant::now() + SETTLE_WITHIN;
+        }
+        let update = update_of(self.lane, &item, end, self.round.now_ms());
+        self.ended.push((item.event, update));
+    }
+
+    /// Waits for everything that was begun and writes it down; begins nothing.
+    async fn finish(&mut self) {
+        while let Some((item, end)) = self.running.next().await {
+            self.note(item, &end);
+        }
+        self.settle().await;
     }
 
     async fn settle(&mut self) {
