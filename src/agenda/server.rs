@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -95,7 +96,9 @@ impl Server {
         let keeper = self.leases.clone().keep(self.store.clone(), self.clock, self.options.lease);
         let keeper = tokio::spawn(keeper);
         let mut trouble = Trouble::default();
+        let mut away = None;
         while !self.stop.is_cancelled() {
+            self.let_others_settle(&mut away).await;
             match self.claim().await {
                 Ok(claims) => {
                     trouble.over("the agenda");
@@ -107,12 +110,32 @@ impl Server {
                         self.rest().await;
                     }
                 }
-                Err(error) => trouble.wait("the agenda", &error, &self.stop).await,
+                Err(error) => {
+                    away.get_or_insert_with(Instant::now);
+                    trouble.wait("the agenda", &error, &self.stop).await;
+                }
             }
         }
         self.tasks.close();
         self.tasks.wait().await;
         keeper.abort();
+    }
+
+    /// A store that was away for long comes back with leases that have run out, while their holders
+    /// still wait to write what they have sent. Who claimed at once would send it all again.
+    async fn let_others_settle(&self, away: &mut Option<Instant>) {
+        // The longest wait between two tries of a settlement.
+        const GRACE: Duration = Duration::from_millis(2_500);
+        if away.is_none() || self.store.agenda.next_time().await.is_err() {
+            return;
+        }
+        let long = away.take().is_some_and(|since| since.elapsed() >= self.options.lease / 3);
+        if long {
+            tokio::select! {
+                () = tokio::time::sleep(GRACE) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
     }
 
     /// May a round of this tenant's go on after its slice? Not when others wait for its place.

@@ -69,6 +69,13 @@ impl Tools {
         self.npm(trust).context("Node peers")
     }
 
+    /// A Redis server, installed if need be.
+    pub(crate) fn redis_server(&self) -> Result<PathBuf> {
+        fs::create_dir_all(self.dir.join("bin"))?;
+        self.redis(Trust::Stamps).context("redis-server")?;
+        Ok(self.dir.join("bin/redis-server"))
+    }
+
     fn redis(&self, trust: Trust) -> Result<()> {
         let link = self.dir.join("bin/redis-server");
         if link.exists() && (trust == Trust::Stamps || works(&link, &["--version"])) {
