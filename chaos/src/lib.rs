@@ -4,16 +4,16 @@
 //! `cargo xtask chaos` runs it at length, `tests/it/chaos.rs` briefly. What it counts, it counts
 //! where it matters: at the receivers, by delivery (`webhook-id` × destination).
 //!
-//! - [`plan`]: which events there are, where each must arrive, and which request meets which fault.
+//! - `plan`: which events there are, where each must arrive, and which request meets which fault.
 //!   All of it follows from the seed.
-//! - [`receivers`]: the destinations, and the tally of what arrived.
-//! - [`fleet`]: the processes, and killing them.
-//! - [`producer`]: sends events over HTTP and with `XADD`, again until they are taken.
-//! - [`unsettled`]: what the store has not yet on record; read at every kill, so that each duplicate
+//! - `receivers`: the destinations, and the tally of what arrived.
+//! - `fleet`: the processes, and killing them.
+//! - `producer`: sends events over HTTP and with `XADD`, again until they are taken.
+//! - `unsettled`: what the store has not yet on record; read at every kill, so that each duplicate
 //!   can be told from one that has no excuse.
-//! - [`run`]: puts them together; [`report`]: the table.
+//! - `run`: puts them together; `report`: the table.
 //!
-//! [`isolation`] is another question to the same processes: who feels it when others misbehave.
+//! `isolation` is another question to the same processes: who feels it when others misbehave.
 
 mod fleet;
 mod isolation;

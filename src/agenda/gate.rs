@@ -191,7 +191,7 @@ impl Gate {
     }
 
     /// Notes whether something due waits in the durable queue. To be noted again as long as it
-    /// does: see [`BACKLOG_LASTS`].
+    /// does: see `BACKLOG_LASTS`.
     pub fn set_backlog(&self, backlog: bool) {
         let mut state = self.state();
         if backlog {

@@ -1,4 +1,4 @@
-//! What operators see from outside: numbers ([`metrics`]) and, if asked for, spans ([`spans`]).
+//! What operators see from outside: numbers (`metrics`) and, if asked for, spans (`spans`).
 //!
 //! The parts of the router know only thin hooks of their own ([`crate::store::Watch`],
 //! [`crate::delivery::layers::Observer`]); [`Observe`] stands behind all of them. Handles of all

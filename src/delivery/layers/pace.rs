@@ -51,7 +51,7 @@ impl Pace {
     }
 }
 
-/// Adds [`Paced`]. Clones share the pace.
+/// Adds `Paced`. Clones share the pace.
 #[derive(Clone, Debug)]
 pub struct PaceLayer(Arc<Pace>);
 

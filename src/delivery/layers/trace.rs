@@ -35,7 +35,7 @@ impl Observer for Quiet {
     fn attempt(&self, _: &'static str, _: Duration, _: Result<(), &str>) {}
 }
 
-/// Adds [`Traced`].
+/// Adds `Traced`.
 #[derive(Clone)]
 pub struct TraceLayer {
     channel: &'static str,
