@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,11 +12,12 @@ use fanfare_contract::{Channel, Delivery, Memo, Part, RenderError, Templates};
 use crate::agenda::{Clock, ServeOptions};
 use crate::config::{Config, Security};
 use crate::delivery::StackOptions;
-use crate::delivery::layers::Quiet;
+use crate::delivery::layers::Observer;
 use crate::event::Limits;
+use crate::observe::Observe;
 use crate::pipeline::{Router, RouterOptions};
 use crate::render::{Engine, Links, Sources};
-use crate::store::{Store, embedded, redis};
+use crate::store::{Store, embedded, metered, redis};
 use crate::tenant::{Channels, Registry, Snapshot};
 
 /// What a store is opened for.
@@ -105,6 +106,7 @@ pub fn channels(
     config: &Config,
     templates: Arc<dyn Templates>,
     memo: Arc<dyn Memo>,
+    observer: Arc<dyn Observer>,
 ) -> anyhow::Result<Channels> {
     let webhook = fanfare_webhook::WebhookChannel::new(webhook_config(config)?)?;
     let email = fanfare_email::EmailChannel::new(email_config(config)?, templates.clone())?;
@@ -115,11 +117,8 @@ pub fn channels(
     };
     let slack = fanfare_slack::SlackChannel::new(slack, templates, memo)?;
     let channels: Vec<Arc<dyn Channel>> = vec![Arc::new(webhook), Arc::new(email), Arc::new(slack)];
-    let options = StackOptions {
-        observer: Arc::new(Quiet),
-        channel_rate: None,
-        longest_wait: Duration::from_secs(5),
-    };
+    let options =
+        StackOptions { observer, channel_rate: None, longest_wait: Duration::from_secs(5) };
     Ok(Channels::new(channels, &options))
 }
 
@@ -197,25 +196,30 @@ pub struct App {
     pub clock: Clock,
     /// The directory's version at the start.
     pub version: u64,
+    /// What is told outside.
+    pub observe: Arc<Observe>,
     options: RouterOptions,
 }
 
 impl App {
     /// Puts a router together over an open store.
     pub async fn build(config: &Config, store: Store) -> anyhow::Result<Self> {
+        let observe = Observe::new(config)?;
+        let store = metered(store, observe.clone());
         let templates = LiveTemplates(ArcSwap::from_pointee(engine(config, &BTreeMap::new())?));
         let templates = Arc::new(templates);
-        let channels = channels(config, templates.clone(), store.memo.clone())?;
+        let channels = channels(config, templates.clone(), store.memo.clone(), observe.clone())?;
         let follow = follow_templates(base_sources(config)?, templates.clone());
         let clock = Clock::System;
         let (registry, version) = Registry::load(store.clone(), channels, clock, follow).await?;
         let options = router_options(config);
-        Ok(Self { store, registry, templates, clock, version, options })
+        Ok(Self { store, registry, templates, clock, version, observe, options })
     }
 
     /// The router, to be run.
     pub fn router(&self) -> Router {
-        Router::new(self.store.clone(), self.registry.clone(), self.clock, self.options)
+        let (store, registry) = (self.store.clone(), self.registry.clone());
+        Router::new(store, registry, self.clock, self.options, self.observe.clone())
     }
 }
 
@@ -242,13 +246,16 @@ pub fn limits(config: &Config) -> Limits {
     }
 }
 
-/// Builds the templates anew when a tenant's own changed; a set that does not compile is reported
-/// and the one before stays.
+/// Builds the templates anew when a tenant's own changed. Those of a tenant that do not compile are
+/// reported, and that tenant alone keeps what it had before.
 fn follow_templates(
     base: Sources,
     templates: Arc<LiveTemplates>,
 ) -> Box<dyn Fn(&Snapshot) + Send + Sync> {
+    let good = Mutex::new(BTreeMap::<String, crate::render::Tenant>::new());
     Box::new(move |tenants| {
+        // Every change under the lock is complete by itself: a panic elsewhere leaves it sound.
+        let mut good = good.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sources = base.clone();
         for tenant in tenants.values() {
             match render_tenant(&tenant.spec) {
@@ -259,13 +266,29 @@ fn follow_templates(
                 }
             }
         }
-        match Engine::load(&sources) {
-            Ok(engine) => templates.0.store(Arc::new(engine)),
-            Err(errors) => {
-                for error in errors {
-                    tracing::error!(%error, "a template cannot be used; the last good set stays");
-                }
-            }
+        if let Some(engine) = load_without_bad(&mut sources, &good) {
+            templates.0.store(Arc::new(engine));
+            *good = sources.tenants;
+        } else {
+            tracing::error!("no template can be taken up; the last good set stays");
         }
     })
+}
+
+/// Loads; a tenant whose templates cannot be used is put back to `good`, or to none of its own.
+fn load_without_bad(
+    sources: &mut Sources,
+    good: &BTreeMap<String, crate::render::Tenant>,
+) -> Option<Engine> {
+    let errors = match Engine::load(sources) {
+        Ok(engine) => return Some(engine),
+        Err(errors) => errors,
+    };
+    for error in errors {
+        tracing::error!(%error, "a template cannot be used; the tenant's last good ones stay");
+        let Some(bad) = error.tenant else { continue };
+        let before = good.get(&bad).cloned().unwrap_or_default();
+        sources.tenants.insert(bad, before);
+    }
+    Engine::load(sources).ok()
 }

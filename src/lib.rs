@@ -1,6 +1,16 @@
 //! Fanfare: events in, every tenant's routing table decides who hears of them, signed webhooks,
 //! templated email and rich Slack messages out. See ARCHITECTURE.md for the map.
 
+// The conformance suite of the stores names the crate as those outside do.
+#[cfg(test)]
+extern crate self as fanfare;
+
+#[cfg(test)]
+#[path = "../tests/it/conformance/mod.rs"]
+mod conformance;
+#[cfg(test)]
+mod testing;
+
 pub mod agenda;
 pub mod api;
 pub mod app;
@@ -9,6 +19,8 @@ pub mod cli;
 pub mod config;
 pub mod delivery;
 pub mod event;
+pub mod observe;
+pub mod ops;
 pub mod pipeline;
 pub mod render;
 pub mod routing;

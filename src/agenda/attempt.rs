@@ -1,15 +1,17 @@
 //! Runs one attempt through a lane's stack and lets the gate learn from it.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use fanfare_contract::{Delivery, DeliveryError};
+use fanfare_contract::{Delivery, DeliveryError, Event};
 use futures::FutureExt;
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
 use super::{Clock, Lane};
 use crate::delivery::{Concluded, Judgement, Tried, conclude};
+use crate::store::DeliveryUpdate;
 
 /// Is told what others may want to hear of; must not block.
 pub trait Notices: Send + Sync {
@@ -17,6 +19,10 @@ pub trait Notices: Send + Sync {
     fn destination_gone(&self, lane: &Lane, code: &str, message: &str);
     /// A delivery was given up.
     fn delivery_dead(&self, lane: &Lane, delivery: &Delivery, concluded: &Concluded);
+    /// Deliveries that were served from their queue have an outcome, durably.
+    fn settled(&self, updates: &[(Arc<Event>, DeliveryUpdate)]) {
+        let _ = updates;
+    }
 }
 
 /// One attempt, concluded.

@@ -2,37 +2,56 @@
 //!
 //! A delivery for a digest is due at the first tick after its event arrived. All with the same due
 //! time are one digest, so its content is fixed by the queue: after a crash or a failed attempt the
-//! same events go out again under the same id.
+//! same events go out again under the same id. What comes late (its event was received before the
+//! tick and settled after it) is a digest of its own.
 
 use std::sync::Arc;
 
 use fanfare_contract::{Content, Delivery, DeliveryId, Digest};
 use sha2::{Digest as _, Sha256};
 
+use super::gate::BUSY_LOOK_MS;
 use super::serve::{Round, update_of};
 use super::{Calendar, Lane, run_attempt};
 use crate::store::{DeliveryState, Next, StoreError, WaitingItem};
 
+/// So many that came late are looked past to find those of a digest that is tried again.
+const LATE: usize = 512;
+
 /// Sends the digests that are due, oldest first.
 pub(super) async fn serve(
     round: &Round<'_>,
-    lane: &Lane,
+    lane: &Arc<Lane>,
     calendar: &Calendar,
 ) -> Result<Next, StoreError> {
-    while !round.over() {
-        let mut items = round.due(round.server.options.digest_events).await?;
-        let Some(tick) = items.first().map(|item| item.due_ms) else { return Ok(Next::WhenDue) };
-        items.retain(|item| item.due_ms == tick);
+    while !round.ends(lane) {
+        let max = round.server.options.digest_events;
+        let items = one_digest(round.due(max.saturating_add(LATE)).await?, max);
+        if items.is_empty() {
+            return Ok(Next::WhenDue);
+        }
         let now = round.now_ms();
         let _permit = match lane.gate.enter(now) {
             Ok(permit) => permit,
-            Err(hold) => return Ok(Next::NotBefore(hold.until.unwrap_or(now + 20))),
+            Err(hold) => return Ok(Next::NotBefore(hold.until.unwrap_or(now + BUSY_LOOK_MS))),
         };
         if let Some(at) = send(round, lane, calendar, &items).await? {
             return Ok(Next::NotBefore(at));
         }
     }
     Ok(Next::WhenDue)
+}
+
+/// Of all that is due, up to `max` that are one message: the same tick, and on a further attempt
+/// those that were in it at the first.
+fn one_digest(mut items: Vec<WaitingItem>, max: usize) -> Vec<WaitingItem> {
+    let Some(tick) = items.first().map(|item| item.due_ms) else { return items };
+    items.retain(|item| item.due_ms == tick);
+    if items.iter().any(|item| item.attempts > 0) {
+        items.retain(|item| item.attempts > 0);
+    }
+    items.truncate(max);
+    items
 }
 
 /// One attempt; the time of the next if it failed and is to be tried again.

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fanfare_contract::{Event, Policy};
+use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{Adaptive, Circuit};
 use crate::delivery::Judgement;
@@ -20,6 +22,13 @@ use crate::store::{DeliveryUpdate, Ms};
 const LONGEST_LINE: Duration = Duration::from_millis(250);
 /// And the most that may stand there.
 const LONGEST_LINE_COUNT: usize = 1_024;
+
+/// How long newcomers go behind what was parked, unless it is noted again: time enough for the
+/// agenda to have come by.
+const BACKLOG_LASTS: Duration = Duration::from_secs(3);
+
+/// When to look again at a lane whose places are all taken by something that is not its round.
+pub(super) const BUSY_LOOK_MS: Ms = 250;
 
 /// A delivery on the fast path: an event, and who is told how it ended.
 pub struct Job {
@@ -33,6 +42,10 @@ pub struct Job {
 pub trait Ticket: Send + Sync {
     /// One delivery has an outcome, or waits in its queue from now on.
     fn concluded(&self, update: DeliveryUpdate);
+
+    /// A token that is cancelled once all of the event's outcomes are durable. Asked for before the
+    /// last is concluded.
+    fn durable(&self) -> CancellationToken;
 }
 
 /// Why something may not go now.
@@ -46,8 +59,8 @@ pub struct Hold {
 
 /// The answer to an offer.
 pub enum Offer {
-    /// Go now, in a worker of its own; then ask the permit for the next in line.
-    Start(Job, Permit),
+    /// Go now, in a worker of its own; then ask the worker for the next in line.
+    Start(Job, Worker),
     /// Stands in line; a worker that is under way will take it.
     InLine,
     /// To be parked in the durable queue.
@@ -70,19 +83,25 @@ pub struct GateView {
 struct State {
     adaptive: Adaptive,
     circuit: Circuit,
+    /// Attempts, of workers and of the durable queue.
     in_flight: u32,
+    /// Those of them that will come by for the next in line.
+    workers: u32,
     line: VecDeque<Job>,
     /// Mean time of an attempt in seconds, exponentially weighted; none before the first.
     mean_s: Option<f64>,
     /// The receiver asked to be spared until then.
     spared_until: Ms,
-    /// Something due waits in the durable queue: newcomers go behind it.
-    backlog: bool,
+    /// Something due waits in the durable queue: newcomers go behind it. It ends by itself, for
+    /// what was parked may be served by another process, which tells nobody.
+    backlog_until: Option<Instant>,
 }
 
 /// One lane's gate.
 pub struct Gate {
     state: Mutex<State>,
+    /// An attempt ended: there may be room.
+    room: Notify,
     pace: Option<Pace>,
 }
 
@@ -94,11 +113,13 @@ impl Gate {
                 adaptive: Adaptive::new(policy.concurrency),
                 circuit: Circuit::new(),
                 in_flight: 0,
+                workers: 0,
                 line: VecDeque::new(),
                 mean_s: None,
                 spared_until: Ms::MIN / 2,
-                backlog: false,
+                backlog_until: None,
             }),
+            room: Notify::new(),
             pace: policy.rate.map(Pace::new),
         })
     }
@@ -114,34 +135,54 @@ impl Gate {
         if let Some(hold) = state.hold(now) {
             return Offer::Park(job, hold);
         }
-        if state.backlog {
+        if state.has_backlog() {
             return Offer::Park(job, Hold { reason: "backlog", until: None });
         }
+        if state.in_flight >= state.adaptive.limit() {
+            // A line needs somebody who comes by; and one that is paced would leave in a bunch.
+            let line = state.workers > 0 && self.pace.is_none();
+            if line && state.line.len() < state.line_allowed() {
+                state.line.push_back(job);
+                return Offer::InLine;
+            }
+            state.note_backlog();
+            return Offer::Park(job, Hold { reason: "busy", until: None });
+        }
         if let Some(wait) = self.paced() {
-            state.backlog = true;
+            state.note_backlog();
             return Offer::Park(job, Hold { reason: "paced", until: Some(now + wait) });
         }
-        if state.in_flight < state.adaptive.limit() {
-            state.in_flight += 1;
-            return Offer::Start(job, Permit { gate: self.clone() });
-        }
-        if state.line.len() < state.line_allowed() {
-            state.line.push_back(job);
-            return Offer::InLine;
-        }
-        state.backlog = true;
-        Offer::Park(job, Hold { reason: "busy", until: None })
+        state.in_flight += 1;
+        state.workers += 1;
+        Offer::Start(job, Worker { permit: Permit { gate: self.clone() }, gone: false })
     }
 
     /// Is there merely no room for a newcomer, and will there be in a moment? So it is with a
-    /// receiver that is quick, or that nobody knows yet. To wait for it is better than a detour over
-    /// the durable queue, behind which everything else would then have to go.
+    /// receiver that empties even the longest line quickly, and for its first moments with one that
+    /// nobody knows yet. To wait for it is better than a detour over the durable queue, behind which
+    /// everything else would then have to go.
     pub fn is_full_for_a_moment(&self, now: Ms) -> bool {
         let state = self.state();
-        let quick = state.mean_s.is_none() || state.line.len() >= LONGEST_LINE_COUNT;
-        let full =
-            state.in_flight >= state.adaptive.limit() && state.line.len() >= state.line_allowed();
-        quick && full && !state.backlog && state.hold(now).is_none() && state.circuit.is_closed()
+        state.in_flight >= state.adaptive.limit()
+            && state.workers > 0
+            && state.line.len() >= LONGEST_LINE_COUNT
+            && self.pace.is_none()
+            && !state.has_backlog()
+            && state.hold(now).is_none()
+    }
+
+    /// An attempt has taken `so_far` and goes on: the receiver is at least as slow as that. Answers
+    /// those in line that it will not serve soon after all, to be parked.
+    pub fn takes_long(&self, so_far: Duration) -> Vec<Job> {
+        let mut state = self.state();
+        let mean = state.mean_s.unwrap_or_default();
+        state.mean_s = Some(mean.max(so_far.as_secs_f64()));
+        let stay = state.line_allowed().min(state.line.len());
+        let parked = state.line.split_off(stay);
+        if !parked.is_empty() {
+            state.note_backlog();
+        }
+        parked.into()
     }
 
     /// A delivery from the durable queue asks to go.
@@ -160,6 +201,12 @@ impl Gate {
         Ok(Permit { gate: self.clone() })
     }
 
+    /// Waits until an attempt ends, or `at_most`.
+    pub async fn room(&self, at_most: Duration) {
+        // When the time is over, so is the wait.
+        let _ = tokio::time::timeout(at_most, self.room.notified()).await;
+    }
+
     /// Takes a place in the pace, or tells the wait in milliseconds.
     fn paced(&self) -> Option<Ms> {
         let wait = self.pace.as_ref()?.try_take(Instant::now()).err()?;
@@ -171,9 +218,15 @@ impl Gate {
         self.state().hold(now)
     }
 
-    /// Notes whether something due waits in the durable queue.
+    /// Notes whether something due waits in the durable queue. To be noted again as long as it
+    /// does: see `BACKLOG_LASTS`.
     pub fn set_backlog(&self, backlog: bool) {
-        self.state().backlog = backlog;
+        let mut state = self.state();
+        if backlog {
+            state.note_backlog();
+        } else {
+            state.backlog_until = None;
+        }
     }
 
     /// Learns from an attempt. `random` in `[0, 1)` spreads probes. Tells a change of the circuit:
@@ -231,12 +284,21 @@ impl State {
             .then_some(Hold { reason: "spared", until: Some(self.spared_until) })
     }
 
+    fn has_backlog(&self) -> bool {
+        self.backlog_until.is_some_and(|until| until > Instant::now())
+    }
+
+    fn note_backlog(&mut self) {
+        self.backlog_until = Some(Instant::now() + BACKLOG_LASTS);
+    }
+
     /// How many may stand in line: what the receiver serves in [`LONGEST_LINE`].
     fn line_allowed(&self) -> usize {
-        let Some(mean) = self.mean_s else { return self.adaptive.limit() as usize };
         if !self.circuit.is_closed() {
             return 0;
         }
+        // Nobody knows yet; an attempt that takes long will tell.
+        let Some(mean) = self.mean_s else { return LONGEST_LINE_COUNT };
         let each = mean.max(1e-5);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "capped below")]
         let served =
@@ -250,25 +312,48 @@ pub struct Permit {
     gate: Arc<Gate>,
 }
 
-impl Permit {
-    /// After an attempt: the next in line, to be run under this permit, with a hold if the line
-    /// must now be parked instead. `None` when there is nobody, or fewer attempts are allowed now
-    /// than are in flight and another worker will come by.
-    pub fn next(&self, now: Ms) -> Option<(Job, Option<Hold>)> {
-        let mut state = self.gate.state();
-        let hold = state.hold(now);
-        if hold.is_none() && state.in_flight > state.adaptive.limit() && state.in_flight > 1 {
-            return None;
-        }
-        let job = state.line.pop_front()?;
-        Some((job, hold))
-    }
-}
-
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.gate.state();
         state.in_flight = state.in_flight.saturating_sub(1);
+        drop(state);
+        self.gate.room.notify_one();
+    }
+}
+
+/// A permit whose holder comes by for the next in line after each attempt.
+pub struct Worker {
+    permit: Permit,
+    /// It has said that it comes by no more.
+    gone: bool,
+}
+
+impl Worker {
+    /// After an attempt: the next in line, to be run by this worker, with a hold if the line must
+    /// now be parked instead. `None` when there is nobody, or fewer attempts are allowed now than
+    /// are in flight and another worker will come by; this one must not be asked again.
+    ///
+    /// Whether anybody comes by changes under the same lock as the line: nobody can stand in line
+    /// behind a worker that has just found it empty.
+    pub fn next(&mut self, now: Ms) -> Option<(Job, Option<Hold>)> {
+        let mut state = self.permit.gate.state();
+        let hold = state.hold(now);
+        let too_many = state.in_flight > state.adaptive.limit() && state.workers > 1;
+        let next = if hold.is_none() && too_many { None } else { state.line.pop_front() };
+        if next.is_none() {
+            self.gone = true;
+            state.workers = state.workers.saturating_sub(1);
+        }
+        next.map(|job| (job, hold))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if !self.gone {
+            let mut state = self.permit.gate.state();
+            state.workers = state.workers.saturating_sub(1);
+        }
     }
 }
 

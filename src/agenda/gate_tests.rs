@@ -9,6 +9,9 @@ use super::*;
 struct Nobody;
 impl Ticket for Nobody {
     fn concluded(&self, _: DeliveryUpdate) {}
+    fn durable(&self) -> CancellationToken {
+        CancellationToken::new()
+    }
 }
 
 fn job() -> Job {
@@ -21,7 +24,7 @@ fn policy(concurrency: u32, rate: Option<Rate>) -> Policy {
     Policy {
         schedule: vec![],
         jitter: 0.0,
-        retry_after_cap: Duration::from_secs(60),
+        retry_after_cap: Duration::from_mins(1),
         attempt_timeout: Duration::from_secs(1),
         deadline: Duration::from_secs(1),
         quick_retries: 0,
@@ -38,14 +41,14 @@ const BAD: Judgement = Judgement::Unwell { spare: None };
 async fn at_the_limit_a_fast_receiver_has_a_line_and_a_slow_one_has_none() {
     let gate = Gate::new(&policy(2, None));
     gate.learn(Judgement::Well, FAST, 0, 0.0);
-    let permits: Vec<_> = (0..2)
+    let mut workers: Vec<_> = (0..2)
         .map(|_| match gate.offer(job(), 0) {
-            Offer::Start(_, permit) => permit,
+            Offer::Start(_, worker) => worker,
             _ => panic!("there is room"),
         })
         .collect();
     assert!(matches!(gate.offer(job(), 0), Offer::InLine));
-    let (_, hold) = permits[0].next(0).expect("somebody stands in line");
+    let (_, hold) = workers[0].next(0).expect("somebody stands in line");
     assert_eq!(hold, None);
 
     for _ in 0..200 {
@@ -54,7 +57,7 @@ async fn at_the_limit_a_fast_receiver_has_a_line_and_a_slow_one_has_none() {
     let Offer::Park(_, hold) = gate.offer(job(), 0) else { panic!("5 s each: not in memory") };
     assert_eq!(hold.reason, "busy");
     // Whoever comes later goes behind it, even when there is room again.
-    drop(permits);
+    drop(workers);
     let Offer::Park(_, hold) = gate.offer(job(), 0) else { panic!("there is a backlog") };
     assert_eq!(hold.reason, "backlog");
     gate.set_backlog(false);
@@ -62,19 +65,10 @@ async fn at_the_limit_a_fast_receiver_has_a_line_and_a_slow_one_has_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_a_quick_or_unknown_receiver_is_worth_a_moment_and_not_once_something_is_parked() {
+async fn only_a_long_line_that_moves_is_worth_a_moment_and_not_once_something_is_parked() {
     let gate = Gate::new(&policy(1, None));
     assert!(!gate.is_full_for_a_moment(0), "there is room");
-    let Offer::Start(_, permit) = gate.offer(job(), 0) else { panic!("there is room") };
-    assert!(matches!(gate.offer(job(), 0), Offer::InLine));
-    assert!(gate.is_full_for_a_moment(0), "nobody knows yet how quick it is");
-    gate.learn(Judgement::Well, Duration::from_secs(5), 0, 0.0);
-    assert!(!gate.is_full_for_a_moment(0), "the next place is 5 s away");
-    drop(permit);
-
-    let gate = Gate::new(&policy(1, None));
-    gate.learn(Judgement::Well, Duration::from_micros(100), 0, 0.0);
-    let Offer::Start(_, _permit) = gate.offer(job(), 0) else { panic!("there is room") };
+    let Offer::Start(_, _worker) = gate.offer(job(), 0) else { panic!("there is room") };
     while !gate.is_full_for_a_moment(0) {
         assert!(matches!(gate.offer(job(), 0), Offer::InLine));
     }
@@ -84,17 +78,31 @@ async fn only_a_quick_or_unknown_receiver_is_worth_a_moment_and_not_once_somethi
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_attempt_that_takes_long_sends_away_who_would_stand_in_line_for_too_long() {
+    let gate = Gate::new(&policy(4, None));
+    let workers: Vec<_> = (0..4).map(|_| gate.offer(job(), 0)).collect();
+    for _ in 0..100 {
+        assert!(matches!(gate.offer(job(), 0), Offer::InLine), "nobody knows yet");
+    }
+    let parked = gate.takes_long(Duration::from_millis(500));
+    assert_eq!((parked.len(), gate.view(0).line), (98, 2), "4 places, each free in half a second");
+    assert!(matches!(gate.offer(job(), 0), Offer::Park(..)), "newcomers go behind them");
+    assert!(gate.takes_long(Duration::from_millis(500)).is_empty(), "these two may stay");
+    drop(workers);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_line_of_a_broken_receiver_is_parked() {
     let gate = Gate::new(&policy(1, None));
     gate.learn(Judgement::Well, FAST, 0, 0.0);
-    let Offer::Start(_, permit) = gate.offer(job(), 0) else { panic!("there is room") };
+    let Offer::Start(_, mut worker) = gate.offer(job(), 0) else { panic!("there is room") };
     assert!(matches!(gate.offer(job(), 0), Offer::InLine));
     for _ in 0..8 {
         gate.learn(BAD, FAST, 0, 0.0);
     }
-    let (_, hold) = permit.next(0).expect("the one in line");
+    let (_, hold) = worker.next(0).expect("the one in line");
     assert_eq!(hold, Some(Hold { reason: "circuit_open", until: Some(5_000) }));
-    assert!(permit.next(0).is_none());
+    assert!(worker.next(0).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,10 +130,59 @@ async fn a_receiver_that_asks_to_be_spared_is_spared() {
 #[tokio::test(start_paused = true)]
 async fn a_paced_lane_sends_one_a_period() {
     let gate = Gate::new(&policy(4, Some(Rate { messages: 1, per: Duration::from_secs(1) })));
-    assert!(matches!(gate.offer(job(), 0), Offer::Start(..)));
+    let Offer::Start(_, first) = gate.offer(job(), 0) else { panic!("the first may go") };
     let Offer::Park(_, hold) = gate.offer(job(), 0) else { panic!("too early") };
+    drop(first);
     assert_eq!(hold.reason, "paced");
     assert_eq!(hold.until, Some(1_001));
     tokio::time::advance(Duration::from_millis(1_001)).await;
     assert!(gate.enter(1_001).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_stands_in_line_behind_a_worker_that_comes_by_no_more() {
+    let gate = Gate::new(&policy(1, None));
+    gate.learn(Judgement::Well, FAST, 0, 0.0);
+    let Offer::Start(_, mut worker) = gate.offer(job(), 0) else { panic!("there is room") };
+    assert!(worker.next(0).is_none());
+    // It has found the line empty but still holds its place.
+    let Offer::Park(_, hold) = gate.offer(job(), 0) else { panic!("who would take it?") };
+    assert_eq!(hold.reason, "busy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_stands_in_line_behind_the_durable_queue() {
+    let gate = Gate::new(&policy(1, None));
+    gate.learn(Judgement::Well, FAST, 0, 0.0);
+    let _attempt = gate.enter(0).expect("there is room");
+    assert!(matches!(gate.offer(job(), 0), Offer::Park(..)), "its permit takes nobody along");
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_fewer_are_allowed_the_last_worker_stays_for_the_line() {
+    let gate = Gate::new(&policy(2, None));
+    gate.learn(Judgement::Well, FAST, 0, 0.0);
+    let start = || match gate.offer(job(), 0) {
+        Offer::Start(_, worker) => worker,
+        _ => panic!("there is room"),
+    };
+    let (mut one, mut two) = (start(), start());
+    assert!(matches!(gate.offer(job(), 0), Offer::InLine));
+    gate.learn(BAD, FAST, 10_000, 0.0);
+    assert_eq!(gate.view(0).limit, 1);
+    assert!(one.next(0).is_none(), "the other will come by");
+    assert!(two.next(0).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn newcomers_do_not_go_behind_a_backlog_that_another_process_has_served() {
+    let gate = Gate::new(&policy(1, None));
+    let Offer::Start(_, worker) = gate.offer(job(), 0) else { panic!("there is room") };
+    assert!(matches!(gate.offer(job(), 0), Offer::InLine));
+    gate.takes_long(Duration::from_secs(9));
+    assert!(matches!(gate.offer(job(), 0), Offer::Park(..)));
+    drop(worker);
+    assert!(matches!(gate.offer(job(), 0), Offer::Park(..)), "something was parked");
+    tokio::time::advance(BACKLOG_LASTS).await;
+    assert!(matches!(gate.offer(job(), 0), Offer::Start(..)), "nobody told, and it is over");
 }

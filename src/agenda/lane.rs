@@ -9,7 +9,11 @@ use super::{Calendar, Gate};
 use crate::delivery::Stack;
 use crate::store::{LaneKey, Ms};
 
-/// "Not until somebody acts": the year 2200.
+/// How often a paused lane with something waiting is looked at. Resuming serves it at once; but
+/// the notice may come while the lane is claimed, or while nobody runs, and then this is the net.
+pub const LOOK_AT_PAUSED_MS: Ms = 5 * 60 * 1_000;
+
+/// Later than anything is due: the year 2200.
 pub const FAR_MS: Ms = 7_258_118_400_000;
 
 /// How a lane's queue is served.
@@ -20,7 +24,7 @@ pub enum Mode {
     /// One at a time in the order of arrival; the first one blocks.
     Fifo,
     /// All that is due at a tick of the calendar, as one message.
-    Digest(Calendar),
+    Digest(Box<Calendar>),
 }
 
 /// One lane of a destination, ready to be served.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Clock;
@@ -12,7 +13,14 @@ use crate::store::{Claim, Store};
 /// What is held now.
 #[derive(Default)]
 pub(super) struct Leases {
-    held: Mutex<HashMap<String, (Claim, CancellationToken)>>,
+    held: Mutex<HashMap<String, Held>>,
+}
+
+struct Held {
+    claim: Claim,
+    lost: CancellationToken,
+    /// When it was claimed, or asked to be prolonged with success.
+    renewed: Instant,
 }
 
 impl Leases {
@@ -20,33 +28,44 @@ impl Leases {
     pub(super) fn hold(self: &Arc<Self>, claim: Claim) -> Lease {
         let lost = CancellationToken::new();
         let token = claim.token.clone();
-        self.lock().insert(token, (claim.clone(), lost.clone()));
+        let held = Held { claim: claim.clone(), lost: lost.clone(), renewed: Instant::now() };
+        self.lock().insert(token, held);
         Lease { claim, lost, leases: self.clone() }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Claim, CancellationToken)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Renews all of them every third of `lease`, for ever. A store that is away is tried again:
-    /// the leases may run out meanwhile, and then the next answer says so.
+    /// Renews all of them every third of `lease`, for ever. With a store that is away or does not
+    /// answer, they run out: another may have the lane then, and who held it begins nothing more.
     pub(super) async fn keep(self: Arc<Self>, store: Store, clock: Clock, lease: Duration) {
         let mut tick = tokio::time::interval(lease / 3);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let claims: Vec<Claim> = self.lock().values().map(|(claim, _)| claim.clone()).collect();
+            let claims: Vec<Claim> = self.lock().values().map(|held| held.claim.clone()).collect();
             if claims.is_empty() {
                 continue;
             }
-            let Ok(kept) = store.agenda.renew(&claims, clock.now_ms(), lease).await else {
-                continue;
-            };
-            let held = self.lock();
-            for (claim, kept) in claims.iter().zip(kept) {
-                if let Some((_, lost)) = held.get(&claim.token).filter(|_| !kept) {
-                    lost.cancel();
-                }
+            let asked = Instant::now();
+            let renew = store.agenda.renew(&claims, clock.now_ms(), lease);
+            if let Ok(Ok(kept)) = tokio::time::timeout(lease / 3, renew).await {
+                self.note(&claims, &kept, asked);
+            }
+            for held in self.lock().values().filter(|held| held.renewed.elapsed() >= lease) {
+                held.lost.cancel();
+            }
+        }
+    }
+
+    fn note(&self, claims: &[Claim], kept: &[bool], asked: Instant) {
+        let mut all = self.lock();
+        for (claim, kept) in claims.iter().zip(kept) {
+            match all.get_mut(&claim.token) {
+                Some(held) if *kept => held.renewed = asked,
+                Some(held) => held.lost.cancel(),
+                None => {}
             }
         }
     }

@@ -16,12 +16,25 @@ mod lane;
 mod leases;
 mod serve;
 mod server;
+mod shares;
+mod strangers;
 
 pub use adaptive::Adaptive;
 pub use attempt::{Notices, run_attempt};
 pub use calendar::{Calendar, CalendarError};
 pub use circuit::Circuit;
 pub use clock::Clock;
-pub use gate::{Gate, GateView, Hold, Job, Offer, Permit, Ticket};
-pub use lane::{FAR_MS, Lane, Lanes, Mode};
+pub use gate::{Gate, GateView, Hold, Job, Offer, Permit, Ticket, Worker};
+pub use lane::{FAR_MS, LOOK_AT_PAUSED_MS, Lane, Lanes, Mode};
 pub use server::{ServeOptions, Server, Trouble};
+
+#[cfg(test)]
+mod digest_tests;
+#[cfg(test)]
+mod health_tests;
+#[cfg(test)]
+mod lease_tests;
+#[cfg(test)]
+mod order_tests;
+#[cfg(test)]
+mod retry_tests;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_contract::{Content, Delivery, DeliveryId};
-use futures::StreamExt;
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Permit;
 use super::server::Trouble;
-use super::{FAR_MS, Lane, Mode, Server, digest, fifo, run_attempt};
+use super::{
+    Clock, FAR_MS, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, Server, digest, fifo, run_attempt,
+};
 use crate::delivery::Concluded;
 use crate::store::{Claim, DeliveryState, DeliveryUpdate, Ms, Next, StoreError, WaitingItem};
 
@@ -30,6 +30,15 @@ pub(super) type Updates = Vec<(Arc<fanfare_contract::Event>, DeliveryUpdate)>;
 impl Round<'_> {
     pub(super) fn over(&self) -> bool {
         self.lost.is_cancelled() || self.server.stop.is_cancelled()
+    }
+
+    /// Over, or the lane is not any more what it was: its receiver is gone, or the table has
+    /// changed. Another round will see what it is now.
+    pub(super) fn ends(&self, lane: &Arc<Lane>) -> bool {
+        let current = || self.server.lanes.lane(&self.claim.lane);
+        self.over()
+            || lane.suppressed().is_some()
+            || !current().is_some_and(|current| Arc::ptr_eq(&current, lane))
     }
 
     pub(super) fn now_ms(&self) -> Ms {
@@ -50,7 +59,10 @@ impl Round<'_> {
         loop {
             let agenda = &self.server.store.agenda;
             match agenda.settle(&self.claim.lane, updates.clone()).await {
-                Ok(()) => return trouble.over("the ledger"),
+                Ok(()) => {
+                    self.server.notices.settled(&updates);
+                    return trouble.over("the ledger");
+                }
                 Err(error) => {
                     // Waits even while stopping: the grace time ends it.
                     trouble.wait("the ledger", &error, &CancellationToken::new()).await;
@@ -62,14 +74,20 @@ impl Round<'_> {
 
 /// Serves until there is nothing due, nothing may go, or the time slice is over.
 pub(super) async fn serve(round: &Round<'_>) -> Result<Next, StoreError> {
-    let Some(lane) = round.server.lanes.lane(&round.claim.lane) else {
+    let key = &round.claim.lane;
+    let Some(lane) = round.server.lanes.lane(key) else {
+        let now = round.now_ms();
+        if !round.server.strangers.is_removed(key, now) {
+            return Ok(Next::NotBefore(now + 1_000));
+        }
         return suppress_all(round, "destination_removed", "").await;
     };
+    round.server.strangers.known(key);
     if let Some(why) = lane.suppressed() {
         return suppress_all(round, &why, &lane.destination.channel).await;
     }
     if lane.paused {
-        return Ok(Next::NotBefore(FAR_MS));
+        return Ok(Next::NotBefore(round.now_ms() + LOOK_AT_PAUSED_MS));
     }
     match &lane.mode {
         Mode::Direct => direct(round, &lane).await,
@@ -123,73 +141,94 @@ pub(super) fn update_of(
 }
 
 /// One attempt of one waiting delivery.
-pub(super) async fn attempt(round: &Round<'_>, lane: &Lane, item: &WaitingItem) -> Concluded {
+pub(super) async fn attempt(
+    lane: &Lane,
+    item: &WaitingItem,
+    clock: Clock,
+    notices: &dyn Notices,
+) -> Concluded {
     let delivery = Delivery {
         id: item.id.clone(),
         destination: lane.destination.clone(),
         content: Content::Event(item.event.clone()),
         attempt: item.attempts + 1,
-        at_ms: round.now_ms(),
+        at_ms: clock.now_ms(),
     };
-    run_attempt(lane, delivery, round.server.clock, &*round.server.notices).await
+    run_attempt(lane, delivery, clock, notices).await
 }
 
 /// Several at once, as many as the gate lets through.
-async fn direct(round: &Round<'_>, lane: &Lane) -> Result<Next, StoreError> {
-    lane.gate.set_backlog(true);
-    let mut work = Direct {
+async fn direct(round: &Round<'_>, lane: &Arc<Lane>) -> Result<Next, StoreError> {
+    let work = Direct {
         round,
         lane,
         ready: VecDeque::new(),
         taken: HashSet::new(),
-        running: FuturesUnordered::new(),
+        running: JoinSet::new(),
         ended: Vec::new(),
+        ended_since: Instant::now(),
+        found_none: None,
         until: Instant::now() + round.server.options.slice,
     };
-    let next = work.run().await;
-    if matches!(next, Ok(None)) {
-        lane.gate.set_backlog(false);
-    }
-    next.map(|next| next.unwrap_or(Next::WhenDue))
+    work.run().await
 }
 
 /// Outcomes settled at once.
 const SETTLE_AT: usize = 64;
+/// Longest that an outcome waits for others to be settled with.
+const SETTLE_AFTER: Duration = Duration::from_millis(50);
+/// A queue in which nothing new was found is not looked into again before, while others run.
+const LOOK_AFTER: Duration = Duration::from_millis(20);
+/// And is looked into after this time at the latest.
+const LOOK_WITHIN: Duration = Duration::from_secs(1);
+/// What may go within this time is waited for rather than released.
+const WORTH_WAITING_MS: Ms = 500;
 
 struct Direct<'a> {
     round: &'a Round<'a>,
-    lane: &'a Lane,
+    lane: &'a Arc<Lane>,
     /// Due, not begun.
     ready: VecDeque<WaitingItem>,
     /// Begun or ended, not yet settled: the store still lists them as due.
     taken: HashSet<DeliveryId>,
-    running: FuturesUnordered<BoxFuture<'a, (WaitingItem, Concluded)>>,
+    /// In tasks of their own, so that they go on while the store is waited for.
+    running: JoinSet<(WaitingItem, Concluded)>,
     ended: Updates,
+    /// When the first of `ended` came.
+    ended_since: Instant,
+    /// When the queue was last found to hold nothing new.
+    found_none: Option<Instant>,
     until: Instant,
 }
 
 impl Direct<'_> {
-    /// `None` when nothing is due any more.
-    async fn run(&mut self) -> Result<Option<Next>, StoreError> {
+    /// Whatever happens, what was begun is ended and settled: an outcome that is not written
+    /// would be sent again.
+    async fn run(mut self) -> Result<Next, StoreError> {
+        let next = self.work().await;
+        while let Some(joined) = self.running.join_next().await {
+            self.note(joined);
+        }
+        self.settle().await;
+        next
+    }
+
+    async fn work(&mut self) -> Result<Next, StoreError> {
         loop {
-            let hold = self.fill().await?;
-            if self.running.is_empty() {
-                self.settle().await;
-                match hold {
-                    Stop::Nothing => return Ok(None),
-                    Stop::Time => return Ok(Some(Next::WhenDue)),
-                    Stop::Until(at) if at - self.round.now_ms() > 500 => {
-                        return Ok(Some(Next::NotBefore(at)));
-                    }
-                    Stop::Until(at) => {
-                        let wait = (at - self.round.now_ms()).max(1).unsigned_abs();
-                        tokio::time::sleep(Duration::from_millis(wait)).await;
-                    }
-                    // The fast path holds all places: come back when it has let go.
-                    Stop::Room => tokio::time::sleep(Duration::from_millis(20)).await,
+            let stop = self.fill().await?;
+            if !self.running.is_empty() {
+                self.collect(stop).await;
+                continue;
+            }
+            self.settle().await;
+            match stop {
+                Stop::Nothing | Stop::Time => return Ok(Next::WhenDue),
+                Stop::Until(at) if at - self.round.now_ms() > WORTH_WAITING_MS => {
+                    return Ok(Next::NotBefore(at));
                 }
-            } else {
-                self.collect(hold).await;
+                Stop::Until(at) => tokio::time::sleep(self.until_ms(at)).await,
+                // The fast path holds all places.
+                Stop::Room => self.lane.gate.room(LOOK_WITHIN).await,
             }
         }
     }
@@ -197,17 +236,13 @@ impl Direct<'_> {
     /// Starts what may go; tells what stopped it.
     async fn fill(&mut self) -> Result<Stop, StoreError> {
         loop {
-            if self.round.over() || Instant::now() >= self.until {
+            if self.round.ends(self.lane) || self.slice_is_over() {
                 return Ok(Stop::Time);
             }
-            if self.ready.is_empty() {
-                let max = self.round.server.options.batch + self.taken.len();
-                let due = self.round.due(max).await?;
-                self.ready.extend(due.into_iter().filter(|item| !self.taken.contains(&item.id)));
-                if self.ready.is_empty() {
-                    return Ok(Stop::Nothing);
-                }
+            if self.ready.is_empty() && !self.look().await? {
+                return Ok(Stop::Nothing);
             }
+            self.lane.gate.set_backlog(true);
             match self.lane.gate.enter(self.round.now_ms()) {
                 Ok(permit) => {
                     if let Some(item) = self.ready.pop_front() {
@@ -219,32 +254,78 @@ impl Direct<'_> {
         }
     }
 
+    /// A slice ends for the sake of others only: with one slow attempt in flight, to end it is to
+    /// leave all other places of the lane idle until that one is over.
+    fn slice_is_over(&mut self) -> bool {
+        let now = Instant::now();
+        if now < self.until {
+            return false;
+        }
+        let others_wait = !self.round.server.has_room(&self.lane.key.tenant);
+        if !others_wait {
+            self.until = now + self.round.server.options.slice;
+        }
+        others_wait
+    }
+
+    /// Looks for what is due and not begun. False when there is nothing.
+    async fn look(&mut self) -> Result<bool, StoreError> {
+        let lately = self.found_none.is_some_and(|at| at.elapsed() < LOOK_AFTER);
+        if lately && !self.running.is_empty() {
+            return Ok(false);
+        }
+        // What has ended would only be read once more.
+        self.settle().await;
+        let max = self.round.server.options.batch + self.taken.len();
+        let due = self.round.due(max).await?;
+        self.ready.extend(due.into_iter().filter(|item| !self.taken.contains(&item.id)));
+        let found = !self.ready.is_empty();
+        self.found_none = (!found).then(Instant::now);
+        self.lane.gate.set_backlog(found);
+        Ok(found)
+    }
+
     fn start(&mut self, item: WaitingItem, permit: Permit) {
         self.taken.insert(item.id.clone());
-        let (round, lane) = (self.round, self.lane);
-        self.running.push(Box::pin(async move {
+        let lane = self.lane.clone();
+        let (clock, notices) = (self.round.server.clock, self.round.server.notices.clone());
+        self.running.spawn(async move {
             let _permit = permit;
-            let end = attempt(round, lane, &item).await;
+            let end = attempt(&lane, &item, clock, &*notices).await;
             (item, end)
-        }));
+        });
     }
 
     /// Waits for an attempt to end, or for the hold to pass.
     async fn collect(&mut self, stop: Stop) {
         let wait = match stop {
-            Stop::Until(at) => (at - self.round.now_ms()).clamp(1, 1_000).unsigned_abs(),
+            Stop::Until(at) => self.until_ms(at).min(LOOK_WITHIN),
             // Something new may have become due behind those that are running.
-            Stop::Nothing | Stop::Time | Stop::Room => 1_000,
+            Stop::Nothing | Stop::Time | Stop::Room => LOOK_WITHIN,
         };
+        let wait = if self.ended.is_empty() { wait } else { wait.min(SETTLE_AFTER) };
         tokio::select! {
-            Some((item, end)) = self.running.next() => {
+            Some(joined) = self.running.join_next() => self.note(joined),
+            () = self.lane.gate.room(wait), if matches!(stop, Stop::Room) => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+        let late = !self.ended.is_empty() && self.ended_since.elapsed() >= SETTLE_AFTER;
+        if late || self.ended.len() >= SETTLE_AT {
+            self.settle().await;
+        }
+    }
+
+    fn note(&mut self, joined: Result<(WaitingItem, Concluded), JoinError>) {
+        match joined {
+            Ok((item, end)) => {
+                if self.ended.is_empty() {
+                    self.ended_since = Instant::now();
+                }
                 let update = update_of(self.lane, &item, &end, self.round.now_ms());
                 self.ended.push((item.event, update));
             }
-            () = tokio::time::sleep(Duration::from_millis(wait)) => {}
-        }
-        if self.ended.len() >= SETTLE_AT {
-            self.settle().await;
+            // It stays in the queue, as if the process had died under it.
+            Err(error) => tracing::error!(%error, "an attempt broke off; this is a defect"),
         }
     }
 
@@ -255,6 +336,10 @@ impl Direct<'_> {
         for id in ids {
             self.taken.remove(&id);
         }
+    }
+
+    fn until_ms(&self, at: Ms) -> Duration {
+        Duration::from_millis((at - self.round.now_ms()).max(1).unsigned_abs())
     }
 }
 

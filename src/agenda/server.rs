@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::leases::{Lease, Leases};
 use super::serve::{Round, serve};
+use super::shares::{Share, Shares};
+use super::strangers::Strangers;
 use super::{Clock, Lanes, Notices};
 use crate::store::{Claim, Ms, Next, Store, StoreError};
 
@@ -21,7 +24,10 @@ pub struct ServeOptions {
     pub lanes: usize,
     /// Of one tenant among those that one claim brings.
     pub per_tenant: usize,
-    /// A lane with more work than this goes back behind the others.
+    /// Of one tenant among those that are served at once, and never more than half of `lanes`: a
+    /// tenant whose receivers all hang leaves room for the others.
+    pub tenant_lanes: usize,
+    /// A lane with more work than this goes back behind the others, if there are any.
     pub slice: Duration,
     /// Deliveries read from a queue at once.
     pub batch: usize,
@@ -32,9 +38,10 @@ pub struct ServeOptions {
 impl Default for ServeOptions {
     fn default() -> Self {
         Self {
-            lease: Duration::from_secs(12),
+            lease: Duration::from_secs(10),
             lanes: 1_024,
             per_tenant: 16,
+            tenant_lanes: 128,
             slice: Duration::from_secs(5),
             batch: 128,
             digest_events: 10_000,
@@ -51,6 +58,9 @@ pub struct Server {
     pub(super) clock: Clock,
     pub(super) options: ServeOptions,
     pub(super) stop: CancellationToken,
+    pub(super) strangers: Arc<Strangers>,
+    slots: Arc<Semaphore>,
+    shares: Arc<Shares>,
     leases: Arc<Leases>,
     tasks: TaskTracker,
 }
@@ -65,28 +75,45 @@ impl Server {
         options: ServeOptions,
         stop: CancellationToken,
     ) -> Self {
-        let (leases, tasks) = (Arc::default(), TaskTracker::new());
-        Self { store, lanes, notices, clock, options, stop, leases, tasks }
+        let most = options.tenant_lanes.min(options.lanes.div_ceil(2)).max(1);
+        Self {
+            store,
+            lanes,
+            notices,
+            clock,
+            options,
+            stop,
+            strangers: Arc::default(),
+            slots: Arc::new(Semaphore::new(options.lanes.min(Semaphore::MAX_PERMITS))),
+            shares: Shares::new(most),
+            leases: Arc::default(),
+            tasks: TaskTracker::new(),
+        }
     }
 
     /// Serves until stopped, then until what is in flight has ended.
     pub async fn run(self) {
         let keeper = self.leases.clone().keep(self.store.clone(), self.clock, self.options.lease);
         let keeper = tokio::spawn(keeper);
-        let slots = Arc::new(Semaphore::new(self.options.lanes));
         let mut trouble = Trouble::default();
+        let mut away = None;
         while !self.stop.is_cancelled() {
-            match self.claim(&slots).await {
+            self.let_others_settle(&mut away).await;
+            match self.claim().await {
                 Ok(claims) => {
                     trouble.over("the agenda");
-                    if claims.is_empty() {
+                    let none = claims.is_empty();
+                    let begun = self.begin_all(claims).await;
+                    if none {
                         self.idle().await;
-                    }
-                    for (claim, slot) in claims {
-                        self.begin(claim, slot);
+                    } else if begun == 0 {
+                        self.rest().await;
                     }
                 }
-                Err(error) => trouble.wait("the agenda", &error, &self.stop).await,
+                Err(error) => {
+                    away.get_or_insert_with(Instant::now);
+                    trouble.wait("the agenda", &error, &self.stop).await;
+                }
             }
         }
         self.tasks.close();
@@ -94,19 +121,38 @@ impl Server {
         keeper.abort();
     }
 
-    async fn claim(
-        &self,
-        slots: &Arc<Semaphore>,
-    ) -> Result<Vec<(Claim, OwnedSemaphorePermit)>, StoreError> {
+    /// A store that was away for long comes back with leases that have run out, while their holders
+    /// still wait to write what they have sent. Who claimed at once would send it all again.
+    async fn let_others_settle(&self, away: &mut Option<Instant>) {
+        // The longest wait between two tries of a settlement.
+        const GRACE: Duration = Duration::from_millis(2_500);
+        if away.is_none() || self.store.agenda.next_time().await.is_err() {
+            return;
+        }
+        let long = away.take().is_some_and(|since| since.elapsed() >= self.options.lease / 3);
+        if long {
+            tokio::select! {
+                () = tokio::time::sleep(GRACE) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// May a round of this tenant's go on after its slice? Not when others wait for its place.
+    pub(super) fn has_room(&self, tenant: &Arc<str>) -> bool {
+        self.slots.available_permits() > 0 && !self.shares.is_full(tenant)
+    }
+
+    async fn claim(&self) -> Result<Vec<(Claim, OwnedSemaphorePermit)>, StoreError> {
         // Waits for one slot, then takes what is free.
         let first = tokio::select! {
-            slot = slots.clone().acquire_owned() => slot.ok(),
+            slot = self.slots.clone().acquire_owned() => slot.ok(),
             () = self.stop.cancelled() => None,
         };
         let Some(first) = first else { return Ok(Vec::new()) };
         let mut free = vec![first];
         while free.len() < 64
-            && let Ok(slot) = slots.clone().try_acquire_owned()
+            && let Ok(slot) = self.slots.clone().try_acquire_owned()
         {
             free.push(slot);
         }
@@ -118,9 +164,12 @@ impl Server {
 
     /// Until something may be due.
     async fn idle(&self) {
+        // Not less than a little: whatever the store says, this is no busy loop.
+        const SHORTEST_MS: Ms = 2;
         const LONGEST_MS: Ms = 1_000;
         let next = self.store.agenda.next_time().await.ok().flatten();
-        let wait = next.map_or(LONGEST_MS, |at| (at - self.clock.now_ms()).clamp(1, LONGEST_MS));
+        let wait =
+            next.map_or(LONGEST_MS, |at| (at - self.clock.now_ms()).clamp(SHORTEST_MS, LONGEST_MS));
         let wait = Duration::from_millis(wait.unsigned_abs());
         tokio::select! {
             () = self.store.agenda.changed(wait) => {}
@@ -128,11 +177,36 @@ impl Server {
         }
     }
 
-    fn begin(&self, claim: Claim, slot: OwnedSemaphorePermit) {
+    /// After a claim that only brought lanes of tenants that have their share.
+    async fn rest(&self) {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Begins to serve; what is beyond a tenant's share is put off. Answers how many were begun.
+    async fn begin_all(&self, claims: Vec<(Claim, OwnedSemaphorePermit)>) -> usize {
+        const PUT_OFF_MS: Ms = 500;
+        let mut begun = 0;
+        for (claim, slot) in claims {
+            if let Some(share) = self.shares.take(&claim.lane.tenant) {
+                self.begin(claim, slot, share);
+                begun += 1;
+            } else {
+                let next = Next::NotBefore(self.clock.now_ms() + PUT_OFF_MS);
+                // If this fails, the lease runs out by itself.
+                let _ = self.store.agenda.release(&claim, next).await;
+            }
+        }
+        begun
+    }
+
+    fn begin(&self, claim: Claim, slot: OwnedSemaphorePermit, share: Share) {
         let lease = self.leases.hold(claim);
         let server = self.clone();
         self.tasks.spawn(async move {
-            let _slot = slot;
+            let _places = (slot, share);
             server.serve_claim(lease).await;
         });
     }

@@ -21,8 +21,8 @@ pub(super) struct ApiError {
     pub(super) status: StatusCode,
     pub(super) kind: &'static str,
     pub(super) code: &'static str,
-    pub(super) message: String,
-    pub(super) details: Option<Value>,
+    pub(super) message: Box<str>,
+    pub(super) details: Option<Box<Value>>,
 }
 
 impl ApiError {
@@ -32,7 +32,7 @@ impl ApiError {
         code: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        Self { status, kind, code, message: message.into(), details: None }
+        Self { status, kind, code, message: message.into().into(), details: None }
     }
 
     pub(super) fn invalid(code: &'static str, message: impl Into<String>) -> Self {
@@ -44,7 +44,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut error = json!({"type": self.kind, "code": self.code, "message": self.message});
         if let Some(details) = self.details {
-            error["details"] = details;
+            error["details"] = *details;
         }
         let body = Json(json!({"status": "error", "error": error}));
         let mut response = (self.status, body).into_response();

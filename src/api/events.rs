@@ -1,6 +1,7 @@
 //! `POST /v1/events`: one event, or a batch with an answer for each. 202 once they are durable.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::body::Bytes;
 use axum::extract::{Query, State};
@@ -14,6 +15,7 @@ use serde_json::value::RawValue;
 use super::ApiState;
 use super::answer::{ApiError, success};
 use crate::event::{Fill, Refusal, decode, event_id_for_key, new_event_id, tenant_id};
+use crate::observe::{Accepted, Observe};
 use crate::pipeline::trace_parent;
 use crate::store::Appended;
 
@@ -52,7 +54,9 @@ async fn take(
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<Response, ApiError> {
     state.auth.check(headers)?;
-    let tenant = tenant(state, params, headers)?;
+    let began = SystemTime::now();
+    let counted = |error: ApiError| count(state, error);
+    let tenant = tenant(state, params, headers).map_err(counted)?;
     let body = body.map_err(|error| {
         ApiError::new(error.status(), "invalid_request", "bad_body", error.body_text())
     })?;
@@ -69,8 +73,8 @@ async fn take(
     };
     match split(&body, headers, state.max_batch)? {
         None => {
-            let event = one(body, None)?;
-            let appended = state.store.log.append(vec![event.clone()]).await?;
+            let event = one(body, None).map_err(|refusal| counted(refusal.into()))?;
+            let appended = append(state, vec![event.clone()], began).await?;
             let outcome = outcome(appended.first().copied());
             let data = json!({"id": &*event.id, "outcome": outcome});
             Ok(success(StatusCode::ACCEPTED, data))
@@ -78,7 +82,7 @@ async fn take(
         Some(parts) => {
             let decoded: Vec<_> =
                 parts.into_iter().enumerate().map(|(n, raw)| one(raw, Some(n))).collect();
-            batch(state, decoded).await
+            batch(state, decoded, began).await
         }
     }
 }
@@ -89,13 +93,11 @@ fn tenant(state: &ApiState, params: Params, headers: &HeaderMap) -> Result<Arc<s
         ApiError::invalid("no_tenant", "name the tenant: ?tenant=acme or `Fanfare-Tenant: acme`")
     })?;
     let named = tenant_id(&named)?;
-    match state.registry.snapshot().get(named) {
-        Some(tenant) => Ok(tenant.id.clone()),
-        None => {
-            let message = format!("there is no tenant `{named}`; add it with `fanfare apply`");
-            Err(Refusal::new("unknown_tenant", message).into())
-        }
-    }
+    let known = state.registry.snapshot().get(named).map(|tenant| tenant.id.clone());
+    known.ok_or_else(|| {
+        let message = format!("there is no tenant `{named}`; add it with `fanfare apply`");
+        Refusal::new("unknown_tenant", message).into()
+    })
 }
 
 fn decode_one(
@@ -150,12 +152,51 @@ fn split(
     Ok(Some(parts))
 }
 
+/// Counts a request that is refused as a whole as one event, unless it is not about events.
+fn count(state: &ApiState, error: ApiError) -> ApiError {
+    state.observe.metrics.http(Accepted::Rejected(error.code));
+    error
+}
+
+/// Makes events durable, and tells what became of each.
+async fn append(
+    state: &ApiState,
+    events: Vec<Arc<Event>>,
+    began: SystemTime,
+) -> Result<Vec<Appended>, ApiError> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Observe { metrics, spans } = &*state.observe;
+    let appended = state.store.log.append(events.clone()).await.inspect_err(|_| {
+        for _ in &events {
+            metrics.http(Accepted::Failed);
+        }
+    })?;
+    for (event, appended) in events.iter().zip(&appended) {
+        match appended {
+            Appended::Duplicate => metrics.http(Accepted::Duplicate),
+            Appended::Accepted => {
+                metrics.http(Accepted::Accepted);
+                if let Some(spans) = spans {
+                    spans.ingested(event, began);
+                }
+            }
+        }
+    }
+    Ok(appended)
+}
+
 async fn batch(
     state: &ApiState,
     decoded: Vec<Result<Arc<Event>, Refusal>>,
+    began: SystemTime,
 ) -> Result<Response, ApiError> {
     let good: Vec<_> = decoded.iter().filter_map(|event| event.as_ref().ok().cloned()).collect();
-    let appended = if good.is_empty() { Vec::new() } else { state.store.log.append(good).await? };
+    for refusal in decoded.iter().filter_map(|event| event.as_ref().err()) {
+        state.observe.metrics.http(Accepted::Rejected(refusal.code));
+    }
+    let appended = append(state, good, began).await?;
     let mut appended = appended.into_iter();
     let answers: Vec<Answer> = decoded
         .into_iter()
@@ -181,7 +222,7 @@ async fn batch(
     });
     if refused == answers.len() {
         let mut error = ApiError::invalid("all_refused", "no event of the batch could be taken");
-        error.details = Some(data);
+        error.details = Some(Box::new(data));
         return Err(error);
     }
     Ok(success(StatusCode::ACCEPTED, data))

@@ -1,20 +1,24 @@
-//! The HTTP API: ingest and health. JSON, one error shape, bounded bodies.
+//! The HTTP API: ingest, health and metrics. JSON, one error shape, bounded bodies.
 
 mod answer;
 mod auth;
 mod events;
 mod health;
+mod metrics;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
+use tokio_util::sync::CancellationToken;
 
-pub use auth::IngestAuth;
+pub use auth::{IngestAuth, KeyHash};
+pub use metrics::Meter;
 
 use crate::agenda::Clock;
 use crate::event::Limits;
+use crate::observe::Observe;
 use crate::store::Store;
 use crate::tenant::Registry;
 
@@ -33,6 +37,12 @@ pub struct ApiState {
     pub max_batch: usize,
     /// Who may send events.
     pub auth: IngestAuth,
+    /// Counts and traces what comes in.
+    pub observe: Arc<Observe>,
+    /// Shows the numbers, unless that is switched off.
+    pub meter: Option<Arc<Meter>>,
+    /// Cancelled when this process stops.
+    pub stop: CancellationToken,
 }
 
 /// All paths.
@@ -41,6 +51,7 @@ pub fn router(state: ApiState) -> Router {
     let largest = (state.limits.max_bytes + 1024).max(32 * 1024 * 1024);
     Router::new()
         .route("/v1/events", post(events::post_events))
+        .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .fallback(answer::not_found)

@@ -1,6 +1,8 @@
 //! `fanfare apply`: tenant files into the store. All or nothing: one mistake, and none is written.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use serde_json::json;
@@ -9,6 +11,7 @@ use super::settings::Settings;
 use super::{Done, Failure, output};
 use crate::app;
 use crate::config::Config;
+use crate::delivery::layers::Quiet;
 use crate::store::Store;
 use crate::tenant::{self, Channels, Problem, TenantSpec, file};
 
@@ -40,7 +43,7 @@ pub(super) async fn run(args: Args) -> Done {
     let specs = read(&args.paths).map_err(|problems| told(&problems))?;
     let channels = offline_channels(&config)?;
     let store = app::open_store(&config, app::Purpose::Tool).await?;
-    let applied = apply(&store, &channels, specs, args.dry_run).await?;
+    let applied = apply(&store, &config, &channels, specs, args.dry_run).await?;
     if args.json {
         output::json(&json!({"tenants": applied.iter().map(Applied::json).collect::<Vec<_>>()}));
         return Ok(());
@@ -53,8 +56,8 @@ pub(super) async fn run(args: Args) -> Done {
 
 /// The channels, for checking and completing settings; nothing is sent.
 pub(super) fn offline_channels(config: &Config) -> Result<Channels, Failure> {
-    let templates = std::sync::Arc::new(app::engine(config, &Default::default())?);
-    Ok(app::channels(config, templates, std::sync::Arc::new(Forgetful))?)
+    let templates = Arc::new(app::engine(config, &BTreeMap::new())?);
+    Ok(app::channels(config, templates, Arc::new(Forgetful), Arc::new(Quiet))?)
 }
 
 /// A memory for channels that send nothing.
@@ -142,23 +145,27 @@ impl Applied {
 /// Checks all, then writes those that changed.
 pub(super) async fn apply(
     store: &Store,
+    config: &Config,
     channels: &Channels,
     specs: Vec<(PathBuf, TenantSpec)>,
     dry_run: bool,
 ) -> Result<Vec<Applied>, Failure> {
-    write(store, channels, specs, dry_run).await.map_err(|refused| match refused {
+    let show = if dry_run { Show::Dry } else { Show::Made };
+    write(store, config, channels, specs, show).await.map_err(|refused| match refused {
         Refused::Problems(problems) => told(&problems),
         Refused::Store(error) => error.into(),
     })
 }
 
-/// The same for a running server: the ids that changed, or what is wrong, as lines for its log.
+/// The same for a server, which has nowhere to show a secret: the ids that changed, or what is
+/// wrong, as lines.
 pub(super) async fn apply_quietly(
     store: &Store,
+    config: &Config,
     channels: &Channels,
     specs: Vec<(PathBuf, TenantSpec)>,
 ) -> Result<Vec<String>, Vec<String>> {
-    match write(store, channels, specs, false).await {
+    match write(store, config, channels, specs, Show::Nothing).await {
         Ok(applied) => {
             let changed = applied.into_iter().filter(|tenant| !tenant.changes.is_empty());
             Ok(changed.map(|tenant| tenant.id).collect())
@@ -166,6 +173,17 @@ pub(super) async fn apply_quietly(
         Err(Refused::Problems(problems)) => Err(problems.iter().map(ToString::to_string).collect()),
         Err(Refused::Store(error)) => Err(vec![error.to_string()]),
     }
+}
+
+/// What is done with values that are made rather than given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Show {
+    /// They are shown, this once.
+    Made,
+    /// Nothing is written, so nothing is made.
+    Dry,
+    /// They cannot be shown: making one is refused.
+    Nothing,
 }
 
 /// Why nothing was written.
@@ -182,18 +200,26 @@ impl From<crate::store::StoreError> for Refused {
 
 async fn write(
     store: &Store,
+    config: &Config,
     channels: &Channels,
     specs: Vec<(PathBuf, TenantSpec)>,
-    dry_run: bool,
+    show: Show,
 ) -> Result<Vec<Applied>, Refused> {
     let mut ready = Vec::new();
     let mut problems = Vec::new();
     for (path, mut spec) in specs {
         let before = tenant::stored(store, &spec.id).await?.map(|(spec, _)| spec);
         let revealed = complete(&mut spec, before.as_ref(), channels);
-        match tenant::compile(std::sync::Arc::new(spec.clone()), 0, channels, None) {
-            Ok(_) => ready.push((spec, before, revealed)),
-            Err(found) => problems.extend(in_file(found, &path)),
+        if show == Show::Nothing {
+            problems.extend(in_file(revealed.iter().map(unshowable).collect(), &path));
+        }
+        let compiled = tenant::compile(Arc::new(spec.clone()), 0, channels, None);
+        let mut found = compiled.err().unwrap_or_default();
+        found.extend(template_problems(config, &spec));
+        if found.is_empty() {
+            ready.push((spec, before, revealed));
+        } else {
+            problems.extend(in_file(found, &path));
         }
     }
     if !problems.is_empty() {
@@ -203,16 +229,25 @@ async fn write(
     for (spec, before, revealed) in ready {
         let changes = changes(before.as_ref(), &spec);
         let (id, created) = (spec.id.clone(), before.is_none());
-        if !dry_run {
+        if show != Show::Dry {
             tenant::put(store, channels, spec).await.map_err(|error| match error {
                 tenant::PutError::Problems(problems) => Refused::Problems(problems),
                 tenant::PutError::Store(error) => Refused::Store(error),
             })?;
         }
-        let revealed = if dry_run { Vec::new() } else { revealed };
+        let revealed = if show == Show::Made { revealed } else { Vec::new() };
         applied.push(Applied { id, created, changes, revealed });
     }
     Ok(applied)
+}
+
+fn unshowable((destination, field, _): &(String, String, String)) -> Problem {
+    Problem::new(
+        format!("destination \"{destination}\""),
+        field.as_str(),
+        "is missing; run `fanfare apply` with this file first, which makes one and shows it once, or \
+         write { env = \"NAME\" }",
+    )
 }
 
 fn in_file(problems: Vec<Problem>, path: &Path) -> Vec<Problem> {
@@ -252,6 +287,23 @@ pub(super) fn complete_for_check(spec: &mut TenantSpec, channels: &Channels) {
     complete(spec, None, channels);
 }
 
+/// What is wrong with a tenant's own templates and links.
+pub(super) fn template_problems(config: &Config, spec: &TenantSpec) -> Vec<Problem> {
+    if spec.templates.is_empty() && spec.links.is_empty() {
+        return Vec::new();
+    }
+    let own = match app::render_tenant(spec) {
+        Ok(own) => own,
+        Err(errors) => {
+            return errors.into_iter().map(|error| Problem::new("links", "", error)).collect();
+        }
+    };
+    match app::engine(config, &BTreeMap::from([(spec.id.clone(), own)])) {
+        Ok(_) => Vec::new(),
+        Err(error) => vec![Problem::new("templates", "", error.to_string())],
+    }
+}
+
 /// What changes, a line each; no values, for some are secrets.
 fn changes(before: Option<&TenantSpec>, now: &TenantSpec) -> Vec<String> {
     let mut lines = Vec::new();
@@ -260,9 +312,10 @@ fn changes(before: Option<&TenantSpec>, now: &TenantSpec) -> Vec<String> {
         name: String::new(),
         destinations: Vec::new(),
         routes: Vec::new(),
-        links: Default::default(),
-        templates: Default::default(),
-        disabled: Default::default(),
+        links: BTreeMap::new(),
+        templates: BTreeMap::new(),
+        held: BTreeSet::new(),
+        disabled: BTreeMap::new(),
     };
     let before = before.unwrap_or(&empty);
     if before.name != now.name {

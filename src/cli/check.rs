@@ -1,6 +1,5 @@
 //! `fanfare check`: settings, tenant files and templates, without a store or a network.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -65,16 +64,8 @@ fn problems(config: &Config, paths: &[PathBuf]) -> Result<Vec<Problem>, Failure>
         apply::complete_for_check(&mut spec, &channels);
         let compiled = tenant::compile(Arc::new(spec.clone()), 0, &channels, None);
         problems.extend(compiled.err().into_iter().flatten().map(|p| p.in_file(&file)));
-        match crate::app::render_tenant(&spec) {
-            Err(errors) => problems
-                .extend(errors.into_iter().map(|e| Problem::new("links", "", e).in_file(&file))),
-            Ok(own) => {
-                let own = BTreeMap::from([(spec.id.clone(), own)]);
-                if let Err(error) = crate::app::engine(config, &own) {
-                    problems.push(Problem::new("templates", "", error.to_string()).in_file(&file));
-                }
-            }
-        }
+        let templates = apply::template_problems(config, &spec);
+        problems.extend(templates.into_iter().map(|p| p.in_file(&file)));
     }
     Ok(problems)
 }

@@ -129,7 +129,7 @@ pub(super) fn print(delivery: &DeliveryRecord) {
         );
         for (name, text) in [("", &attempt.message), ("answer: ", &attempt.answer)] {
             if !text.is_empty() {
-                line.push_str(&format!("\n    {name}{text}"));
+                line = format!("{line}\n    {name}{text}");
             }
         }
         output::line(line);

@@ -1,5 +1,6 @@
 //! Sets up logging: text on a terminal, JSON elsewhere, always on standard error.
 
+use std::borrow::Cow;
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
@@ -7,9 +8,18 @@ use tracing_subscriber::EnvFilter;
 use super::Failure;
 use crate::config::{Log, LogFormat};
 
+/// A bare level is Fanfare's own; libraries then tell warnings only, for what they do at `info` and
+/// below is each request and connection. Our crates' names all begin with `fanfare`.
+fn directives(filter: &str) -> Cow<'_, str> {
+    match filter.trim().to_ascii_lowercase().as_str() {
+        level @ ("info" | "debug" | "trace") => format!("warn,fanfare={level}").into(),
+        _ => filter.into(),
+    }
+}
+
 /// Called once, by commands that run for a while.
 pub(super) fn set_up(log: &Log) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|error| {
+    let filter = EnvFilter::try_new(directives(&log.filter)).map_err(|error| {
         Failure::Because(format!(
             "log filter `{}` is wrong: {error}; write for example \"info\" or \"fanfare=debug,warn\"",
             log.filter
@@ -34,4 +44,18 @@ pub(super) fn set_up(log: &Log) -> Result<(), Failure> {
     // Tests may have set one up already.
     drop(set);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_level_is_fanfares_own() {
+        assert_eq!(directives("info"), "warn,fanfare=info");
+        assert_eq!(directives("DEBUG"), "warn,fanfare=debug");
+        for as_it_is in ["warn", "error", "off", "fanfare=debug,hyper=info,warn"] {
+            assert_eq!(directives(as_it_is), as_it_is);
+        }
+    }
 }

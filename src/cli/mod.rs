@@ -1,14 +1,17 @@
 //! The command line: parsing here, one file a command.
 
 mod apply;
+mod audit;
 mod bench;
 mod check;
 mod deliveries;
 mod demo;
+mod destinations;
 mod events;
 mod logging;
 mod output;
 mod render;
+mod replay;
 mod route;
 mod send;
 mod serve;
@@ -29,8 +32,8 @@ Exit codes:
   2  the command line is wrong
   3  the store, the server or a file could not be reached
 
-Every option has an environment variable, shown as [env: …]; settings of a file are given with
---config and are listed in config/fanfare.toml.";
+Options that can be given by an environment variable show it as [env: …]; settings of a file are
+given with --config and are listed in config/fanfare.toml.";
 
 #[derive(Parser)]
 #[command(
@@ -66,6 +69,14 @@ enum Command {
     Events(events::Args),
     /// Lists deliveries, or shows one with its attempts
     Deliveries(deliveries::Args),
+    /// Sends again what ended: one delivery, or everything that was missed
+    Replay(replay::Args),
+    /// Ends deliveries that wait
+    Cancel(replay::CancelArgs),
+    /// Lists destinations; pauses, resumes, enables one
+    Destinations(destinations::Args),
+    /// Proves that every event is accounted for
+    Audit(audit::Args),
     /// Verifies the signature of a webhook
     Verify(verify::Args),
     /// Measures this machine: the limits, a naive consumer, and Fanfare beside them
@@ -96,7 +107,8 @@ impl From<crate::store::StoreError> for Failure {
     fn from(error: crate::store::StoreError) -> Self {
         match error {
             crate::store::StoreError::BadQuery(why) => Self::Because(why),
-            other => Self::Unreachable(other.into()),
+            // Its words hold those of its sources already.
+            other => Self::Unreachable(anyhow::anyhow!("{other}")),
         }
     }
 }
@@ -155,9 +167,13 @@ async fn run(command: Command) -> Done {
         Command::Apply(args) => apply::run(args).await,
         Command::Check(args) => check::run(&args),
         Command::Route(args) => route::run(&args).await,
-        Command::Render(args) => render::run(&args).await,
+        Command::Render(args) => render::run(&args),
         Command::Events(args) => events::run(args).await,
         Command::Deliveries(args) => deliveries::run(args).await,
+        Command::Replay(args) => replay::run(args).await,
+        Command::Cancel(args) => replay::run_cancel(args).await,
+        Command::Destinations(args) => destinations::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Verify(args) => verify::run(&args),
         Command::Bench(args) => bench::run(args).await,
         Command::BenchSink => bench::sink().await,

@@ -71,10 +71,11 @@ const PARTS: [(PartName, Part, &str); 4] = [
     (PartName::Slack, Part::Slack, "slack.json"),
 ];
 
-pub(super) async fn run(args: &Args) -> Done {
+pub(super) fn run(args: &Args) -> Done {
     let engine = engine(args)?;
     if args.list {
-        return list(&engine, args);
+        list(&engine, args);
+        return Ok(());
     }
     let delivery = delivery(args)?;
     let mut rendered = Vec::new();
@@ -170,21 +171,20 @@ fn owned(event: Event, tenant: &Arc<str>) -> Event {
     Event::new(tenant.clone(), event.id, event.kind, event.created, event.received_ms, event.body)
 }
 
-fn list(engine: &Engine, args: &Args) -> Done {
+fn list(engine: &Engine, args: &Args) {
     let names = engine.names(&args.tenant);
     if args.json {
         let rows = names.iter().map(|listed| {
             json!({"name": listed.name, "origin": format!("{:?}", listed.origin).to_lowercase()})
         });
         output::json(&rows.collect::<Vec<_>>());
-        return Ok(());
+        return;
     }
     let mut table = output::table(&["TEMPLATE", "FROM"]);
     for listed in names {
         table.add_row([listed.name, format!("{:?}", listed.origin).to_lowercase()]);
     }
     output::print_table(&table);
-    Ok(())
 }
 
 fn write(dir: &Path, rendered: &[(PartName, &str, String)]) -> Done {

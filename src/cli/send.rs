@@ -81,6 +81,7 @@ pub(super) async fn run(args: Args) -> Done {
         pending: Vec::new(),
         bar: bar(&args.files),
         key: args.idempotency_key.clone(),
+        key_used: false,
     };
     for path in &args.files {
         sender.file(path).await?;
@@ -143,7 +144,7 @@ impl Target {
             let url = server.join("/v1/events").context("--server is no base URL")?;
             let client = reqwest::Client::builder()
                 .no_proxy()
-                .timeout(Duration::from_secs(60))
+                .timeout(Duration::from_mins(1))
                 .build()
                 .context("the HTTP client")?;
             return Ok(Self::Server { client, url, tenant, key: args.ingest_key.clone() });
@@ -187,6 +188,8 @@ struct Sender {
     pending: Vec<Pending>,
     bar: ProgressBar,
     key: Option<String>,
+    /// An event has got its id from the key.
+    key_used: bool,
 }
 
 impl Sender {
@@ -263,7 +266,7 @@ impl Sender {
         for part in parts {
             let raw = text.slice_ref(part.get().as_bytes());
             let before = raw.as_ptr() as usize - text.as_ptr() as usize;
-            let line = 1 + text[..before].iter().filter(|&&byte| byte == b'\n').count();
+            let line = 1 + memchr::memchr_iter(b'\n', &text[..before]).count();
             self.add(name, line, raw).await?;
         }
         Ok(())
@@ -272,12 +275,23 @@ impl Sender {
     async fn add(&mut self, file: &str, line: usize, raw: Bytes) -> Result<(), Failure> {
         let now = crate::agenda::Clock::System.now_ms();
         let tenant = self.target.tenant().clone();
+        let by_key = std::cell::Cell::new(false);
         let id = || match &self.key {
-            Some(key) => event_id_for_key(&tenant, key),
+            Some(key) => {
+                by_key.set(true);
+                event_id_for_key(&tenant, key)
+            }
             None => new_event_id(now, rand::random()),
         };
         let fill = Fill { id: &id, received_ms: now };
-        match decode(&tenant, raw, self.target.limits(), &fill) {
+        let decoded = decode(&tenant, raw, self.target.limits(), &fill);
+        // A second event under the key would count as the first one, and be lost.
+        if by_key.get() && std::mem::replace(&mut self.key_used, true) {
+            let message = "--idempotency-key is for one event; give the others an `id` each";
+            self.refuse(file, line, &Refusal::new("key_used", message));
+            return Ok(());
+        }
+        match decoded {
             Ok(event) => {
                 let event = Arc::new(event);
                 self.pending.push(Pending { file: file.to_owned(), line, event });
@@ -364,13 +378,13 @@ async fn post(
     let response = request
         .send()
         .await
-        .map_err(|error| error.without_url())
+        .map_err(reqwest::Error::without_url)
         .with_context(|| format!("the server at {host} cannot be reached; is it running?"))?;
     let status = response.status();
     let answer: serde_json::Value = response
         .json()
         .await
-        .map_err(|error| error.without_url())
+        .map_err(reqwest::Error::without_url)
         .with_context(|| format!("{host} did not answer as Fanfare does"))?;
     if status.is_success() {
         return Ok(answer["data"].clone());

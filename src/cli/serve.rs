@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::Settings;
 use super::{Done, Failure, apply, logging};
-use crate::api::{self, ApiState, IngestAuth};
+use crate::api::{self, ApiState, IngestAuth, Meter};
 use crate::app::{self, App, Purpose};
 use crate::config::{Config, LogFormat, Period};
 use crate::store::Store;
@@ -42,6 +42,9 @@ pub(super) struct Args {
     /// Key for POST /v1/events
     #[arg(long, env = "FANFARE_INGEST_KEY", value_name = "KEY", hide_env_values = true)]
     ingest_key: Option<String>,
+    /// Key that GET /metrics asks for [default: none, open]
+    #[arg(long, env = "FANFARE_METRICS_KEY", value_name = "KEY", hide_env_values = true)]
+    metrics_key: Option<String>,
     /// Password for the mail server
     #[arg(long, env = "FANFARE_EMAIL_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
     email_password: Option<String>,
@@ -58,7 +61,7 @@ pub(super) struct Args {
     #[arg(long, env = "FANFARE_THREADS", value_name = "N")]
     threads: Option<usize>,
     /// Write the address that is listened on to this file once ready
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "FANFARE_READY_FILE", value_name = "FILE")]
     ready_file: Option<PathBuf>,
 }
 
@@ -78,6 +81,7 @@ impl Args {
             }
         };
         set(&mut config.ingest.key, &self.ingest_key);
+        set(&mut config.metrics.key, &self.metrics_key);
         set(&mut config.email.password, &self.email_password);
         if self.tenants.is_some() {
             config.tenants.clone_from(&self.tenants);
@@ -103,7 +107,9 @@ pub(super) async fn run(args: Args) -> Done {
     if let Some(dir) = &config.tenants {
         let channels = apply::offline_channels(&config)?;
         let specs = apply::read(std::slice::from_ref(dir)).map_err(|p| apply::told(&p))?;
-        apply::apply(&store, &channels, specs, false).await?;
+        apply::apply_quietly(&store, &config, &channels, specs)
+            .await
+            .map_err(|lines| Failure::Because(lines.join("\n")))?;
     }
     let app = App::build(&config, store).await?;
     let listener = bind(config.listen).await?;
@@ -111,6 +117,10 @@ pub(super) async fn run(args: Args) -> Done {
 
     let stop = CancellationToken::new();
     let router = tokio::spawn(app.router().run(app.version, stop.clone()));
+    let meter = config.metrics.enabled.then(|| {
+        let window = config.router.window.max(1);
+        Meter::new(app.observe.clone(), window, config.metrics.key.as_deref())
+    });
     let state = ApiState {
         store: app.store.clone(),
         registry: app.registry.clone(),
@@ -118,20 +128,25 @@ pub(super) async fn run(args: Args) -> Done {
         limits: app::limits(&config),
         max_batch: config.events.max_batch.max(1),
         auth,
+        observe: app.observe.clone(),
+        meter,
+        stop: stop.clone(),
     };
     let http = axum::serve(listener, api::router(state))
         .with_graceful_shutdown(stop.clone().cancelled_owned());
     let http = tokio::spawn(async move { http.await });
     if let Some(dir) = config.tenants.clone() {
         let channels = app.registry.channels().clone();
-        tokio::spawn(watch(dir, app.store.clone(), channels, stop.clone()));
+        tokio::spawn(watch(dir, config.clone(), app.store.clone(), channels, stop.clone()));
     }
     announce(&app, &config, address, args.ready_file.as_deref())?;
-    until_stopped(config.grace.0, stop, async move {
+    let done = until_stopped(config.grace.0, stop, async move {
         let _ = router.await;
         let _ = http.await;
     })
-    .await
+    .await;
+    app.observe.stop().await;
+    done
 }
 
 fn auth(config: &Config) -> Result<IngestAuth, Failure> {
@@ -231,7 +246,13 @@ async fn until_stopped(
 }
 
 /// Applies the tenants' folder on SIGHUP and when a file in it changes.
-async fn watch(dir: PathBuf, store: Store, channels: Channels, stop: CancellationToken) {
+async fn watch(
+    dir: PathBuf,
+    config: Config,
+    store: Store,
+    channels: Channels,
+    stop: CancellationToken,
+) {
     let (changed, mut changes) = tokio::sync::mpsc::channel(1);
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {
@@ -257,13 +278,13 @@ async fn watch(dir: PathBuf, store: Store, channels: Channels, stop: Cancellatio
             }
             () = stop.cancelled() => return,
         }
-        reload(&dir, &store, &channels).await;
+        reload(&dir, &config, &store, &channels).await;
     }
 }
 
-async fn reload(dir: &Path, store: &Store, channels: &Channels) {
+async fn reload(dir: &Path, config: &Config, store: &Store, channels: &Channels) {
     let applied = match apply::read(&[dir.to_owned()]) {
-        Ok(specs) => apply::apply_quietly(store, channels, specs).await,
+        Ok(specs) => apply::apply_quietly(store, config, channels, specs).await,
         Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
     };
     match applied {

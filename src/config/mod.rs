@@ -34,6 +34,10 @@ pub struct Config {
     pub links: std::collections::BTreeMap<String, String>,
     /// Logging.
     pub log: Log,
+    /// `GET /metrics`.
+    pub metrics: Metrics,
+    /// Spans of events' paths.
+    pub tracing: Tracing,
     /// HTTP ingest.
     pub ingest: Ingest,
     /// Bounds on events.
@@ -62,6 +66,8 @@ impl Default for Config {
             templates: None,
             links: std::collections::BTreeMap::new(),
             log: Log::default(),
+            metrics: Metrics::default(),
+            tracing: Tracing::default(),
             ingest: Ingest::default(),
             events: Events::default(),
             router: Router::default(),
@@ -99,6 +105,40 @@ pub enum LogFormat {
     Text,
     /// For machines.
     Json,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Whether `GET /metrics` is there.
+    pub enabled: bool,
+    /// Also counts by tenant and destination: as many series as there are destinations.
+    pub per_tenant: bool,
+    /// What `GET /metrics` asks for as `Authorization: Bearer …`; none leaves it open.
+    pub key: Option<String>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { enabled: true, per_tenant: false, key: None }
+    }
+}
+
+/// `[tracing]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tracing {
+    /// Base of an OTLP collector (http/protobuf); none records nothing.
+    pub otlp_endpoint: Option<url::Url>,
+    /// Share of the events without a trace of their producer's that are recorded, 0 to 1.
+    pub sample: f64,
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Self { otlp_endpoint: None, sample: 1.0 }
+    }
 }
 
 /// `[ingest]`
@@ -151,7 +191,7 @@ impl Default for Router {
             window: 4_096,
             batch: 512,
             lanes: 1_024,
-            lease: Period::seconds(12),
+            lease: Period::seconds(10),
             digest_events: 10_000,
             threads: 0,
         }
@@ -178,7 +218,7 @@ impl Default for Redis {
             stream: "fanfare:events".to_owned(),
             group: "fanfare".to_owned(),
             prefix: "fanfare".to_owned(),
-            dead_after: Period::seconds(10),
+            dead_after: Period::seconds(8),
         }
     }
 }

@@ -129,3 +129,7 @@ fn failed(
     };
     Concluded { attempt: Some(attempt), state, judgement }
 }
+
+#[cfg(test)]
+#[path = "conclude_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! One attempt and what follows from it.
 //!
-//! [`stack`] composes the layers around a channel; [`schedule`] turns a policy into the time of the
-//! next attempt; [`conclude`] turns an attempt's result into what the ledger and the queue are told.
+//! `stack` composes the layers around a channel; `schedule` turns a policy into the time of the
+//! next attempt; `conclude` turns an attempt's result into what the ledger and the queue are told.
 
 mod conclude;
 pub mod layers;

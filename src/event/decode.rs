@@ -52,6 +52,7 @@ pub fn tenant_id(raw: &[u8]) -> Result<&str, Refusal> {
 }
 
 /// Takes one event in.
+#[expect(clippy::needless_pass_by_value, reason = "the event keeps a count of it, not a copy")]
 pub fn decode(
     tenant: &Arc<str>,
     raw: Bytes,

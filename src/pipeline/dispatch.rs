@@ -1,15 +1,30 @@
 //! Sends an event's deliveries to their lanes' gates; what may not go now is parked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fanfare_contract::{Content, Delivery, DeliveryId, Event};
 
-use crate::agenda::{Clock, FAR_MS, Hold, Job, Lane, Mode, Notices, Offer, Permit, run_attempt};
-use crate::store::{DeliveryState, DeliveryUpdate, Ms};
+use tokio_util::sync::CancellationToken;
+
+use crate::agenda::{
+    Clock, Hold, Job, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, Offer, Ticket, Trouble, Worker,
+    run_attempt,
+};
+use crate::delivery::Concluded;
+use crate::store::{Agenda, DeliveryState, DeliveryUpdate, Ms};
+
+/// How long an attempt on the fast path may hold up the settlement of its event.
+const OVERSTAY: Duration = Duration::from_millis(500);
+/// Beyond the stack's deadline, before a delivery in flight is taken for lost with its process.
+const MARGIN: Duration = Duration::from_secs(15);
+/// How long an outcome is kept for a store that is away.
+const LONGEST_OUTAGE: Duration = Duration::from_hours(1);
 
 /// What dispatching needs to know.
 #[derive(Clone)]
 pub(super) struct Dispatch {
+    pub(super) agenda: Arc<dyn Agenda>,
     pub(super) clock: Clock,
     pub(super) notices: Arc<dyn Notices>,
 }
@@ -18,56 +33,36 @@ impl Dispatch {
     /// One delivery of `job`'s event to `lane`. Never waits.
     pub(super) fn send(&self, lane: &Arc<Lane>, job: Job) {
         let now = self.clock.now_ms();
-        if let Some(state) = self.kept(lane, &job.event, now) {
+        if let Some(state) = kept(lane, &job.event, now) {
             return conclude(lane, &job, state, now);
         }
         match lane.gate.offer(job, now) {
             Offer::InLine => {}
             Offer::Park(job, hold) => conclude(lane, &job, parked(hold, now), now),
-            Offer::Start(job, permit) => {
-                let worker = self.clone().work(lane.clone(), job, permit);
-                tokio::spawn(worker);
+            Offer::Start(job, worker) => {
+                tokio::spawn(self.clone().work(lane.clone(), job, worker));
             }
-        }
-    }
-
-    /// The state of what does not go straight to its receiver, whatever its gate says.
-    fn kept(&self, lane: &Lane, event: &Event, now: Ms) -> Option<DeliveryState> {
-        let waiting = |due_ms, serve_ms, reason: &str| DeliveryState::Waiting {
-            due_ms,
-            serve_ms,
-            reason: reason.to_owned(),
-        };
-        if let Some(reason) = lane.suppressed() {
-            return Some(DeliveryState::Suppressed { reason });
-        }
-        match &lane.mode {
-            Mode::Digest(calendar) => {
-                // A calendar that parsed always has a next tick; a minute is a safe rest.
-                let tick = calendar.after(now).unwrap_or(now + 60_000);
-                Some(waiting(tick, if lane.paused { FAR_MS } else { tick }, "digest"))
-            }
-            _ if lane.paused => Some(waiting(event.received_ms, FAR_MS, "paused")),
-            Mode::Fifo => Some(waiting(event.received_ms, now, "fifo")),
-            Mode::Direct => None,
         }
     }
 
     /// Runs jobs of one lane one after another for as long as there are any in its line.
-    async fn work(self, lane: Arc<Lane>, first: Job, permit: Permit) {
+    async fn work(self, lane: Arc<Lane>, first: Job, mut worker: Worker) {
         let mut next = Some((first, None));
         while let Some((job, hold)) = next {
-            match hold {
-                Some(hold) => {
-                    let now = self.clock.now_ms();
-                    conclude(&lane, &job, parked(hold, now), now);
-                }
+            let now = self.clock.now_ms();
+            // It may have gone while this one stood in line.
+            let suppressed = lane.suppressed().map(|reason| DeliveryState::Suppressed { reason });
+            match suppressed.or_else(|| hold.map(|hold| parked(hold, now))) {
+                Some(state) => conclude(&lane, &job, state, now),
                 None => self.attempt(&lane, job).await,
             }
-            next = permit.next(self.clock.now_ms());
+            next = worker.next(self.clock.now_ms());
         }
     }
 
+    /// One attempt. If it takes long, its event is settled without it: the delivery is put in its
+    /// lane's queue, due when the attempt must be over, and its outcome is written when it is known.
+    /// So a receiver that hangs holds neither its event's other deliveries nor a place in the window.
     async fn attempt(&self, lane: &Lane, job: Job) {
         let delivery = Delivery {
             id: DeliveryId::derive(&job.event.id, &lane.key.destination),
@@ -76,16 +71,78 @@ impl Dispatch {
             attempt: 1,
             at_ms: self.clock.now_ms(),
         };
-        let id = delivery.id.clone();
-        let end = run_attempt(lane, delivery, self.clock, &*self.notices).await;
-        job.ticket.concluded(DeliveryUpdate {
-            id,
-            destination: lane.key.destination.clone(),
-            channel: lane.destination.channel.clone(),
-            state: end.state,
+        let attempt = run_attempt(lane, delivery, self.clock, &*self.notices);
+        tokio::pin!(attempt);
+        if let Ok(end) = tokio::time::timeout(OVERSTAY, &mut attempt).await {
+            return job.ticket.concluded(self.update(lane, &job.event, end));
+        }
+        let now = self.clock.now_ms();
+        for waiting in lane.gate.takes_long(OVERSTAY) {
+            let hold = Hold { reason: "busy", until: None };
+            conclude(lane, &waiting, parked(hold, now), now);
+        }
+        let durable = job.ticket.durable();
+        let longest = (lane.policy.deadline + MARGIN).as_millis();
+        let over = now + Ms::try_from(longest).unwrap_or(Ms::MAX / 2);
+        let reason = "in_flight".to_owned();
+        let state = DeliveryState::Waiting { due_ms: over, serve_ms: over, reason };
+        job.ticket.concluded(update_to(lane, &job.event, state, now));
+        let end = attempt.await;
+        let update = self.update(lane, &job.event, end);
+        // Not if its event was refused by the store for good: then it comes again as a whole.
+        if tokio::time::timeout(LONGEST_OUTAGE, durable.cancelled()).await.is_err() {
+            return;
+        }
+        let mut trouble = Trouble::default();
+        let never = CancellationToken::new();
+        let updates = vec![(job.event, update)];
+        while let Err(error) = self.agenda.settle(&lane.key, updates.clone()).await {
+            trouble.wait("the ledger", &error, &never).await;
+        }
+        trouble.over("the ledger");
+        self.notices.settled(&updates);
+    }
+
+    fn update(&self, lane: &Lane, event: &Event, end: Concluded) -> DeliveryUpdate {
+        DeliveryUpdate {
             attempts: end.attempt.into_iter().collect(),
-            at_ms: self.clock.now_ms(),
+            ..update_to(lane, event, end.state, self.clock.now_ms())
+        }
+    }
+
+    /// Puts a delivery in its lane's queue, to be served from now on.
+    pub(super) fn queue(&self, lane: &Lane, event: &Event, ticket: &dyn Ticket) {
+        let now = self.clock.now_ms();
+        let due_ms = event.received_ms;
+        let state = kept(lane, event, now).unwrap_or_else(|| DeliveryState::Waiting {
+            due_ms,
+            serve_ms: now,
+            reason: "queued".to_owned(),
         });
+        ticket.concluded(update_to(lane, event, state, now));
+    }
+}
+
+/// The state of what does not go straight to its receiver, whatever its gate says.
+fn kept(lane: &Lane, event: &Event, now: Ms) -> Option<DeliveryState> {
+    let waiting = |due_ms, serve_ms, reason: &str| DeliveryState::Waiting {
+        due_ms,
+        serve_ms,
+        reason: reason.to_owned(),
+    };
+    if let Some(reason) = lane.suppressed() {
+        return Some(DeliveryState::Suppressed { reason });
+    }
+    let look = now + LOOK_AT_PAUSED_MS;
+    match &lane.mode {
+        Mode::Digest(calendar) => {
+            // A calendar that parsed always has a next tick; a minute is a safe rest.
+            let tick = calendar.after(now).unwrap_or(now + 60_000);
+            Some(waiting(tick, if lane.paused { tick.max(look) } else { tick }, "digest"))
+        }
+        _ if lane.paused => Some(waiting(event.received_ms, look, "paused")),
+        Mode::Fifo => Some(waiting(event.received_ms, now, "fifo")),
+        Mode::Direct => None,
     }
 }
 
@@ -98,12 +155,17 @@ fn parked(hold: Hold, now: Ms) -> DeliveryState {
 }
 
 fn conclude(lane: &Lane, job: &Job, state: DeliveryState, now: Ms) {
-    job.ticket.concluded(DeliveryUpdate {
-        id: DeliveryId::derive(&job.event.id, &lane.key.destination),
+    job.ticket.concluded(update_to(lane, &job.event, state, now));
+}
+
+/// A change of state without an attempt.
+fn update_to(lane: &Lane, event: &Event, state: DeliveryState, now: Ms) -> DeliveryUpdate {
+    DeliveryUpdate {
+        id: DeliveryId::derive(&event.id, &lane.key.destination),
         destination: lane.key.destination.clone(),
         channel: lane.destination.channel.clone(),
         state,
         attempts: Vec::new(),
         at_ms: now,
-    });
+    }
 }

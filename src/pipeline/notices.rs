@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agenda::{Clock, Lane, Notices, Trouble};
 use crate::delivery::Concluded;
-use crate::store::Store;
+use crate::observe::Observe;
+use crate::store::{DeliveryUpdate, Store};
 use crate::tenant::{Disabled, Registry};
 
 /// Types that begin with this are the router's own.
@@ -32,6 +33,7 @@ enum Notice {
 pub struct Bulletin {
     outbox: mpsc::Sender<Notice>,
     clock: Clock,
+    observe: Arc<Observe>,
 }
 
 /// The writing side.
@@ -42,9 +44,9 @@ pub struct BulletinWriter {
 
 impl Bulletin {
     /// Both sides.
-    pub fn new(clock: Clock) -> (Arc<Self>, BulletinWriter) {
+    pub fn new(clock: Clock, observe: Arc<Observe>) -> (Arc<Self>, BulletinWriter) {
         let (outbox, inbox) = mpsc::channel(WAITING);
-        (Arc::new(Self { outbox, clock }), BulletinWriter { inbox, clock })
+        (Arc::new(Self { outbox, clock, observe }), BulletinWriter { inbox, clock })
     }
 
     fn post(&self, notice: Notice) {
@@ -94,6 +96,10 @@ impl Notices for Bulletin {
         let now = self.clock.now_ms();
         let event = own_event(&lane.key.tenant, &id, "fanfare.delivery.dead", now, &data);
         self.post(Notice::Dead { event: Arc::new(event) });
+    }
+
+    fn settled(&self, updates: &[(Arc<Event>, DeliveryUpdate)]) {
+        self.observe.served(updates);
     }
 }
 

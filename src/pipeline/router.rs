@@ -13,8 +13,9 @@ use super::Intake;
 use super::dispatch::Dispatch;
 use super::notices::{Bulletin, BulletinWriter};
 use super::settle::{self, Outbox, Settled, Tracking};
-use crate::agenda::{Clock, Gate, Job, Lane, ServeOptions, Server, Trouble};
+use crate::agenda::{Clock, Gate, Job, Lane, Mode, ServeOptions, Server, Trouble};
 use crate::event::Limits;
+use crate::observe::{Observe, Source};
 use crate::store::{Admission, Entry, EntryId, Outcome, Payload, Rejected, Settlement, Store};
 use crate::tenant::{Registry, Snapshot};
 
@@ -40,7 +41,7 @@ impl Default for RouterOptions {
             batch: 512,
             limits: Limits::default(),
             serve: ServeOptions::default(),
-            retention: Duration::from_secs(30 * 24 * 3600),
+            retention: Duration::from_hours(30 * 24),
         }
     }
 }
@@ -53,6 +54,7 @@ pub struct Router {
     options: RouterOptions,
     dispatch: Dispatch,
     bulletin: BulletinWriter,
+    observe: Arc<Observe>,
 }
 
 impl Router {
@@ -62,10 +64,11 @@ impl Router {
         registry: Arc<Registry>,
         clock: Clock,
         options: RouterOptions,
+        observe: Arc<Observe>,
     ) -> Self {
-        let (notices, bulletin) = Bulletin::new(clock);
-        let dispatch = Dispatch { clock, notices };
-        Self { store, registry, clock, options, dispatch, bulletin }
+        let (notices, bulletin) = Bulletin::new(clock, observe.clone());
+        let dispatch = Dispatch { clock, notices, agenda: store.agenda.clone() };
+        Self { store, registry, clock, options, dispatch, bulletin, observe }
     }
 
     /// Runs until `stop`: then reads no more, lets what is in flight end, hands the rest back.
@@ -85,7 +88,10 @@ impl Router {
         let follow = tokio::spawn(self.registry.clone().follow(version, stop.clone()));
         let tidy = tokio::spawn(tidy(self.store.clone(), self.clock, self.options.retention));
         let (outbox, inbox) = mpsc::unbounded_channel();
-        let settler = tokio::spawn(settle::run(self.store.clone(), inbox, self.options.batch));
+        let observe = self.observe;
+        let (store, batch) = (self.store.clone(), self.options.batch);
+        let settler = settle::run(store, inbox, batch, self.clock, observe.clone());
+        let settler = tokio::spawn(settler);
         let bulletin = tokio::spawn(self.bulletin.run(self.store.clone(), self.registry.clone()));
 
         let reader = Reader {
@@ -97,6 +103,7 @@ impl Router {
             window: Arc::new(Semaphore::new(self.options.window)),
             batch: self.options.batch,
             outbox,
+            observe,
         };
         reader.run(&stop).await;
         // Every tracking holds a sender: the settler ends when the last delivery is settled.
@@ -146,6 +153,7 @@ struct Reader {
     window: Arc<Semaphore>,
     batch: usize,
     outbox: Outbox,
+    observe: Arc<Observe>,
 }
 
 impl Reader {
@@ -156,12 +164,18 @@ impl Reader {
         while !stop.is_cancelled() {
             let turn = async {
                 let places = self.places().await;
-                let entries = tokio::select! {
+                let (entries, left) = tokio::select! {
                     biased;
-                    _ = look_for_left.tick() => self.store.log.take_over(places.len()).await?,
-                    entries = self.store.log.read(places.len(), Duration::from_secs(1)) => entries?,
+                    _ = look_for_left.tick() => {
+                        (self.store.log.take_over(places.len()).await?, true)
+                    }
+                    entries = self.store.log.read(places.len(), Duration::from_secs(1)) => {
+                        (entries?, false)
+                    }
                 };
-                Ok((entries, places))
+                // Where so much was left there may be more.
+                let more_left = left && entries.len() == places.len();
+                Ok((entries, places, more_left))
             };
             let read = tokio::select! {
                 biased;
@@ -169,8 +183,11 @@ impl Reader {
                 read = turn => read,
             };
             match read {
-                Ok((entries, places)) => {
+                Ok((entries, places, more_left)) => {
                     trouble.over("the event log");
+                    if more_left {
+                        look_for_left.reset_immediately();
+                    }
                     self.take(entries, places, stop).await;
                 }
                 Err(error) => trouble.wait("the event log", &error, stop).await,
@@ -199,27 +216,36 @@ impl Reader {
         places: Vec<OwnedSemaphorePermit>,
         stop: &CancellationToken,
     ) {
+        self.observe.metrics.read(entries.len());
         let tenants = self.registry.snapshot();
         let mut taken = Vec::with_capacity(entries.len());
         let mut placed = Vec::with_capacity(entries.len());
         for (entry, place) in entries.into_iter().zip(places) {
+            let source = match &entry.payload {
+                Payload::Event(_) => Source::Store,
+                Payload::Raw(_) => Source::Stream,
+            };
             match self.decode(&tenants, entry) {
                 Ok(pair) => {
                     taken.push(pair);
-                    placed.push(place);
+                    placed.push((source, place));
                 }
-                Err((id, rejected)) => self.settle(id, Outcome::Rejected(rejected), place),
+                Err((id, rejected)) => {
+                    self.settle((id, source), Outcome::Rejected(rejected), place);
+                }
             }
         }
         let Some(admitted) = self.admit(&taken, stop).await else { return };
         let mut patience = Patience::default();
-        for (((id, event), admission), place) in taken.into_iter().zip(admitted).zip(placed) {
+        for (((id, event), admission), (source, place)) in
+            taken.into_iter().zip(admitted).zip(placed)
+        {
             match admission {
                 Admission::Fresh => {
-                    self.route(&tenants, id, event, place, &mut patience).await;
+                    self.route(&tenants, (id, source), event, place, &mut patience).await;
                 }
                 Admission::Settled | Admission::Duplicate => {
-                    self.settle(id, Outcome::Duplicate, place);
+                    self.settle((id, source), Outcome::Duplicate, place);
                 }
             }
         }
@@ -269,11 +295,15 @@ impl Reader {
     async fn route(
         &self,
         tenants: &Snapshot,
-        entry: EntryId,
+        entry: (EntryId, Source),
         event: Arc<Event>,
         place: OwnedSemaphorePermit,
         patience: &mut Patience,
     ) {
+        if let (Some(spans), Source::Stream) = (&self.observe.spans, entry.1) {
+            spans.read(&event);
+        }
+        let began = self.observe.span_time();
         let Some(tenant) = tenants.get(&event.tenant) else {
             return self.settle(entry, Outcome::Unrouted(event), place);
         };
@@ -281,21 +311,38 @@ impl Reader {
         tenant.table.matching(&event, &mut matched);
         let targets = matched.iter().filter_map(|&n| tenant.targets.get(n as usize));
         let lanes: Vec<&Arc<Lane>> = targets.flat_map(|target| &target.lanes).collect();
+        if let (Some(spans), Some(began)) = (&self.observe.spans, began) {
+            spans.routed(&event, began);
+        }
         if lanes.is_empty() {
             return self.settle(entry, Outcome::Unrouted(event), place);
         }
-        let outbox = self.outbox.clone();
-        let ticket = Tracking::new(entry, event.clone(), lanes.len(), place, outbox);
+        let told = (self.outbox.clone(), self.observe.clone());
+        let ticket = Tracking::new(entry, event.clone(), lanes.len(), place, told);
+        // Order in a FIFO lane must not wait for somebody else's slow answer, so an event that also
+        // goes to one is queued for all.
+        let queued = lanes.len() > 1 && lanes.iter().any(|lane| matches!(lane.mode, Mode::Fifo));
         for lane in lanes {
+            if queued {
+                self.dispatch.queue(lane, &event, &*ticket);
+                continue;
+            }
             patience.until_room(&lane.gate, self.clock).await;
             self.dispatch.send(lane, Job { event: event.clone(), ticket: ticket.clone() });
         }
     }
 
-    fn settle(&self, entry: EntryId, outcome: Outcome, place: OwnedSemaphorePermit) {
+    fn settle(
+        &self,
+        (entry, source): (EntryId, Source),
+        outcome: Outcome,
+        place: OwnedSemaphorePermit,
+    ) {
         let settlement = Settlement { entry, outcome };
         // The settler outlives the reader.
-        let _ = self.outbox.send(Settled { settlement, place });
+        let ended = self.observe.span_time();
+        let settled = Settled { settlement, source, ended, _place: place, durable: None };
+        let _ = self.outbox.send(settled);
     }
 }
 

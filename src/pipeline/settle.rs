@@ -2,19 +2,26 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use fanfare_contract::Event;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::agenda::{Ticket, Trouble};
-use crate::store::{DeliveryUpdate, EntryId, Outcome, Settlement, Store};
+use crate::agenda::{Clock, Ticket, Trouble};
+use crate::observe::{Observe, Source};
+use crate::store::{DeliveryUpdate, EntryId, Outcome, Settlement, Store, StoreError};
 
 /// An entry with its place in the window.
 pub(super) struct Settled {
     pub(super) settlement: Settlement,
+    pub(super) source: Source,
+    /// When its last delivery had an outcome, if anybody wants to know.
+    pub(super) ended: Option<SystemTime>,
     /// Given back once the settlement is durable.
-    pub(super) place: OwnedSemaphorePermit,
+    pub(super) _place: OwnedSemaphorePermit,
+    /// Cancelled then, if somebody asked to be told.
+    pub(super) durable: Option<CancellationToken>,
 }
 
 /// Where settlements go. Unbounded, for the window bounds it.
@@ -23,55 +30,122 @@ pub(super) type Outbox = mpsc::UnboundedSender<Settled>;
 /// Collects the outcomes of one event's deliveries; the last one sends the settlement.
 pub(super) struct Tracking {
     entry: EntryId,
+    source: Source,
     event: Arc<Event>,
+    observe: Arc<Observe>,
     pending: AtomicUsize,
-    inner: Mutex<(Vec<DeliveryUpdate>, Option<OwnedSemaphorePermit>)>,
+    inner: Mutex<Inner>,
     outbox: Outbox,
+}
+
+struct Inner {
+    updates: Vec<DeliveryUpdate>,
+    place: Option<OwnedSemaphorePermit>,
+    durable: Option<CancellationToken>,
 }
 
 impl Tracking {
     /// For `deliveries` of one event, at least one.
     pub(super) fn new(
-        entry: EntryId,
+        (entry, source): (EntryId, Source),
         event: Arc<Event>,
         deliveries: usize,
         place: OwnedSemaphorePermit,
-        outbox: Outbox,
+        (outbox, observe): (Outbox, Arc<Observe>),
     ) -> Arc<Self> {
-        let inner = Mutex::new((Vec::with_capacity(deliveries), Some(place)));
-        Arc::new(Self { entry, event, pending: AtomicUsize::new(deliveries), inner, outbox })
+        let updates = Vec::with_capacity(deliveries);
+        let inner = Mutex::new(Inner { updates, place: Some(place), durable: None });
+        let pending = AtomicUsize::new(deliveries);
+        Arc::new(Self { entry, source, event, observe, pending, inner, outbox })
     }
 }
 
 impl Ticket for Tracking {
     fn concluded(&self, update: DeliveryUpdate) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.0.push(update);
+        inner.updates.push(update);
         if self.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
-        let updates = std::mem::take(&mut inner.0);
-        if let Some(place) = inner.1.take() {
+        let updates = std::mem::take(&mut inner.updates);
+        let durable = inner.durable.take();
+        if let Some(place) = inner.place.take() {
             let outcome = Outcome::Routed(self.event.clone(), updates);
             let settlement = Settlement { entry: self.entry, outcome };
             // The settler outlives all trackings; if it is gone, the process is stopping.
-            let _ = self.outbox.send(Settled { settlement, place });
+            let (source, ended) = (self.source, self.observe.span_time());
+            let settled = Settled { settlement, source, ended, _place: place, durable };
+            let _ = self.outbox.send(settled);
         }
+    }
+
+    fn durable(&self) -> CancellationToken {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.durable.get_or_insert_with(CancellationToken::new).clone()
     }
 }
 
 /// Settles until all senders are gone. A store that is away is waited for: nothing is dropped.
-pub(super) async fn run(store: Store, mut inbox: mpsc::UnboundedReceiver<Settled>, batch: usize) {
-    let mut trouble = Trouble::default();
-    let never = CancellationToken::new();
+pub(super) async fn run(
+    store: Store,
+    mut inbox: mpsc::UnboundedReceiver<Settled>,
+    batch: usize,
+    clock: Clock,
+    observe: Arc<Observe>,
+) {
     let mut settled = Vec::with_capacity(batch);
     while inbox.recv_many(&mut settled, batch).await > 0 {
-        let (settlements, places): (Vec<_>, Vec<_>) =
-            settled.drain(..).map(|one| (one.settlement, one.place)).unzip();
-        while let Err(error) = store.log.settle(settlements.clone()).await {
-            trouble.wait("the ledger", &error, &never).await;
+        if write(&store, &settled).await.is_err() {
+            // The store is there and refuses something in it: the others need not wait for that.
+            let mut written = Vec::with_capacity(settled.len());
+            for one in settled.drain(..) {
+                if write_alone(&store, &one).await {
+                    written.push(one);
+                }
+            }
+            settled = written;
         }
-        trouble.over("the ledger");
-        drop(places);
+        let now = clock.now_ms();
+        for settled in settled.drain(..) {
+            observe.settled(settled.source, &settled.settlement.outcome, settled.ended, now);
+            if let Some(durable) = settled.durable {
+                durable.cancel();
+            }
+        }
     }
+}
+
+/// Tries for as long as the store is away. An error is the store's last word on this batch.
+async fn write(store: &Store, settled: &[Settled]) -> Result<(), StoreError> {
+    let mut trouble = Trouble::default();
+    let never = CancellationToken::new();
+    loop {
+        let settlements = settled.iter().map(|one| one.settlement.clone()).collect();
+        match store.log.settle(settlements).await {
+            Err(error) if error.is_temporary() => {
+                trouble.wait("the ledger", &error, &never).await;
+            }
+            result => {
+                trouble.over("the ledger");
+                return result;
+            }
+        }
+    }
+}
+
+/// What is refused time and again is left unacknowledged in the log: the next process that takes
+/// over meets it anew, and meanwhile it holds up nobody. True when it was written.
+async fn write_alone(store: &Store, settled: &Settled) -> bool {
+    const TRIES: u32 = 5;
+    let (mut trouble, never) = (Trouble::default(), CancellationToken::new());
+    for _ in 1..TRIES {
+        let Err(error) = write(store, std::slice::from_ref(settled)).await else { return true };
+        trouble.wait("an outcome in the ledger", &error, &never).await;
+    }
+    let entry = settled.settlement.entry;
+    let last = write(store, std::slice::from_ref(settled)).await;
+    if let Err(error) = &last {
+        tracing::error!(%entry, %error, "an outcome cannot be written; its entry stays in the log");
+    }
+    last.is_ok()
 }

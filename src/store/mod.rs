@@ -8,6 +8,9 @@
 
 pub mod embedded;
 mod error;
+#[cfg(test)]
+pub(crate) mod memory;
+mod metered;
 mod model;
 pub mod redis;
 
@@ -19,10 +22,12 @@ use bytes::Bytes;
 use fanfare_contract::{Event, Memo, Tally};
 
 pub use error::StoreError;
+pub use metered::{Call, Watch, metered};
 pub use model::{
-    Admission, Appended, Attempt, Claim, Counts, DeliveryQuery, DeliveryRecord, DeliveryState,
-    DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState, EventSummary, LaneKey, Ms,
-    Next, Outcome, Page, Payload, Rejected, Settlement, StoredTenant, WaitingItem,
+    Admission, Appended, Attempt, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
+    DeliveryState, DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState,
+    EventSummary, LaneKey, Ms, Next, Outcome, Page, Payload, REPLAY, Rejected, Settlement,
+    StoredTenant, WaitingItem,
 };
 
 /// Shorthand for what every store call answers.
@@ -93,8 +98,13 @@ pub trait Agenda: Send + Sync {
     async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>>;
 
     /// Writes outcomes of deliveries of a claimed lane. A delivery that goes on waiting gets its
-    /// new due time; any other leaves the queue. Does not change the lane's line in the agenda.
+    /// new due time; any other leaves the queue. A claimed or held lane's line stays as it is; any
+    /// other is brought forward to `serve_ms` if that is earlier.
     /// Valid even when the lease has run out: outcomes are facts.
+    ///
+    /// What was delivered stays so whatever comes late, with one exception: waiting for the reason
+    /// [`REPLAY`] puts an ended delivery back, delivered or not, and its schedule begins anew
+    /// ([`WaitingItem::attempts`] counts from there; the ledger keeps all).
     async fn settle(
         &self,
         lane: &LaneKey,
@@ -172,6 +182,9 @@ pub trait Upkeep: Send + Sync {
     /// Removes up to `max` events received before `before` that have nothing waiting, with all
     /// that belongs to them. Answers how many; less than `max` means done for now.
     async fn tidy(&self, before: Ms, max: usize) -> Result<u64>;
+    /// What waits in all queues. For metrics: as costly as the queues are many, so not for each
+    /// event.
+    async fn backlog(&self) -> Result<Backlog>;
     /// What an operator should know about durability, to be logged at start.
     async fn warnings(&self) -> Vec<String>;
 }

@@ -128,6 +128,9 @@ pub struct DeliveryUpdate {
     pub at_ms: Ms,
 }
 
+/// The reason of a delivery that was put back by hand.
+pub const REPLAY: &str = "replay";
+
 /// Where a delivery stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -239,7 +242,7 @@ pub struct WaitingItem {
     pub id: DeliveryId,
     /// Its event.
     pub event: Arc<Event>,
-    /// Attempts made so far.
+    /// Attempts made so far, since the last replay if there was one.
     pub attempts: u32,
     /// When it became due.
     pub due_ms: Ms,
@@ -328,6 +331,15 @@ pub struct Counts {
     pub suppressed: u64,
     /// Deliveries.
     pub dead: u64,
+}
+
+/// What waits in all queues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Deliveries that wait.
+    pub waiting: u64,
+    /// When the event of the oldest of them was received.
+    pub oldest_ms: Option<Ms>,
 }
 
 /// Which events to list.

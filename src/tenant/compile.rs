@@ -144,7 +144,7 @@ fn lanes_of(
             }),
             policy: options.policy.clone(),
             mode: options.mode.clone(),
-            paused: options.paused,
+            paused: options.paused || spec.held.contains(&destination.id),
             disabled: disabled.map(Into::into),
             label: lane.label,
             gate,

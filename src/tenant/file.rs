@@ -4,7 +4,7 @@
 //! that are kept elsewhere (`{ env = "NAME" }`) are fetched. Whether the settings make sense is the
 //! channels' to say, when the document is compiled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -110,6 +110,7 @@ impl Parser<'_> {
                 .collect(),
             links: self.texts("links", links),
             templates: self.texts("templates", templates),
+            held: BTreeSet::new(),
             disabled: BTreeMap::new(),
         }
     }
@@ -242,7 +243,7 @@ impl Parser<'_> {
                     && table.len() == 1
                     && let Some(name) = table.get("env")
                 {
-                    return self.from_env(place, path, name);
+                    return self.fetched(place, path, name);
                 }
                 let entries = table.into_iter();
                 entries
@@ -256,7 +257,7 @@ impl Parser<'_> {
         }
     }
 
-    fn from_env(&mut self, place: &str, path: &str, name: &toml::Value) -> Value {
+    fn fetched(&mut self, place: &str, path: &str, name: &toml::Value) -> Value {
         let Some(name) = name.as_str() else {
             self.problem(place, path, "env must be the name of an environment variable in quotes");
             return Value::Null;

@@ -1,6 +1,6 @@
 //! Tenants: what they write, what is stored of it, and what runs.
 //!
-//! A [`TenantSpec`] is read from a TOML file ([`file`]) and kept in the store as JSON. [`compile`]
+//! A [`TenantSpec`] is read from a TOML file (`file`) and kept in the store as JSON. `compile`
 //! turns it into a [`Tenant`] with its routing table and lanes. The [`Registry`] holds all of them
 //! for this process and follows the store's directory.
 
@@ -14,5 +14,5 @@ mod spec;
 pub use channels::Channels;
 pub use compile::{Target, Tenant, compile};
 pub use options::Options;
-pub use registry::{PutError, Registry, Snapshot, put, stored};
+pub use registry::{PutError, Registry, Snapshot, document, put, stored};
 pub use spec::{DestinationSpec, Disabled, Problem, TenantSpec};

@@ -62,7 +62,7 @@ impl Options {
             "a digest is in order by itself; leave out `fifo` or `digest`",
         );
         let mode = match calendar {
-            Some(calendar) => Mode::Digest(calendar),
+            Some(calendar) => Mode::Digest(Box::new(calendar)),
             None if fifo => Mode::Fifo,
             None => Mode::Direct,
         };

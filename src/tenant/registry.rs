@@ -157,7 +157,7 @@ impl Registry {
                 return Ok(());
             }
             spec.disabled.insert(destination.to_owned(), disabled.clone());
-            match self.store.directory.put(tenant, write(&spec), Some(revision)).await {
+            match self.store.directory.put(tenant, document(&spec), Some(revision)).await {
                 Ok(_) => return Ok(()),
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(error),
@@ -193,13 +193,15 @@ pub async fn put(
         let before = stored(store, &spec.id).await?;
         if let Some((before, _)) = &before {
             spec.disabled = still_disabled(before, &spec);
+            let there = |id: &&String| spec.destinations.iter().any(|d| d.id == **id);
+            spec.held = before.held.iter().filter(there).cloned().collect();
         }
         compile(Arc::new(spec.clone()), 0, channels, None).map_err(PutError::Problems)?;
         let revision = before.as_ref().map_or(0, |(_, revision)| *revision);
         if before.is_some_and(|(before, _)| before == spec) {
             return Ok(false);
         }
-        match store.directory.put(&spec.id, write(&spec), Some(revision)).await {
+        match store.directory.put(&spec.id, document(&spec), Some(revision)).await {
             Ok(_) => return Ok(true),
             Err(StoreError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
@@ -212,7 +214,7 @@ fn still_disabled(
     now: &TenantSpec,
 ) -> std::collections::BTreeMap<String, Disabled> {
     let (old, new) = (by_id(before), by_id(now));
-    let same = |id: &str| old.get(id).is_some() && old.get(id) == new.get(id);
+    let same = |id: &str| old.contains_key(id) && old.get(id) == new.get(id);
     let kept = before.disabled.iter().filter(|(id, _)| same(id));
     kept.map(|(id, disabled)| (id.clone(), disabled.clone())).collect()
 }
@@ -231,6 +233,7 @@ fn read(doc: &Bytes) -> Result<TenantSpec, Vec<Problem>> {
         .map_err(|error| vec![Problem::new("tenant", "", format!("unreadable: {error}"))])
 }
 
-fn write(spec: &TenantSpec) -> Bytes {
+/// A tenant as it is stored.
+pub fn document(spec: &TenantSpec) -> Bytes {
     serde_json::to_vec(spec).expect("a document is strings, numbers and lists").into()
 }

@@ -1,6 +1,6 @@
 //! A tenant as it is stored: destinations, routes, templates, and what was disabled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ pub struct TenantSpec {
     /// Own templates by path, for example `email/kyc.session.created/subject.txt.hbs`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub templates: BTreeMap<String, String>,
+    /// Destinations that were paused by hand.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub held: BTreeSet<String>,
     /// Destinations that nothing will reach until somebody mends them, by id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub disabled: BTreeMap<String, Disabled>,

@@ -3,8 +3,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
+mod chaos;
+mod cli;
 mod conformance;
+mod crash;
 mod embedded;
+mod main_path;
+mod observed;
 mod peers;
 mod processes;
+mod redis_store;
+mod scene;
 mod verifiers;

@@ -22,6 +22,8 @@ pub(crate) struct Launch {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     within: Duration,
+    /// A program that becomes the binary, and its own arguments.
+    before: Vec<OsString>,
 }
 
 impl Launch {
@@ -34,6 +36,12 @@ impl Launch {
     /// One more environment variable.
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Started by another program that then becomes it: `unshare`, say.
+    pub(crate) fn behind<S: AsRef<OsStr>>(mut self, program: &[S]) -> Self {
+        self.before = program.iter().map(|part| part.as_ref().to_owned()).collect();
         self
     }
 
@@ -52,7 +60,7 @@ impl Launch {
     pub(crate) fn try_start(&self) -> Result<Fanfare, String> {
         let dir = TempDir::new().expect("a temporary folder");
         let ready_file = dir.path().join("ready");
-        let mut serve = binary();
+        let mut serve = binary(&self.before);
         serve
             .args(&self.args)
             .arg("--ready-file")
@@ -88,7 +96,7 @@ impl Fanfare {
     /// `fanfare serve` on a free port of the loopback, with plain HTTP and loopback receivers
     /// allowed; `store` is a folder or a `redis://` URL.
     pub(crate) fn serve(store: impl AsRef<OsStr>, tenants: &Path) -> Launch {
-        let launch = Launch { args: vec![], env: vec![], within: PATIENCE };
+        let launch = Launch { args: vec![], env: vec![], within: PATIENCE, before: vec![] };
         let launch = launch.arg("serve").arg("--store").arg(store).arg("--tenants").arg(tenants);
         launch.arg("--listen").arg("127.0.0.1:0").arg("--development")
     }
@@ -122,6 +130,16 @@ impl Fanfare {
     /// `kill -9`.
     pub(crate) fn kill9(&mut self) {
         self.process.kill9();
+    }
+
+    /// Lets it do nothing until it is thawed.
+    pub(crate) fn freeze(&mut self) {
+        self.process.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&mut self) {
+        self.process.signal(Signal::SIGCONT);
     }
 
     /// Asks it to stop gracefully.
@@ -167,14 +185,18 @@ impl Drop for Fanfare {
 
 /// Runs a command of the binary to its end.
 pub(crate) fn run_fanfare<S: AsRef<OsStr>>(args: &[S]) -> Output {
-    let mut command = binary();
+    let mut command = binary(&[]);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Process::spawn(command).output()
 }
 
 /// The binary, without the settings of whoever runs the tests.
-fn binary() -> Command {
-    let mut command = command(&PathBuf::from(env!("CARGO_BIN_EXE_fanfare")));
+fn binary(before: &[OsString]) -> Command {
+    let own = OsString::from(env!("CARGO_BIN_EXE_fanfare"));
+    let mut line = before.iter().chain([&own]);
+    let program = line.next().expect("at least the binary");
+    let mut command = command(&PathBuf::from(program));
+    command.args(line);
     for (name, _) in env::vars_os() {
         if name == "RUST_LOG" || name.as_encoded_bytes().starts_with(b"FANFARE_") {
             command.env_remove(name);

@@ -3,6 +3,7 @@
 //! `cargo xtask test` is what CI runs and what to run before pushing; `cargo xtask tools` installs
 //! what the tests run beside Fanfare: a Redis server, SMTP and Slack peers, signature verifiers.
 
+mod chaos;
 mod checks;
 mod steps;
 mod tools;
@@ -24,6 +25,9 @@ Commands:
   test [--fast]  Install what is missing, then format, TLS, lints, docs and all tests
   ci             The same as `test`
   tools          Only install what the tests need, into target/test-tools
+  chaos [..]     Kill the router and Redis under load and count what arrives; --quick is the short
+                 form, --help tells all options, `chaos isolation` measures who feels it when others
+                 hang, fail or flood
   help           This text
 
 Options:
@@ -54,6 +58,7 @@ fn run(args: &[&str]) -> Result<bool> {
             steps.run("tools", "cargo xtask tools", || Tools::new(root()).install(Trust::Try));
             Ok(steps.finish())
         }
+        ["chaos", args @ ..] => chaos::run(&Tools::new(root()), args),
         [] | ["help"] | [.., "--help" | "-h"] => {
             print!("{HELP}");
             Ok(true)

@@ -69,6 +69,13 @@ impl Tools {
         self.npm(trust).context("Node peers")
     }
 
+    /// A Redis server, installed if need be.
+    pub(crate) fn redis_server(&self) -> Result<PathBuf> {
+        fs::create_dir_all(self.dir.join("bin"))?;
+        self.redis(Trust::Stamps).context("redis-server")?;
+        Ok(self.dir.join("bin/redis-server"))
+    }
+
     fn redis(&self, trust: Trust) -> Result<()> {
         let link = self.dir.join("bin/redis-server");
         if link.exists() && (trust == Trust::Stamps || works(&link, &["--version"])) {
@@ -116,8 +123,8 @@ impl Tools {
     }
 
     fn venv(&self, trust: Trust) -> Result<()> {
-        const MODULES: &str =
-            "import aiosmtpd, dkim, nacl, redis, slack_sdk, standardwebhooks, trustme";
+        const MODULES: &str = "import aiosmtpd, dkim, nacl, prometheus_client, redis, slack_sdk, standardwebhooks, \
+             trustme; from opentelemetry.proto.trace.v1 import trace_pb2";
         let list = self.peers.join("requirements.txt");
         let stamp = Stamp::new(self.dir.join("venv/.stamp"), &list)?;
         let python = self.python();

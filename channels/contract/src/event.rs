@@ -22,7 +22,7 @@ pub struct Event {
     pub received_ms: i64,
     /// The envelope, byte for byte.
     pub body: Bytes,
-    /// W3C `traceparent` given by the producer.
+    /// W3C `traceparent`: the producer's, or that of the attempt this is handed to.
     pub trace: Option<Arc<str>>,
     /// The parsed envelope, made when a filter or a template first asks.
     parsed: OnceLock<Value>,
@@ -46,6 +46,21 @@ impl Event {
     pub fn with_trace(mut self, trace: Option<Arc<str>>) -> Self {
         self.trace = trace;
         self
+    }
+
+    /// The same event for one attempt, with that attempt's trace context.
+    #[must_use]
+    pub fn retraced(&self, trace: Arc<str>) -> Self {
+        Self {
+            tenant: self.tenant.clone(),
+            id: self.id.clone(),
+            kind: self.kind.clone(),
+            created: self.created,
+            received_ms: self.received_ms,
+            body: self.body.clone(),
+            trace: Some(trace),
+            parsed: OnceLock::new(),
+        }
     }
 
     /// The whole envelope as JSON; parsed once, on first use.

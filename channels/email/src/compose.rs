@@ -201,7 +201,7 @@ fn hash(parts: &[&str]) -> String {
 
 /// An id without what a header or a URL cannot carry.
 fn id_text(id: &str) -> String {
-    let fit = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let fit = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~');
     id.chars().filter(fit).take(LONGEST_ID).collect()
 }
 

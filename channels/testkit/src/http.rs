@@ -109,7 +109,14 @@ impl HttpReceiver {
 
     /// Answers 200 to everything and keeps nothing but the count: for load.
     pub async fn counting() -> io::Result<Self> {
-        Self::listen(Box::new(|_, _| Reply::Status(200)), None).await
+        Self::scripted(|_, _| Reply::Status(200)).await
+    }
+
+    /// Answers by a script and keeps nothing but the count: for load with faults.
+    pub async fn scripted(
+        script: impl Fn(&Received, usize) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::listen(Box::new(script), None).await
     }
 
     async fn listen(script: Box<Script>, kept: Option<Mutex<Vec<Received>>>) -> io::Result<Self> {

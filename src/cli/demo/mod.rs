@@ -62,7 +62,7 @@ pub(super) async fn run(args: Args) -> Done {
     let path = folder.join("acme.toml");
     std::fs::write(&path, &table)
         .with_context(|| format!("{} cannot be written", path.display()))?;
-    apply::apply(&store, &channels, vec![(path, spec)], false).await?;
+    apply::apply(&store, &config, &channels, vec![(path, spec)], false).await?;
     let app = App::build(&config, store).await?;
     let stop = CancellationToken::new();
     let router = tokio::spawn(app.router().run(app.version, stop.clone()));
@@ -113,7 +113,7 @@ fn config(folder: &Path, receivers: &Receivers) -> Config {
     config.email.port = receivers.smtp.addr().port();
     config.email.security = Security::None;
     config.email.hello_name = Some("localhost".to_owned());
-    config.email.from = "Fanfare <notifications@fanfare.example>".to_owned();
+    config.email.from = String::from("Fanfare <notifications@fanfare.example>");
     config
 }
 

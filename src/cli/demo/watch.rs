@@ -63,16 +63,19 @@ fn show(delivery: &DeliveryRecord, attempt: &Attempt, digests: &mut HashSet<Stri
     };
     let ok = attempt.code == "ok";
     let result = match (ok, &delivery.state) {
-        (true, _) => output::state("delivered"),
-        (false, DeliveryState::Dead { .. }) => output::state("dead"),
-        (false, _) => output::state("retry"),
+        (true, _) => "delivered",
+        (false, DeliveryState::Dead { .. }) => "dead",
+        (false, _) => "retry",
     };
+    // Colour has no width on the terminal, so the padding is put outside of it.
+    let padding = " ".repeat("delivered".len().saturating_sub(result.len()));
+    let result = output::state(result);
     let status = attempt.status.map(|status| status.to_string()).unwrap_or_default();
     let why = if ok { "" } else { attempt.answer.lines().next().unwrap_or_default() };
     let destination = delivery.destination.split('~').next().unwrap_or_default();
     output::line(
         format!(
-            "  {what:<15} {kind:<29} → {:<8} {destination:<17} {result} {} {}",
+            "  {what:<15} {kind:<29} → {:<8} {destination:<17} {result}{padding} {} {}",
             delivery.channel,
             output::dim(&format!("{status:>3} {:>4} ms", attempt.took_ms)),
             output::dim(why)

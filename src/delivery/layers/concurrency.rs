@@ -13,7 +13,7 @@ use fanfare_contract::{Delivery, DeliveryError, Receipt};
 use tokio::sync::Semaphore;
 use tower::{Layer, Service};
 
-/// Adds [`Concurrency`]. Clones share the places.
+/// Adds `Concurrency`. Clones share the places.
 #[derive(Clone, Debug)]
 pub struct ConcurrencyLayer {
     places: Arc<Semaphore>,

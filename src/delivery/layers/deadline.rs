@@ -8,7 +8,7 @@ use std::time::Duration;
 use fanfare_contract::{Delivery, DeliveryError, Receipt};
 use tower::{Layer, Service};
 
-/// Adds [`Deadline`].
+/// Adds `Deadline`.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadlineLayer {
     limit: Duration,

@@ -11,7 +11,7 @@ pub use concurrency::ConcurrencyLayer;
 pub use deadline::DeadlineLayer;
 pub use pace::{Pace, PaceLayer};
 pub use quick_retry::{QuickRetry, retry_budget};
-pub use trace::{Observer, Quiet, TraceLayer};
+pub use trace::{Ended, Observer, Quiet, TraceLayer};
 
 /// Code of a delivery that found no free place in its channel: nothing was sent, and it is not the
 /// receiver's fault.

@@ -36,7 +36,7 @@ impl Pace {
         let at = next.map_or(now, |next| next.max(now));
         let early = at.saturating_duration_since(now);
         if early > self.burst {
-            return Err(early - self.burst);
+            return Err(early.saturating_sub(self.burst));
         }
         *next = Some(at + self.interval);
         Ok(())
@@ -51,7 +51,7 @@ impl Pace {
     }
 }
 
-/// Adds [`Paced`]. Clones share the pace.
+/// Adds `Paced`. Clones share the pace.
 #[derive(Clone, Debug)]
 pub struct PaceLayer(Arc<Pace>);
 
@@ -118,7 +118,7 @@ mod tests {
             }
         }
         assert_eq!(left, [0, 0, 0, 0, 500, 1000, 1500]);
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(pace.wait(Instant::now()), Duration::ZERO);
     }
 }

@@ -15,7 +15,17 @@ use tracing::Instrument;
 pub trait Observer: Send + Sync {
     /// `channel` had a result after `took`.
     fn attempt(&self, channel: &'static str, took: Duration, result: Result<(), &str>);
+
+    /// An attempt begins; its trace context may be put into the delivery. What is returned is told
+    /// the result.
+    fn begin(&self, channel: &'static str, delivery: &mut Delivery) -> Option<Ended> {
+        let _ = (channel, delivery);
+        None
+    }
 }
+
+/// Is told how an attempt ended.
+pub type Ended = Box<dyn FnOnce(&Result<Receipt, DeliveryError>) + Send>;
 
 /// Takes no notice.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +35,7 @@ impl Observer for Quiet {
     fn attempt(&self, _: &'static str, _: Duration, _: Result<(), &str>) {}
 }
 
-/// Adds [`Traced`].
+/// Adds `Traced`.
 #[derive(Clone)]
 pub struct TraceLayer {
     channel: &'static str,
@@ -67,7 +77,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, delivery: Delivery) -> Self::Future {
+    fn call(&mut self, mut delivery: Delivery) -> Self::Future {
         // Ids only: no payload, address or secret. Costs nothing unless `debug` is on.
         let span = tracing::debug_span!(
             "attempt",
@@ -77,12 +87,16 @@ where
             number = delivery.attempt,
         );
         let (channel, observer) = (self.channel, self.observer.clone());
+        let ended = observer.begin(self.channel, &mut delivery);
         let began = Instant::now();
         let call = self.inner.call(delivery);
         let told = async move {
             let result = call.await;
             let took = began.elapsed();
             observer.attempt(channel, took, result.as_ref().map(|_| ()).map_err(|e| &*e.code));
+            if let Some(ended) = ended {
+                ended(&result);
+            }
             match &result {
                 Ok(receipt) => tracing::debug!(?took, status = receipt.status, "delivered"),
                 Err(error) => {

@@ -105,9 +105,10 @@ impl Agenda for Embedded {
         let lane = lane.clone();
         let work = move |writing: &mut Writing| {
             // A lane has a line as long as something waits in it.
-            let sql = "UPDATE agenda SET at_ms = ?2 WHERE lane_id = ?1 AND token IS NULL";
+            let sql = "UPDATE agenda SET at_ms = ?2, token = NULL \
+                       WHERE lane_id = ?1 AND (token IS NULL OR token = ?3)";
             if let Some(lane_id) = names::lane_id(&writing.conn, &lane)? {
-                let moved = writing.conn.prepare_cached(sql)?.execute((lane_id, at))?;
+                let moved = writing.conn.prepare_cached(sql)?.execute((lane_id, at, HELD))?;
                 writing.effects.agenda_changed |= moved == 1;
             }
             Ok(())
@@ -128,6 +129,9 @@ impl Agenda for Embedded {
             .await
     }
 }
+
+/// In the place of a token: given back, but not to be brought forward by what comes.
+const HELD: &str = "!";
 
 fn end_of(now: Ms, lease: Duration) -> Ms {
     now.saturating_add(Ms::try_from(lease.as_millis()).unwrap_or(Ms::MAX))
@@ -228,12 +232,12 @@ fn release(writing: &mut Writing, claim: &Claim, next: Next) -> Result<()> {
             conn.prepare_cached("DELETE FROM agenda WHERE lane_id = ?1")?.execute([lane_id])?;
         }
         Some(due_ms) => {
-            let at = match next {
-                Next::WhenDue => due_ms,
-                Next::NotBefore(at) => at,
+            let (at, token) = match next {
+                Next::WhenDue => (due_ms, None),
+                Next::NotBefore(at) => (at, Some(HELD)),
             };
-            let sql = "UPDATE agenda SET at_ms = ?2, token = NULL WHERE lane_id = ?1";
-            conn.prepare_cached(sql)?.execute((lane_id, at))?;
+            let sql = "UPDATE agenda SET at_ms = ?2, token = ?3 WHERE lane_id = ?1";
+            conn.prepare_cached(sql)?.execute((lane_id, at, token))?;
             writing.effects.agenda_changed = true;
         }
     }
@@ -249,7 +253,7 @@ fn first_due(conn: &Connection, lane_id: i64) -> Result<Option<Ms>> {
 /// At the start of a router, which is alone: whoever held a lane is gone.
 pub(super) fn free_all(writing: &mut Writing) -> Result<()> {
     let conn = &writing.conn;
-    let mut held = conn.prepare("SELECT lane_id FROM agenda WHERE token IS NOT NULL")?;
+    let mut held = conn.prepare("SELECT lane_id FROM agenda WHERE token <> '!'")?;
     let held = held.query_map([], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>();
     for lane_id in held.map_err(StoreError::from)? {
         match first_due(conn, lane_id)? {

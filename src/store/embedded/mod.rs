@@ -1,7 +1,7 @@
 //! The embedded store: SQLite in one folder, for one router and any number of tools beside it.
 //!
-//! One thread writes, with group commit ([`writer`]); a pool of connections reads ([`readers`]).
-//! What was just appended is handed to the router from memory ([`tail`]). The rows are explained in
+//! One thread writes, with group commit (`writer.rs`); a pool of connections reads (`readers.rs`).
+//! What was just appended is handed to the router from memory (`tail.rs`). The rows are explained in
 //! `schema.sql`.
 //!
 //! What always holds:

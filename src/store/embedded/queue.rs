@@ -3,7 +3,7 @@
 use rusqlite::{CachedStatement, Connection};
 
 use super::rows::{self, StateColumns, WAITING};
-use crate::store::{DeliveryState, DeliveryUpdate, Ms, Result};
+use crate::store::{DeliveryState, DeliveryUpdate, Ms, REPLAY, Result};
 
 /// Where a delivery's row is, and what it repeats of its event's.
 pub(super) struct Place {
@@ -19,7 +19,6 @@ pub(super) struct Statements<'c> {
     change: CachedStatement<'c>,
     only_attempts: CachedStatement<'c>,
     bring_forward: CachedStatement<'c>,
-    ensure_line: CachedStatement<'c>,
     woke: bool,
 }
 
@@ -32,11 +31,13 @@ impl<'c> Statements<'c> {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
                  ON CONFLICT (seq, lane_id) DO NOTHING",
             )?,
-            // What was delivered stays so: a failure that is told late cannot take it back.
+            // What was delivered stays so: a failure that is told late cannot take it back. Only a
+            // replay (?11) can, and begins to count tries anew.
             change: conn.prepare_cached(
                 "UPDATE deliveries SET channel = ?3, state = ?4, reason = ?5, due_ms = ?6, \
-                 serve_ms = ?7, updated_ms = ?8, tries = tries + ?9, attempts = attempts || ?10 \
-                 WHERE seq = ?1 AND lane_id = ?2 AND (state <> 0 OR ?4 = 0)",
+                 serve_ms = ?7, updated_ms = ?8, tries = iif(?11, 0, tries) + ?9, \
+                 attempts = attempts || ?10 \
+                 WHERE seq = ?1 AND lane_id = ?2 AND (state <> 0 OR ?4 = 0 OR ?11)",
             )?,
             only_attempts: conn.prepare_cached(
                 "UPDATE deliveries SET tries = tries + ?3, attempts = attempts || ?4 \
@@ -46,10 +47,6 @@ impl<'c> Statements<'c> {
                 "INSERT INTO agenda (lane_id, tenant_id, at_ms) VALUES (?1, ?2, ?3) \
                  ON CONFLICT (lane_id) DO UPDATE SET at_ms = excluded.at_ms \
                  WHERE token IS NULL AND excluded.at_ms < at_ms",
-            )?,
-            ensure_line: conn.prepare_cached(
-                "INSERT INTO agenda (lane_id, tenant_id, at_ms) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT (lane_id) DO NOTHING",
             )?,
             woke: false,
         })
@@ -101,6 +98,7 @@ impl<'c> Statements<'c> {
             update.at_ms,
             tries,
             &lines,
+            update.state.reason() == Some(REPLAY) && state == WAITING,
         ))?;
         if changed == 0
             && self.only_attempts.execute((place.seq, place.lane_id, tries, lines))? == 0
@@ -111,9 +109,9 @@ impl<'c> Statements<'c> {
             && let DeliveryState::Waiting { serve_ms, .. } = &update.state
         {
             debug_assert_eq!(state, WAITING);
-            // The line stays as it is; but a queue that holds something always has one.
+            // A claimed line stays as it is; a queue that holds something always has one.
             let line = (place.lane_id, place.tenant_id, serve_ms);
-            self.woke |= self.ensure_line.execute(line)? == 1;
+            self.woke |= self.bring_forward.execute(line)? == 1;
         }
         Ok(())
     }

@@ -66,10 +66,11 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_waiting ON deliveries (lane_id, due_ms, seq) WHERE state = 1;
 CREATE INDEX deliveries_ended ON deliveries (lane_id, updated_ms) WHERE state >= 2;
 CREATE INDEX deliveries_by_state ON deliveries (tenant_id, state, received_ms, seq, lane_id)
-    WHERE state >= 1;
+    WHERE state <> 0;
 
 -- A line for every lane that has something waiting. With a token it is claimed, and at_ms is the
--- end of the lease; without, at_ms is when it may next be served.
+-- end of the lease; without, at_ms is when it may next be served. The token '!' holds it: what comes
+-- meanwhile does not bring it forward.
 CREATE TABLE agenda (
     lane_id INTEGER PRIMARY KEY,
     tenant_id INTEGER NOT NULL,

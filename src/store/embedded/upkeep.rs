@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::memo::wall_clock;
 use super::writing::Writing;
 use super::{Embedded, names};
-use crate::store::{Ms, Result, StoreError, Upkeep};
+use crate::store::{Backlog, Ms, Result, StoreError, Upkeep};
 
 /// Events removed in one transaction: some ten milliseconds.
 const CHUNK: usize = 256;
@@ -68,6 +68,10 @@ impl Upkeep for Embedded {
         Ok(removed)
     }
 
+    async fn backlog(&self) -> Result<Backlog> {
+        self.readers.run(backlog).await
+    }
+
     async fn warnings(&self) -> Vec<String> {
         kind_of_disk(&self.folder.dir).into_iter().collect()
     }
@@ -77,6 +81,17 @@ impl Embedded {
     fn mark(&self) -> Option<Mark> {
         *self.tidied_up_to.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Counts one index from end to end, and looks at the front of another for each tenant.
+fn backlog(conn: &Connection) -> Result<Backlog> {
+    let count = "SELECT count(*) FROM deliveries INDEXED BY deliveries_waiting WHERE state = 1";
+    let waiting: i64 = conn.prepare_cached(count)?.query_row([], |row| row.get(0))?;
+    // `state >= 1` is what the index says, and SQLite does not conclude it from `state = 1`.
+    let oldest = "SELECT min((SELECT min(received_ms) FROM deliveries d \
+         WHERE d.tenant_id = t.tenant_id AND d.state = 1 AND d.state >= 1)) FROM tenants t";
+    let oldest_ms = conn.prepare_cached(oldest)?.query_row([], |row| row.get(0))?;
+    Ok(Backlog { waiting: waiting.unsigned_abs(), oldest_ms })
 }
 
 /// Up to `max` settled events received before `before` that have nothing waiting, from behind the

@@ -21,9 +21,9 @@ use super::writing::{Effects, Writing};
 use crate::store::{Result, StoreError};
 
 /// Requests that may wait for the thread; further callers wait for a place.
-const QUEUED: usize = 1_024;
+const QUEUED: usize = 2_048;
 /// Requests in one transaction.
-const GROUP_JOBS: usize = 512;
+const GROUP_JOBS: usize = 2_048;
 /// Rows, roughly, in one transaction: what it takes some tens of milliseconds to write.
 const GROUP_ROWS: usize = 8_192;
 /// How often the position below which all is settled is written down.
@@ -117,10 +117,10 @@ where
     }
 
     fn run(&mut self, writing: &mut Writing) -> Result<(), Undo> {
-        let before = writing.conn.total_changes();
+        let before = writing.progress();
         let outcome = (self.work)(writing);
-        let clean = outcome.is_ok()
-            || (writing.conn.total_changes() == before && !writing.conn.is_autocommit());
+        let clean =
+            outcome.is_ok() || (writing.progress() == before && !writing.conn.is_autocommit());
         self.outcome = Some(outcome);
         if clean { Ok(()) } else { Err(Undo) }
     }
@@ -259,5 +259,73 @@ impl Thread {
         drop(checkpointer);
         drop(writing);
         drop(hold);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::embedded::schema;
+
+    fn writer(dir: &tempfile::TempDir) -> Writer {
+        let folder = Folder::make(dir.path()).unwrap();
+        let writing = Writing::new(schema::open_writer(&folder).unwrap()).unwrap();
+        let tail = Arc::new(Tail::new(1, 1));
+        Writer::start(Parts { writing, folder, tail, hold: None }).unwrap()
+    }
+
+    fn pinged(writing: &mut Writing) -> Result<i64> {
+        let pings = writing.number("pings")? + 1;
+        writing.set_number("pings", pings)?;
+        Ok(pings)
+    }
+
+    #[tokio::test]
+    async fn a_request_that_fails_half_way_takes_no_other_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = Arc::new(writer(&dir));
+        let calls: Vec<_> = (0..200)
+            .map(|n| {
+                let writer = Arc::clone(&writer);
+                tokio::spawn(async move {
+                    let work = move |writing: &mut Writing| {
+                        let pings = pinged(writing)?;
+                        if n % 10 == 0 {
+                            writing.conn.execute("INSERT INTO nowhere VALUES (1)", [])?;
+                        }
+                        Ok(pings)
+                    };
+                    writer.call(1, work).await
+                })
+            })
+            .collect();
+        let mut numbers = Vec::new();
+        for (n, call) in calls.into_iter().enumerate() {
+            let answer = call.await.unwrap();
+            assert_eq!(answer.is_err(), n % 10 == 0, "request {n}: {answer:?}");
+            numbers.extend(answer);
+        }
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=180).collect::<Vec<i64>>(), "each counted once");
+        let pings = writer.call(1, |writing| writing.number("pings")).await.unwrap();
+        assert_eq!(pings, 180);
+    }
+
+    #[tokio::test]
+    async fn what_a_failed_request_told_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = writer(&dir);
+        let failed = writer.call(1, |writing| {
+            let tenant = writing.names.tenant(&writing.conn, &"acme".into())?;
+            writing.effects.settled.push(tenant);
+            writing.next_seq += 5;
+            Err::<(), _>(StoreError::BadQuery("no".to_owned()))
+        });
+        assert!(failed.await.is_err());
+        let state = writer.call(1, |writing| {
+            let tenant = writing.names.tenant(&writing.conn, &"globex".into())?;
+            Ok((tenant, writing.next_seq, writing.effects.settled.len()))
+        });
+        assert_eq!(state.await.unwrap(), (1, 1, 0), "as if it had never been");
     }
 }

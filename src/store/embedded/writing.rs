@@ -69,6 +69,13 @@ impl Writing {
         self.data_version = -1;
     }
 
+    /// Differs as soon as a request has changed anything, in the database or here.
+    pub(super) fn progress(&self) -> (u64, usize, usize, i64, bool) {
+        let Effects { appended, settled, agenda_changed } = &self.effects;
+        let changes = self.conn.total_changes();
+        (changes, appended.len(), settled.len(), self.next_seq, *agenda_changed)
+    }
+
     pub(super) fn number(&self, name: &str) -> Result<i64> {
         number(&self.conn, name)
     }

@@ -149,6 +149,7 @@ impl RedisAgenda {
             keys.index("w"),
             keys.index("s"),
             keys.index("x"),
+            keys.leases(),
         ];
         let mut cmd = script::call(&script::LANE, &names.each_ref().map(String::as_str));
         cmd.arg(&keys.name).arg(&*lane.destination);

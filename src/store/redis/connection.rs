@@ -6,7 +6,7 @@
 //! server to return: the caller knows how long it can.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -63,6 +63,8 @@ pub(super) struct Dialer {
     label: String,
     kind: Kind,
     away: AtomicBool,
+    /// How often the server went away.
+    outages: AtomicU64,
 }
 
 enum Kind {
@@ -84,7 +86,7 @@ impl Dialer {
                 Kind::Sentinel(Box::new(Mutex::new(client.map_err(failed)?)))
             }
         };
-        Ok(Self { label, kind, away: AtomicBool::new(false) })
+        Ok(Self { label, kind, away: AtomicBool::new(false), outages: AtomicU64::new(0) })
     }
 
     async fn dial(&self, answer_within: Duration) -> Result<Wire, Fault> {
@@ -120,6 +122,7 @@ impl Dialer {
     fn note(&self, outcome: Option<&StoreError>) {
         match outcome {
             Some(error @ StoreError::Away { .. }) if !self.away.swap(true, Ordering::Relaxed) => {
+                self.outages.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(server = %self.label, "{error}");
             }
             None if self.away.load(Ordering::Relaxed) => {
@@ -144,6 +147,18 @@ impl Wire {
             Self::Plain(connection) => batch.pipe.query_async(connection).await,
             Self::Cluster(connection) => send_by_tag(connection, batch).await,
         }
+    }
+
+    /// Makes all scripts known: to the one server, or to every master of a Cluster (which only a
+    /// command on its own reaches, a pipeline does not).
+    async fn load_scripts(&mut self) -> Result<(), RedisError> {
+        for cmd in script::loads() {
+            match self {
+                Self::Plain(connection) => cmd.query_async::<Value>(connection).await?,
+                Self::Cluster(connection) => cmd.query_async::<Value>(connection).await?,
+            };
+        }
+        Ok(())
     }
 }
 
@@ -223,17 +238,19 @@ impl Link {
         }
     }
 
+    /// How often the server went away: what was seen before and after does not compare.
+    pub(super) fn outages(&self) -> u64 {
+        self.dialer.outages.load(Ordering::Relaxed)
+    }
+
     /// Ends the connection; the next call dials.
     pub(super) async fn hang_up(&self) {
         self.held.lock().await.wire = None;
     }
 
     async fn load_scripts(&self) -> Result<(), Fault> {
-        for cmd in script::loads() {
-            // One by one: in a Cluster each goes to every node.
-            self.exchange(&Batch::one(Tag::Alone, cmd)).await?;
-        }
-        Ok(())
+        let (_, mut wire) = self.wire().await?;
+        wire.load_scripts().await.map_err(|error| Fault::read(&self.dialer.label, error))
     }
 
     async fn exchange(&self, batch: &Batch) -> Result<Vec<Value>, Fault> {

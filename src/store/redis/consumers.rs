@@ -16,7 +16,7 @@ use crate::store::{Entry, Result};
 /// In the place of a heartbeat: this replica has gone of its own will.
 const LEFT: &str = "left";
 /// Most entries that one script takes over.
-const TAKE_PAGE: usize = 500;
+const TAKE_PAGE: usize = 100;
 
 impl Core {
     /// Makes the consumer group, from the start of the stream: what was settled is not in it.
@@ -71,7 +71,15 @@ impl Core {
 /// Watches the heartbeats of the others.
 #[derive(Default)]
 pub(super) struct Watch {
-    seen: Mutex<HashMap<String, (String, Instant)>>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Each replica's last sign of life, and since when it has been the same.
+    signs: HashMap<String, (String, Instant)>,
+    /// While the server is away nobody can give a sign: after an outage all begin anew.
+    outages: u64,
 }
 
 impl Watch {
@@ -112,6 +120,11 @@ impl Watch {
         signs.remove(&core.replica);
         let now = Instant::now();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let outages = core.link.outages();
+        if seen.outages != outages {
+            *seen = Seen { signs: HashMap::new(), outages };
+        }
+        let seen = &mut seen.signs;
         seen.retain(|name, _| signs.contains_key(name));
         let mut gone = Vec::new();
         for (name, sign) in signs {

@@ -22,8 +22,8 @@ use crate::store::{
 const EVENTS_A_SCRIPT: usize = 500;
 /// Most bytes of bodies in one script or pipeline.
 const BYTES_AT_ONCE: usize = 4 << 20;
-/// Most rejected entries that are kept.
-const REJECTED_KEPT: usize = 100_000;
+/// Most rejected entries that are kept: at 64 KiB each, 640 MiB at worst.
+const REJECTED_KEPT: usize = 10_000;
 
 /// See the trait.
 pub(super) struct RedisLog {

@@ -102,7 +102,7 @@ impl Options {
             group: "fanfare".to_owned(),
             prefix: "fanfare".to_owned(),
             replica: replica_name(),
-            dead_after: Duration::from_secs(10),
+            dead_after: Duration::from_secs(8),
             retention: Duration::from_hours(30 * 24),
         }
     }

@@ -171,6 +171,9 @@ pub(super) fn pack_line(update: &DeliveryUpdate) -> String {
     )
 }
 
+/// Stands among the attempts where a replay began; see `lane.lua`.
+const REPLAYED: &str = "!";
+
 /// Attempts as they follow a delivery's line.
 pub(super) fn pack_attempts(attempts: &[Attempt]) -> String {
     let mut packed = String::new();
@@ -217,6 +220,7 @@ fn unpack_line(event: &str, kind: &str, received_ms: Ms, line: &str) -> Result<D
         _ => return Err(corrupt("a delivery's state")),
     };
     let attempts = fields
+        .filter(|field| *field != REPLAYED)
         .map(|field| serde_json::from_str(field).map_err(|_| corrupt("an attempt")))
         .collect::<Result<_>>()?;
     Ok(DeliveryRecord {

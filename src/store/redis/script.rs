@@ -21,6 +21,7 @@ scripts! {
     ACK = "ack";
     ADMIT = "admit";
     ALL = "all";
+    BACKLOG = "backlog";
     COUNTS = "page" "counts";
     DUE = "due";
     FORGET = "forget";

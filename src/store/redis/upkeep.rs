@@ -10,7 +10,7 @@ use super::connection::Batch;
 use super::keys::{SHARDS, Tag, TenantKeys};
 use super::reader::Reader;
 use super::{Core, reply, script};
-use crate::store::{Ms, Result, StoreError, Upkeep};
+use crate::store::{Backlog, Ms, Result, StoreError, Upkeep};
 
 /// Most events in one step of cleaning.
 const STEP: usize = 100;
@@ -105,6 +105,23 @@ impl Upkeep for RedisUpkeep {
             }
         }
         Ok(removed)
+    }
+
+    async fn backlog(&self) -> Result<Backlog> {
+        let mut batch = Batch::new();
+        for shard in 0..SHARDS {
+            let mut cmd = script::call(&script::BACKLOG, &[&self.core.keys.agenda(shard)]);
+            cmd.arg(self.core.keys.base(shard));
+            batch.push(Tag::Shard(shard), cmd);
+        }
+        let mut all = Backlog::default();
+        for answer in self.core.link.run(&batch).await? {
+            let answer = reply::array(answer)?;
+            all.waiting += answer.first().map(reply::count).transpose()?.unwrap_or(0);
+            let oldest = answer.get(1).map(reply::int).transpose()?;
+            all.oldest_ms = all.oldest_ms.into_iter().chain(oldest).min();
+        }
+        Ok(all)
     }
 
     async fn warnings(&self) -> Vec<String> {

@@ -21,6 +21,9 @@ use super::kit::{
 const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
 const LANES: [&str; 3] = ["hook", "mail~ann", "mail~bob"];
 const CASES: u32 = 12;
+/// How long to look for a shorter sequence that fails too: an entry that never comes is only
+/// missed after [`super::kit::PATIENCE`].
+const SHRINKING_MS: u32 = 60_000;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -49,7 +52,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 pub(crate) fn accounts_add_up<F: Fixture>() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: CASES,
+        max_shrink_time: SHRINKING_MS,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let run = TestRunner::new(config).run(&steps(), |steps| {
         runtime.block_on(async {
             let fixture = F::start().await;

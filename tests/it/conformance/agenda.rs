@@ -210,6 +210,26 @@ pub(crate) async fn a_lane_is_rescheduled_sooner_and_later<F: Fixture>(fixture: 
     claim_one(&store, T0 + 900).await;
 }
 
+pub(crate) async fn a_held_lane_is_not_brought_forward_by_what_comes<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let key = lane("acme", "hook");
+    park(&store, &key, "evt_1", T0).await;
+    let claim_of_first = claim_one(&store, T0).await;
+    store.agenda.release(&claim_of_first, Next::NotBefore(T0 + 500)).await.unwrap();
+    park(&store, &key, "evt_2", T0 + 7).await;
+    assert_eq!(store.agenda.next_time().await.unwrap(), Some(T0 + 500));
+    assert!(claim(&store, T0 + 499).await.is_empty(), "it is held");
+    // The hold ends with its time,
+    let second = claim_one(&store, T0 + 500).await;
+    store.agenda.release(&second, Next::WhenDue).await.unwrap();
+    assert_eq!(store.agenda.next_time().await.unwrap(), Some(T0));
+    // or by hand.
+    let third = claim_one(&store, T0 + 500).await;
+    store.agenda.release(&third, Next::NotBefore(T0 + 900)).await.unwrap();
+    store.agenda.reschedule(&key, T0 + 600).await.unwrap();
+    claim_one(&store, T0 + 600).await;
+}
+
 pub(crate) async fn an_empty_or_claimed_lane_is_not_rescheduled<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     let key = lane("acme", "hook");

@@ -5,7 +5,7 @@
 
 mod accounts;
 pub(crate) mod agenda;
-mod kit;
+pub(crate) mod kit;
 pub(crate) mod ledger;
 pub(crate) mod log;
 pub(crate) mod serving;
@@ -62,6 +62,7 @@ macro_rules! every_promise {
             agenda: parking_into_a_claimed_lane_leaves_the_lease_alone,
             agenda: a_lane_with_an_empty_queue_goes_away,
             agenda: a_lane_is_rescheduled_sooner_and_later,
+            agenda: a_held_lane_is_not_brought_forward_by_what_comes,
             agenda: an_empty_or_claimed_lane_is_not_rescheduled,
             agenda: a_change_is_told_at_once,
             agenda: waiting_for_a_change_ends,
@@ -73,6 +74,8 @@ macro_rules! every_promise {
             serving: a_late_outcome_is_still_recorded,
             serving: a_late_failure_does_not_undo_a_delivery,
             serving: a_dead_delivery_can_wait_again,
+            serving: an_outcome_that_nobody_claimed_brings_its_lane_forward,
+            serving: a_replay_puts_back_what_ended_with_a_new_schedule,
             ledger: an_event_is_found_with_all_that_happened_to_it,
             ledger: an_event_that_never_was_is_not_found,
             ledger: events_are_listed_newest_first_in_pages,
@@ -93,6 +96,7 @@ macro_rules! every_promise {
             upkeep: a_memo_is_kept_and_replaced,
             upkeep: a_memo_ends_with_its_time,
             upkeep: a_well_store_says_so,
+            upkeep: the_backlog_is_all_that_waits_and_since_when,
         }
 
         #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use fanfare::store::{DeliveryState, Next};
+use fanfare::store::{DeliveryState, Next, REPLAY};
 
 use super::Fixture;
 use super::kit::{
@@ -160,4 +160,45 @@ pub(crate) async fn a_dead_delivery_can_wait_again<F: Fixture>(fixture: &F) {
     assert_eq!(due_ids(&store, &claim, T0 + 6).await, ["evt_1"]);
     let counts = store.ledger.counts("acme", T0, T0 + 1).await.unwrap();
     assert_eq!((counts.dead, counts.waiting), (0, 1));
+}
+
+pub(crate) async fn an_outcome_that_nobody_claimed_brings_its_lane_forward<F: Fixture>(
+    fixture: &F,
+) {
+    let store = fixture.open().await;
+    let key = lane("acme", "hook");
+    let event = park(&store, &key, "evt_1", T0 + 40_000).await;
+    settle_one(&store, &key, &event, update(&event, "hook", waiting(T0 + 5_000))).await;
+    assert_eq!(store.agenda.next_time().await.unwrap(), Some(T0 + 5_000));
+    // A claimed or held lane stays where it is.
+    let held = claim_one(&store, T0 + 5_000).await;
+    store.agenda.release(&held, Next::NotBefore(T0 + 30_000)).await.unwrap();
+    settle_one(&store, &key, &event, update(&event, "hook", waiting(T0 + 6_000))).await;
+    assert_eq!(store.agenda.next_time().await.unwrap(), Some(T0 + 30_000));
+}
+
+pub(crate) async fn a_replay_puts_back_what_ended_with_a_new_schedule<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let key = lane("acme", "hook");
+    let (won, lost) = (event("acme", "evt_1"), event("acme", "evt_2"));
+    let lines = [(won.clone(), DeliveryState::Delivered), (lost.clone(), dead("http_500"))];
+    record(&store, "hook", &lines).await;
+    let again = DeliveryState::Waiting { due_ms: T0, serve_ms: T0, reason: REPLAY.to_owned() };
+    for event in [&won, &lost] {
+        let failed = tried(update(event, "hook", dead("http_500")), 1, "http_500");
+        settle_one(&store, &key, event, failed).await;
+        settle_one(&store, &key, event, update(event, "hook", again.clone())).await;
+    }
+    assert_eq!(store.agenda.waiting(&key).await.unwrap(), 2);
+    let claim = claim_one(&store, T0).await;
+    let due = store.agenda.due(&claim, T0, 10).await.unwrap();
+    assert_eq!(due.iter().map(|item| item.attempts).collect::<Vec<_>>(), [0, 0]);
+    let tried_again = tried(update(&lost, "hook", waiting(T0)), 1, "timeout");
+    settle_one(&store, &key, &lost, tried_again).await;
+    settle_one(&store, &key, &won, update(&won, "hook", DeliveryState::Delivered)).await;
+    let due = store.agenda.due(&claim, T0, 10).await.unwrap();
+    assert_eq!((due.len(), due[0].attempts), (1, 1));
+    let record = store.ledger.event("acme", "evt_2").await.unwrap().unwrap();
+    assert_eq!(record.deliveries[0].attempts.len(), 2, "the ledger keeps all");
+    assert_eq!(state_of(&store, &won, "hook").await, DeliveryState::Delivered);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare::store::{DeliveryState, EventQuery, Next, StoreError};
+use fanfare::store::{Backlog, DeliveryState, EventQuery, Next, StoreError};
 
 use super::Fixture;
 use super::kit::{
@@ -185,4 +185,27 @@ pub(crate) async fn a_well_store_says_so<F: Fixture>(fixture: &F) {
     store.upkeep.beat(T0).await.unwrap();
     store.upkeep.warnings().await;
     store.upkeep.leave().await.unwrap();
+}
+
+pub(crate) async fn the_backlog_is_all_that_waits_and_since_when<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    assert_eq!(store.upkeep.backlog().await.unwrap(), Backlog::default());
+    let to = |state: DeliveryState| move |id: &str, at| (event_at("acme", id, at), state.clone());
+    let (waits, dies) = (to(waiting(T0 + HOUR)), to(dead("timeout")));
+    record(&store, "hook", &[dies("evt_0", T0), waits("evt_1", T0 + 1), waits("evt_2", T0 + 2)])
+        .await;
+    record(&store, "mail~1", &[waits("evt_3", T0 + 3)]).await;
+    let other = event_at("other", "evt_1", T0 + 4);
+    record(&store, "hook", &[(other, waiting(T0 + HOUR))]).await;
+    let backlog = fixture.beside().await.upkeep.backlog().await.unwrap();
+    assert_eq!(backlog, Backlog { waiting: 4, oldest_ms: Some(T0 + 1) });
+
+    // What is claimed waits until it is settled.
+    let claims = store.agenda.claim(T0 + HOUR, PATIENCE, 10, 10).await.unwrap();
+    assert_eq!(claims.len(), 3);
+    let one = event_at("acme", "evt_1", T0 + 1);
+    let delivered = update(&one, "hook", DeliveryState::Delivered);
+    settle_one(&store, &lane("acme", "hook"), &one, delivered).await;
+    let backlog = store.upkeep.backlog().await.unwrap();
+    assert_eq!(backlog, Backlog { waiting: 3, oldest_ms: Some(T0 + 2) });
 }

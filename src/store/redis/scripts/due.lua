@@ -11,7 +11,9 @@ for k = 1, #found, 2 do
   local attempts = 0
   if from then
     local to = string.find(record, '\n', from + 1, true) or #record + 1
-    local _, count = string.gsub(string.sub(record, from, to), '\t{', '')
+    -- Those since the last replay.
+    local line = string.sub(record, from, to)
+    local _, count = string.gsub(string.match(line, '.*\t!(.*)$') or line, '\t{', '')
     attempts = count
   end
   answer[#answer + 1] = found[k]

@@ -1,8 +1,9 @@
 -- Writes outcomes of deliveries of one lane that were served from its queue.
--- KEYS: outcomes, events, queue, ended, agenda, lanes, and the indexes of w, s, x
+-- KEYS: outcomes, events, queue, ended, agenda, lanes, the indexes of w, s, x, leases
 -- ARGV: tenant, lane, then for each delivery:
 --   id, letter, due_ms, serve_ms, at_ms, reason, head of its line, attempts
--- What was delivered stays delivered: a failure that comes late only adds its attempts.
+-- What was delivered stays delivered: a failure that comes late only adds its attempts. Only a
+-- replay puts it back, and marks with '!' from where attempts count.
 -- Answers the ids of events that the store does not know.
 local tenant, lane = ARGV[1], ARGV[2]
 local missing, earliest = {}, nil
@@ -29,7 +30,7 @@ local function read(record, head)
   local to = (string.find(record, '\n', from + 1, true) or #record + 1) - 1
   local line = string.sub(record, from + 1, to)
   local was, why = string.match(line, '^[^\t]*\t(%a)\t[^\t]*\t[^\t]*\t[^\t]*\t([^\t]*)')
-  local first = string.find(line, '\t{', 1, true) or #line + 1
+  local first = string.find(line, '\t[{!]') or #line + 1
   return from, to, was, why, string.sub(line, 1, first - 1), string.sub(line, first)
 end
 
@@ -40,14 +41,16 @@ for at = 3, #ARGV, 8 do
     missing[#missing + 1] = id
   else
     local from, to, was, why, before, kept = read(old, head)
-    if was == 'd' then letter, head = 'd', before end
+    local replay = letter == 'w' and reason == '"replay"'
+    if replay then tries = '\t!' .. tries end
+    if was == 'd' and not replay then letter, head = 'd', before end
     if was == 's' or was == 'x' then
       redis.call('ZREM', KEYS[4], was .. '\t' .. why .. '\t' .. id)
     end
     local new
     if from then
       -- A batch that is sent again brings the same attempts: they count once.
-      if tries ~= '' and string.find(kept, tries, 1, true) then tries = '' end
+      if tries ~= '' and not replay and string.find(kept, tries, 1, true) then tries = '' end
       new = string.sub(old, 1, from) .. head .. kept .. tries .. string.sub(old, to + 1)
     else
       new = old .. '\n' .. head .. tries
@@ -73,9 +76,10 @@ for at = 3, #ARGV, 8 do
     redis.call('HSET', KEYS[1], id, new)
   end
 end
--- What waits always has a line: the lane may have been given back meanwhile, or never had one.
-if earliest and not redis.call('ZSCORE', KEYS[6], lane) then
-  redis.call('ZADD', KEYS[6], earliest, lane)
+-- What waits always has a line: the lane may have been given back meanwhile, or never had one. A
+-- claimed or held one stays where it is.
+if earliest and (redis.call('HEXISTS', KEYS[10], lane) == 0 or not redis.call('ZSCORE', KEYS[6], lane)) then
+  redis.call('ZADD', KEYS[6], 'LT', earliest, lane)
   refresh(KEYS[5], KEYS[6], tenant)
 end
 return missing

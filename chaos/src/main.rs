@@ -1,0 +1,136 @@
+//! The command line; `cargo xtask chaos` builds what is needed and runs this.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use fanfare_chaos::{Isolation, Options, StoreKind};
+
+/// Kills Fanfare and its store under load, and counts what arrives.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask chaos",
+    after_help = "Exit codes: 0 nothing lost, 1 something lost or without excuse twice, 2 it could not be run.",
+    args_conflicts_with_subcommands = true
+)]
+struct Args {
+    /// The `fanfare` binary under test
+    #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_BIN", default_value = "fanfare")]
+    fanfare: PathBuf,
+    /// A `redis-server`
+    #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_REDIS", default_value = "redis-server")]
+    redis_server: PathBuf,
+    /// Which store
+    #[arg(long, default_value = "both", value_parser = ["embedded", "redis", "both"])]
+    store: String,
+    /// Events to send; 100000, or 2000 with --quick
+    #[arg(long, value_name = "N")]
+    events: Option<u32>,
+    /// Kills of a router on each store; 30, or 3 with --quick
+    #[arg(long, value_name = "N")]
+    kills: Option<u32>,
+    /// Kills of Redis; 10, or 1 with --quick
+    #[arg(long, value_name = "N")]
+    redis_kills: Option<u32>,
+    /// From which all that is random follows; by default the time
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Keep logs and data in this folder
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// The short form that the tests run
+    #[arg(long)]
+    quick: bool,
+    #[command(subcommand)]
+    other: Option<Other>,
+}
+
+#[derive(Subcommand)]
+enum Other {
+    /// Measures who feels it when others hang, fail or flood
+    Isolation {
+        /// The `fanfare` binary under test
+        #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_BIN", default_value = "fanfare")]
+        fanfare: PathBuf,
+        /// A `redis-server`
+        #[arg(
+            long,
+            value_name = "FILE",
+            env = "FANFARE_CHAOS_REDIS",
+            default_value = "redis-server"
+        )]
+        redis_server: PathBuf,
+        /// Which store
+        #[arg(long, default_value = "embedded")]
+        store: StoreKind,
+        /// Events a second of each of the 99 tenants that do not flood
+        #[arg(long, default_value_t = 4)]
+        rate: u32,
+        /// Seconds that each of the four runs is measured
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+    },
+}
+
+impl Args {
+    fn options(&self, store: StoreKind) -> Options {
+        let mut options = if self.quick { Options::quick(store) } else { Options::full(store) };
+        options.fanfare.clone_from(&self.fanfare);
+        options.redis_server.clone_from(&self.redis_server);
+        options.events = self.events.unwrap_or(options.events);
+        options.kills = self.kills.unwrap_or(options.kills);
+        options.redis_kills = self.redis_kills.unwrap_or(options.redis_kills);
+        options.seed = self.seed.unwrap_or_else(seed_of_the_day);
+        options.keep.clone_from(&self.keep);
+        options.progress = true;
+        options
+    }
+}
+
+fn seed_of_the_day() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap_or(Duration::ZERO).as_secs()
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match &args.other {
+        None => chaos(&args).await,
+        Some(Other::Isolation { fanfare, redis_server, store, rate, seconds }) => {
+            let options = Isolation {
+                fanfare: fanfare.clone(),
+                redis_server: redis_server.clone(),
+                store: *store,
+                rate: (*rate).max(1),
+                lasts: Duration::from_secs(*seconds),
+            };
+            fanfare_chaos::isolation(&options).await.map(|()| true)
+        }
+    };
+    match done {
+        Ok(good) => ExitCode::from(u8::from(!good)),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// True when all is well.
+async fn chaos(args: &Args) -> anyhow::Result<bool> {
+    let stores = match args.store.as_str() {
+        "embedded" => vec![StoreKind::Embedded],
+        "redis" => vec![StoreKind::Redis],
+        _ => vec![StoreKind::Embedded, StoreKind::Redis],
+    };
+    let mut reports = Vec::new();
+    for store in stores {
+        let options = args.options(store);
+        eprintln!("{}: seed {}", store.name(), options.seed);
+        reports.push(fanfare_chaos::run(&options).await?);
+    }
+    fanfare_chaos::print(&reports);
+    Ok(reports.iter().all(fanfare_chaos::Report::is_good))
+}

@@ -1,0 +1,67 @@
+//! A FIFO lane keeps its order whatever happens.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::store::DeliveryState;
+use crate::testing::{Reply, Scene, Setup, ids};
+
+#[tokio::test(start_paused = true)]
+async fn order_holds_across_failures_and_arrivals_do_not_bring_the_retry_forward() {
+    let scene = Scene::start(Setup::default(), &[("acme", json!({"hook": {"fifo": true}}))]).await;
+    scene.receivers.script(|call| match (call.id.as_str(), call.attempt) {
+        ("evt_0" | "evt_5", 1..=2) | ("evt_6", 1) => Reply::Refuse,
+        _ => Reply::Take,
+    });
+    for id in ids(20) {
+        scene.send_one("acme", &id).await;
+        scene.pass(Duration::from_millis(700)).await;
+    }
+    scene.pass(Duration::from_mins(1)).await;
+    let calls = scene.receivers.calls();
+    let mut order: Vec<_> = calls.iter().map(|call| call.id.clone()).collect();
+    order.dedup();
+    assert_eq!(order, ids(20).collect::<Vec<_>>());
+    assert!(calls.iter().all(|call| call.in_flight == 1));
+    for pair in calls.windows(2).filter(|pair| pair[0].id == pair[1].id) {
+        let gap = pair[1].at_ms - pair[0].at_ms;
+        assert!((4_000..7_100).contains(&gap), "tried again after {gap} ms");
+    }
+    assert_eq!(scene.counts("acme").await.delivered, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_head_blocks_until_it_is_dead() {
+    let mut setup = Setup::default();
+    setup.policy.schedule = vec![Duration::from_secs(5); 2];
+    let scene = Scene::start(setup, &[("acme", json!({"hook": {"fifo": true}}))]).await;
+    scene.receivers.script(|call| match call.id.as_str() {
+        "evt_0" => Reply::Refuse,
+        _ => Reply::Take,
+    });
+    scene.send("acme", ids(3)).await;
+    scene.pass(Duration::from_secs(7)).await;
+    assert!(scene.receivers.calls().iter().all(|call| call.id == "evt_0"));
+    scene.pass(Duration::from_secs(20)).await;
+    let order: Vec<_> = scene.receivers.calls().into_iter().map(|call| call.id).collect();
+    assert_eq!(order, ["evt_0", "evt_0", "evt_0", "evt_1", "evt_2"]);
+    let state = scene.delivery("acme", "evt_0", "hook").await.state;
+    assert_eq!(state, DeliveryState::Dead { reason: "http_500".into() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_receiver_of_the_same_events_does_not_upset_the_order() {
+    let destinations = json!({"hook": {}, "order": {"fifo": true}});
+    let scene = Scene::start(Setup::default(), &[("acme", destinations)]).await;
+    scene.receivers.script(|call| match (call.destination.as_str(), call.id.as_str()) {
+        ("hook", "evt_0" | "evt_3") => Reply::Slowly(Duration::from_secs(9)),
+        _ => Reply::Take,
+    });
+    for id in ids(8) {
+        scene.send_one("acme", &id).await;
+        scene.pass(Duration::from_millis(300)).await;
+    }
+    let order: Vec<_> = scene.receivers.calls_of("order").into_iter().map(|call| call.id).collect();
+    assert_eq!(order, ids(8).collect::<Vec<_>>(), "in order, and none waits for the slow one");
+}

@@ -1,0 +1,76 @@
+//! How many lanes of each tenant this process serves at once.
+//!
+//! A claim is fair among tenants, but a tenant whose receivers all hang would, claim by claim,
+//! come to hold every place there is.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Counts of lanes being served, by tenant.
+pub(super) struct Shares {
+    most: usize,
+    taken: Mutex<HashMap<Arc<str>, usize>>,
+}
+
+/// One place of a tenant's. Given back by drop.
+pub(super) struct Share {
+    tenant: Arc<str>,
+    shares: Arc<Shares>,
+}
+
+impl Shares {
+    /// At most `most` places a tenant.
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, taken: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the tenant its share already?
+    pub(super) fn is_full(&self, tenant: &Arc<str>) -> bool {
+        self.lock().get(tenant).is_some_and(|count| *count >= self.most)
+    }
+
+    /// A place, unless the tenant has its share already.
+    pub(super) fn take(self: &Arc<Self>, tenant: &Arc<str>) -> Option<Share> {
+        let mut taken = self.lock();
+        let count = taken.entry(tenant.clone()).or_default();
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Share { tenant: tenant.clone(), shares: self.clone() })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.shares.lock();
+        if let Some(count) = taken.get_mut(&self.tenant) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.tenant);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_has_its_share_and_no_more_and_leaves_nothing_behind() {
+        let shares = Shares::new(2);
+        let (loud, quiet): (Arc<str>, Arc<str>) = ("loud".into(), "quiet".into());
+        let held = (shares.take(&loud), shares.take(&loud));
+        assert!(held.0.is_some() && held.1.is_some());
+        assert!(shares.take(&loud).is_none());
+        assert!(shares.is_full(&loud) && !shares.is_full(&quiet));
+        assert!(shares.take(&quiet).is_some());
+        drop(held);
+        assert!(shares.lock().is_empty());
+    }
+}

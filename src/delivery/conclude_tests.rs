@@ -1,0 +1,104 @@
+//! What must hold of every conclusion.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: Ms = 1_900_000_000_000;
+
+fn policies() -> impl Strategy<Value = Policy> {
+    let schedule = prop::collection::vec(0_u64..200_000, 0..12);
+    (schedule, 0.0..1.0_f64, 0_u64..100_000).prop_map(|(schedule, jitter, cap)| Policy {
+        schedule: schedule.into_iter().map(Duration::from_secs).collect(),
+        jitter,
+        retry_after_cap: Duration::from_secs(cap),
+        attempt_timeout: Duration::from_secs(10),
+        deadline: Duration::from_secs(25),
+        quick_retries: 1,
+        concurrency: 4,
+        rate: None,
+        channel_concurrency: 16,
+    })
+}
+
+fn results() -> impl Strategy<Value = (Verdict, &'static str)> {
+    let wait = prop::option::of((0_u64..u64::MAX / 4).prop_map(Duration::from_millis));
+    let verdict = prop_oneof![
+        4 => wait.prop_map(|not_before| Verdict::Retry { not_before }),
+        1 => Just(Verdict::Permanent),
+        1 => Just(Verdict::Disable),
+    ];
+    (verdict, prop::sample::select(vec!["timeout", "http_500", BUSY]))
+}
+
+proptest! {
+    #[test]
+    fn a_failure_waits_within_the_policy_or_ends(
+        policy in policies(),
+        (verdict, code) in results(),
+        number in 1_u32..20,
+        random in 0.0..1.0_f64,
+    ) {
+        let tried = Tried { number, at_ms: NOW - 5, took: Duration::from_millis(5), now_ms: NOW };
+        let result = Err(DeliveryError::new(verdict, code, "it failed"));
+        let end = conclude(&policy, tried, &result, random);
+        let steps = u32::try_from(policy.schedule.len()).unwrap();
+
+        if code == BUSY {
+            prop_assert!(end.attempt.is_none(), "nothing was sent");
+            prop_assert_eq!(end.judgement, Judgement::Neutral);
+            prop_assert_eq!(end.state.word(), "waiting");
+            return Ok(());
+        }
+        prop_assert_eq!(end.attempt.map(|attempt| attempt.number), Some(number));
+        match (verdict, &end.state) {
+            (Verdict::Retry { not_before }, DeliveryState::Waiting { due_ms, serve_ms, .. }) => {
+                prop_assert!(number <= steps, "attempt {number} of {steps} retries");
+                prop_assert_eq!(due_ms, serve_ms);
+                let step = policy.schedule[number as usize - 1];
+                let asked = not_before.unwrap_or_default().min(policy.retry_after_cap);
+                let longest = step.mul_f64(1.0 + policy.jitter).max(asked).as_millis() + 1;
+                let wait = u128::from((due_ms - NOW).unsigned_abs());
+                prop_assert!(*due_ms >= NOW && wait <= longest, "{wait} of {longest} ms");
+                prop_assert!(wait >= asked.as_millis(), "what was asked for is kept");
+            }
+            (Verdict::Retry { .. }, DeliveryState::Dead { reason }) => {
+                prop_assert!(number > steps, "given up after {number} of {steps} retries");
+                prop_assert_eq!(reason, code);
+            }
+            (Verdict::Permanent, DeliveryState::Dead { .. }) => {
+                prop_assert_eq!(end.judgement, Judgement::Neutral);
+            }
+            (Verdict::Disable, DeliveryState::Suppressed { .. }) => {
+                prop_assert_eq!(end.judgement, Judgement::Gone);
+            }
+            (_, state) => prop_assert!(false, "{verdict:?} came to {state:?}"),
+        }
+    }
+
+    #[test]
+    fn a_receiver_is_spared_no_longer_than_the_cap(
+        policy in policies(),
+        asked in 0_u64..u64::MAX / 4,
+        number in 1_u32..20,
+    ) {
+        let tried = Tried { number, at_ms: NOW, took: Duration::ZERO, now_ms: NOW };
+        let not_before = Some(Duration::from_millis(asked));
+        let result = Err(DeliveryError::new(Verdict::Retry { not_before }, "http_429", ""));
+        let Judgement::Unwell { spare: Some(spare) } =
+            conclude(&policy, tried, &result, 0.5).judgement
+        else {
+            return Err(TestCaseError::fail("it asked to be spared"));
+        };
+        prop_assert!(spare <= policy.retry_after_cap);
+    }
+
+    #[test]
+    fn what_was_taken_is_delivered_whatever_its_number(policy in policies(), number in 1_u32..99) {
+        let tried = Tried { number, at_ms: NOW, took: Duration::ZERO, now_ms: NOW };
+        let end = conclude(&policy, tried, &Ok(Receipt::default()), 0.5);
+        prop_assert_eq!(end.state, DeliveryState::Delivered);
+        prop_assert_eq!(end.judgement, Judgement::Well);
+        prop_assert_eq!(end.attempt.map(|attempt| attempt.code), Some("ok".to_owned()));
+    }
+}

@@ -1,0 +1,55 @@
+//! Pausing, resuming and enabling a destination, in its tenant's document.
+
+use crate::store::{Result, Store, StoreError};
+use crate::tenant::{self, TenantSpec};
+
+/// What to do to a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Send nothing, keep everything.
+    Pause,
+    /// Send again what was kept.
+    Resume,
+    /// It was mended: forget why it was disabled.
+    Enable,
+}
+
+/// Changes it; false when it was so already, `None` when there is no such destination.
+pub async fn change(
+    store: &Store,
+    tenant: &str,
+    destination: &str,
+    change: Change,
+) -> Result<Option<bool>> {
+    loop {
+        let Some((mut spec, revision)) = tenant::stored(store, tenant).await? else {
+            return Ok(None);
+        };
+        let before = spec.clone();
+        if !edit(&mut spec, destination, change) {
+            return Ok(None);
+        }
+        if spec == before {
+            return Ok(Some(false));
+        }
+        let doc = tenant::document(&spec);
+        match store.directory.put(tenant, doc, Some(revision)).await {
+            Ok(_) => return Ok(Some(true)),
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// False when there is no such destination.
+fn edit(spec: &mut TenantSpec, id: &str, change: Change) -> bool {
+    if !spec.destinations.iter().any(|destination| destination.id == id) {
+        return false;
+    }
+    match change {
+        Change::Pause => _ = spec.held.insert(id.to_owned()),
+        Change::Resume => _ = spec.held.remove(id),
+        Change::Enable => _ = spec.disabled.remove(id),
+    }
+    true
+}

@@ -1,0 +1,113 @@
+//! From the log to the outcome: bounded, in order of shutdown, whatever the store does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::testing::{Reply, Scene, Setup, ids};
+
+#[tokio::test(start_paused = true)]
+async fn every_delivery_of_an_event_is_concluded_once() {
+    let destinations = json!({
+        "hook": {}, "slow": {"concurrency": 1}, "order": {"fifo": true}, "off": {"enabled": false},
+        "later": {"paused": true}, "paced": {"rate": "10/s"},
+    });
+    let scene = Scene::start(Setup::default(), &[("acme", destinations)]).await;
+    scene.receivers.script(|call| match (call.destination.as_str(), call.attempt) {
+        ("slow", _) => Reply::Slowly(Duration::from_millis(50)),
+        ("hook", 1) if call.id.ends_with('7') => Reply::Refuse,
+        _ => Reply::Take,
+    });
+    scene.send("acme", ids(200)).await;
+    scene.pass(Duration::from_mins(2)).await;
+    let counts = scene.counts("acme").await;
+    assert_eq!((counts.received, counts.pending, counts.unrouted), (200, 0, 0));
+    assert_eq!((counts.delivered, counts.suppressed), (800, 200));
+    assert_eq!((counts.waiting, counts.dead), (200, 0));
+    let mut calls: HashMap<(String, String, u32), u32> = HashMap::new();
+    for call in scene.receivers.calls() {
+        *calls.entry((call.destination, call.id, call.attempt)).or_default() += 1;
+    }
+    assert!(calls.values().all(|count| *count == 1), "no attempt was made twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_while_events_are_taken_in_loses_and_repeats_nothing() {
+    let scene = Scene::start(Setup::default(), &[("acme", json!({"hook": {}}))]).await;
+    for call in ["log.read", "log.admit", "log.settle", "log.take_over"] {
+        scene.world.faults.fail(call, 6);
+        scene.send("acme", (0..50).map(|n| format!("evt_{}_{n}", &call[4..]))).await;
+        scene.pass(Duration::from_secs(20)).await;
+    }
+    assert_eq!(scene.counts("acme").await.delivered, 200);
+    assert_eq!(scene.receivers.calls().len(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_entries_are_read_than_the_window_holds() {
+    let mut setup = Setup::default();
+    setup.options.window = 16;
+    setup.options.batch = 8;
+    let scene = Scene::start(setup, &[("acme", json!({"hook": {}}))]).await;
+    scene.world.faults.hang("log.settle");
+    scene.send("acme", ids(100)).await;
+    scene.pass(Duration::from_mins(1)).await;
+    assert_eq!(scene.world.in_flight(), 16);
+    scene.world.faults.heal();
+    scene.pass(Duration::from_secs(5)).await;
+    assert_eq!((scene.world.in_flight(), scene.counts("acme").await.delivered), (0, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_router_that_stops_ends_what_is_in_flight_and_leaves_the_rest_to_the_next() {
+    let mut setup = Setup::default();
+    (setup.options.window, setup.options.batch) = (4, 4);
+    let destinations = json!({"hook": {}, "order": {"fifo": true}});
+    let mut scene = Scene::start(setup, &[("acme", destinations)]).await;
+    scene.receivers.script(|_| Reply::Slowly(Duration::from_secs(3)));
+    scene.send("acme", ids(30)).await;
+    scene.pass(Duration::from_secs(1)).await;
+    let began = scene.now();
+    scene.stop().await;
+    let took = scene.now() - began;
+    assert!((1_000..6_000).contains(&took), "what was in flight: {took} ms");
+    let sent = scene.receivers.calls().len();
+    assert_eq!(scene.counts("acme").await.delivered, sent as u64, "nothing was broken off");
+    assert!(sent < 20);
+    scene.pass(Duration::from_mins(1)).await;
+    assert_eq!(scene.receivers.calls().len(), sent, "nothing goes on");
+
+    scene.run().await;
+    scene.pass(Duration::from_mins(3)).await;
+    assert_eq!((scene.counts("acme").await.delivered, scene.receivers.calls().len()), (60, 60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_process_takes_over_what_a_dead_one_had_read() {
+    let mut scene = Scene::start(Setup::default(), &[("acme", json!({"hook": {}}))]).await;
+    scene.world.faults.hang("log.admit");
+    scene.send("acme", ids(2_000)).await;
+    scene.pass(Duration::from_secs(1)).await;
+    assert!(scene.world.in_flight() > 0);
+    scene.kill();
+    scene.world.faults.heal();
+    scene.run().await;
+    scene.pass(Duration::from_secs(5)).await;
+    assert_eq!(scene.counts("acme").await.delivered, 2_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_of_any_length_is_not_held_in_memory() {
+    const MANY: usize = 100_000;
+    let scene = Scene::start(Setup::default(), &[("acme", json!({"hook": {}}))]).await;
+    scene.receivers.script(|_| Reply::Hang);
+    scene.send("acme", ids(MANY)).await;
+    scene.pass(Duration::from_secs(5)).await;
+    let held = MANY as u64 - scene.waiting("acme", "hook").await;
+    assert!(held <= 16, "{held} are in flight or in line, all others wait in the store");
+    // The store's own hold on an event is one.
+    let held = scene.world.events().iter().filter(|event| Arc::strong_count(event) > 2).count();
+    assert!(held < 600, "{held} events are held by the router");
+}

@@ -1,0 +1,50 @@
+//! Failures on demand, by the name of a call.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::store::{Result, StoreError};
+
+/// What the next calls come to.
+pub(crate) struct Faults {
+    fail: Mutex<HashMap<&'static str, u32>>,
+    hang: watch::Sender<Vec<&'static str>>,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { fail: Mutex::default(), hang: watch::Sender::new(Vec::new()) }
+    }
+}
+
+impl Faults {
+    /// The next `count` calls of `name` (`log.settle`, `agenda.claim`) fail: the store is away.
+    pub(crate) fn fail(&self, name: &'static str, count: u32) {
+        self.fail.lock().unwrap_or_else(PoisonError::into_inner).insert(name, count);
+    }
+
+    /// Calls of `name` do not answer until [`Faults::heal`].
+    pub(crate) fn hang(&self, name: &'static str) {
+        self.hang.send_modify(|hanging| hanging.push(name));
+    }
+
+    /// Everything answers again.
+    pub(crate) fn heal(&self) {
+        self.fail.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.hang.send_modify(Vec::clear);
+    }
+
+    /// At the head of every call: what shall become of it.
+    pub(super) async fn meet(&self, name: &'static str) -> Result<()> {
+        let mut hang = self.hang.subscribe();
+        let _ = hang.wait_for(|hanging| !hanging.contains(&name)).await;
+        let mut fail = self.fail.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(left) = fail.get_mut(name).filter(|left| **left > 0) {
+            *left -= 1;
+            return Err(StoreError::Away { message: format!("{name} fails"), source: None });
+        }
+        Ok(())
+    }
+}

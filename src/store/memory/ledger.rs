@@ -1,0 +1,131 @@
+//! [`Ledger`] in memory.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use fanfare_contract::Tally;
+
+use super::Memory;
+use crate::store::{
+    Counts, DeliveryQuery, DeliveryRecord, DeliveryState, EventQuery, EventRecord, EventState,
+    EventSummary, LaneKey, Ledger, Ms, Page, Rejected, Result, StoreError,
+};
+
+#[async_trait]
+impl Ledger for Memory {
+    async fn event(&self, tenant: &str, id: &str) -> Result<Option<EventRecord>> {
+        let state = self.world.lock();
+        let Some(&seq) = state.ids.get(&(tenant.into(), id.into())) else { return Ok(None) };
+        let row = &state.events[&seq];
+        let deliveries =
+            state.deliveries_of(seq).map(|(lane, row)| state.record(seq, lane, row)).collect();
+        Ok(Some(EventRecord { event: row.event.clone(), state: row.state, deliveries }))
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<EventSummary>> {
+        let state = self.world.lock();
+        let fits = |event: &fanfare_contract::Event| {
+            *event.tenant == query.tenant
+                && query.kind.as_ref().is_none_or(|kind| **kind == *event.kind)
+                && within(event.received_ms, query.from_ms, query.to_ms)
+        };
+        let mut rows: Vec<_> = state.events.iter().filter(|(_, row)| fits(&row.event)).collect();
+        rows.sort_by_key(|(seq, row)| std::cmp::Reverse((row.event.received_ms, **seq)));
+        let all = rows.into_iter().map(|(seq, row)| {
+            let mut deliveries = Counts::default();
+            state.count(*seq, &mut deliveries);
+            EventSummary {
+                id: row.event.id.to_string(),
+                kind: row.event.kind.to_string(),
+                created: row.event.created,
+                received_ms: row.event.received_ms,
+                state: row.state,
+                deliveries,
+            }
+        });
+        page(all, query.cursor.as_deref(), query.limit)
+    }
+
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        let state = self.world.lock();
+        let of = |lane: &str, wanted: &String| {
+            let rest = lane.strip_prefix(wanted.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('~'))
+        };
+        let fits = |one: &DeliveryRecord| {
+            query.state.as_ref().is_none_or(|word| word == one.state.word())
+                && query.destination.as_ref().is_none_or(|wanted| of(&one.destination, wanted))
+                && query.kind.as_ref().is_none_or(|kind| *kind == one.kind)
+                && within(one.received_ms, query.from_ms, query.to_ms)
+        };
+        let rows = state.deliveries.iter().rev();
+        let mut all: Vec<_> = rows
+            .filter(|((seq, _), _)| *state.events[seq].event.tenant == query.tenant)
+            .map(|((seq, lane), row)| state.record(*seq, lane, row))
+            .filter(fits)
+            .collect();
+        all.sort_by_key(|one| std::cmp::Reverse(one.received_ms));
+        page(all.into_iter(), query.cursor.as_deref(), query.limit)
+    }
+
+    async fn rejected(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Rejected>> {
+        let state = self.world.lock();
+        let mut all: Vec<_> = state.rejected.values().rev().cloned().collect();
+        all.sort_by_key(|one| std::cmp::Reverse(one.at_ms));
+        page(all.into_iter(), cursor, limit)
+    }
+
+    async fn tally(&self, lane: &LaneKey, from: Ms, to: Ms) -> Result<(Vec<Tally>, Vec<Tally>)> {
+        self.world.faults.meet("ledger.tally").await?;
+        let state = self.world.lock();
+        let mut kept: [BTreeMap<String, u64>; 2] = Default::default();
+        for ((seq, of), row) in &state.deliveries {
+            let ours = *of == lane.destination && state.events[seq].event.tenant == lane.tenant;
+            let (which, reason) = match &row.state {
+                DeliveryState::Suppressed { reason } => (0, reason),
+                DeliveryState::Dead { reason } => (1, reason),
+                DeliveryState::Delivered | DeliveryState::Waiting { .. } => continue,
+            };
+            if ours && within(row.updated_ms, Some(from), Some(to)) {
+                *kept[which].entry(reason.clone()).or_default() += 1;
+            }
+        }
+        let [suppressed, failed] = kept.map(|counts| {
+            counts.into_iter().map(|(reason, count)| Tally { reason, count }).collect()
+        });
+        Ok((suppressed, failed))
+    }
+
+    async fn counts(&self, tenant: &str, from: Ms, to: Ms) -> Result<Counts> {
+        let state = self.world.lock();
+        let mut counts = Counts::default();
+        for (seq, row) in &state.events {
+            if *row.event.tenant == *tenant && within(row.event.received_ms, Some(from), Some(to)) {
+                counts.received += 1;
+                counts.pending += u64::from(row.state == EventState::Pending);
+                counts.unrouted += u64::from(row.state == EventState::Unrouted);
+                state.count(*seq, &mut counts);
+            }
+        }
+        Ok(counts)
+    }
+}
+
+fn within(at: Ms, from: Option<Ms>, to: Option<Ms>) -> bool {
+    from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to)
+}
+
+/// A cursor is how many came before.
+fn page<T>(all: impl Iterator<Item = T>, cursor: Option<&str>, limit: usize) -> Result<Page<T>> {
+    let before = match cursor {
+        None => 0,
+        Some(text) => {
+            let number = text.strip_prefix('@').and_then(|number| number.parse().ok());
+            number.ok_or_else(|| StoreError::BadQuery("no cursor of ours".to_owned()))?
+        }
+    };
+    let mut all = all.skip(before).peekable();
+    let items: Vec<T> = all.by_ref().take(limit).collect();
+    let next = all.peek().is_some().then(|| format!("@{}", before + items.len()));
+    Ok(Page { items, next })
+}

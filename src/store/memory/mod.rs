@@ -1,0 +1,105 @@
+//! A store in memory, for tests with a paused clock: every promise of the traits, no thread, no
+//! disk, and faults on demand. It passes the conformance suite like the stores that are shipped.
+
+mod agenda;
+mod faults;
+mod ledger;
+mod log;
+mod state;
+mod upkeep;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fanfare_contract::Event;
+use tokio::sync::Notify;
+
+pub(crate) use faults::Faults;
+use state::State;
+
+use super::Store;
+
+/// What outlives every process.
+#[derive(Default)]
+pub(crate) struct World {
+    state: Mutex<State>,
+    appended: Notify,
+    agenda: Notify,
+    /// Failures to come.
+    pub(crate) faults: Faults,
+}
+
+/// One process over a [`World`].
+pub(crate) struct Memory {
+    world: Arc<World>,
+    process: u64,
+}
+
+impl World {
+    /// An empty one.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another process beside those that are there.
+    pub(crate) fn open(self: &Arc<Self>) -> Store {
+        let process = self.lock().begin();
+        let memory = Arc::new(Memory { world: self.clone(), process });
+        Store {
+            log: memory.clone(),
+            agenda: memory.clone(),
+            ledger: memory.clone(),
+            directory: memory.clone(),
+            memo: memory.clone(),
+            upkeep: memory,
+        }
+    }
+
+    /// Entries that were read and are not settled.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.lock().reading.len()
+    }
+
+    /// Every event there is.
+    pub(crate) fn events(&self) -> Vec<Arc<Event>> {
+        self.lock().events.values().map(|row| row.event.clone()).collect()
+    }
+
+    /// All processes there are end as `kill -9` would end them.
+    pub(crate) fn kill_all(&self) {
+        self.lock().kill_all();
+    }
+}
+
+mod conformance {
+    use std::sync::Arc;
+
+    use super::World;
+    use crate::conformance::{Fixture, every_promise};
+    use crate::store::Store;
+
+    impl Fixture for Arc<World> {
+        async fn start() -> Self {
+            World::new()
+        }
+
+        async fn open(&self) -> Store {
+            World::open(self)
+        }
+
+        async fn beside(&self) -> Store {
+            World::open(self)
+        }
+
+        async fn crash(&self, store: Store) -> Store {
+            drop(store);
+            self.kill_all();
+            World::open(self)
+        }
+    }
+
+    every_promise!(Arc<World>);
+}

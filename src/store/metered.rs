@@ -1,0 +1,323 @@
+//! A store around another that tells how long each call took, how much it moved, and whether it
+//! failed. What waits by design (reading an empty log, a change of the agenda) has no time.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fanfare_contract::{Event, Memo, Tally};
+use tokio::time::Instant;
+
+use super::{
+    Admission, Agenda, Appended, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
+    DeliveryUpdate, Directory, Entry, EntryId, EventQuery, EventRecord, EventSummary, LaneKey,
+    Ledger, Log, Ms, Next, Page, Rejected, Result, Settlement, Store, StoredTenant, Upkeep,
+    WaitingItem,
+};
+
+/// Which call; calls of one kind and cost share a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// [`Log::append`]
+    Append,
+    /// [`Log::read`]
+    Read,
+    /// [`Log::take_over`]
+    TakeOver,
+    /// [`Log::admit`]
+    Admit,
+    /// [`Log::settle`]
+    Settle,
+    /// [`Agenda::claim`]
+    Claim,
+    /// [`Agenda::due`]
+    Due,
+    /// [`Agenda::settle`]
+    SettleLane,
+    /// [`Agenda::release`]
+    Release,
+    /// The rest of [`Agenda`].
+    Agenda,
+    /// [`Ledger`]
+    Ledger,
+    /// [`Directory`]
+    Directory,
+    /// [`Memo`]
+    Memo,
+    /// [`Upkeep`]
+    Upkeep,
+}
+
+impl Call {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 14] = [
+        Self::Append,
+        Self::Read,
+        Self::TakeOver,
+        Self::Admit,
+        Self::Settle,
+        Self::Claim,
+        Self::Due,
+        Self::SettleLane,
+        Self::Release,
+        Self::Agenda,
+        Self::Ledger,
+        Self::Directory,
+        Self::Memo,
+        Self::Upkeep,
+    ];
+
+    /// The word for labels.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::Read => "read",
+            Self::TakeOver => "take_over",
+            Self::Admit => "admit",
+            Self::Settle => "settle",
+            Self::Claim => "claim",
+            Self::Due => "due",
+            Self::SettleLane => "settle_lane",
+            Self::Release => "release",
+            Self::Agenda => "agenda",
+            Self::Ledger => "ledger",
+            Self::Directory => "directory",
+            Self::Memo => "memo",
+            Self::Upkeep => "upkeep",
+        }
+    }
+
+    /// Whether its time says something of the store, rather than of how little there is to do.
+    pub fn is_timed(self) -> bool {
+        self != Self::Read
+    }
+
+    /// Whether it moves so many events, deliveries or lanes at once.
+    pub fn has_size(self) -> bool {
+        matches!(
+            self,
+            Self::Append
+                | Self::Read
+                | Self::TakeOver
+                | Self::Admit
+                | Self::Settle
+                | Self::Claim
+                | Self::Due
+                | Self::SettleLane
+        )
+    }
+}
+
+/// Is told of every call. Called on the hot path: must not block.
+pub trait Watch: Send + Sync {
+    /// One call ended after `took`, with so many items given or answered.
+    fn call(&self, call: Call, took: Duration, items: usize, failed: bool);
+}
+
+/// `store`, with `watch` told of every call.
+pub fn metered(store: Store, watch: Arc<dyn Watch>) -> Store {
+    let metered = Arc::new(Metered { store, watch });
+    Store {
+        log: metered.clone(),
+        agenda: metered.clone(),
+        ledger: metered.clone(),
+        directory: metered.clone(),
+        memo: metered.clone(),
+        upkeep: metered,
+    }
+}
+
+struct Metered {
+    store: Store,
+    watch: Arc<dyn Watch>,
+}
+
+impl Metered {
+    /// A call that moves one thing.
+    async fn one<T>(&self, call: Call, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.timed(call, work, |_| 1).await
+    }
+
+    async fn timed<T>(
+        &self,
+        call: Call,
+        work: impl Future<Output = Result<T>>,
+        items: impl FnOnce(&T) -> usize,
+    ) -> Result<T> {
+        let began = Instant::now();
+        let answer = work.await;
+        let count = answer.as_ref().map_or(0, items);
+        self.watch.call(call, began.elapsed(), count, answer.is_err());
+        answer
+    }
+}
+
+#[async_trait]
+impl Log for Metered {
+    async fn append(&self, events: Vec<Arc<Event>>) -> Result<Vec<Appended>> {
+        self.timed(Call::Append, self.store.log.append(events), Vec::len).await
+    }
+
+    async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
+        self.timed(Call::Read, self.store.log.read(max, wait), Vec::len).await
+    }
+
+    async fn take_over(&self, max: usize) -> Result<Vec<Entry>> {
+        self.timed(Call::TakeOver, self.store.log.take_over(max), Vec::len).await
+    }
+
+    async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>> {
+        self.timed(Call::Admit, self.store.log.admit(entries), Vec::len).await
+    }
+
+    async fn settle(&self, batch: Vec<Settlement>) -> Result<()> {
+        let size = batch.len();
+        self.timed(Call::Settle, self.store.log.settle(batch), |()| size).await
+    }
+}
+
+#[async_trait]
+impl Agenda for Metered {
+    async fn claim(
+        &self,
+        now: Ms,
+        lease: Duration,
+        max: usize,
+        per_tenant: usize,
+    ) -> Result<Vec<Claim>> {
+        let claim = self.store.agenda.claim(now, lease, max, per_tenant);
+        self.timed(Call::Claim, claim, Vec::len).await
+    }
+
+    async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>> {
+        self.timed(Call::Due, self.store.agenda.due(claim, now, max), Vec::len).await
+    }
+
+    async fn settle(
+        &self,
+        lane: &LaneKey,
+        updates: Vec<(Arc<Event>, DeliveryUpdate)>,
+    ) -> Result<()> {
+        let size = updates.len();
+        self.timed(Call::SettleLane, self.store.agenda.settle(lane, updates), |()| size).await
+    }
+
+    async fn release(&self, claim: &Claim, next: Next) -> Result<()> {
+        self.one(Call::Release, self.store.agenda.release(claim, next)).await
+    }
+
+    async fn renew(&self, claims: &[Claim], now: Ms, lease: Duration) -> Result<Vec<bool>> {
+        self.one(Call::Agenda, self.store.agenda.renew(claims, now, lease)).await
+    }
+
+    async fn next_time(&self) -> Result<Option<Ms>> {
+        self.one(Call::Agenda, self.store.agenda.next_time()).await
+    }
+
+    async fn changed(&self, at_most: Duration) {
+        self.store.agenda.changed(at_most).await;
+    }
+
+    async fn reschedule(&self, lane: &LaneKey, at: Ms) -> Result<()> {
+        self.one(Call::Agenda, self.store.agenda.reschedule(lane, at)).await
+    }
+
+    async fn waiting(&self, lane: &LaneKey) -> Result<u64> {
+        self.one(Call::Agenda, self.store.agenda.waiting(lane)).await
+    }
+}
+
+#[async_trait]
+impl Ledger for Metered {
+    async fn event(&self, tenant: &str, id: &str) -> Result<Option<EventRecord>> {
+        self.one(Call::Ledger, self.store.ledger.event(tenant, id)).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<EventSummary>> {
+        self.one(Call::Ledger, self.store.ledger.events(query)).await
+    }
+
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        self.one(Call::Ledger, self.store.ledger.deliveries(query)).await
+    }
+
+    async fn rejected(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Rejected>> {
+        self.one(Call::Ledger, self.store.ledger.rejected(cursor, limit)).await
+    }
+
+    async fn tally(&self, lane: &LaneKey, from: Ms, to: Ms) -> Result<(Vec<Tally>, Vec<Tally>)> {
+        self.one(Call::Ledger, self.store.ledger.tally(lane, from, to)).await
+    }
+
+    async fn counts(&self, tenant: &str, from: Ms, to: Ms) -> Result<Counts> {
+        self.one(Call::Ledger, self.store.ledger.counts(tenant, from, to)).await
+    }
+}
+
+#[async_trait]
+impl Directory for Metered {
+    async fn version(&self) -> Result<u64> {
+        self.one(Call::Directory, self.store.directory.version()).await
+    }
+
+    async fn all(&self) -> Result<(u64, Vec<StoredTenant>)> {
+        self.one(Call::Directory, self.store.directory.all()).await
+    }
+
+    async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64> {
+        self.one(Call::Directory, self.store.directory.put(id, doc, expected)).await
+    }
+
+    async fn remove(&self, id: &str) -> Result<bool> {
+        self.one(Call::Directory, self.store.directory.remove(id)).await
+    }
+}
+
+#[async_trait]
+impl Memo for Metered {
+    async fn get(&self, key: &str) -> Option<String> {
+        let began = Instant::now();
+        let value = self.store.memo.get(key).await;
+        self.watch.call(Call::Memo, began.elapsed(), 1, false);
+        value
+    }
+
+    async fn put(&self, key: &str, value: &str, ttl: Duration) {
+        let began = Instant::now();
+        self.store.memo.put(key, value, ttl).await;
+        self.watch.call(Call::Memo, began.elapsed(), 1, false);
+    }
+}
+
+#[async_trait]
+impl Upkeep for Metered {
+    fn kind(&self) -> &'static str {
+        self.store.upkeep.kind()
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.one(Call::Upkeep, self.store.upkeep.ping()).await
+    }
+
+    async fn beat(&self, now: Ms) -> Result<()> {
+        self.one(Call::Upkeep, self.store.upkeep.beat(now)).await
+    }
+
+    async fn leave(&self) -> Result<()> {
+        self.store.upkeep.leave().await
+    }
+
+    async fn tidy(&self, before: Ms, max: usize) -> Result<u64> {
+        self.one(Call::Upkeep, self.store.upkeep.tidy(before, max)).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog> {
+        self.one(Call::Upkeep, self.store.upkeep.backlog()).await
+    }
+
+    async fn warnings(&self) -> Vec<String> {
+        self.store.upkeep.warnings().await
+    }
+}
