@@ -329,8 +329,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// After an attempt: the next in line, to be run by this worker, with a hold if the line must
-    /// now be parked instead. `None` when there is nobody, or fewer attempts are allowed now than
+    /// After an attempt: the next in line, to be run by this worker, with a hold if it must be
+    /// parked instead: the line broke up, or is longer than the receiver will serve soon. `None` when there is nobody, or fewer attempts are allowed now than
     /// are in flight and another worker will come by; this one must not be asked again.
     ///
     /// Whether anybody comes by changes under the same lock as the line: nobody can stand in line
@@ -338,6 +338,11 @@ impl Worker {
     pub fn next(&mut self, now: Ms) -> Option<(Job, Option<Hold>)> {
         let mut state = self.permit.gate.state();
         let hold = state.hold(now);
+        if hold.is_none() && state.line.len() > state.line_allowed() {
+            state.note_backlog();
+            let busy = Some(Hold { reason: "busy", until: None });
+            return state.line.pop_back().map(|job| (job, busy));
+        }
         let too_many = state.in_flight > state.adaptive.limit() && state.workers > 1;
         let next = if hold.is_none() && too_many { None } else { state.line.pop_front() };
         if next.is_none() {
