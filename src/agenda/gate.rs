@@ -19,7 +19,7 @@ use crate::delivery::layers::Pace;
 use crate::store::{DeliveryUpdate, Ms};
 
 /// Longest time that a delivery may be expected to stand in a lane's line in memory.
-const LONGEST_LINE: Duration = Duration::from_millis(250);
+const LONGEST_LINE: Duration = Duration::from_millis(500);
 /// And the most that may stand there.
 const LONGEST_LINE_COUNT: usize = 1_024;
 

@@ -10,6 +10,7 @@ mod calendar;
 mod circuit;
 mod clock;
 mod digest;
+mod direct;
 mod fifo;
 mod gate;
 mod lane;

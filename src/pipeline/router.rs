@@ -101,7 +101,8 @@ impl Router {
             intake: Intake { limits: self.options.limits },
             dispatch: self.dispatch,
             window: Arc::new(Semaphore::new(self.options.window)),
-            batch: self.options.batch,
+            most_places: self.options.window.saturating_sub(batch) / 2,
+            batch,
             outbox,
             observe,
         };
@@ -151,6 +152,8 @@ struct Reader {
     intake: Intake,
     dispatch: Dispatch,
     window: Arc<Semaphore>,
+    /// Of one event, whatever the number of its deliveries: the rest of its batch has places too.
+    most_places: usize,
     batch: usize,
     outbox: Outbox,
     observe: Arc<Observe>,
@@ -207,6 +210,21 @@ impl Reader {
             places.push(place);
         }
         places
+    }
+
+    /// A place for each of an event's deliveries: ten of one event fill the memory and the lanes as
+    /// much as one of ten. The rest of the log waits for them, where waiting costs nothing.
+    async fn places_for(
+        &self,
+        deliveries: usize,
+        mut place: OwnedSemaphorePermit,
+    ) -> OwnedSemaphorePermit {
+        let more = deliveries.saturating_sub(1).min(self.most_places);
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        if let Ok(more) = self.window.clone().acquire_many_owned(more).await {
+            place.merge(more);
+        }
+        place
     }
 
     /// Decodes, admits and routes a batch.
@@ -317,6 +335,7 @@ impl Reader {
         if lanes.is_empty() {
             return self.settle(entry, Outcome::Unrouted(event), place);
         }
+        let place = self.places_for(lanes.len(), place).await;
         let told = (self.outbox.clone(), self.observe.clone());
         let ticket = Tracking::new(entry, event.clone(), lanes.len(), place, told);
         // Order in a FIFO lane must not wait for somebody else's slow answer, so an event that also
