@@ -207,8 +207,9 @@ async fn write(
 ) -> Result<Vec<Applied>, Refused> {
     let mut ready = Vec::new();
     let mut problems = Vec::new();
+    let mut all = tenant::all_stored(store).await?;
     for (path, mut spec) in specs {
-        let before = tenant::stored(store, &spec.id).await?.map(|(spec, _)| spec);
+        let before = all.remove(&spec.id);
         let revealed = complete(&mut spec, before.as_ref(), channels);
         if show == Show::Nothing {
             problems.extend(in_file(revealed.iter().map(unshowable).collect(), &path));
@@ -229,7 +230,7 @@ async fn write(
     for (spec, before, revealed) in ready {
         let changes = changes(before.as_ref(), &spec);
         let (id, created) = (spec.id.clone(), before.is_none());
-        if show != Show::Dry {
+        if show != Show::Dry && !changes.is_empty() {
             tenant::put(store, channels, spec).await.map_err(|error| match error {
                 tenant::PutError::Problems(problems) => Refused::Problems(problems),
                 tenant::PutError::Store(error) => Refused::Store(error),
@@ -343,6 +344,11 @@ fn changes(before: Option<&TenantSpec>, now: &TenantSpec) -> Vec<String> {
     lines.extend(added.map(|route| format!("+ {}", shown(route))));
     let removed = before.routes.iter().filter(|route| !now.routes.contains(route));
     lines.extend(removed.map(|route| format!("- {}", shown(route))));
+    if lines.is_empty()
+        && (&before.destinations, &before.routes) != (&now.destinations, &now.routes)
+    {
+        lines.push("~ order".to_owned());
+    }
     if before.templates != now.templates {
         lines.push("~ templates".to_owned());
     }
