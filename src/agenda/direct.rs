@@ -71,7 +71,7 @@ struct Direct<'a> {
     until: Instant,
 }
 
-impl<'a> Direct<'a> {
+impl Direct<'_> {
     /// Whatever happens, what was begun is ended and settled: an outcome that is not written
     /// would be sent again.
     async fn run(mut self) -> Result<Next, StoreError> {
@@ -198,7 +198,7 @@ impl<'a> Direct<'a> {
             // Something new may have become due behind those that are running.
             Stop::Nothing | Stop::Time | Stop::Room => LOOK_WITHIN,
         };
-        let to_write = !self.ended.is_empty() && !self.writing.is_some();
+        let to_write = !self.ended.is_empty() && self.writing.is_none();
         let wait = if to_write { wait.min(SETTLE_AFTER) } else { wait };
         tokio::select! {
             Some(joined) = self.running.join_next() => {

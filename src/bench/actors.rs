@@ -16,7 +16,7 @@ use super::process::{Process, Usage, content, ourselves};
 use super::sink::{Addresses, Arrivals};
 
 /// Everything is ready well within this time, or something is wrong.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// The receiver.
 pub(super) struct Sink {
@@ -46,6 +46,15 @@ impl Sink {
     }
 }
 
+/// A program that is not ours, if this machine has it.
+pub(super) fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["target/test-tools/bin".into()])
+        .map(|dir| dir.join(name))
+        .find(|program| program.is_file())
+}
+
 /// A Redis server of our own with an append-only file.
 pub(super) struct Redis {
     pub(super) process: Process,
@@ -56,11 +65,7 @@ pub(super) struct Redis {
 impl Redis {
     /// The program, if this machine has it.
     pub(super) fn program() -> Option<PathBuf> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path)
-            .chain(["target/test-tools/bin".into()])
-            .map(|dir| dir.join("redis-server"))
-            .find(|program| program.is_file())
+        program("redis-server")
     }
 
     pub(super) async fn start() -> anyhow::Result<Self> {
@@ -215,7 +220,7 @@ pub(super) fn mixed(sink: &Addresses) -> String {
     table
 }
 
-fn head(tenant: &str) -> String {
+pub(super) fn head(tenant: &str) -> String {
     format!("[tenant]\nid = \"{tenant}\"\nname = \"Measured\"\n\n")
 }
 

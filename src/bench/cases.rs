@@ -19,7 +19,7 @@ pub struct Case {
     pub name: &'static str,
     /// What it is, for the table.
     pub about: &'static str,
-    pub(super) redis: bool,
+    pub(super) needs: Needs,
     kind: Kind,
 }
 
@@ -29,6 +29,17 @@ enum Kind {
     Naive,
     Drain(Shape),
     Live,
+    Smtp,
+    Email,
+}
+
+/// What a case needs that this machine may not have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    Nothing,
+    Redis,
+    Postfix,
+    RedisAndPostfix,
 }
 
 /// What waits when the router starts.
@@ -45,21 +56,50 @@ enum Shape {
 }
 
 /// All cases, in the order in which they take turns.
-pub const CASES: [Case; 10] = [
-    case("limit_hyper", "raw hyper, 64 connections", false, Kind::Hyper),
-    case("limit_reqwest", "a reqwest loop, 64 connections", false, Kind::Reqwest),
-    case("naive_redis", "XREADGROUP, sign, reqwest, XACK", true, Kind::Naive),
-    case("drain_redis", "a waiting stream to one webhook", true, Kind::Drain(Shape::One)),
-    case("drain_embedded", "a waiting store to one webhook", false, Kind::Drain(Shape::One)),
-    case("live_redis", "32 HTTP producers", true, Kind::Live),
-    case("live_embedded", "32 HTTP producers", false, Kind::Live),
-    case("fanout_10", "one event to 10 webhooks", true, Kind::Drain(Shape::Ten)),
-    case("tenants_1000", "1,000 tenants, 10 routes each", true, Kind::Drain(Shape::Tenants)),
-    case("mixed", "webhook, Slack and email, a third each", true, Kind::Drain(Shape::Mixed)),
+pub const CASES: [Case; 12] = [
+    case("limit_hyper", "raw hyper, 64 connections", Needs::Nothing, Kind::Hyper),
+    case("limit_reqwest", "a reqwest loop, 64 connections", Needs::Nothing, Kind::Reqwest),
+    case("limit_smtp", "smtp-source to smtp-sink", Needs::Postfix, Kind::Smtp),
+    case("naive_redis", "XREADGROUP, sign, reqwest, XACK", Needs::Redis, Kind::Naive),
+    case("drain_redis", "a waiting stream to one webhook", Needs::Redis, Kind::Drain(Shape::One)),
+    case(
+        "drain_embedded",
+        "a waiting store to one webhook",
+        Needs::Nothing,
+        Kind::Drain(Shape::One),
+    ),
+    case("live_redis", "32 HTTP producers", Needs::Redis, Kind::Live),
+    case("live_embedded", "32 HTTP producers", Needs::Nothing, Kind::Live),
+    case("fanout_10", "one event to 10 webhooks", Needs::Redis, Kind::Drain(Shape::Ten)),
+    case(
+        "tenants_1000",
+        "1,000 tenants, 10 routes each",
+        Needs::Redis,
+        Kind::Drain(Shape::Tenants),
+    ),
+    case(
+        "mixed",
+        "webhook, Slack and email, a third each",
+        Needs::Redis,
+        Kind::Drain(Shape::Mixed),
+    ),
+    case("email", "a waiting stream to one address", Needs::RedisAndPostfix, Kind::Email),
 ];
 
-const fn case(name: &'static str, about: &'static str, redis: bool, kind: Kind) -> Case {
-    Case { name, about, redis, kind }
+const fn case(name: &'static str, about: &'static str, needs: Needs, kind: Kind) -> Case {
+    Case { name, about, needs, kind }
+}
+
+impl Needs {
+    /// What of it is missing here.
+    pub(super) fn missing(self) -> Option<&'static str> {
+        let redis = matches!(self, Self::Redis | Self::RedisAndPostfix);
+        let postfix = matches!(self, Self::Postfix | Self::RedisAndPostfix);
+        if redis && Redis::program().is_none() {
+            return Some("redis-server");
+        }
+        (postfix && super::mail::programs().is_none()).then_some("smtp-source and smtp-sink")
+    }
 }
 
 /// How much of everything.
@@ -80,7 +120,7 @@ impl Sizes {
 }
 
 /// Longest time for a case: beyond it something is lost.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 /// Between two looks at the sink; it notes the times itself.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -91,10 +131,16 @@ impl Case {
             Kind::Hyper => limit("hyper", &count, sizes).await,
             Kind::Reqwest => limit("reqwest", &count, sizes).await,
             Kind::Naive => naive(&count, sizes).await,
-            Kind::Drain(shape) if self.redis => drain_redis(*shape, sizes).await,
+            Kind::Drain(shape) if self.on_redis() => drain_redis(*shape, sizes).await,
             Kind::Drain(_) => drain_embedded(sizes).await,
-            Kind::Live => live(self.redis, sizes).await,
+            Kind::Live => live(self.on_redis(), sizes).await,
+            Kind::Smtp => super::mail::limit(sizes.mixed).await,
+            Kind::Email => super::mail::drain(sizes.mixed).await,
         }
+    }
+
+    fn on_redis(&self) -> bool {
+        self.needs != Needs::Nothing
     }
 }
 
@@ -145,7 +191,7 @@ async fn naive(count: &str, sizes: Sizes) -> anyhow::Result<Figures> {
 }
 
 /// Writes events as a foreign producer does.
-async fn preload_stream(
+pub(super) async fn preload_stream(
     redis: &Redis,
     count: usize,
     tenant: impl Fn(usize) -> String,
@@ -161,6 +207,21 @@ async fn preload_stream(
         let () = pipe.query_async(&mut connection).await?;
     }
     Ok(())
+}
+
+/// Waits until every entry of the stream is settled.
+pub(super) async fn until_empty(redis: &Redis) -> anyhow::Result<()> {
+    let mut connection = redis.connection().await?;
+    let began = Instant::now();
+    loop {
+        let left: usize =
+            redis::cmd("XLEN").arg(super::STREAM).query_async(&mut connection).await?;
+        if left == 0 {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < LONGEST, "not settled in {} s", LONGEST.as_secs());
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 async fn drain_redis(shape: Shape, sizes: Sizes) -> anyhow::Result<Figures> {
@@ -183,14 +244,9 @@ async fn drain_redis(shape: Shape, sizes: Sizes) -> anyhow::Result<Figures> {
     let (sink_before, redis_before) = (sink.process.usage(), redis.process.usage());
     let mut router = Router::start(&redis.url, &tenants, &sink.addresses).await?;
     let arrivals = arrived(&mut sink, &mut router, deliveries).await?;
-    let mut connection = redis.connection().await?;
-    let mut settled = async || {
-        let left: usize =
-            redis::cmd("XLEN").arg(super::STREAM).query_async(&mut connection).await?;
-        Ok(left == 0)
-    };
     let mut figures = Figures::default();
-    until_settled(&mut figures, &router, deliveries, &mut settled).await?;
+    until_empty(&redis).await?;
+    note_settled(&mut figures, &router, deliveries);
     rate(&mut figures, deliveries, router.began_us, &arrivals);
     figures.set("ready_ms", router.ready_ms);
     let fresh = super::process::Usage::default();
@@ -223,22 +279,11 @@ async fn arrived(sink: &mut Sink, router: &mut Router, count: usize) -> anyhow::
     }
 }
 
-/// Waits until nothing is left to be written, and notes the rate up to then.
-async fn until_settled(
-    figures: &mut Figures,
-    router: &Router,
-    count: usize,
-    settled: &mut impl AsyncFnMut() -> anyhow::Result<bool>,
-) -> anyhow::Result<()> {
-    let began = Instant::now();
-    while !settled().await? {
-        ensure!(began.elapsed() < LONGEST, "not settled in {} s", LONGEST.as_secs());
-        tokio::time::sleep(LOOK).await;
-    }
+/// The rate up to now, when nothing is left to be written.
+fn note_settled(figures: &mut Figures, router: &Router, count: usize) {
     let us = super::message::now_us().saturating_sub(router.began_us).max(1);
     #[expect(clippy::cast_precision_loss, reason = "microseconds of minutes")]
     figures.set("settled_per_s", float(count) * 1e6 / us as f64);
-    Ok(())
 }
 
 /// Writes events as the API does, without the API.
@@ -265,12 +310,17 @@ async fn drain_embedded(sizes: Sizes) -> anyhow::Result<Figures> {
     let tenants = [actors::table(TENANT, sink.addresses.http, 1)];
     let mut router = Router::start(&text(dir.path()), &tenants, &sink.addresses).await?;
     let arrivals = arrived(&mut sink, &mut router, sizes.deliveries).await?;
-    let mut settled = async || {
+    let began = Instant::now();
+    loop {
         let counts = store.ledger.counts(TENANT, 0, i64::MAX).await?;
-        Ok(counts.pending == 0 && counts.waiting == 0)
-    };
+        if counts.pending == 0 && counts.waiting == 0 {
+            break;
+        }
+        ensure!(began.elapsed() < LONGEST, "not settled in {} s", LONGEST.as_secs());
+        tokio::time::sleep(LOOK).await;
+    }
     let mut figures = Figures::default();
-    until_settled(&mut figures, &router, sizes.deliveries, &mut settled).await?;
+    note_settled(&mut figures, &router, sizes.deliveries);
     rate(&mut figures, sizes.deliveries, router.began_us, &arrivals);
     figures.set("ready_ms", router.ready_ms);
     let fresh = super::process::Usage::default();

@@ -1,6 +1,8 @@
 //! The senders, each in a process of its own: raw hyper, reqwest, the naive consumer, and producers
 //! of events over HTTP.
 
+mod tenants;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +38,8 @@ pub(crate) enum Kind {
     Closed { to: SocketAddr, seconds: f64 },
     /// Events to the router's API at a rate a second
     Open { to: SocketAddr, seconds: f64, rate: f64 },
+    /// Events of many tenants at a steady pace, one of which may flood
+    Tenants { to: SocketAddr, seconds: u32, rate: u32, flood: u32 },
 }
 
 /// Connections of a sender: what Fanfare opens to one destination.
@@ -52,6 +56,9 @@ pub(crate) async fn run(kind: Kind) -> anyhow::Result<()> {
         Kind::Naive { to, count, redis } => naive(to, count, &redis).await?,
         Kind::Closed { to, seconds } => closed(to, Duration::from_secs_f64(seconds)).await?,
         Kind::Open { to, seconds, rate } => open(to, seconds, rate).await?,
+        Kind::Tenants { to, seconds, rate, flood } => {
+            tenants::run(to, seconds, rate, flood).await?
+        }
     };
     let seconds = began.elapsed().as_secs_f64();
     let used = process::usage("self").unwrap_or_default();

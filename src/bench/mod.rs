@@ -9,8 +9,11 @@
 
 mod actors;
 mod cases;
+mod isolation;
 mod load;
+mod mail;
 mod message;
+mod plot;
 mod process;
 mod report;
 mod sink;
@@ -18,11 +21,12 @@ mod sink;
 use std::collections::BTreeMap;
 
 pub use cases::CASES;
+pub use isolation::{Isolated, Isolation, RUNS, isolation};
 pub(crate) use load::{Kind, run as run_load};
+pub use plot::plot;
 pub use report::{Figures, Report};
 pub(crate) use sink::run as run_sink;
 
-use actors::Redis;
 use cases::{Case, Sizes};
 
 /// The stream that producers write to.
@@ -46,14 +50,11 @@ pub async fn run(options: &Options, progress: &dyn Fn(&str)) -> anyhow::Result<R
         |case: &&Case| options.only.is_empty() || options.only.iter().any(|n| n == case.name);
     let mut skipped = Vec::new();
     let mut chosen: Vec<&Case> = CASES.iter().filter(wanted).collect();
-    if Redis::program().is_none() {
-        for case in chosen.extract_if(.., |case| case.redis) {
-            skipped.push(format!(
-                "{}: there is no redis-server in PATH or target/test-tools/bin",
-                case.name
-            ));
-        }
-        skipped.iter().for_each(|why| progress(why));
+    for case in chosen.extract_if(.., |case| case.needs.missing().is_some()) {
+        let missing = case.needs.missing().unwrap_or_default();
+        let why = format!("{}: no {missing} in PATH or target/test-tools/bin", case.name);
+        progress(&why);
+        skipped.push(why);
     }
     let mut rounds = Vec::new();
     for round in 1..=options.rounds {

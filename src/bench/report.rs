@@ -52,7 +52,7 @@ pub struct Report {
 }
 
 /// What a case is compared with.
-const LIMITS: [&str; 3] = ["limit_hyper", "limit_reqwest", "naive_redis"];
+const LIMITS: [&str; 4] = ["limit_hyper", "limit_reqwest", "limit_smtp", "naive_redis"];
 
 impl Report {
     /// From the figures of every round.
@@ -79,7 +79,10 @@ fn ratios(rounds: &[BTreeMap<&'static str, Figures>]) -> BTreeMap<String, f64> {
             let Some(below) = round.get(limit).and_then(|figures| figures.get("per_s")) else {
                 continue;
             };
-            for (name, figures) in round.iter().filter(|(name, _)| !name.starts_with("limit")) {
+            // Mail is compared with mail.
+            let comparable = |name: &str| (name == "email") == (limit == "limit_smtp");
+            let cases = round.iter().filter(|(name, _)| !name.starts_with("limit"));
+            for (name, figures) in cases.filter(|(name, _)| comparable(name)) {
                 let above = figures.get("per_s").filter(|_| *name != limit);
                 if let Some(above) = above {
                     values.entry(format!("{name}/{limit}")).or_default().push(above / below);

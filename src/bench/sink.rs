@@ -142,6 +142,14 @@ async fn answer(
     let (head, mut body) = request.into_parts();
     while let Some(Ok(_)) = body.frame().await {}
     let path = head.uri.path();
+    if path.starts_with("/hang") {
+        return std::future::pending().await;
+    }
+    if path.starts_with("/fail") {
+        let mut failed = Response::new(Full::new(Bytes::new()));
+        *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        return Ok(failed);
+    }
     let number = path.rsplit('/').next().and_then(|last| last.parse().ok()).unwrap_or(0);
     let slack = path.starts_with("/slack");
     let id = head.headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default();

@@ -11,11 +11,16 @@ use crate::bench::{self, CASES, Figures, Options, Report};
 #[command(after_help = "Examples:
   fanfare bench
   fanfare bench --only limit_reqwest,drain_redis --json
+  fanfare bench --plot bench.svg
+  fanfare bench isolation --store redis
 
 Everything runs on 127.0.0.1 in processes of its own. Close what else runs: the figures are of this
 machine as it is now; the ratios, which are taken within a round, travel better. Redis cases need
-redis-server (7.0 or later) in PATH or target/test-tools/bin. Measure a release build.")]
+redis-server (7.0 or later), those of mail Postfix's smtp-source and smtp-sink, in PATH or
+target/test-tools/bin. Measure a release build.")]
 pub(super) struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -28,6 +33,38 @@ pub(super) struct Args {
     /// How often each case runs [default: 3]
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
+    /// Draw the ratios too
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<std::path::PathBuf>,
+}
+
+/// Other questions than how fast.
+#[derive(clap::Subcommand)]
+enum Other {
+    /// Who feels it when others hang, fail and flood: 1,000 destinations of 100 tenants
+    Isolation(IsolationArgs),
+}
+
+#[derive(ClapArgs)]
+struct IsolationArgs {
+    /// Over which store
+    #[arg(long, value_enum, default_value = "embedded")]
+    store: Kind,
+    /// Events a second of each tenant that does not flood
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rate: u32,
+    /// How long each of the four runs is measured
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    Embedded,
+    Redis,
 }
 
 /// Options of the senders' process.
@@ -38,6 +75,9 @@ pub(super) struct LoadArgs {
 }
 
 pub(super) async fn run(args: Args) -> Done {
+    if let Some(Other::Isolation(args)) = args.other {
+        return isolation(args).await;
+    }
     let known = || CASES.iter().map(|case| case.name);
     if let Some(unknown) = args.only.iter().find(|name| !known().any(|known| known == *name)) {
         let names = known().collect::<Vec<_>>().join(", ");
@@ -50,11 +90,43 @@ pub(super) async fn run(args: Args) -> Done {
     let rounds = args.rounds.unwrap_or(default).clamp(1, 100);
     let options = Options { quick: args.quick, rounds, only: args.only };
     let report = bench::run(&options, &|line| output::note(line)).await?;
+    if let Some(file) = &args.plot {
+        bench::plot(&report, file)?;
+    }
     if args.json {
         output::json(&report);
     } else {
         print(&report);
     }
+    Ok(())
+}
+
+async fn isolation(args: IsolationArgs) -> Done {
+    let redis = args.store == Kind::Redis;
+    let options = bench::Isolation { redis, rate: args.rate, seconds: args.seconds };
+    let isolated = bench::isolation(&options, &|line| output::note(line)).await?;
+    if args.json {
+        output::json(&isolated);
+        return Ok(());
+    }
+    let mut table =
+        output::table(&["run", "healthy", "p50 ms", "p99 ms", "p99.9 ms", "p99 ×", "MiB"]);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for (name, ..) in bench::RUNS {
+        let Some(figures) = isolated.cases.get(name) else { continue };
+        table.add_row([
+            name.replace('_', " "),
+            number(figures.get("measured"), 0),
+            number(figures.get("p50_ms"), 2),
+            number(figures.get("p99_ms"), 2),
+            number(figures.get("p999_ms"), 2),
+            number(isolated.ratios.get(name).copied(), 2),
+            number(figures.get("peak_mib_fanfare"), 0),
+        ]);
+    }
+    output::print_table(&table);
     Ok(())
 }
 

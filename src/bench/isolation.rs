@@ -1,0 +1,144 @@
+//! `fanfare bench isolation`: who feels it when others misbehave.
+//!
+//! 1,000 destinations of 100 tenants. One in a hundred takes requests and never answers, one in a
+//! hundred always answers 500, one tenant sends 50 times as much as any other. Measured is the time
+//! from ingest to arrival at the healthy destinations of the other tenants, beside the same load
+//! without what is bad.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use serde::Serialize;
+
+use super::actors::{Load, Redis, Router, Sink, folder, text};
+use super::message::SECRET;
+use super::report::{Figures, float};
+
+/// Tenants of the measurement.
+pub(super) const TENANTS: usize = 100;
+/// Destinations of each.
+pub(super) const DESTINATIONS: usize = 10;
+/// The tenant that floods.
+pub(super) const FLOODING: usize = 0;
+/// How much more it sends than any other.
+pub(super) const FLOOD: u32 = 50;
+/// Not measured: connections are made, limits find their place.
+pub(super) const WARM_UP: Duration = Duration::from_secs(3);
+/// What was sent last is still on its way for so long at most.
+const LAST_ONES: Duration = Duration::from_secs(20);
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Isolation {
+    /// Over Redis rather than the embedded store.
+    pub redis: bool,
+    /// Events a second of each tenant that does not flood.
+    pub rate: u32,
+    /// How long each run is measured.
+    pub seconds: u32,
+}
+
+/// The figures of each run, by its name.
+#[derive(Clone, Debug, Serialize)]
+pub struct Isolated {
+    /// `well`, `bad_destinations`, `flood`, `both`.
+    pub cases: BTreeMap<&'static str, Figures>,
+    /// Each run's p99 beside that of `well`.
+    pub ratios: BTreeMap<&'static str, f64>,
+}
+
+/// The runs: name, and what is bad in them.
+pub const RUNS: [(&str, bool, bool); 4] = [
+    ("well", false, false),
+    ("bad_destinations", true, false),
+    ("flood", false, true),
+    ("both", true, true),
+];
+
+/// Measures all four.
+pub async fn isolation(options: &Isolation, progress: &dyn Fn(&str)) -> anyhow::Result<Isolated> {
+    let mut cases = BTreeMap::new();
+    for (name, bad, flood) in RUNS {
+        let figures = run(options, bad, flood).await.map_err(|error| error.context(name))?;
+        let p99 = figures.get("p99_ms").unwrap_or_default();
+        progress(&format!("{name:<17} p99 {p99:>8.2} ms"));
+        cases.insert(name, figures);
+    }
+    let p99 = |name: &str| cases.get(name).and_then(|case: &Figures| case.get("p99_ms"));
+    let base = p99("well").unwrap_or(f64::NAN);
+    let ratio = |name: &&'static str| Some((*name, p99(name)? / base));
+    let ratios = ["bad_destinations", "flood", "both"].iter().filter_map(ratio).collect();
+    Ok(Isolated { cases, ratios })
+}
+
+async fn run(options: &Isolation, bad: bool, flood: bool) -> anyhow::Result<Figures> {
+    let mut sink = Sink::start().await?;
+    let dir = folder()?;
+    let redis = if options.redis { Some(Redis::start().await?) } else { None };
+    let store = redis.as_ref().map_or_else(|| text(dir.path()), |redis| redis.url.clone());
+    let http = sink.addresses.http;
+    let tables: Vec<_> = (0..TENANTS).map(|tenant| table(tenant, http, bad)).collect();
+    let router = Router::start(&store, &tables, &sink.addresses).await?;
+    let before = router.process.usage();
+    let (to, seconds) = (router.api.to_string(), options.seconds.to_string());
+    let flood = if flood { FLOOD } else { 1 }.to_string();
+    let load = Load::start(&["tenants", &to, &seconds, &options.rate.to_string(), &flood])?;
+    let measured = load.end().await?.sent;
+    let began = Instant::now();
+    let mut arrivals = sink.ask("report").await?;
+    while arrivals.latencies_us.len() < measured && began.elapsed() < LAST_ONES {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        arrivals = sink.ask("report").await?;
+    }
+    let arrived = arrivals.latencies_us.len();
+    ensure!(arrived >= measured, "{arrived} of {measured} events arrived where all is well");
+    let mut figures = Figures::default();
+    figures.set("measured", float(measured));
+    figures.times("", &arrivals.latencies_us);
+    figures.used("fanfare", before, router.process.usage(), arrivals.total);
+    router.process.stop().await;
+    if let Some(redis) = redis {
+        redis.process.stop().await;
+    }
+    sink.process.stop().await;
+    Ok(figures)
+}
+
+/// What a destination of a tenant does, where something is bad; of ten tenants each, none of which
+/// floods.
+fn habit(tenant: usize, destination: usize) -> &'static str {
+    match (tenant * DESTINATIONS + destination) % 100 {
+        15 => "hang",
+        16 => "fail",
+        _ => "hooks",
+    }
+}
+
+/// Whether it is among those that are measured: the same in every run.
+pub(super) fn is_healthy(tenant: usize, destination: usize) -> bool {
+    tenant != FLOODING && habit(tenant, destination) == "hooks"
+}
+
+/// The tenant's id.
+pub(super) fn name(tenant: usize) -> String {
+    format!("t{tenant}")
+}
+
+fn table(tenant: usize, sink: SocketAddr, bad: bool) -> String {
+    let name = name(tenant);
+    let mut table = format!("[tenant]\nid = \"{name}\"\nname = \"Tenant {tenant}\"\n");
+    for place in 0..DESTINATIONS {
+        let habit = if bad { habit(tenant, place) } else { "hooks" };
+        let number = tenant * DESTINATIONS + place;
+        let _ = write!(
+            table,
+            "\n[[destination]]\nid = \"d{place}\"\nchannel = \"webhook\"\n\
+             url = \"http://{sink}/{habit}/{number}\"\nsecret = \"{SECRET}\"\n\
+             \n[[route]]\nevents = [\"isolation.d{place}\"]\nto = [\"d{place}\"]\n"
+        );
+    }
+    table
+}

@@ -1,0 +1,112 @@
+//! Email beside Postfix's own load generator: `smtp-source` to `smtp-sink`, and Fanfare to it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use tokio::process::Command;
+
+use super::actors::{Redis, Router, head, program};
+use super::cases::{preload_stream, until_empty};
+use super::message::{TENANT, now_us};
+use super::process::{Process, Usage};
+use super::report::{Figures, float};
+use super::sink::Addresses;
+
+/// What the router opens to its relay by default.
+const CONNECTIONS: &str = "8";
+/// About what the mail of the measured event is, with both of its parts.
+const MAIL_BYTES: &str = "20000";
+const READY: Duration = Duration::from_secs(10);
+
+/// Both programs, if this machine has them.
+pub(super) fn programs() -> Option<(PathBuf, PathBuf)> {
+    Some((program("smtp-sink")?, program("smtp-source")?))
+}
+
+/// Postfix's receiver, which throws everything away.
+struct Relay {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl Relay {
+    async fn start() -> anyhow::Result<Self> {
+        let (sink, _) = programs().context("there is no smtp-sink")?;
+        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        let mut command = Command::new(sink);
+        if nix::unistd::Uid::effective().is_root() {
+            command.args(["-u", "nobody"]);
+        }
+        command.arg(address.to_string()).arg("256").stdin(Stdio::null()).stdout(Stdio::null());
+        let mut process = Process::start("smtp-sink", command)?;
+        let began = Instant::now();
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            process.check()?;
+            ensure!(began.elapsed() < READY, "smtp-sink does not listen");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(Self { process, address })
+    }
+}
+
+/// As fast as Postfix's own client is, over connections that stay open.
+pub(super) async fn limit(count: usize) -> anyhow::Result<Figures> {
+    let (_, source) = programs().context("there is no smtp-source")?;
+    let relay = Relay::start().await?;
+    let mut command = Command::new(source);
+    command
+        .args(["-d", "-s", CONNECTIONS, "-l", MAIL_BYTES, "-m", &count.to_string()])
+        .args(["-f", "notifications@localhost", "-t", "jane@example.com"])
+        .arg(relay.address.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true);
+    let began = Instant::now();
+    let status = command.status().await?;
+    ensure!(status.success(), "smtp-source ended with {status}");
+    let mut figures = Figures::default();
+    figures.set("per_s", float(count) / began.elapsed().as_secs_f64());
+    figures.used("sink", Usage::default(), relay.process.usage(), count);
+    relay.process.stop().await;
+    Ok(figures)
+}
+
+/// A waiting stream to one address: rendered, both parts, settled.
+pub(super) async fn drain(count: usize) -> anyhow::Result<Figures> {
+    let (relay, redis) = (Relay::start().await?, Redis::start().await?);
+    preload_stream(&redis, count, |_| TENANT.to_owned()).await?;
+    let mut table = head(TENANT);
+    table.push_str(
+        "[[destination]]\nid = \"mail\"\nchannel = \"email\"\nto = [\"jane@example.com\"]\nrate = false\n\n\
+         [[route]]\nevents = [\"kyc.session.*\"]\nto = [\"mail\"]\n",
+    );
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+    let addresses = Addresses { http: nowhere, smtp: relay.address };
+    let before = redis.process.usage();
+    let router = Router::start(&redis.url, &[table], &addresses).await?;
+    until_empty(&redis).await?;
+    let us = now_us().saturating_sub(router.began_us).max(1);
+    let sent = delivered(router.api).await?;
+    ensure!(sent == count, "{sent} of {count} mails were taken at the first attempt");
+    let mut figures = Figures::default();
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of minutes")]
+    figures.set("per_s", float(count) * 1e6 / us as f64);
+    figures.used("fanfare", Usage::default(), router.process.usage(), count);
+    figures.used("redis", before, redis.process.usage(), count);
+    figures.used("sink", Usage::default(), relay.process.usage(), count);
+    router.process.stop().await;
+    redis.process.stop().await;
+    relay.process.stop().await;
+    Ok(figures)
+}
+
+/// Mails that the router says were taken.
+async fn delivered(api: SocketAddr) -> anyhow::Result<usize> {
+    let metrics = reqwest::get(format!("http://{api}/metrics")).await?.text().await?;
+    let line = "fanfare_deliveries_total{channel=\"email\",state=\"delivered\"} ";
+    let value = metrics.lines().find_map(|text| text.strip_prefix(line));
+    Ok(value.context("the metrics have no count of mails")?.parse()?)
+}
