@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fanfare_contract::{Destination, Policy};
 
-use super::{Calendar, Gate};
+use super::{Calendar, Gate, Spell};
 use crate::delivery::Stack;
 use crate::store::{LaneKey, Ms};
 
@@ -45,6 +45,8 @@ pub struct Lane {
     pub label: String,
     /// Limits, circuit, pace. Outlives a reload of the table.
     pub gate: Arc<Gate>,
+    /// How it has fared lately, as far as others were told. Outlives a reload of the table.
+    pub spell: Arc<Spell>,
     /// The channel with its layers.
     pub stack: Stack,
     /// Set at once when the receiver is gone, before the directory says so.
@@ -65,4 +67,11 @@ impl Lane {
 pub trait Lanes: Send + Sync {
     /// The lane as the table has it now; `None` when it is not in the table any more.
     fn lane(&self, key: &LaneKey) -> Option<Arc<Lane>>;
+
+    /// Is there a table for this tenant that cannot be used? Then nobody knows whether a lane that
+    /// is not there was removed.
+    fn is_unusable(&self, tenant: &str) -> bool {
+        let _ = tenant;
+        false
+    }
 }

@@ -10,12 +10,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Permit;
-use super::server::Trouble;
+use super::settling::settle_lane;
 use super::{
     Clock, FAR_MS, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, Server, digest, fifo, run_attempt,
 };
 use crate::delivery::Concluded;
 use crate::store::{Claim, DeliveryState, DeliveryUpdate, Ms, Next, StoreError, WaitingItem};
+
+/// How often a lane is looked at whose tenant has a table that cannot be used.
+const LOOK_AT_UNUSABLE_MS: Ms = 2_000;
 
 /// One claim being served.
 pub(super) struct Round<'a> {
@@ -51,24 +54,12 @@ impl Round<'_> {
 
     /// Writes outcomes; as long as it takes. What was sent must not be forgotten: a store that is
     /// away for a moment would otherwise turn every success into a duplicate.
-    pub(super) async fn settle(&self, updates: Updates) {
-        if updates.is_empty() {
-            return;
-        }
-        let mut trouble = Trouble::default();
-        loop {
-            let agenda = &self.server.store.agenda;
-            match agenda.settle(&self.claim.lane, updates.clone()).await {
-                Ok(()) => {
-                    self.server.notices.settled(&updates);
-                    return trouble.over("the ledger");
-                }
-                Err(error) => {
-                    // Waits even while stopping: the grace time ends it.
-                    trouble.wait("the ledger", &error, &CancellationToken::new()).await;
-                }
-            }
-        }
+    /// An error is the store's word that it will not have one of them at all: the round ends.
+    pub(super) async fn settle(&self, updates: Updates) -> Result<(), StoreError> {
+        let agenda = &*self.server.store.agenda;
+        let written = settle_lane(agenda, &self.claim.lane, updates).await?;
+        self.server.notices.settled(&written);
+        Ok(())
     }
 }
 
@@ -77,6 +68,10 @@ pub(super) async fn serve(round: &Round<'_>) -> Result<Next, StoreError> {
     let key = &round.claim.lane;
     let Some(lane) = round.server.lanes.lane(key) else {
         let now = round.now_ms();
+        if round.server.lanes.is_unusable(&key.tenant) {
+            round.server.strangers.known(key);
+            return Ok(Next::NotBefore(now + LOOK_AT_UNUSABLE_MS));
+        }
         if !round.server.strangers.is_removed(key, now) {
             return Ok(Next::NotBefore(now + 1_000));
         }
@@ -119,7 +114,7 @@ async fn suppress_all(round: &Round<'_>, reason: &str, channel: &str) -> Result<
                 (item.event, update)
             })
             .collect();
-        round.settle(updates).await;
+        round.settle(updates).await?;
     }
 }
 
@@ -209,7 +204,7 @@ impl Direct<'_> {
         while let Some(joined) = self.running.join_next().await {
             self.note(joined);
         }
-        self.settle().await;
+        self.settle().await?;
         next
     }
 
@@ -217,10 +212,10 @@ impl Direct<'_> {
         loop {
             let stop = self.fill().await?;
             if !self.running.is_empty() {
-                self.collect(stop).await;
+                self.collect(stop).await?;
                 continue;
             }
-            self.settle().await;
+            self.settle().await?;
             match stop {
                 Stop::Nothing | Stop::Time => return Ok(Next::WhenDue),
                 Stop::Until(at) if at - self.round.now_ms() > WORTH_WAITING_MS => {
@@ -275,7 +270,7 @@ impl Direct<'_> {
             return Ok(false);
         }
         // What has ended would only be read once more.
-        self.settle().await;
+        self.settle().await?;
         let max = self.round.server.options.batch + self.taken.len();
         let due = self.round.due(max).await?;
         self.ready.extend(due.into_iter().filter(|item| !self.taken.contains(&item.id)));
@@ -297,7 +292,7 @@ impl Direct<'_> {
     }
 
     /// Waits for an attempt to end, or for the hold to pass.
-    async fn collect(&mut self, stop: Stop) {
+    async fn collect(&mut self, stop: Stop) -> Result<(), StoreError> {
         let wait = match stop {
             Stop::Until(at) => self.until_ms(at).min(LOOK_WITHIN),
             // Something new may have become due behind those that are running.
@@ -311,8 +306,9 @@ impl Direct<'_> {
         }
         let late = !self.ended.is_empty() && self.ended_since.elapsed() >= SETTLE_AFTER;
         if late || self.ended.len() >= SETTLE_AT {
-            self.settle().await;
+            self.settle().await?;
         }
+        Ok(())
     }
 
     fn note(&mut self, joined: Result<(WaitingItem, Concluded), JoinError>) {
@@ -329,13 +325,15 @@ impl Direct<'_> {
         }
     }
 
-    async fn settle(&mut self) {
+    async fn settle(&mut self) -> Result<(), StoreError> {
         let ended = std::mem::take(&mut self.ended);
         let ids: Vec<_> = ended.iter().map(|(_, update)| update.id.clone()).collect();
-        self.round.settle(ended).await;
+        // Refused for good: what stays in the queue must not be begun again in this round.
+        self.round.settle(ended).await?;
         for id in ids {
             self.taken.remove(&id);
         }
+        Ok(())
     }
 
     fn until_ms(&self, at: Ms) -> Duration {

@@ -104,6 +104,9 @@ impl Channel for WebhookChannel {
             concurrency: 64,
             rate: None,
             channel_concurrency: 1024,
+            endless: false,
+            disable_after: Some(Duration::from_hours(5 * 24)),
+            bounces: None,
         }
     }
 
