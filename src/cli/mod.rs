@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod backup;
 mod check;
 mod deliveries;
 mod demo;
@@ -76,6 +77,10 @@ enum Command {
     Destinations(destinations::Args),
     /// Proves that every event is accounted for
     Audit(audit::Args),
+    /// Copies the embedded store to a file while a router serves from it
+    Backup(backup::Args),
+    /// Makes a store of a backup
+    Restore(backup::RestoreArgs),
     /// Verifies the signature of a webhook
     Verify(verify::Args),
 }
@@ -164,6 +169,8 @@ async fn run(command: Command) -> Done {
         Command::Cancel(args) => replay::run_cancel(args).await,
         Command::Destinations(args) => destinations::run(args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
+        Command::Restore(args) => backup::run_restore(args).await,
         Command::Verify(args) => verify::run(&args),
     }
 }
