@@ -8,9 +8,11 @@ use fanfare_contract::Event;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::agenda::{Clock, Ticket, Trouble};
+use crate::agenda::{Clock, REFUSED, Ticket, Trouble};
 use crate::observe::{Observe, Source};
-use crate::store::{DeliveryUpdate, EntryId, Outcome, Settlement, Store, StoreError};
+use crate::store::{
+    DeliveryState, DeliveryUpdate, EntryId, Outcome, Settlement, Store, StoreError,
+};
 
 /// An entry with its place in the window.
 pub(super) struct Settled {
@@ -99,8 +101,8 @@ pub(super) async fn run(
         if write(&store, settlements).await.is_err() {
             // The store is there and refuses something in it: the others need not wait for that.
             let mut written = Vec::with_capacity(settled.len());
-            for one in settled.drain(..) {
-                if write_alone(&store, &one.settlement).await {
+            for mut one in settled.drain(..) {
+                if write_alone(&store, &mut one.settlement).await {
                     written.push(one);
                 }
             }
@@ -133,9 +135,10 @@ async fn write(store: &Store, settlements: Vec<Settlement>) -> Result<(), StoreE
     }
 }
 
-/// What is refused time and again is left unacknowledged in the log: the next process that takes
-/// over meets it anew, and meanwhile it holds up nobody. True when it was written.
-async fn write_alone(store: &Store, settlement: &Settlement) -> bool {
+/// What is refused time and again holds up nobody: its deliveries are set aside as dead, without what
+/// may be in the way, and can be replayed. If even that is refused, it is left unacknowledged in the
+/// log, and the next process that takes over meets it anew. True when it was written, either way.
+async fn write_alone(store: &Store, settlement: &mut Settlement) -> bool {
     const TRIES: u32 = 5;
     let (mut trouble, never) = (Trouble::default(), CancellationToken::new());
     for _ in 1..TRIES {
@@ -143,9 +146,21 @@ async fn write_alone(store: &Store, settlement: &Settlement) -> bool {
         trouble.wait("an outcome in the ledger", &error, &never).await;
     }
     let entry = settlement.entry;
-    let last = write(store, vec![settlement.clone()]).await;
-    if let Err(error) = &last {
-        tracing::error!(%entry, %error, "an outcome cannot be written; its entry stays in the log");
+    let Err(error) = write(store, vec![settlement.clone()]).await else { return true };
+    if let Outcome::Routed(event, updates) = &settlement.outcome {
+        let dead = |update: &DeliveryUpdate| DeliveryUpdate {
+            state: DeliveryState::Dead { reason: REFUSED.to_owned() },
+            attempts: Vec::new(),
+            ..update.clone()
+        };
+        let outcome = Outcome::Routed(event.clone(), updates.iter().map(dead).collect());
+        let aside = Settlement { entry, outcome };
+        if write(store, vec![aside.clone()]).await.is_ok() {
+            tracing::error!(%entry, %error, "an outcome cannot be written; set aside as dead");
+            *settlement = aside;
+            return true;
+        }
     }
-    last.is_ok()
+    tracing::error!(%entry, %error, "an outcome cannot be written; its entry stays in the log");
+    false
 }
