@@ -69,7 +69,7 @@ pub async fn retention(options: &Retention) -> Result<bool> {
     .await?;
     let (redis, router, data) = start(options, &dir, &receiver).await?;
     let began = Instant::now();
-    let loading = load(options, router.address, arrived.clone());
+    let loading = load(options.clone(), router.address, arrived.clone());
     let mut loading = tokio::spawn(loading);
     let mut looks = Vec::new();
     println!("{:>8}  {:>10}  {:>11}  {:>11}", "seconds", "arrived", "router MiB", "store MiB");
@@ -100,7 +100,7 @@ pub async fn retention(options: &Retention) -> Result<bool> {
     ensure!(full > 0, "nothing was measured");
     let measured = Measured::of(&looks, options.kept);
     measured.print(options, began.elapsed(), after);
-    drop(router.kill9().await?);
+    router.kill9().await?;
     Ok(measured.is_flat())
 }
 
@@ -225,7 +225,7 @@ fn folder_bytes(folder: &Path) -> Result<u64> {
 
 /// Sends all events; answers how many.
 async fn load(
-    options: &Retention,
+    options: Retention,
     router: std::net::SocketAddr,
     arrived: Arc<AtomicU32>,
 ) -> Result<u32> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use fanfare_contract::{Destination, Policy};
 
 use super::{Calendar, Gate, Spell};
@@ -64,6 +65,7 @@ impl Lane {
 }
 
 /// Finds lanes; answers change when a table is loaded.
+#[async_trait]
 pub trait Lanes: Send + Sync {
     /// The lane as the table has it now; `None` when it is not in the table any more.
     fn lane(&self, key: &LaneKey) -> Option<Arc<Lane>>;
@@ -74,4 +76,7 @@ pub trait Lanes: Send + Sync {
         let _ = tenant;
         false
     }
+
+    /// Takes up what was changed a moment ago and is not known here yet.
+    async fn refresh(&self) {}
 }

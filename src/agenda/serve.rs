@@ -78,6 +78,13 @@ pub(super) async fn serve(round: &Round<'_>) -> Result<Next, StoreError> {
         return suppress_all(round, "destination_removed", "").await;
     };
     round.server.strangers.known(key);
+    let lane = if lane.suppressed().is_some() {
+        // It may have been enabled a moment ago, and what it missed put back.
+        round.server.lanes.refresh().await;
+        round.server.lanes.lane(key).unwrap_or(lane)
+    } else {
+        lane
+    };
     if let Some(why) = lane.suppressed() {
         return suppress_all(round, &why, &lane.destination.channel).await;
     }

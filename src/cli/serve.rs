@@ -295,6 +295,8 @@ async fn watch(
             () = stop.cancelled() => return,
         }
         reload(&dir, &config, &store, &channels).await;
+        // It may lose them again before the next look.
+        had_tenants |= store.directory.version().await.is_ok_and(|version| version > 0);
     }
 }
 

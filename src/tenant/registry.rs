@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,8 @@ pub struct Registry {
     current: ArcSwap<Snapshot>,
     /// Tenants whose documents cannot be used and that have no table from before.
     unusable: ArcSwap<HashSet<String>>,
+    /// The directory's version that `current` is of.
+    version: AtomicU64,
     /// The store lost all documents: revisions say nothing.
     forgotten: AtomicBool,
     /// Told of a change before it takes effect; templates follow it.
@@ -53,7 +56,9 @@ impl Registry {
         let current = ArcSwap::from_pointee(HashMap::new());
         let unusable = ArcSwap::default();
         let forgotten = AtomicBool::new(false);
-        let registry = Self { store, channels, clock, current, unusable, forgotten, on_change };
+        let version = AtomicU64::new(0);
+        let registry =
+            Self { store, channels, clock, current, unusable, version, forgotten, on_change };
         let registry = Arc::new(registry);
         let version = registry.reload().await?;
         Ok((registry, version))
@@ -111,6 +116,7 @@ impl Registry {
         self.unusable.store(Arc::new(unusable));
         (self.on_change)(&now);
         self.current.store(Arc::new(now));
+        self.version.store(version, Ordering::Relaxed);
         self.resume(&before).await?;
         Ok(version)
     }
@@ -216,6 +222,7 @@ impl Registry {
     }
 }
 
+#[async_trait]
 impl Lanes for Registry {
     fn lane(&self, key: &LaneKey) -> Option<Arc<Lane>> {
         self.current.load().get(&key.tenant)?.lanes.get(&key.destination).cloned()
@@ -223,6 +230,15 @@ impl Lanes for Registry {
 
     fn is_unusable(&self, tenant: &str) -> bool {
         self.standing(tenant) == Standing::Unusable
+    }
+
+    async fn refresh(&self) {
+        // Whoever follows the directory tells of its troubles.
+        if let Ok(now) = self.store.directory.version().await
+            && now != self.version.load(Ordering::Relaxed)
+        {
+            let _ = self.reload().await;
+        }
     }
 }
 

@@ -210,3 +210,16 @@ enum Read {
     Long,
     Broken,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_that_fails_is_tried_for_three_days_and_disabled_after_five_of_nothing_else() {
+        let policy = WebhookChannel::new(Config::default()).unwrap().policy();
+        let all: Duration = policy.schedule.iter().sum();
+        assert_eq!(all.as_secs() / 3_600, 75);
+        assert_eq!(policy.disable_after, Some(Duration::from_hours(120)));
+    }
+}

@@ -1,5 +1,5 @@
 -- A store as schema version 1 wrote it, by that version's own router: four events, one of them unrouted
--- and one not read yet; deliveries that are delivered, waiting, dead and suppressed.
+-- and one not read yet, and two notices; deliveries that are delivered, waiting, dead and suppressed.
 PRAGMA application_id = 1178684998;
 PRAGMA user_version = 1;
 BEGIN TRANSACTION;
@@ -9,7 +9,7 @@ CREATE TABLE agenda (
     at_ms INTEGER NOT NULL,
     token TEXT
 ) STRICT;
-INSERT INTO "agenda" VALUES(2,1,1795425683449,NULL);
+INSERT INTO "agenda" VALUES(2,1,1795339283449,NULL);
 CREATE TABLE bodies (
     seq INTEGER PRIMARY KEY,
     body BLOB NOT NULL,
@@ -36,21 +36,21 @@ CREATE TABLE deliveries (
     attempts TEXT NOT NULL,
     PRIMARY KEY (seq, lane_id)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "deliveries" VALUES(1,1,1,1795422557095,'webhook',2,'disabled: by its settings',NULL,NULL,1795422557272,0,'');
-INSERT INTO "deliveries" VALUES(1,2,1,1795422557095,'webhook',1,'retry',1795426767081,1795426767081,1795422559000,2,'{"number":1,"at_ms":1795422557272,"took_ms":2,"code":"connect_refused","message":"127.0.0.1: nothing listens there; is the receiver running?"}
+INSERT INTO "deliveries" VALUES(1,1,1,1795336157095,'webhook',2,'disabled: by its settings',NULL,NULL,1795336157272,0,'');
+INSERT INTO "deliveries" VALUES(1,2,1,1795336157095,'webhook',1,'retry',1795340367081,1795340367081,1795336159000,2,'{"number":1,"at_ms":1795422557272,"took_ms":2,"code":"connect_refused","message":"127.0.0.1: nothing listens there; is the receiver running?"}
 {"number":2,"at_ms":1795422558998,"took_ms":1,"code":"connect_refused","message":"127.0.0.1: nothing listens there; is the receiver running?"}
 ');
-INSERT INTO "deliveries" VALUES(1,3,1,1795422557095,'webhook',3,'connect_refused',NULL,NULL,1795422557274,1,'{"number":1,"at_ms":1795422557273,"took_ms":1,"code":"connect_refused","message":"127.0.0.1: nothing listens there; is the receiver running?"}
+INSERT INTO "deliveries" VALUES(1,3,1,1795336157095,'webhook',3,'connect_refused',NULL,NULL,1795336157274,1,'{"number":1,"at_ms":1795422557273,"took_ms":1,"code":"connect_refused","message":"127.0.0.1: nothing listens there; is the receiver running?"}
 ');
-INSERT INTO "deliveries" VALUES(1,4,1,1795422557095,'webhook',0,NULL,NULL,NULL,1795422557279,1,'{"number":1,"at_ms":1795422557272,"took_ms":7,"code":"ok","status":204}
+INSERT INTO "deliveries" VALUES(1,4,1,1795336157095,'webhook',0,NULL,NULL,NULL,1795336157279,1,'{"number":1,"at_ms":1795422557272,"took_ms":7,"code":"ok","status":204}
 ');
-INSERT INTO "deliveries" VALUES(2,1,1,1795422557095,'webhook',2,'disabled: by its settings',NULL,NULL,1795422557272,0,'');
-INSERT INTO "deliveries" VALUES(2,2,1,1795422557095,'webhook',1,'retry',1795425683449,1795425683449,1795422559426,2,'{"number":1,"at_ms":1795422557273,"took_ms":0,"code":"connect_refused","message":"127.0.0.1: nothing listens there; is the receiver running?"}
+INSERT INTO "deliveries" VALUES(2,1,1,1795336157095,'webhook',2,'disabled: by its settings',NULL,NULL,1795336157272,0,'');
+INSERT INTO "deliveries" VALUES(2,2,1,1795336157095,'webhook',1,'retry',1795339283449,1795339283449,1795336159426,2,'{"number":1,"at_ms":1795422557273,"took_ms":0,"code":"connect_refused","message":"127.0.0.1: nothing listens there; is the receiver running?"}
 {"number":2,"at_ms":1795422559425,"took_ms":0,"code":"connect_refused","message":"127.0.0.1: nothing listens there; is the receiver running?"}
 ');
-INSERT INTO "deliveries" VALUES(2,3,1,1795422557095,'webhook',3,'connect_refused',NULL,NULL,1795422557274,1,'{"number":1,"at_ms":1795422557273,"took_ms":1,"code":"connect_refused","message":"127.0.0.1: nothing listens there; is the receiver running?"}
+INSERT INTO "deliveries" VALUES(2,3,1,1795336157095,'webhook',3,'connect_refused',NULL,NULL,1795336157274,1,'{"number":1,"at_ms":1795422557273,"took_ms":1,"code":"connect_refused","message":"127.0.0.1: nothing listens there; is the receiver running?"}
 ');
-INSERT INTO "deliveries" VALUES(2,4,1,1795422557095,'webhook',0,NULL,NULL,NULL,1795422557279,1,'{"number":1,"at_ms":1795422557273,"took_ms":6,"code":"ok","status":204}
+INSERT INTO "deliveries" VALUES(2,4,1,1795336157095,'webhook',0,NULL,NULL,NULL,1795336157279,1,'{"number":1,"at_ms":1795422557273,"took_ms":6,"code":"ok","status":204}
 ');
 CREATE TABLE directory (
     id TEXT PRIMARY KEY,
@@ -68,12 +68,12 @@ CREATE TABLE events (
     state INTEGER NOT NULL,
     UNIQUE (tenant_id, id)
 ) STRICT;
-INSERT INTO "events" VALUES(1,1,'evt_1','kyc.session.created',1735228800,1795422557095,2);
-INSERT INTO "events" VALUES(2,1,'evt_2','kyc.session.completed',1735228801,1795422557095,2);
-INSERT INTO "events" VALUES(3,1,'evt_3','other.thing',1735228802,1795422557095,1);
-INSERT INTO "events" VALUES(4,1,'evt_dead_ca819ab3f2c68017b8e5654c','fanfare.delivery.dead',1795422557,1795422557274,1);
-INSERT INTO "events" VALUES(5,1,'evt_dead_89b8fa237a20dadc96d6a907','fanfare.delivery.dead',1795422557,1795422557274,1);
-INSERT INTO "events" VALUES(6,1,'evt_4','kyc.session.failed',1735228803,1795422561166,0);
+INSERT INTO "events" VALUES(1,1,'evt_1','kyc.session.created',1735228800,1795336157095,2);
+INSERT INTO "events" VALUES(2,1,'evt_2','kyc.session.completed',1735228801,1795336157095,2);
+INSERT INTO "events" VALUES(3,1,'evt_3','other.thing',1735228802,1795336157095,1);
+INSERT INTO "events" VALUES(4,1,'evt_dead_ca819ab3f2c68017b8e5654c','fanfare.delivery.dead',1795422557,1795336157274,1);
+INSERT INTO "events" VALUES(5,1,'evt_dead_89b8fa237a20dadc96d6a907','fanfare.delivery.dead',1795422557,1795336157274,1);
+INSERT INTO "events" VALUES(6,1,'evt_4','kyc.session.failed',1735228803,1795336161166,0);
 CREATE TABLE lanes (
     lane_id INTEGER PRIMARY KEY,
     tenant_id INTEGER NOT NULL,
