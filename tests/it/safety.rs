@@ -96,9 +96,9 @@ async fn nothing_that_was_answered_before_a_tear_is_lost_wherever_it_is() {
         fs::write(copy.path().join("fanfare.db-wal"), torn).unwrap();
 
         let store = embedded::open(copy.path(), options).unwrap();
-        let safe = answered.iter().filter(|end| **end <= tear).count();
+        let safe = answered.iter().filter(|end| **end <= tear).count() as u64;
         let found = store.ledger.counts("acme", 0, i64::MAX).await.unwrap().received;
-        assert!(found as usize >= safe, "{found} of {safe} are left of a log torn at {tear}");
+        assert!(found >= safe, "{found} of {safe} are left of a log torn at {tear}");
         for n in 0..found {
             let id = format!("evt_{n}");
             assert!(store.ledger.event("acme", &id).await.unwrap().is_some(), "{id} is missing");
