@@ -13,14 +13,17 @@
 //!   can be told from one that has no excuse.
 //! - `run`: puts them together; `report`: the table.
 //!
-//! `isolation` is another question to the same processes: who feels it when others misbehave.
+//! `isolation`, `retention` and `parked` are other questions to the same processes: who feels it when
+//! others misbehave; what grows when millions of events come and go; what a million that wait cost.
 
 mod fleet;
 mod isolation;
+mod parked;
 mod plan;
 mod producer;
 mod receivers;
 mod report;
+mod retention;
 mod run;
 mod unsettled;
 
@@ -28,7 +31,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use isolation::{Isolation, isolation};
+pub use parked::{Parked, parked};
 pub use report::{Report, print};
+pub use retention::{Retention, retention};
 pub use run::run;
 
 /// Which store is put under fire.

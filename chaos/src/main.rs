@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use fanfare_chaos::{Isolation, Options, StoreKind};
+use fanfare_chaos::{Isolation, Options, Parked, Retention, StoreKind};
 
 /// Kills Fanfare and its store under load, and counts what arrives.
 #[derive(Parser)]
@@ -71,6 +71,54 @@ enum Other {
         #[arg(long, default_value_t = 20)]
         seconds: u64,
     },
+    /// Measures what grows while events come, are kept for a short time, and are removed
+    Retention {
+        #[command(flatten)]
+        programs: Programs,
+        /// Which store
+        #[arg(long, default_value = "embedded")]
+        store: StoreKind,
+        /// Events to send
+        #[arg(long, value_name = "N", default_value_t = 2_000_000)]
+        events: u32,
+        /// Seconds for which they are kept
+        #[arg(long, value_name = "S", default_value_t = 30)]
+        kept: u64,
+        /// Seconds between two looks
+        #[arg(long, value_name = "S", default_value_t = 5)]
+        every: u64,
+        /// Most events a second; as fast as they arrive when left out
+        #[arg(long, value_name = "N")]
+        rate: Option<u32>,
+        /// 60,000 events, kept for 3 s, looked at every second
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Measures the router's memory with a million deliveries parked
+    Parked {
+        #[command(flatten)]
+        programs: Programs,
+        /// Which store
+        #[arg(long, default_value = "embedded")]
+        store: StoreKind,
+        /// Deliveries to park
+        #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+        deliveries: u32,
+        /// 40,000 deliveries
+        #[arg(long)]
+        quick: bool,
+    },
+}
+
+/// What is run.
+#[derive(clap::Args)]
+struct Programs {
+    /// The `fanfare` binary under test
+    #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_BIN", default_value = "fanfare")]
+    fanfare: PathBuf,
+    /// A `redis-server`
+    #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_REDIS", default_value = "redis-server")]
+    redis_server: PathBuf,
 }
 
 impl Args {
@@ -107,6 +155,29 @@ async fn main() -> ExitCode {
                 lasts: Duration::from_secs(*seconds),
             };
             fanfare_chaos::isolation(&options).await.map(|()| true)
+        }
+        Some(Other::Retention { programs, store, events, kept, every, rate, quick }) => {
+            let (events, kept, every) =
+                if *quick { (60_000, 3, 1) } else { (*events, *kept, *every) };
+            let options = Retention {
+                fanfare: programs.fanfare.clone(),
+                redis_server: programs.redis_server.clone(),
+                store: *store,
+                events,
+                kept: Duration::from_secs(kept.max(1)),
+                every: Duration::from_secs(every.max(1)),
+                rate: rate.or(quick.then_some(3_000)),
+            };
+            fanfare_chaos::retention(&options).await
+        }
+        Some(Other::Parked { programs, store, deliveries, quick }) => {
+            let options = Parked {
+                fanfare: programs.fanfare.clone(),
+                redis_server: programs.redis_server.clone(),
+                store: *store,
+                deliveries: if *quick { 40_000 } else { *deliveries },
+            };
+            fanfare_chaos::parked(&options).await
         }
     };
     match done {

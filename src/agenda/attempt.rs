@@ -9,9 +9,9 @@ use futures::FutureExt;
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
-use super::{Clock, Lane};
+use super::{Clock, Fares, Lane};
 use crate::delivery::{Concluded, Judgement, Tried, conclude};
-use crate::store::DeliveryUpdate;
+use crate::store::{DeliveryUpdate, Ms};
 
 /// Is told what others may want to hear of; must not block.
 pub trait Notices: Send + Sync {
@@ -19,6 +19,10 @@ pub trait Notices: Send + Sync {
     fn destination_gone(&self, lane: &Lane, code: &str, message: &str);
     /// A delivery was given up.
     fn delivery_dead(&self, lane: &Lane, delivery: &Delivery, concluded: &Concluded);
+    /// How a lane fares: not of every attempt, see [`Spell`](super::Spell).
+    fn fares(&self, lane: &Lane, fares: Fares, at: Ms) {
+        let _ = (lane, fares, at);
+    }
     /// Deliveries that were served from their queue have an outcome, durably.
     fn settled(&self, updates: &[(Arc<Event>, DeliveryUpdate)]) {
         let _ = updates;
@@ -59,6 +63,9 @@ pub async fn run_attempt(
         && let Err(error) = &result
     {
         notices.destination_gone(lane, &error.code, &error.message);
+    }
+    if let Some(fares) = lane.spell.learn(&concluded, &lane.policy, now_ms) {
+        notices.fares(lane, fares, now_ms);
     }
     if matches!(concluded.state, crate::store::DeliveryState::Dead { .. }) {
         notices.delivery_dead(lane, &delivery, &concluded);

@@ -88,7 +88,7 @@ async fn send(
             (item.event.clone(), update)
         })
         .collect();
-    round.settle(updates).await;
+    round.settle(updates).await?;
     Ok(again)
 }
 

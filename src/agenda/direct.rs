@@ -61,7 +61,7 @@ struct Direct<'a> {
     /// When the first of `ended` came.
     ended_since: Instant,
     /// Outcomes on their way to the store.
-    writing: Option<BoxFuture<'a, Vec<DeliveryId>>>,
+    writing: Option<BoxFuture<'a, Result<Vec<DeliveryId>, StoreError>>>,
     /// A look into the queue.
     looking: Option<BoxFuture<'a, Result<Vec<WaitingItem>, StoreError>>>,
     /// What was settled since that look began, which may list it still.
@@ -79,10 +79,12 @@ impl Direct<'_> {
         while let Some(joined) = self.running.join_next().await {
             self.note(joined);
         }
-        if let Some(writing) = self.writing.take() {
-            writing.await;
-        }
-        self.round.settle(std::mem::take(&mut self.ended)).await;
+        let written = match self.writing.take() {
+            Some(writing) => writing.await.map(drop),
+            None => Ok(()),
+        };
+        self.round.settle(std::mem::take(&mut self.ended)).await?;
+        written?;
         next
     }
 
@@ -164,8 +166,9 @@ impl Direct<'_> {
         let (round, ended) = (self.round, std::mem::take(&mut self.ended));
         let write = async move {
             let ids = ended.iter().map(|(_, update)| update.id.clone()).collect();
-            round.settle(ended).await;
-            ids
+            // Refused for good: what stays in the queue must not be begun again in this round.
+            round.settle(ended).await?;
+            Ok(ids)
         };
         self.writing = Some(write.boxed());
     }
@@ -209,7 +212,7 @@ impl Direct<'_> {
             }
             Some(ids) = OptionFuture::from(self.writing.as_mut()) => {
                 self.writing = None;
-                self.written(ids);
+                self.written(ids?);
             }
             Some(due) = OptionFuture::from(self.looking.as_mut()) => {
                 self.looking = None;

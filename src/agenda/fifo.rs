@@ -30,7 +30,7 @@ pub(super) async fn serve(round: &Round<'_>, lane: &Arc<Lane>) -> Result<Next, S
             wait = Some(*serve_ms);
             *due_ms = item.due_ms;
         }
-        round.settle(vec![(item.event, update)]).await;
+        round.settle(vec![(item.event, update)]).await?;
         if let Some(at) = wait {
             return Ok(Next::NotBefore(at));
         }

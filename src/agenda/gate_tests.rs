@@ -31,6 +31,9 @@ fn policy(concurrency: u32, rate: Option<Rate>) -> Policy {
         concurrency,
         rate,
         channel_concurrency: 1,
+        endless: false,
+        disable_after: None,
+        bounces: None,
     }
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use fanfare_contract::{Destination, Policy};
 
-use super::{Calendar, Gate};
+use super::{Calendar, Gate, Spell};
 use crate::delivery::Stack;
 use crate::store::{LaneKey, Ms};
 
@@ -45,6 +46,8 @@ pub struct Lane {
     pub label: String,
     /// Limits, circuit, pace. Outlives a reload of the table.
     pub gate: Arc<Gate>,
+    /// How it has fared lately, as far as others were told. Outlives a reload of the table.
+    pub spell: Arc<Spell>,
     /// The channel with its layers.
     pub stack: Stack,
     /// Set at once when the receiver is gone, before the directory says so.
@@ -62,7 +65,18 @@ impl Lane {
 }
 
 /// Finds lanes; answers change when a table is loaded.
+#[async_trait]
 pub trait Lanes: Send + Sync {
     /// The lane as the table has it now; `None` when it is not in the table any more.
     fn lane(&self, key: &LaneKey) -> Option<Arc<Lane>>;
+
+    /// Is there a table for this tenant that cannot be used? Then nobody knows whether a lane that
+    /// is not there was removed.
+    fn is_unusable(&self, tenant: &str) -> bool {
+        let _ = tenant;
+        false
+    }
+
+    /// Takes up what was changed a moment ago and is not known here yet.
+    async fn refresh(&self) {}
 }

@@ -17,7 +17,9 @@ mod lane;
 mod leases;
 mod serve;
 mod server;
+mod settling;
 mod shares;
+mod spell;
 mod strangers;
 
 pub use adaptive::Adaptive;
@@ -28,9 +30,13 @@ pub use clock::Clock;
 pub use gate::{Gate, GateView, Hold, Job, Offer, Permit, Ticket, Worker};
 pub use lane::{FAR_MS, LOOK_AT_PAUSED_MS, Lane, Lanes, Mode};
 pub use server::{ServeOptions, Server, Trouble};
+pub use settling::{REFUSED, settle_lane};
+pub use spell::{Fares, Spell};
 
 #[cfg(test)]
 mod digest_tests;
+#[cfg(test)]
+mod disabling_tests;
 #[cfg(test)]
 mod health_tests;
 #[cfg(test)]

@@ -51,6 +51,28 @@ async fn the_head_blocks_until_it_is_dead() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_strict_head_blocks_beyond_its_schedule_for_as_long_as_it_takes() {
+    let mut setup = Setup::default();
+    setup.policy.schedule = vec![Duration::from_secs(1), Duration::from_mins(1)];
+    let strict = json!({"hook": {"fifo": "strict"}});
+    let scene = Scene::start(setup, &[("acme", strict)]).await;
+    scene.receivers.script(|call| match (call.id.as_str(), call.attempt) {
+        ("evt_0", 1..=20) => Reply::Refuse,
+        _ => Reply::Take,
+    });
+    scene.send("acme", ids(3)).await;
+    scene.pass(Duration::from_mins(10)).await;
+    let calls = scene.receivers.calls();
+    assert!(calls.len() > 5 && calls.iter().all(|call| call.id == "evt_0"));
+    scene.pass(Duration::from_mins(20)).await;
+    let mut order: Vec<_> = scene.receivers.calls().into_iter().map(|call| call.id).collect();
+    assert_eq!(order.len(), 23);
+    order.dedup();
+    assert_eq!(order, ["evt_0", "evt_1", "evt_2"]);
+    assert_eq!(scene.counts("acme").await.delivered, 3, "and none was set aside");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_receiver_of_the_same_events_does_not_upset_the_order() {
     let destinations = json!({"hook": {}, "order": {"fifo": true}});
     let scene = Scene::start(Setup::default(), &[("acme", destinations)]).await;

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use fanfare_contract::{Content, Delivery};
 use tokio_util::sync::CancellationToken;
 
-use super::server::Trouble;
+use super::settling::settle_lane;
 use super::{
     Clock, FAR_MS, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, Server, digest, direct, fifo,
     run_attempt,
 };
 use crate::delivery::Concluded;
 use crate::store::{Claim, DeliveryState, DeliveryUpdate, Ms, Next, StoreError, WaitingItem};
+
+/// How often a lane is looked at whose tenant has a table that cannot be used.
+const LOOK_AT_UNUSABLE_MS: Ms = 2_000;
 
 /// One claim being served.
 pub(super) struct Round<'a> {
@@ -47,24 +50,12 @@ impl Round<'_> {
 
     /// Writes outcomes; as long as it takes. What was sent must not be forgotten: a store that is
     /// away for a moment would otherwise turn every success into a duplicate.
-    pub(super) async fn settle(&self, updates: Updates) {
-        if updates.is_empty() {
-            return;
-        }
-        let mut trouble = Trouble::default();
-        loop {
-            let agenda = &self.server.store.agenda;
-            match agenda.settle(&self.claim.lane, updates.clone()).await {
-                Ok(()) => {
-                    self.server.notices.settled(&updates);
-                    return trouble.over("the ledger");
-                }
-                Err(error) => {
-                    // Waits even while stopping: the grace time ends it.
-                    trouble.wait("the ledger", &error, &CancellationToken::new()).await;
-                }
-            }
-        }
+    /// An error is the store's word that it will not have one of them at all: the round ends.
+    pub(super) async fn settle(&self, updates: Updates) -> Result<(), StoreError> {
+        let agenda = &*self.server.store.agenda;
+        let written = settle_lane(agenda, &self.claim.lane, updates).await?;
+        self.server.notices.settled(&written);
+        Ok(())
     }
 }
 
@@ -73,12 +64,23 @@ pub(super) async fn serve(round: &Round<'_>) -> Result<Next, StoreError> {
     let key = &round.claim.lane;
     let Some(lane) = round.server.lanes.lane(key) else {
         let now = round.now_ms();
+        if round.server.lanes.is_unusable(&key.tenant) {
+            round.server.strangers.known(key);
+            return Ok(Next::NotBefore(now + LOOK_AT_UNUSABLE_MS));
+        }
         if !round.server.strangers.is_removed(key, now) {
             return Ok(Next::NotBefore(now + 1_000));
         }
         return suppress_all(round, "destination_removed", "").await;
     };
     round.server.strangers.known(key);
+    let lane = if lane.suppressed().is_some() {
+        // It may have been enabled a moment ago, and what it missed put back.
+        round.server.lanes.refresh().await;
+        round.server.lanes.lane(key).unwrap_or(lane)
+    } else {
+        lane
+    };
     if let Some(why) = lane.suppressed() {
         return suppress_all(round, &why, &lane.destination.channel).await;
     }
@@ -115,7 +117,7 @@ async fn suppress_all(round: &Round<'_>, reason: &str, channel: &str) -> Result<
                 (item.event, update)
             })
             .collect();
-        round.settle(updates).await;
+        round.settle(updates).await?;
     }
 }
 

@@ -217,11 +217,18 @@ impl Server {
             Ok(next) => next,
             Err(error) => {
                 let lane = &lease.claim.lane;
-                tracing::warn!(
-                    tenant = &*lane.tenant, destination = &*lane.destination, %error,
-                    "a lane could not be served; it will be tried again"
-                );
-                Next::NotBefore(self.clock.now_ms() + 1_000)
+                let (tenant, destination) = (&*lane.tenant, &*lane.destination);
+                if error.is_temporary() {
+                    tracing::debug!(tenant, destination, %error, "a lane could not be served");
+                    Next::NotBefore(self.clock.now_ms() + 1_000)
+                } else {
+                    // Whatever it is, it will not be over in a moment.
+                    tracing::warn!(
+                        tenant, destination, %error,
+                        "a lane could not be served; it will be tried again in a minute"
+                    );
+                    Next::NotBefore(self.clock.now_ms() + 60_000)
+                }
             }
         };
         // If this fails, the lease runs out by itself.
@@ -229,18 +236,31 @@ impl Server {
     }
 }
 
-/// Waits between failures of the store, and says once that it failed and once that it is over.
+/// Waits between failures of the store. What is more than an absence it tells once, and once that it
+/// is over.
 #[derive(Default)]
 pub struct Trouble {
     failures: u32,
+    told: bool,
 }
 
 impl Trouble {
     /// Waits a while, longer each time, or until `stop`.
     pub async fn wait(&mut self, what: &str, error: &StoreError, stop: &CancellationToken) {
         if self.failures == 0 {
-            tracing::warn!(%error, "{what} cannot be reached; trying again until it can");
+            // That the store is away is told once, by `store::condition`, not by all who need it.
+            if error.is_temporary() {
+                tracing::debug!(%error, "{what} cannot be reached; trying again until it can");
+            } else {
+                tracing::warn!(%error, "{what} cannot be used; trying again until it can");
+                self.told = true;
+            }
         }
+        self.rest(stop).await;
+    }
+
+    /// Waits a while, longer each time, and says nothing.
+    pub async fn rest(&mut self, stop: &CancellationToken) {
         self.failures += 1;
         let wait = Duration::from_millis(50 << self.failures.min(5));
         let wait = crate::delivery::spread(wait, 0.3, rand::random());
@@ -252,8 +272,9 @@ impl Trouble {
 
     /// It went well.
     pub fn over(&mut self, what: &str) {
-        if std::mem::take(&mut self.failures) > 0 {
-            tracing::info!("{what} can be reached again");
+        self.failures = 0;
+        if std::mem::take(&mut self.told) {
+            tracing::info!("{what} can be used again");
         }
     }
 }

@@ -68,6 +68,13 @@ impl From<Refusal> for ApiError {
                 refusal.code,
                 refusal.message,
             ),
+            // Ours to mend: the same event may be taken later.
+            "unusable_tenant" => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                refusal.code,
+                refusal.message,
+            ),
             "unknown_tenant" => {
                 Self::new(StatusCode::NOT_FOUND, "not_found", refusal.code, refusal.message)
             }

@@ -16,8 +16,9 @@ use super::ApiState;
 use super::answer::{ApiError, success};
 use crate::event::{Fill, Refusal, decode, event_id_for_key, new_event_id, tenant_id};
 use crate::observe::{Accepted, Observe};
-use crate::pipeline::trace_parent;
+use crate::pipeline::{trace_parent, unusable};
 use crate::store::Appended;
+use crate::tenant::Standing;
 
 /// `?tenant=acme`; the header `Fanfare-Tenant` says the same.
 #[derive(Deserialize)]
@@ -95,6 +96,9 @@ fn tenant(state: &ApiState, params: Params, headers: &HeaderMap) -> Result<Arc<s
     let named = tenant_id(&named)?;
     let known = state.registry.snapshot().get(named).map(|tenant| tenant.id.clone());
     known.ok_or_else(|| {
+        if state.registry.standing(named) == Standing::Unusable {
+            return unusable(named).into();
+        }
         let message = format!("there is no tenant `{named}`; add it with `fanfare apply`");
         Refusal::new("unknown_tenant", message).into()
     })

@@ -9,10 +9,11 @@ use super::Failure;
 use crate::config::{Log, LogFormat};
 
 /// A bare level is Fanfare's own; libraries then tell warnings only, for what they do at `info` and
-/// below is each request and connection. Our crates' names all begin with `fanfare`.
+/// below is each request and connection. The client of Redis warns of every try to connect, too;
+/// that the store is away is told once, by `store::condition`. Our crates' names all begin with `fanfare`.
 fn directives(filter: &str) -> Cow<'_, str> {
     match filter.trim().to_ascii_lowercase().as_str() {
-        level @ ("info" | "debug" | "trace") => format!("warn,fanfare={level}").into(),
+        level @ ("info" | "debug" | "trace") => format!("warn,redis=error,fanfare={level}").into(),
         _ => filter.into(),
     }
 }
@@ -52,8 +53,8 @@ mod tests {
 
     #[test]
     fn a_bare_level_is_fanfares_own() {
-        assert_eq!(directives("info"), "warn,fanfare=info");
-        assert_eq!(directives("DEBUG"), "warn,fanfare=debug");
+        assert_eq!(directives("info"), "warn,redis=error,fanfare=info");
+        assert_eq!(directives("DEBUG"), "warn,redis=error,fanfare=debug");
         for as_it_is in ["warn", "error", "off", "fanfare=debug,hyper=info,warn"] {
             assert_eq!(directives(as_it_is), as_it_is);
         }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod backup;
 mod bench;
 mod check;
 mod deliveries;
@@ -77,6 +78,10 @@ enum Command {
     Destinations(destinations::Args),
     /// Proves that every event is accounted for
     Audit(audit::Args),
+    /// Copies the embedded store to a file while a router serves from it
+    Backup(backup::Args),
+    /// Makes a store of a backup
+    Restore(backup::RestoreArgs),
     /// Verifies the signature of a webhook
     Verify(verify::Args),
     /// Measures this machine: the limits, a naive consumer, and Fanfare beside them
@@ -174,6 +179,8 @@ async fn run(command: Command) -> Done {
         Command::Cancel(args) => replay::run_cancel(args).await,
         Command::Destinations(args) => destinations::run(args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
+        Command::Restore(args) => backup::run_restore(args).await,
         Command::Verify(args) => verify::run(&args),
         Command::Bench(args) => bench::run(args).await,
         Command::BenchSink => bench::sink().await,

@@ -1,7 +1,6 @@
 //! `fanfare replay` and `fanfare cancel`: what ended goes again, what waits ends.
 
 use std::io::IsTerminal;
-use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,7 +10,7 @@ use super::settings::Settings;
 use super::{Done, Failure, output};
 use crate::agenda::Clock;
 use crate::config::Period;
-use crate::ops::{self, Picked, Selection};
+use crate::ops::{self, Counted, Selection};
 use crate::store::Ms;
 
 /// Which deliveries.
@@ -118,15 +117,14 @@ pub(super) async fn run(args: Args) -> Done {
     };
     let selection = args.choice.selection(states)?;
     let (_, store) = args.choice.settings.open_existing().await?;
-    let picked = ops::pick(&store, &selection).await?;
-    if report(&picked, &args.choice, "would be put back")? {
+    let counted = ops::count(&store, &selection).await?;
+    if report(&counted, &args.choice, "would be put back")? {
         return Ok(());
     }
-    let bar = bar(picked.deliveries.len());
-    let pace = Duration::from_secs_f64(100.0 / f64::from(args.rate));
+    let bar = bar(counted.total);
     let now = Clock::System.now_ms();
     let done = |count| bar.set_position(count);
-    let count = ops::replay(&store, &selection.tenant, picked, now, pace, &done).await?;
+    let count = ops::replay(&store, &selection, now, args.rate, &done).await?;
     finish(&bar, &args.choice, "replayed", count);
     Ok(())
 }
@@ -134,49 +132,53 @@ pub(super) async fn run(args: Args) -> Done {
 pub(super) async fn run_cancel(args: CancelArgs) -> Done {
     let selection = args.choice.selection(vec!["waiting".to_owned()])?;
     let (_, store) = args.choice.settings.open_existing().await?;
-    let picked = ops::pick(&store, &selection).await?;
-    if report(&picked, &args.choice, "would be ended")? {
+    let counted = ops::count(&store, &selection).await?;
+    if report(&counted, &args.choice, "would be ended")? {
         return Ok(());
     }
-    let bar = bar(picked.deliveries.len());
+    let bar = bar(counted.total);
     let now = Clock::System.now_ms();
     let done = |count| bar.set_position(count);
-    let count = ops::cancel(&store, &selection.tenant, picked, now, &done).await?;
+    let count = ops::cancel(&store, &selection, now, &done).await?;
     finish(&bar, &args.choice, "cancelled", count);
     Ok(())
 }
 
 /// Shows a dry run's counts; true when that was all.
-fn report(picked: &Picked, choice: &Choice, would: &str) -> Result<bool, Failure> {
-    if picked.deliveries.is_empty() && choice.id.is_some() {
+fn report(counted: &Counted, choice: &Choice, would: &str) -> Result<bool, Failure> {
+    if counted.total == 0 && choice.id.is_some() {
         let id = choice.id.as_deref().unwrap_or_default();
         return Err(Failure::Because(format!("tenant {} has no delivery {id}", choice.tenant)));
     }
     if !choice.dry_run {
         return Ok(false);
     }
-    let counts = picked.counts();
     if choice.json {
-        let rows = counts.iter().map(|((destination, state, reason), count)| {
+        let rows = counted.by.iter().map(|((destination, state, reason), count)| {
             json!({"destination": destination, "state": state, "reason": reason, "count": count})
         });
-        output::json(&json!({"total": picked.deliveries.len(), "by": rows.collect::<Vec<_>>()}));
+        output::json(&json!({"total": counted.total, "by": rows.collect::<Vec<_>>()}));
         return Ok(true);
     }
     let mut table = output::table(&["DESTINATION", "STATE", "REASON", "COUNT"]);
-    for ((destination, state, reason), count) in counts {
-        table.add_row([destination, state.to_owned(), reason, count.to_string()]);
+    for ((destination, state, reason), count) in &counted.by {
+        table.add_row([
+            destination.clone(),
+            (*state).to_owned(),
+            reason.clone(),
+            count.to_string(),
+        ]);
     }
     output::print_table(&table);
-    output::line(format!("{} {would}", picked.deliveries.len()));
+    output::line(format!("{} {would}", counted.total));
     Ok(true)
 }
 
-fn bar(total: usize) -> ProgressBar {
+fn bar(total: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    ProgressBar::new(total as u64).with_style(
+    ProgressBar::new(total).with_style(
         ProgressStyle::with_template("{bar:30} {pos}/{len} {eta}")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     )

@@ -245,7 +245,11 @@ async fn until_stopped(
     Ok(())
 }
 
-/// Applies the tenants' folder on SIGHUP and when a file in it changes.
+/// How often one looks whether the store has lost all tenants.
+const LOOK_FOR_LOSS: Duration = Duration::from_secs(2);
+
+/// Applies the tenants' folder on SIGHUP, when a file in it changes, and to a store that has lost
+/// them.
 async fn watch(
     dir: PathBuf,
     config: Config,
@@ -268,9 +272,21 @@ async fn watch(
         tracing::warn!(%error, "changes in {} are not seen; SIGHUP loads them", dir.display());
     }
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    let mut look = tokio::time::interval(LOOK_FOR_LOSS);
+    let mut had_tenants = true;
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = hangup.recv() => {}
+            // A Redis that was flushed, or came back without its data, has never had a tenant.
+            _ = look.tick() => {
+                let Ok(version) = store.directory.version().await else { continue };
+                let had = std::mem::replace(&mut had_tenants, version > 0);
+                if version > 0 || !had {
+                    continue;
+                }
+                tracing::warn!("the store has lost its tenants; the files are applied again");
+            }
             Some(()) = changes.recv() => {
                 // Editors write in several steps; take the last.
                 tokio::time::sleep(Duration::from_millis(200)).await;
@@ -279,6 +295,8 @@ async fn watch(
             () = stop.cancelled() => return,
         }
         reload(&dir, &config, &store, &channels).await;
+        // It may lose them again before the next look.
+        had_tenants |= store.directory.version().await.is_ok_and(|version| version > 0);
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Concluded {
     pub state: DeliveryState,
     /// The receiver.
     pub judgement: Judgement,
+    /// Its address was refused: a hard bounce.
+    pub bounced: bool,
 }
 
 /// When and as which attempt something was tried.
@@ -86,6 +88,7 @@ fn taken(attempt: Attempt, receipt: &Receipt) -> Concluded {
         }),
         state: DeliveryState::Delivered,
         judgement: Judgement::Well,
+        bounced: false,
     }
 }
 
@@ -99,7 +102,7 @@ fn failed(
     if error.code == BUSY {
         let due_ms = now_ms + BUSY_WAIT_MS;
         let state = DeliveryState::Waiting { due_ms, serve_ms: due_ms, reason: "busy".to_owned() };
-        return Concluded { attempt: None, state, judgement: Judgement::Neutral };
+        return Concluded { attempt: None, state, judgement: Judgement::Neutral, bounced: false };
     }
     let attempt = Attempt {
         code: error.code.clone(),
@@ -127,7 +130,7 @@ fn failed(
             (state, Judgement::Unwell { spare })
         }
     };
-    Concluded { attempt: Some(attempt), state, judgement }
+    Concluded { attempt: Some(attempt), state, judgement, bounced: error.bounced }
 }
 
 #[cfg(test)]

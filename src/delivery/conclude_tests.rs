@@ -18,6 +18,9 @@ fn policies() -> impl Strategy<Value = Policy> {
         concurrency: 4,
         rate: None,
         channel_concurrency: 16,
+        endless: false,
+        disable_after: None,
+        bounces: None,
     })
 }
 

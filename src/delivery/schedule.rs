@@ -6,7 +6,7 @@ use fanfare_contract::Policy;
 
 /// The wait before the next durable attempt, after attempt number `made` failed.
 ///
-/// `None` when the schedule is used up. The receiver's own wish (`Retry-After`) makes the wait
+/// `None` when the schedule is used up and not endless. The receiver's own wish (`Retry-After`) makes the wait
 /// longer, never shorter, up to the policy's cap. `random` in `[0, 1)` places the wait within the
 /// jitter.
 pub fn next_wait(
@@ -16,7 +16,9 @@ pub fn next_wait(
     random: f64,
 ) -> Option<Duration> {
     let step = usize::try_from(made.checked_sub(1)?).ok()?;
-    let wait = spread(*policy.schedule.get(step)?, policy.jitter, random);
+    let last = || policy.schedule.last().filter(|_| policy.endless);
+    let wait = policy.schedule.get(step).or_else(last)?;
+    let wait = spread(*wait, policy.jitter, random);
     let asked = not_before.unwrap_or_default().min(policy.retry_after_cap);
     Some(wait.max(asked))
 }
@@ -43,6 +45,9 @@ mod tests {
             concurrency: 4,
             rate: None,
             channel_concurrency: 16,
+            endless: false,
+            disable_after: None,
+            bounces: None,
         }
     }
 

@@ -49,7 +49,8 @@ fn edit(spec: &mut TenantSpec, id: &str, change: Change) -> bool {
     match change {
         Change::Pause => _ = spec.held.insert(id.to_owned()),
         Change::Resume => _ = spec.held.remove(id),
-        Change::Enable => _ = spec.disabled.remove(id),
+        // With all its recipients that were disabled alone.
+        Change::Enable => spec.disabled.retain(|lane, _| lane.split('~').next() != Some(id)),
     }
     true
 }

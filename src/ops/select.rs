@@ -1,12 +1,20 @@
 //! Choosing deliveries, and putting them back into their queues or ending them.
+//!
+//! However many are chosen, a bounded number is held: they are gone through page by page, oldest
+//! first, once to count and once to act.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::store::{
     DeliveryQuery, DeliveryRecord, DeliveryState, DeliveryUpdate, LaneKey, Ms, REPLAY, Result,
     Store,
 };
+
+/// Deliveries changed at once.
+const BATCH: usize = 100;
+/// Deliveries read at once.
+const PAGE: usize = 500;
 
 /// Which deliveries.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +23,7 @@ pub struct Selection {
     pub tenant: String,
     /// One delivery by its id; the rest is not looked at then.
     pub id: Option<String>,
-    /// States; none is dead and suppressed for a replay, waiting for a cancel.
+    /// States.
     pub states: Vec<String>,
     /// A destination, with or without a lane.
     pub destination: Option<String>,
@@ -29,64 +37,200 @@ pub struct Selection {
     pub to_ms: Option<Ms>,
 }
 
-/// Chosen deliveries, oldest first.
-#[derive(Debug, Default)]
-pub struct Picked {
-    /// Them.
-    pub deliveries: Vec<DeliveryRecord>,
+/// How many are chosen: what a dry run shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// All of them.
+    pub total: u64,
+    /// By destination, state and reason.
+    pub by: BTreeMap<(String, &'static str, String), u64>,
 }
 
-impl Picked {
-    /// How many by destination, state and reason: what a dry run shows.
-    pub fn counts(&self) -> BTreeMap<(String, &'static str, String), usize> {
-        let mut counts = BTreeMap::new();
-        for delivery in &self.deliveries {
-            let destination = delivery.destination.split('~').next().unwrap_or_default();
-            let reason = delivery.state.reason().unwrap_or_default().to_owned();
-            let key = (destination.to_owned(), delivery.state.word(), reason);
-            *counts.entry(key).or_insert(0) += 1;
-        }
-        counts
+/// Counts what is chosen.
+pub async fn count(store: &Store, selection: &Selection) -> Result<Counted> {
+    let mut chosen = Chosen::new(store, selection);
+    let mut counted = Counted::default();
+    while let Some(delivery) = chosen.next().await? {
+        let destination = delivery.destination.split('~').next().unwrap_or_default();
+        let reason = delivery.state.reason().unwrap_or_default().to_owned();
+        let key = (destination.to_owned(), delivery.state.word(), reason);
+        *counted.by.entry(key).or_insert(0) += 1;
+        counted.total += 1;
     }
+    Ok(counted)
 }
 
-/// Finds them in the ledger, page by page.
-pub async fn pick(store: &Store, selection: &Selection) -> Result<Picked> {
-    if let Some(id) = &selection.id {
-        return one(store, selection, id).await;
-    }
-    let mut deliveries = Vec::new();
-    for state in &selection.states {
-        let mut query = DeliveryQuery {
-            tenant: selection.tenant.clone(),
-            state: Some(state.clone()),
-            destination: selection.destination.clone(),
-            kind: selection.kind.clone(),
-            from_ms: selection.from_ms,
-            to_ms: selection.to_ms,
-            cursor: None,
-            limit: 1_000,
-        };
-        loop {
-            let page = store.ledger.deliveries(&query).await?;
-            deliveries.extend(page.items.into_iter().filter(|d| selection.is_error(d)));
-            match page.next {
-                Some(next) => query.cursor = Some(next),
-                None => break,
+/// Puts chosen deliveries back into their queues, due now, their schedules from the beginning: at
+/// most `rate` of them a second. `done` is told how many so far.
+///
+/// What is put back and ends again meanwhile is not chosen a second time.
+pub async fn replay(
+    store: &Store,
+    selection: &Selection,
+    now: Ms,
+    rate: u32,
+    done: &dyn Fn(u64),
+) -> Result<u64> {
+    let state = DeliveryState::Waiting { due_ms: now, serve_ms: now, reason: REPLAY.to_owned() };
+    let ended = |d: &DeliveryRecord| !matches!(d.state, DeliveryState::Waiting { .. });
+    write(store, selection, &Change { now, rate: Some(rate), wanted: &ended, state }, done).await
+}
+
+/// Ends chosen deliveries that wait; they are kept as suppressed and can be replayed.
+pub async fn cancel(
+    store: &Store,
+    selection: &Selection,
+    now: Ms,
+    done: &dyn Fn(u64),
+) -> Result<u64> {
+    let state = DeliveryState::Suppressed { reason: "cancelled".to_owned() };
+    let waits = |d: &DeliveryRecord| matches!(d.state, DeliveryState::Waiting { .. });
+    write(store, selection, &Change { now, rate: None, wanted: &waits, state }, done).await
+}
+
+/// What becomes of those that are chosen.
+struct Change<'a> {
+    now: Ms,
+    /// Most a second.
+    rate: Option<u32>,
+    /// Of the others nothing does.
+    wanted: &'a (dyn Fn(&DeliveryRecord) -> bool + Sync),
+    state: DeliveryState,
+}
+
+async fn write(
+    store: &Store,
+    selection: &Selection,
+    change: &Change<'_>,
+    done: &dyn Fn(u64),
+) -> Result<u64> {
+    let mut chosen = Chosen::new(store, selection);
+    let mut changed = 0;
+    loop {
+        let mut batch = Vec::with_capacity(BATCH);
+        while batch.len() < BATCH
+            && let Some(delivery) = chosen.next().await?
+        {
+            if (change.wanted)(&delivery) {
+                batch.push(delivery);
             }
         }
+        let last = batch.len() < BATCH;
+        let written = write_batch(store, &selection.tenant, batch, change).await?;
+        changed += written;
+        done(changed);
+        if last {
+            return Ok(changed);
+        }
+        if let Some(rate) = change.rate {
+            let written = u32::try_from(written).unwrap_or(u32::MAX);
+            tokio::time::sleep(Duration::from_secs(1) * written / rate.max(1)).await;
+        }
     }
-    // The ledger lists the newest first; what was missed is sent in its order.
-    deliveries.sort_by_key(|delivery| delivery.received_ms);
-    Ok(Picked { deliveries })
 }
 
-async fn one(store: &Store, selection: &Selection, id: &str) -> Result<Picked> {
-    let id = fanfare_contract::DeliveryId::from(id);
-    let Some((event, destination)) = id.parts() else { return Ok(Picked::default()) };
-    let record = store.ledger.event(&selection.tenant, event).await?;
-    let found = record.into_iter().flat_map(|record| record.deliveries);
-    Ok(Picked { deliveries: found.filter(|d| d.destination == destination).collect() })
+/// Changes them lane by lane; of each lane in the order given.
+async fn write_batch(
+    store: &Store,
+    tenant: &str,
+    batch: Vec<DeliveryRecord>,
+    change: &Change<'_>,
+) -> Result<u64> {
+    let mut lanes: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for delivery in batch {
+        // Past its time: nothing to send any more.
+        let Some(record) = store.ledger.event(tenant, &delivery.event).await? else { continue };
+        let update = DeliveryUpdate {
+            id: delivery.id,
+            destination: delivery.destination.as_str().into(),
+            channel: delivery.channel.as_str().into(),
+            state: change.state.clone(),
+            attempts: Vec::new(),
+            at_ms: change.now,
+        };
+        lanes.entry(delivery.destination).or_default().push((record.event, update));
+    }
+    let mut written = 0;
+    for (destination, updates) in lanes {
+        let lane = LaneKey { tenant: tenant.into(), destination: destination.into() };
+        written += updates.len() as u64;
+        store.agenda.settle(&lane, updates).await?;
+        store.agenda.reschedule(&lane, change.now).await?;
+    }
+    Ok(written)
+}
+
+/// Goes through what is chosen, oldest first.
+struct Chosen<'a> {
+    store: &'a Store,
+    selection: &'a Selection,
+    /// One a state, each in order; the earliest of their fronts is next.
+    lists: Vec<List>,
+    /// A delivery that was chosen by its id and not looked for yet.
+    id: Option<&'a str>,
+}
+
+/// Deliveries of one state.
+struct List {
+    query: DeliveryQuery,
+    front: VecDeque<DeliveryRecord>,
+    is_at_end: bool,
+}
+
+impl<'a> Chosen<'a> {
+    fn new(store: &'a Store, selection: &'a Selection) -> Self {
+        let id = selection.id.as_deref();
+        let list = |state: &String| List {
+            query: DeliveryQuery {
+                tenant: selection.tenant.clone(),
+                state: Some(state.clone()),
+                destination: selection.destination.clone(),
+                kind: selection.kind.clone(),
+                from_ms: selection.from_ms,
+                to_ms: selection.to_ms,
+                oldest_first: true,
+                cursor: None,
+                limit: PAGE,
+            },
+            front: VecDeque::new(),
+            is_at_end: false,
+        };
+        let lists = selection.states.iter().filter(|_| id.is_none()).map(list).collect();
+        Self { store, selection, lists, id }
+    }
+
+    async fn next(&mut self) -> Result<Option<DeliveryRecord>> {
+        if let Some(id) = self.id.take() {
+            return self.by_id(id).await;
+        }
+        for list in &mut self.lists {
+            list.fill(self.store, self.selection).await?;
+        }
+        let with_front = self.lists.iter_mut().filter(|list| !list.front.is_empty());
+        let earliest = with_front.min_by_key(|list| list.front[0].received_ms);
+        Ok(earliest.and_then(|list| list.front.pop_front()))
+    }
+
+    async fn by_id(&self, id: &str) -> Result<Option<DeliveryRecord>> {
+        let id = fanfare_contract::DeliveryId::from(id);
+        let Some((event, destination)) = id.parts() else { return Ok(None) };
+        let record = self.store.ledger.event(&self.selection.tenant, event).await?;
+        let mut found = record.into_iter().flat_map(|record| record.deliveries);
+        Ok(found.find(|delivery| delivery.destination == destination))
+    }
+}
+
+impl List {
+    /// Reads on until there is a front, or the list has ended.
+    async fn fill(&mut self, store: &Store, selection: &Selection) -> Result<()> {
+        while self.front.is_empty() && !self.is_at_end {
+            let page = store.ledger.deliveries(&self.query).await?;
+            self.front.extend(page.items.into_iter().filter(|d| selection.is_error(d)));
+            self.is_at_end = page.next.is_none();
+            self.query.cursor = page.next;
+        }
+        Ok(())
+    }
 }
 
 impl Selection {
@@ -95,84 +239,4 @@ impl Selection {
         let last = delivery.attempts.last().map(|attempt| attempt.code.as_str());
         last == Some(wanted) || delivery.state.reason() == Some(wanted)
     }
-}
-
-/// Puts chosen deliveries back into their queues, due now, their schedules from the beginning.
-/// `pace` is the rest between batches of 100; `done` is told how many so far.
-pub async fn replay(
-    store: &Store,
-    tenant: &str,
-    picked: Picked,
-    now: Ms,
-    pace: Duration,
-    done: &dyn Fn(u64),
-) -> Result<u64> {
-    let again = |_: &DeliveryRecord| DeliveryState::Waiting {
-        due_ms: now,
-        serve_ms: now,
-        reason: REPLAY.to_owned(),
-    };
-    let ended = |d: &DeliveryRecord| !matches!(d.state, DeliveryState::Waiting { .. });
-    write(store, tenant, picked, now, pace, &ended, &again, done).await
-}
-
-/// Ends chosen deliveries that wait; they are kept as suppressed and can be replayed.
-pub async fn cancel(
-    store: &Store,
-    tenant: &str,
-    picked: Picked,
-    now: Ms,
-    done: &dyn Fn(u64),
-) -> Result<u64> {
-    let state = |_: &DeliveryRecord| DeliveryState::Suppressed { reason: "cancelled".to_owned() };
-    let waits = |d: &DeliveryRecord| matches!(d.state, DeliveryState::Waiting { .. });
-    write(store, tenant, picked, now, Duration::ZERO, &waits, &state, done).await
-}
-
-/// Deliveries changed at once.
-const BATCH: usize = 100;
-
-#[expect(clippy::too_many_arguments, reason = "the shared body of two short functions above")]
-async fn write(
-    store: &Store,
-    tenant: &str,
-    picked: Picked,
-    now: Ms,
-    pace: Duration,
-    wanted: &dyn Fn(&DeliveryRecord) -> bool,
-    state: &dyn Fn(&DeliveryRecord) -> DeliveryState,
-    done: &dyn Fn(u64),
-) -> Result<u64> {
-    let mut lanes: BTreeMap<String, Vec<DeliveryRecord>> = BTreeMap::new();
-    for delivery in picked.deliveries.into_iter().filter(|delivery| wanted(delivery)) {
-        lanes.entry(delivery.destination.clone()).or_default().push(delivery);
-    }
-    let mut changed = 0;
-    for (destination, deliveries) in lanes {
-        let lane = LaneKey { tenant: tenant.into(), destination: destination.into() };
-        for batch in deliveries.chunks(BATCH) {
-            let mut updates = Vec::with_capacity(batch.len());
-            for delivery in batch {
-                // Past its time: nothing to send any more.
-                let Some(record) = store.ledger.event(tenant, &delivery.event).await? else {
-                    continue;
-                };
-                let update = DeliveryUpdate {
-                    id: delivery.id.clone(),
-                    destination: lane.destination.clone(),
-                    channel: delivery.channel.as_str().into(),
-                    state: state(delivery),
-                    attempts: Vec::new(),
-                    at_ms: now,
-                };
-                updates.push((record.event, update));
-            }
-            changed += updates.len() as u64;
-            store.agenda.settle(&lane, updates).await?;
-            store.agenda.reschedule(&lane, now).await?;
-            done(changed);
-            tokio::time::sleep(pace).await;
-        }
-    }
-    Ok(changed)
 }

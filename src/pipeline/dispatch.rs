@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use fanfare_contract::{Content, Delivery, DeliveryId, Event};
 
-use tokio_util::sync::CancellationToken;
-
 use crate::agenda::{
-    Clock, Hold, Job, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, Offer, Ticket, Trouble, Worker,
-    run_attempt,
+    Clock, Hold, Job, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, Offer, Ticket, Worker, run_attempt,
+    settle_lane,
 };
 use crate::delivery::Concluded;
 use crate::store::{Agenda, DeliveryState, DeliveryUpdate, Ms};
@@ -93,14 +91,11 @@ impl Dispatch {
         if tokio::time::timeout(LONGEST_OUTAGE, durable.cancelled()).await.is_err() {
             return;
         }
-        let mut trouble = Trouble::default();
-        let never = CancellationToken::new();
-        let updates = vec![(job.event, update)];
-        while let Err(error) = self.agenda.settle(&lane.key, updates.clone()).await {
-            trouble.wait("the ledger", &error, &never).await;
+        // What is refused for good is in the log; its delivery stays in its queue.
+        if let Ok(written) = settle_lane(&*self.agenda, &lane.key, vec![(job.event, update)]).await
+        {
+            self.notices.settled(&written);
         }
-        trouble.over("the ledger");
-        self.notices.settled(&updates);
     }
 
     fn update(&self, lane: &Lane, event: &Event, end: Concluded) -> DeliveryUpdate {

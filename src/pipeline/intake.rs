@@ -7,6 +7,7 @@ use fanfare_contract::Event;
 
 use crate::event::{Fill, Limits, Refusal, decode, tenant_id};
 use crate::store::{EntryId, Ms, Rejected};
+use crate::tenant::Standing;
 
 /// How much of a rejected entry is kept.
 const RAW_KEPT: usize = 64 * 1024;
@@ -27,17 +28,18 @@ impl Intake {
         &self,
         entry: EntryId,
         fields: &[(Bytes, Bytes)],
-        known: &dyn Fn(&str) -> bool,
+        standing: &dyn Fn(&str) -> Standing,
         now: Ms,
     ) -> Result<Event, Rejected> {
-        self.decode(entry, fields, known).map_err(|refusal| rejected(entry, fields, refusal, now))
+        self.decode(entry, fields, standing)
+            .map_err(|refusal| rejected(entry, fields, refusal, now))
     }
 
     fn decode(
         &self,
         entry: EntryId,
         fields: &[(Bytes, Bytes)],
-        known: &dyn Fn(&str) -> bool,
+        standing: &dyn Fn(&str) -> Standing,
     ) -> Result<Event, Refusal> {
         let tenant = field(fields, "tenant").ok_or_else(|| {
             Refusal::new(
@@ -46,9 +48,13 @@ impl Intake {
             )
         })?;
         let tenant = tenant_id(tenant)?;
-        if !known(tenant) {
-            let message = format!("there is no tenant `{tenant}`; add it with `fanfare apply`");
-            return Err(Refusal::new("unknown_tenant", message));
+        match standing(tenant) {
+            Standing::Usable => {}
+            Standing::Unusable => return Err(unusable(tenant)),
+            Standing::Unknown => {
+                let message = format!("there is no tenant `{tenant}`; add it with `fanfare apply`");
+                return Err(Refusal::new("unknown_tenant", message));
+            }
         }
         let event = field(fields, "event").ok_or_else(|| {
             Refusal::new(
@@ -110,6 +116,28 @@ fn rejected(entry: EntryId, fields: &[(Bytes, Bytes)], refusal: Refusal, now: Ms
     }
 }
 
+/// To the dead letters: an event that was taken in, and that nothing can be done with.
+pub(super) fn refused(entry: EntryId, event: &Event, refusal: Refusal, now: Ms) -> Rejected {
+    let kept = &event.body[..event.body.len().min(RAW_KEPT)];
+    Rejected {
+        entry: entry.to_string(),
+        at_ms: now,
+        tenant: Some(event.tenant.to_string()),
+        code: refusal.code.to_owned(),
+        reason: refusal.message,
+        raw: String::from_utf8_lossy(kept).into_owned(),
+    }
+}
+
+/// Of a tenant that is there, and whose document cannot be used.
+pub(crate) fn unusable(tenant: &str) -> Refusal {
+    let message = format!(
+        "the document of tenant `{tenant}` cannot be used, and the server's log says why; \
+         apply a good one and send the event again"
+    );
+    Refusal::new("unusable_tenant", message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,7 +149,12 @@ mod tests {
             .collect();
         let intake = Intake { limits: Limits::default() };
         let entry = EntryId { major: 1_735_228_800_123, minor: 4 };
-        intake.take(entry, &fields, &|tenant| tenant == "acme", 99)
+        let standing = |tenant: &str| match tenant {
+            "acme" => Standing::Usable,
+            "broken" => Standing::Unusable,
+            _ => Standing::Unknown,
+        };
+        intake.take(entry, &fields, &standing, 99)
     }
 
     #[test]
@@ -141,6 +174,8 @@ mod tests {
         assert_eq!(bad.raw, "\u{fffd}{");
         let bad = take(&[("tenant", b"other"), ("event", b"{}")]).unwrap_err();
         assert_eq!(bad.code, "unknown_tenant");
+        let bad = take(&[("tenant", b"broken"), ("event", b"{}")]).unwrap_err();
+        assert_eq!((&*bad.code, &*bad.raw), ("unusable_tenant", "{}"));
         let bad = take(&[("tenant", b"acme"), ("payload", b"{}")]).unwrap_err();
         assert_eq!((&*bad.code, &*bad.raw), ("no_event", "tenant=acme\npayload={}"));
         assert_eq!(take(&[("event", b"{}")]).unwrap_err().code, "no_tenant");

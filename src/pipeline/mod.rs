@@ -5,6 +5,7 @@
 //! last. How many entries are on the path at once is bounded by the window: a semaphore whose
 //! permits travel with the entries.
 
+mod admission;
 mod dispatch;
 mod intake;
 mod notices;
@@ -12,9 +13,11 @@ mod router;
 mod settle;
 
 pub use intake::Intake;
-pub(crate) use intake::trace_parent;
+pub(crate) use intake::{trace_parent, unusable};
 pub use notices::{Bulletin, BulletinWriter};
 pub use router::{Router, RouterOptions};
 
+#[cfg(test)]
+mod refusal_tests;
 #[cfg(test)]
 mod router_tests;

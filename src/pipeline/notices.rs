@@ -4,6 +4,7 @@
 //! an event of their own kind: a notice that cannot be delivered makes no further notice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_contract::{Content, Delivery, Event};
@@ -12,10 +13,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::agenda::{Clock, Lane, Notices, Trouble};
+use crate::agenda::{Clock, Fares, Lane, Notices, Trouble};
 use crate::delivery::Concluded;
 use crate::observe::Observe;
-use crate::store::{DeliveryUpdate, Store};
+use crate::store::{DeliveryUpdate, LaneKey, Ms, Store, StoreError};
 use crate::tenant::{Disabled, Registry};
 
 /// Types that begin with this are the router's own.
@@ -25,8 +26,29 @@ const OWN: &str = "fanfare.";
 const WAITING: usize = 4_096;
 
 enum Notice {
-    Gone { tenant: Arc<str>, destination: String, channel: Arc<str>, code: String, message: String },
+    Gone(Gone),
     Dead { event: Arc<Event> },
+    Fares(Fared),
+}
+
+/// Nothing will reach a destination, or one lane of it.
+struct Gone {
+    tenant: Arc<str>,
+    /// A destination's id, or a lane's.
+    destination: String,
+    channel: Arc<str>,
+    code: String,
+    message: String,
+}
+
+/// How a lane fares.
+struct Fared {
+    lane: LaneKey,
+    channel: Arc<str>,
+    fares: Fares,
+    at_ms: Ms,
+    disable_after: Option<Duration>,
+    bounces: Option<u32>,
 }
 
 /// The sending side: called from the hot path, never blocks.
@@ -58,13 +80,25 @@ impl Bulletin {
 
 impl Notices for Bulletin {
     fn destination_gone(&self, lane: &Lane, code: &str, message: &str) {
-        self.post(Notice::Gone {
+        self.post(Notice::Gone(Gone {
             tenant: lane.key.tenant.clone(),
             destination: lane.destination.base_id().to_owned(),
             channel: lane.destination.channel.clone(),
             code: code.to_owned(),
             message: message.to_owned(),
-        });
+        }));
+    }
+
+    fn fares(&self, lane: &Lane, fares: Fares, at_ms: Ms) {
+        // What does not fit is told again in time.
+        let _ = self.outbox.try_send(Notice::Fares(Fared {
+            lane: lane.key.clone(),
+            channel: lane.destination.channel.clone(),
+            fares,
+            at_ms,
+            disable_after: lane.policy.disable_after,
+            bounces: lane.policy.bounces,
+        }));
     }
 
     fn delivery_dead(&self, lane: &Lane, delivery: &Delivery, concluded: &Concluded) {
@@ -110,6 +144,10 @@ impl BulletinWriter {
         while let Some(notice) = self.inbox.recv().await {
             let mut trouble = Trouble::default();
             while let Err(error) = self.write(&store, &registry, &notice).await {
+                if !error.is_temporary() {
+                    tracing::error!(%error, "a notice is refused by the store for good; dropped");
+                    break;
+                }
                 trouble.wait("the store", &error, &never).await;
             }
         }
@@ -120,29 +158,79 @@ impl BulletinWriter {
         store: &Store,
         registry: &Registry,
         notice: &Notice,
-    ) -> Result<(), crate::store::StoreError> {
+    ) -> Result<(), StoreError> {
         let event = match notice {
             Notice::Dead { event } => event.clone(),
-            Notice::Gone { tenant, destination, channel, code, message } => {
-                let at_ms = self.clock.now_ms();
-                let disabled = Disabled { reason: code.clone(), message: message.clone(), at_ms };
-                registry.disable(tenant, destination, disabled).await?;
-                tracing::warn!(
-                    tenant = &**tenant,
-                    destination,
-                    code,
-                    "destination disabled: its events are kept as suppressed"
-                );
-                let data = json!({
-                    "destination": destination, "channel": &**channel,
-                    "code": code, "message": message, "disabled_at": at_ms / 1000,
-                });
-                let id = own_id("disabled", &[tenant, destination, &at_ms.to_string()]);
-                Arc::new(own_event(tenant, &id, "fanfare.destination.disabled", at_ms, &data))
+            Notice::Gone(gone) => self.disable(registry, gone).await?,
+            Notice::Fares(fared) => {
+                let Some(gone) = judge(store, fared).await? else { return Ok(()) };
+                let event = self.disable(registry, &gone).await?;
+                // Whoever enables it again gives it a new start.
+                store.agenda.well(&fared.lane).await?;
+                event
             }
         };
         store.log.append(vec![event]).await.map(|_| ())
     }
+
+    /// Notes that a destination is disabled; answers the event that tells it.
+    async fn disable(&self, registry: &Registry, gone: &Gone) -> Result<Arc<Event>, StoreError> {
+        let Gone { tenant, destination, channel, code, message } = gone;
+        let at_ms = self.clock.now_ms();
+        let disabled = Disabled { reason: code.clone(), message: message.clone(), at_ms };
+        registry.disable(tenant, destination, disabled).await?;
+        tracing::warn!(
+            tenant = &**tenant,
+            destination,
+            code,
+            "destination disabled: its events are kept as suppressed"
+        );
+        let (base, recipient) = match destination.split_once('~') {
+            Some((base, _)) => (base, Some(destination)),
+            None => (destination.as_str(), None),
+        };
+        let mut data = json!({
+            "destination": base, "channel": &**channel,
+            "code": code, "message": message, "disabled_at": at_ms / 1000,
+        });
+        if let Some(lane) = recipient {
+            data["lane"] = lane.as_str().into();
+        }
+        let id = own_id("disabled", &[tenant, destination, &at_ms.to_string()]);
+        Ok(Arc::new(own_event(tenant, &id, "fanfare.destination.disabled", at_ms, &data)))
+    }
+}
+
+/// Keeps account of how a lane fares. Answers why it is to be disabled, if it is.
+async fn judge(store: &Store, fared: &Fared) -> Result<Option<Gone>, StoreError> {
+    /// Two bounces further apart than this are not in a row.
+    const BOUNCES_WITHIN: Duration = Duration::from_hours(90 * 24);
+    let Fared { lane, channel, fares, at_ms, disable_after, bounces } = fared;
+    if *fares == Fares::Well {
+        store.agenda.well(lane).await?;
+        return Ok(None);
+    }
+    let gap = disable_after.unwrap_or(BOUNCES_WITHIN);
+    let failing = store.agenda.failing(lane, *at_ms, gap).await?;
+    let lasts = u64::try_from(at_ms - failing.since_ms).unwrap_or(0);
+    let (code, message) = match (fares, disable_after, bounces) {
+        (Fares::Bounced, _, Some(most)) if failing.told >= u64::from(*most) => {
+            let times = failing.told;
+            ("bounces", format!("the address was refused {times} times in a row; correct it"))
+        }
+        (Fares::Failing, Some(after), _) if Duration::from_millis(lasts) >= *after => {
+            let after = humantime::format_duration(*after);
+            ("only_failures", format!("nothing but failures for {after}; mend the receiver"))
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Gone {
+        tenant: lane.tenant.clone(),
+        destination: lane.destination.to_string(),
+        channel: channel.clone(),
+        code: code.to_owned(),
+        message: format!("{message}, then `fanfare destinations enable`"),
+    }))
 }
 
 fn own_id(what: &str, parts: &[&str]) -> String {

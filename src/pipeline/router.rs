@@ -10,14 +10,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Intake;
+use super::admission::{self, Admitted};
 use super::dispatch::Dispatch;
+use super::intake::{self, refused};
 use super::notices::{Bulletin, BulletinWriter};
 use super::settle::{self, Outbox, Settled, Tracking};
 use crate::agenda::{Clock, Gate, Job, Lane, Mode, ServeOptions, Server, Trouble};
-use crate::event::Limits;
+use crate::event::{Limits, Refusal};
 use crate::observe::{Observe, Source};
 use crate::store::{Admission, Entry, EntryId, Outcome, Payload, Rejected, Settlement, Store};
-use crate::tenant::{Registry, Snapshot};
+use crate::tenant::{Registry, Snapshot, Standing};
 
 /// Bounds of the router.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +141,9 @@ async fn tidy(store: Store, clock: Clock, retention: Duration) {
     loop {
         let before = clock.now_ms() - retention;
         let removed = store.upkeep.tidy(before, STEP).await.unwrap_or(0);
-        let rest = if removed < STEP as u64 { 5_000 } else { 20 };
+        // What is kept shortly is looked at often.
+        let idle = (retention / 4).clamp(100, 5_000).unsigned_abs();
+        let rest = if removed < STEP as u64 { idle } else { 20 };
         tokio::time::sleep(Duration::from_millis(rest)).await;
     }
 }
@@ -253,43 +257,25 @@ impl Reader {
                 }
             }
         }
-        let Some(admitted) = self.admit(&taken, stop).await else { return };
+        let Some(admitted) = admission::admit(&*self.store.log, &taken, stop).await else { return };
         let mut patience = Patience::default();
-        for (((id, event), admission), (source, place)) in
+        for (((id, event), admitted), (source, place)) in
             taken.into_iter().zip(admitted).zip(placed)
         {
-            match admission {
-                Admission::Fresh => {
+            match admitted {
+                Admitted::As(Admission::Fresh) => {
                     self.route(&tenants, (id, source), event, place, &mut patience).await;
                 }
-                Admission::Settled | Admission::Duplicate => {
+                Admitted::As(Admission::Settled | Admission::Duplicate) => {
                     self.settle((id, source), Outcome::Duplicate, place);
                 }
-            }
-        }
-    }
-
-    /// Waits for the store if need be: these entries are ours, and nobody else will take them while
-    /// we live. `None` when stopped meanwhile; they are handed back then.
-    async fn admit(
-        &self,
-        taken: &[(EntryId, Arc<Event>)],
-        stop: &CancellationToken,
-    ) -> Option<Vec<Admission>> {
-        let mut trouble = Trouble::default();
-        if taken.is_empty() {
-            return None;
-        }
-        while !stop.is_cancelled() {
-            match self.store.log.admit(taken).await {
-                Ok(admitted) => {
-                    trouble.over("the ledger");
-                    return Some(admitted);
+                Admitted::Refused(reason) => {
+                    let refusal = Refusal::new("store_refused", reason);
+                    let rejected = refused(id, &event, refusal, self.clock.now_ms());
+                    self.settle((id, source), Outcome::Rejected(rejected), place);
                 }
-                Err(error) => trouble.wait("the ledger", &error, stop).await,
             }
         }
-        None
     }
 
     fn decode(
@@ -298,10 +284,21 @@ impl Reader {
         entry: Entry,
     ) -> Result<(EntryId, Arc<Event>), (EntryId, Rejected)> {
         match entry.payload {
-            Payload::Event(event) => Ok((entry.id, event)),
+            Payload::Event(event) => match self.registry.standing(&event.tenant) {
+                // One that was removed meanwhile hears of nothing.
+                Standing::Usable | Standing::Unknown => Ok((entry.id, event)),
+                // But here nobody knows where the event should go.
+                Standing::Unusable => {
+                    let refusal = intake::unusable(&event.tenant);
+                    Err((entry.id, refused(entry.id, &event, refusal, self.clock.now_ms())))
+                }
+            },
             Payload::Raw(fields) => {
-                let known = |tenant: &str| tenants.contains_key(tenant);
-                let event = self.intake.take(entry.id, &fields, &known, self.clock.now_ms());
+                let standing = |tenant: &str| {
+                    let is_here = tenants.contains_key(tenant);
+                    if is_here { Standing::Usable } else { self.registry.standing(tenant) }
+                };
+                let event = self.intake.take(entry.id, &fields, &standing, self.clock.now_ms());
                 match event {
                     Ok(event) => Ok((entry.id, Arc::new(event))),
                     Err(rejected) => Err((entry.id, rejected)),

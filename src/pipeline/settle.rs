@@ -8,9 +8,11 @@ use fanfare_contract::Event;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::agenda::{Clock, Ticket, Trouble};
+use crate::agenda::{Clock, REFUSED, Ticket, Trouble};
 use crate::observe::{Observe, Source};
-use crate::store::{DeliveryUpdate, EntryId, Outcome, Settlement, Store, StoreError};
+use crate::store::{
+    DeliveryState, DeliveryUpdate, EntryId, Outcome, Settlement, Store, StoreError,
+};
 
 /// An entry with its place in the window.
 pub(super) struct Settled {
@@ -95,11 +97,12 @@ pub(super) async fn run(
 ) {
     let mut settled = Vec::with_capacity(batch);
     while inbox.recv_many(&mut settled, batch).await > 0 {
-        if write(&store, &settled).await.is_err() {
+        let all = || settled.iter().map(|one| one.settlement.clone()).collect();
+        if write(&store, all).await.is_err() {
             // The store is there and refuses something in it: the others need not wait for that.
             let mut written = Vec::with_capacity(settled.len());
-            for one in settled.drain(..) {
-                if write_alone(&store, &one).await {
+            for mut one in settled.drain(..) {
+                if write_alone(&store, &mut one.settlement).await {
                     written.push(one);
                 }
             }
@@ -116,12 +119,11 @@ pub(super) async fn run(
 }
 
 /// Tries for as long as the store is away. An error is the store's last word on this batch.
-async fn write(store: &Store, settled: &[Settled]) -> Result<(), StoreError> {
+async fn write(store: &Store, settlements: impl Fn() -> Vec<Settlement>) -> Result<(), StoreError> {
     let mut trouble = Trouble::default();
     let never = CancellationToken::new();
     loop {
-        let settlements = settled.iter().map(|one| one.settlement.clone()).collect();
-        match store.log.settle(settlements).await {
+        match store.log.settle(settlements()).await {
             Err(error) if error.is_temporary() => {
                 trouble.wait("the ledger", &error, &never).await;
             }
@@ -133,19 +135,32 @@ async fn write(store: &Store, settled: &[Settled]) -> Result<(), StoreError> {
     }
 }
 
-/// What is refused time and again is left unacknowledged in the log: the next process that takes
-/// over meets it anew, and meanwhile it holds up nobody. True when it was written.
-async fn write_alone(store: &Store, settled: &Settled) -> bool {
+/// What is refused time and again holds up nobody: its deliveries are set aside as dead, without what
+/// may be in the way, and can be replayed. If even that is refused, it is left unacknowledged in the
+/// log, and the next process that takes over meets it anew. True when it was written, either way.
+async fn write_alone(store: &Store, settlement: &mut Settlement) -> bool {
     const TRIES: u32 = 5;
     let (mut trouble, never) = (Trouble::default(), CancellationToken::new());
     for _ in 1..TRIES {
-        let Err(error) = write(store, std::slice::from_ref(settled)).await else { return true };
+        let Err(error) = write(store, || vec![settlement.clone()]).await else { return true };
         trouble.wait("an outcome in the ledger", &error, &never).await;
     }
-    let entry = settled.settlement.entry;
-    let last = write(store, std::slice::from_ref(settled)).await;
-    if let Err(error) = &last {
-        tracing::error!(%entry, %error, "an outcome cannot be written; its entry stays in the log");
+    let entry = settlement.entry;
+    let Err(error) = write(store, || vec![settlement.clone()]).await else { return true };
+    if let Outcome::Routed(event, updates) = &settlement.outcome {
+        let dead = |update: &DeliveryUpdate| DeliveryUpdate {
+            state: DeliveryState::Dead { reason: REFUSED.to_owned() },
+            attempts: Vec::new(),
+            ..update.clone()
+        };
+        let outcome = Outcome::Routed(event.clone(), updates.iter().map(dead).collect());
+        let aside = Settlement { entry, outcome };
+        if write(store, || vec![aside.clone()]).await.is_ok() {
+            tracing::error!(%entry, %error, "an outcome cannot be written; set aside as dead");
+            *settlement = aside;
+            return true;
+        }
     }
-    last.is_ok()
+    tracing::error!(%entry, %error, "an outcome cannot be written; its entry stays in the log");
+    false
 }

@@ -1,5 +1,5 @@
 //! A store around another that tells how long each call took, how much it moved, and whether it
-//! failed. What waits by design (reading an empty log, a change of the agenda) has no time.
+//! failed, and logs when the store's condition changes. What waits by design (reading an empty log, a change of the agenda) has no time.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use bytes::Bytes;
 use fanfare_contract::{Event, Memo, Tally};
 use tokio::time::Instant;
 
+use super::condition::Condition;
 use super::{
     Admission, Agenda, Appended, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
-    DeliveryUpdate, Directory, Entry, EntryId, EventQuery, EventRecord, EventSummary, LaneKey,
-    Ledger, Log, Ms, Next, Page, Rejected, Result, Settlement, Store, StoredTenant, Upkeep,
-    WaitingItem,
+    DeliveryUpdate, Directory, Entry, EntryId, EventQuery, EventRecord, EventSummary, Failing,
+    LaneKey, Ledger, Log, Ms, Next, Page, Rejected, Result, Settlement, Store, StoredTenant,
+    Upkeep, WaitingItem,
 };
 
 /// Which call; calls of one kind and cost share a name.
@@ -118,7 +119,7 @@ pub trait Watch: Send + Sync {
 
 /// `store`, with `watch` told of every call.
 pub fn metered(store: Store, watch: Arc<dyn Watch>) -> Store {
-    let metered = Arc::new(Metered { store, watch });
+    let metered = Arc::new(Metered { store, condition: Condition::default(), watch });
     Store {
         log: metered.clone(),
         agenda: metered.clone(),
@@ -131,6 +132,7 @@ pub fn metered(store: Store, watch: Arc<dyn Watch>) -> Store {
 
 struct Metered {
     store: Store,
+    condition: Condition,
     watch: Arc<dyn Watch>,
 }
 
@@ -148,6 +150,7 @@ impl Metered {
     ) -> Result<T> {
         let began = Instant::now();
         let answer = work.await;
+        self.condition.note(call, answer.as_ref().err());
         let count = answer.as_ref().map_or(0, items);
         self.watch.call(call, began.elapsed(), count, answer.is_err());
         answer
@@ -222,6 +225,14 @@ impl Agenda for Metered {
 
     async fn reschedule(&self, lane: &LaneKey, at: Ms) -> Result<()> {
         self.one(Call::Agenda, self.store.agenda.reschedule(lane, at)).await
+    }
+
+    async fn failing(&self, lane: &LaneKey, at: Ms, gap: Duration) -> Result<Failing> {
+        self.one(Call::Agenda, self.store.agenda.failing(lane, at, gap)).await
+    }
+
+    async fn well(&self, lane: &LaneKey) -> Result<()> {
+        self.one(Call::Agenda, self.store.agenda.well(lane)).await
     }
 
     async fn waiting(&self, lane: &LaneKey) -> Result<u64> {

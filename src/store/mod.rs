@@ -6,6 +6,7 @@
 //!
 //! Times are Unix milliseconds ([`Ms`]) and always given by the caller, so that tests own the clock.
 
+mod condition;
 pub mod embedded;
 mod error;
 #[cfg(test)]
@@ -26,7 +27,7 @@ pub use metered::{Call, Watch, metered};
 pub use model::{
     Admission, Appended, Attempt, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryState, DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState,
-    EventSummary, LaneKey, Ms, Next, Outcome, Page, Payload, REPLAY, Rejected, Settlement,
+    EventSummary, Failing, LaneKey, Ms, Next, Outcome, Page, Payload, REPLAY, Rejected, Settlement,
     StoredTenant, WaitingItem,
 };
 
@@ -134,6 +135,13 @@ pub trait Agenda: Send + Sync {
 
     /// How many deliveries wait in a lane.
     async fn waiting(&self, lane: &LaneKey) -> Result<u64>;
+
+    /// Notes that a lane failed at `at`, and answers how it has gone since its last success. After a
+    /// silence longer than `gap` it begins anew: a failure then says nothing of the time between.
+    async fn failing(&self, lane: &LaneKey, at: Ms, gap: Duration) -> Result<Failing>;
+
+    /// Notes that a lane is well: what [`Agenda::failing`] noted is forgotten.
+    async fn well(&self, lane: &LaneKey) -> Result<()>;
 }
 
 /// What happened, for people and for accounts. Bounded answers, newest first, cursors.

@@ -235,6 +235,15 @@ pub enum Next {
     NotBefore(Ms),
 }
 
+/// How it has gone with a lane since its last success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// The first failure.
+    pub since_ms: Ms,
+    /// How often a failure was noted.
+    pub told: u64,
+}
+
 /// A delivery in a lane's queue.
 #[derive(Clone, Debug)]
 pub struct WaitingItem {
@@ -374,6 +383,8 @@ pub struct DeliveryQuery {
     pub from_ms: Option<Ms>,
     /// Event received before.
     pub to_ms: Option<Ms>,
+    /// The oldest first, rather than the newest. A cursor goes on in the order it began with.
+    pub oldest_first: bool,
     /// From the page before.
     pub cursor: Option<String>,
     /// At most so many, 1 to 1,000.

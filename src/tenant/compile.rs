@@ -123,14 +123,18 @@ fn lanes_of(
             return Err(errors.collect());
         }
     };
-    let disabled = spec.disabled.get(&destination.id).map(|disabled| &*disabled.reason);
-    let disabled = disabled.or((!options.enabled).then_some("by its settings"));
+    let disabled = |id: &str| spec.disabled.get(id).map(|disabled| &*disabled.reason);
+    let all_disabled =
+        disabled(&destination.id).or((!options.enabled).then_some("by its settings"));
     let lane = |lane: fanfare_contract::Lane| {
         let lane_id: Arc<str> = match &lane.suffix {
             Some(suffix) => format!("{}~{suffix}", destination.id).into(),
             None => destination.id.as_str().into(),
         };
         let before = previous.and_then(|tenant| tenant.lanes.get(&lane_id));
+        let disabled = all_disabled.or_else(|| disabled(&lane_id));
+        // A lane that is enabled again is looked at anew.
+        let same = before.filter(|before| before.disabled.as_deref() == disabled);
         let gate = before
             .filter(|before| before.policy == options.policy)
             .map_or_else(|| Gate::new(&options.policy), |before| before.gate.clone());
@@ -146,6 +150,7 @@ fn lanes_of(
             mode: options.mode.clone(),
             paused: options.paused || spec.held.contains(&destination.id),
             disabled: disabled.map(Into::into),
+            spell: same.map(|before| before.spell.clone()).unwrap_or_default(),
             label: lane.label,
             gate,
             stack: with_timeout(stack, channel.policy().attempt_timeout, &options.policy),

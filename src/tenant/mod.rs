@@ -14,5 +14,5 @@ mod spec;
 pub use channels::Channels;
 pub use compile::{Target, Tenant, compile};
 pub use options::Options;
-pub use registry::{PutError, Registry, Snapshot, all_stored, document, put, stored};
+pub use registry::{PutError, Registry, Snapshot, Standing, all_stored, document, put, stored};
 pub use spec::{DestinationSpec, Disabled, Problem, TenantSpec};

@@ -8,8 +8,18 @@ use serde_json::{Map, Value};
 use crate::agenda::{Calendar, Mode};
 
 /// Names of the common options; channels never see them.
-pub(super) const NAMES: [&str; 9] =
-    ["name", "enabled", "paused", "retry", "rate", "concurrency", "fifo", "digest", "timeout"];
+pub(super) const NAMES: [&str; 10] = [
+    "name",
+    "enabled",
+    "paused",
+    "retry",
+    "rate",
+    "concurrency",
+    "fifo",
+    "digest",
+    "timeout",
+    "disable_after",
+];
 
 /// The common options, read.
 pub struct Options {
@@ -32,7 +42,7 @@ impl Options {
         let mut settings = fields.clone();
         let mut reader = Reader { errors: Vec::new() };
         let mut taken = |name: &str| settings.remove(name);
-        let [_, enabled, paused, retry, rate, concurrency, fifo, digest, timeout] =
+        let [_, enabled, paused, retry, rate, concurrency, fifo, digest, timeout, disable_after] =
             NAMES.map(&mut taken);
 
         let mut policy = policy;
@@ -54,7 +64,10 @@ impl Options {
             );
             policy.attempt_timeout = limit;
         }
-        let fifo = fifo.is_some_and(|value| reader.bool("fifo", &value));
+        if let Some(value) = disable_after {
+            policy.disable_after = reader.disable_after(&value);
+        }
+        let fifo = fifo.is_some_and(|value| reader.fifo(&value, &mut policy));
         let calendar = digest.and_then(|value| reader.digest(&value));
         reader.check(
             !(fifo && calendar.is_some()),
@@ -125,6 +138,34 @@ impl Reader {
         };
         let waits = list.iter().enumerate();
         waits.map(|(n, wait)| self.duration(&format!("retry[{n}]"), wait)).collect()
+    }
+
+    /// `true`: after its schedule the first is set aside as dead. `"strict"`: it blocks for as long
+    /// as it takes.
+    fn fifo(&mut self, value: &Value, policy: &mut Policy) -> bool {
+        if value == "strict" {
+            policy.endless = true;
+            let message =
+                "`fifo = \"strict\"` repeats the last wait of `retry`, so there must be one";
+            self.check(!policy.schedule.is_empty(), "retry", message);
+            return true;
+        }
+        let message = "must be true, false or \"strict\"";
+        self.check(value.is_boolean(), "fifo", message);
+        value.as_bool().unwrap_or_default()
+    }
+
+    /// `disable_after = "2d"`; `false` is never.
+    fn disable_after(&mut self, value: &Value) -> Option<Duration> {
+        if value == &Value::Bool(false) {
+            return None;
+        }
+        let parsed = value.as_str().and_then(|text| humantime::parse_duration(text).ok());
+        let parsed = parsed.filter(|period| *period >= Duration::from_mins(1));
+        let message =
+            "must be a time of at least \"1m\" such as \"12h\" or \"5d\"; or false for never";
+        self.check(parsed.is_some(), "disable_after", message);
+        parsed
     }
 
     /// `rate = "10/s"`, `"100/m"`, `"1000/h"`; `false` lifts the channel's own.

@@ -1,10 +1,12 @@
 //! All tenants of this process, following the store's directory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
@@ -16,12 +18,29 @@ use crate::store::{LaneKey, Store, StoreError, StoredTenant};
 /// Tenants at one moment.
 pub type Snapshot = HashMap<Arc<str>, Arc<Tenant>>;
 
+/// How a tenant stands in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has a table, be it one from before.
+    Usable,
+    /// Its document cannot be used, and there is no table from before.
+    Unusable,
+    /// There is none.
+    Unknown,
+}
+
 /// The tenants as they are now.
 pub struct Registry {
     store: Store,
     channels: Channels,
     clock: Clock,
     current: ArcSwap<Snapshot>,
+    /// Tenants whose documents cannot be used and that have no table from before.
+    unusable: ArcSwap<HashSet<String>>,
+    /// The directory's version that `current` is of.
+    version: AtomicU64,
+    /// The store lost all documents: revisions say nothing.
+    forgotten: AtomicBool,
     /// Told of a change before it takes effect; templates follow it.
     on_change: Box<dyn Fn(&Snapshot) + Send + Sync>,
 }
@@ -35,7 +54,12 @@ impl Registry {
         on_change: Box<dyn Fn(&Snapshot) + Send + Sync>,
     ) -> Result<(Arc<Self>, u64), StoreError> {
         let current = ArcSwap::from_pointee(HashMap::new());
-        let registry = Arc::new(Self { store, channels, clock, current, on_change });
+        let unusable = ArcSwap::default();
+        let forgotten = AtomicBool::new(false);
+        let version = AtomicU64::new(0);
+        let registry =
+            Self { store, channels, clock, current, unusable, version, forgotten, on_change };
+        let registry = Arc::new(registry);
         let version = registry.reload().await?;
         Ok((registry, version))
     }
@@ -50,6 +74,17 @@ impl Registry {
         self.current.load().get(id).cloned()
     }
 
+    /// How a tenant stands.
+    pub fn standing(&self, tenant: &str) -> Standing {
+        if self.current.load().contains_key(tenant) {
+            Standing::Usable
+        } else if self.unusable.load().contains(tenant) {
+            Standing::Unusable
+        } else {
+            Standing::Unknown
+        }
+    }
+
     /// The channels that destinations can name.
     pub fn channels(&self) -> &Channels {
         &self.channels
@@ -59,18 +94,31 @@ impl Registry {
     pub async fn reload(&self) -> Result<u64, StoreError> {
         let (version, stored) = self.store.directory.all().await?;
         let before = self.current.load_full();
-        let now: Snapshot = self.take_all(&stored, &before);
+        if version == 0 && !before.is_empty() {
+            // Flushed, or back without its data. Who has the files will write them again; revisions
+            // begin anew then.
+            tracing::warn!("the store has lost all tenants; the tables in force stay");
+            self.forgotten.store(true, Ordering::Relaxed);
+            return Ok(version);
+        }
+        let anew = self.forgotten.swap(false, Ordering::Relaxed);
+        let now: Snapshot = self.take_all(&stored, &before, anew);
+        let unusable = stored.into_iter().map(|tenant| tenant.id);
+        let unusable = unusable.filter(|id| !now.contains_key(id.as_str())).collect();
+        // Before its lanes are gone, should anybody ask in between.
+        self.unusable.store(Arc::new(unusable));
         (self.on_change)(&now);
         self.current.store(Arc::new(now));
+        self.version.store(version, Ordering::Relaxed);
         self.resume(&before).await?;
         Ok(version)
     }
 
     /// All of them, on every core if there are many: a start waits for it.
-    fn take_all(&self, stored: &[StoredTenant], before: &Snapshot) -> Snapshot {
+    fn take_all(&self, stored: &[StoredTenant], before: &Snapshot, anew: bool) -> Snapshot {
         const WORTH_A_THREAD: usize = 50;
         let take = |stored: &StoredTenant| {
-            let tenant = self.take(stored, before.get(stored.id.as_str()))?;
+            let tenant = self.take(stored, before.get(stored.id.as_str()), anew)?;
             Some((tenant.id.clone(), tenant))
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -88,8 +136,14 @@ impl Registry {
     }
 
     /// The compiled form of a stored document: kept if unchanged, the previous one if unusable.
-    fn take(&self, stored: &StoredTenant, previous: Option<&Arc<Tenant>>) -> Option<Arc<Tenant>> {
-        if let Some(same) = previous.filter(|tenant| tenant.revision == stored.revision) {
+    fn take(
+        &self,
+        stored: &StoredTenant,
+        previous: Option<&Arc<Tenant>>,
+        anew: bool,
+    ) -> Option<Arc<Tenant>> {
+        let is_same = |tenant: &&Arc<Tenant>| !anew && tenant.revision == stored.revision;
+        if let Some(same) = previous.filter(is_same) {
             return Some(same.clone());
         }
         let compiled = read(&stored.doc).and_then(|spec| {
@@ -140,8 +194,7 @@ impl Registry {
             match changed {
                 Ok(now) => {
                     trouble.over("the directory of tenants");
-                    if now != version {
-                        version = now;
+                    if std::mem::replace(&mut version, now) != now && now > 0 {
                         tracing::info!(tenants = self.current.load().len(), "tenants reloaded");
                     }
                 }
@@ -156,7 +209,7 @@ impl Registry {
         put(&self.store, &self.channels, spec).await
     }
 
-    /// Notes durably that nothing will reach a destination.
+    /// Notes durably that nothing will reach a destination, or one lane of it.
     pub async fn disable(
         &self,
         tenant: &str,
@@ -167,7 +220,9 @@ impl Registry {
             let Some((mut spec, revision)) = stored(&self.store, tenant).await? else {
                 return Ok(());
             };
-            let there = spec.destinations.iter().any(|d| d.id == destination);
+            // A lane's own name begins with its destination's.
+            let of = destination.split('~').next();
+            let there = spec.destinations.iter().any(|d| Some(d.id.as_str()) == of);
             if !there || spec.disabled.contains_key(destination) {
                 return Ok(());
             }
@@ -181,9 +236,23 @@ impl Registry {
     }
 }
 
+#[async_trait]
 impl Lanes for Registry {
     fn lane(&self, key: &LaneKey) -> Option<Arc<Lane>> {
         self.current.load().get(&key.tenant)?.lanes.get(&key.destination).cloned()
+    }
+
+    fn is_unusable(&self, tenant: &str) -> bool {
+        self.standing(tenant) == Standing::Unusable
+    }
+
+    async fn refresh(&self) {
+        // Whoever follows the directory tells of its troubles.
+        if let Ok(now) = self.store.directory.version().await
+            && now != self.version.load(Ordering::Relaxed)
+        {
+            let _ = self.reload().await;
+        }
     }
 }
 
@@ -229,7 +298,10 @@ fn still_disabled(
     now: &TenantSpec,
 ) -> std::collections::BTreeMap<String, Disabled> {
     let (old, new) = (by_id(before), by_id(now));
-    let same = |id: &str| old.contains_key(id) && old.get(id) == new.get(id);
+    let same = |lane: &str| {
+        let id = lane.split('~').next().unwrap_or(lane);
+        old.contains_key(id) && old.get(id) == new.get(id)
+    };
     let kept = before.disabled.iter().filter(|(id, _)| same(id));
     kept.map(|(id, disabled)| (id.clone(), disabled.clone())).collect()
 }

@@ -29,7 +29,8 @@ pub struct TenantSpec {
     /// Destinations that were paused by hand.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub held: BTreeSet<String>,
-    /// Destinations that nothing will reach until somebody mends them, by id.
+    /// Destinations, or single lanes of them, that nothing will reach until somebody mends them, by
+    /// id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub disabled: BTreeMap<String, Disabled>,
 }

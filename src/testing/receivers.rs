@@ -35,6 +35,8 @@ pub(crate) enum Reply {
     /// With `Retry-After`.
     Spare(Duration),
     Gone,
+    /// The address is refused.
+    Bounce,
     /// The channel has no free place.
     Busy,
     Panic,
@@ -106,6 +108,9 @@ impl Receivers {
             Reply::Refuse => Err(DeliveryError::retry("http_500", "refused")),
             Reply::Spare(wait) => Err(DeliveryError::new(spare(wait), "http_429", "later")),
             Reply::Gone => Err(DeliveryError::disable("http_410", "gone")),
+            Reply::Bounce => {
+                Err(DeliveryError::permanent("smtp_550", "no such mailbox").bounced(true))
+            }
             Reply::Busy => Err(DeliveryError::retry(crate::delivery::layers::BUSY, "full")),
             Reply::Panic => panic!("as told"),
             Reply::Hang => std::future::pending().await,
@@ -149,8 +154,12 @@ impl Channel for Fake {
         self.0.policy.clone()
     }
 
-    fn prepare(&self, _: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>> {
-        Ok(vec![Lane { suffix: None, label: "a fake".to_owned(), settings: Arc::new(()) }])
+    /// With `recipients = ["a", "b"]` one lane each.
+    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>> {
+        let lane = |suffix| Lane { suffix, label: "a fake".to_owned(), settings: Arc::new(()) };
+        let names = settings.get("recipients").and_then(Value::as_array);
+        let Some(names) = names else { return Ok(vec![lane(None)]) };
+        Ok(names.iter().map(|name| lane(name.as_str().map(str::to_owned))).collect())
     }
 
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {

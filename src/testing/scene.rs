@@ -15,7 +15,7 @@ use crate::delivery::layers::Quiet;
 use crate::observe::Observe;
 use crate::pipeline::{Router, RouterOptions};
 use crate::store::memory::World;
-use crate::store::{Counts, DeliveryRecord, LaneKey, Ms, Store};
+use crate::store::{Counts, DeliveryRecord, EventQuery, LaneKey, Ms, Store};
 use crate::tenant::{Channels, Registry, put};
 
 /// What a scene begins with.
@@ -37,6 +37,9 @@ impl Default for Setup {
             concurrency: 32,
             rate: None,
             channel_concurrency: 10_000,
+            endless: false,
+            disable_after: None,
+            bounces: None,
         };
         let options = RouterOptions::default();
         Self { start: "2026-11-20T12:00:00Z", policy, options }
@@ -132,6 +135,14 @@ impl Scene {
         tokio::time::sleep(time).await;
     }
 
+    /// Lets long times pass in leaps of an hour, each with a moment for what is due.
+    pub(crate) async fn leap(&self, hours: u32) {
+        for _ in 0..hours {
+            tokio::time::advance(Duration::from_hours(1)).await;
+            self.pass(Duration::from_secs(2)).await;
+        }
+    }
+
     /// Skips to the agenda's next time and lets a second pass.
     pub(crate) async fn skip(&self) {
         if let Some(next) = self.store.agenda.next_time().await.expect("the agenda") {
@@ -163,6 +174,26 @@ impl Scene {
         let record = self.store.ledger.event(tenant, id).await.expect("ledger").expect("event");
         let found = record.deliveries.into_iter().find(|one| one.destination == to);
         found.expect("a delivery")
+    }
+
+    /// A tenant's document as it is stored.
+    pub(crate) async fn document(&self, tenant: &str) -> Value {
+        let (_, stored) = self.store.directory.all().await.expect("the directory");
+        let found = stored.into_iter().find(|one| one.id == tenant).expect("a tenant");
+        serde_json::from_slice(&found.doc).expect("a document")
+    }
+
+    /// Bodies of a tenant's events of one type, newest first.
+    pub(crate) async fn events_of(&self, tenant: &str, kind: &str) -> Vec<Value> {
+        let kind = Some(kind.to_owned());
+        let query = EventQuery { tenant: tenant.into(), kind, limit: 100, ..Default::default() };
+        let mut events = Vec::new();
+        for summary in self.store.ledger.events(&query).await.expect("events").items {
+            let record = self.store.ledger.event(tenant, &summary.id).await.expect("ledger");
+            let body = &record.expect("it was listed").event.body;
+            events.push(serde_json::from_slice(body).expect("JSON"));
+        }
+        events
     }
 
     pub(crate) async fn counts(&self, tenant: &str) -> Counts {

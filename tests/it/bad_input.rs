@@ -447,8 +447,10 @@ fn a_full_disk_refuses_what_is_new_and_loses_nothing_of_what_was_taken() {
     assert_eq!(refusal.json()["error"]["code"], "store_full", "{}", refusal.body);
     assert!(refusal.body.contains("nothing was accepted"), "{}", refusal.body);
     assert!(taken > 5, "{taken} were taken");
-    // Delivering goes on meanwhile.
-    hooks.wait_for::<Hook>(taken.min(5), SOON);
+    // Delivering goes on meanwhile: room for that is kept.
+    hooks.wait_for::<Hook>(taken, SOON);
+    let told = router.stderr();
+    assert_eq!(told.matches("new events are refused until there is room").count(), 1, "{told}");
     assert_eq!(router.get("/healthz").status, 200);
 
     fs::remove_file(seen("ballast")).expect("our own file");
@@ -461,4 +463,5 @@ fn a_full_disk_refuses_what_is_new_and_loses_nothing_of_what_was_taken() {
         came.iter().map(|h| &h.headers["webhook-id"]).collect();
     assert_eq!(ids.len(), taken + 1, "all that was taken, and nothing that was refused");
     assert_eq!(came.len(), taken + 1, "each once");
+    assert_eq!(router.stderr().matches("the store has room again").count(), 1);
 }

@@ -1,6 +1,6 @@
 //! What the router promises when it is killed, stopped, or loses a replica: nothing is lost.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,10 +19,11 @@ const SETTINGS: &str = "\
 const IN_FLIGHT: usize = 256 + 64 + 128;
 
 /// A receiver that counts by the id of the event, in this process but behind a real socket.
-struct Counter {
+pub(crate) struct Counter {
     // Declared before the runtime that it lives on.
     receiver: HttpReceiver,
     seen: Arc<Mutex<Seen>>,
+    order: Arc<Mutex<Vec<String>>>,
     last: Arc<Mutex<Instant>>,
     _runtime: Runtime,
 }
@@ -32,42 +33,57 @@ type Seen = HashMap<String, Vec<bytes::Bytes>>;
 
 impl Counter {
     /// Takes everything, so long after it came.
-    fn slow(delay: Duration) -> Self {
+    pub(crate) fn slow(delay: Duration) -> Self {
         Self::start(move |_| Reply::After(delay, Box::new(Reply::Status(200))))
     }
 
-    fn start(reply: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(reply: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().expect("a runtime");
         let seen = Arc::new(Mutex::new(Seen::new()));
         let last = Arc::new(Mutex::new(Instant::now()));
-        let (count, latest) = (Arc::clone(&seen), Arc::clone(&last));
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let (count, latest, firsts) = (Arc::clone(&seen), Arc::clone(&last), Arc::clone(&order));
         let receiver = runtime.block_on(HttpReceiver::start(move |request, _| {
             let id = request.header("webhook-id").to_owned();
             let mut seen = count.lock().expect("no holder panics");
-            seen.entry(id).or_default().push(request.body.clone());
+            let bodies = seen.entry(id.clone()).or_default();
+            if bodies.is_empty() {
+                firsts.lock().expect("no holder panics").push(id);
+            }
+            bodies.push(request.body.clone());
             *latest.lock().expect("no holder panics") = request.at;
             reply(request)
         }));
-        Self { receiver: receiver.expect("a receiver"), seen, last, _runtime: runtime }
+        Self { receiver: receiver.expect("a receiver"), seen, order, last, _runtime: runtime }
     }
 
-    fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         hooks_at(&self.receiver.url("/"))
     }
 
     /// How many different events came.
-    fn distinct(&self) -> usize {
+    pub(crate) fn distinct(&self) -> usize {
         self.seen.lock().expect("no holder panics").len()
     }
 
+    /// Which events came.
+    pub(crate) fn ids(&self) -> HashSet<String> {
+        self.seen.lock().expect("no holder panics").keys().cloned().collect()
+    }
+
+    /// Events in the order in which each first came.
+    pub(crate) fn order(&self) -> Vec<String> {
+        self.order.lock().expect("no holder panics").clone()
+    }
+
     /// When the last request came.
-    fn last(&self) -> Instant {
+    pub(crate) fn last(&self) -> Instant {
         *self.last.lock().expect("no holder panics")
     }
 
     /// How many requests came besides the first of each event. All of an event are the same.
-    fn duplicates(&self) -> usize {
+    pub(crate) fn duplicates(&self) -> usize {
         let seen = self.seen.lock().expect("no holder panics");
         for (id, bodies) in &*seen {
             assert!(bodies.iter().all(|body| *body == bodies[0]), "{id} changed");
@@ -75,7 +91,7 @@ impl Counter {
         seen.values().map(|bodies| bodies.len() - 1).sum()
     }
 
-    fn wait_for(&self, distinct: usize, within: Duration) {
+    pub(crate) fn wait_for(&self, distinct: usize, within: Duration) {
         let came = until(within, || (self.distinct() >= distinct).then_some(()));
         assert!(came.is_some(), "{} of {distinct} came in {within:?}", self.distinct());
     }

@@ -3,16 +3,22 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backup;
 mod bad_input;
 mod chaos;
 mod cli;
 mod conformance;
 mod crash;
 mod embedded;
+mod failover;
 mod main_path;
 mod observed;
 mod peers;
 mod processes;
+mod recovery;
+mod redis_faults;
 mod redis_store;
+mod retention;
+mod safety;
 mod scene;
 mod verifiers;

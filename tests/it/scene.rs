@@ -31,6 +31,11 @@ impl Scene {
         Self::new(TempDir::new().expect("a temporary folder"), redis.url())
     }
 
+    /// With the store at an address of one's own.
+    pub(crate) fn at(store: String) -> Self {
+        Self::new(TempDir::new().expect("a temporary folder"), store)
+    }
+
     fn new(dir: TempDir, store: String) -> Self {
         fs::create_dir(dir.path().join("tenants")).expect("a new folder");
         let scene = Self { dir, store };
@@ -83,6 +88,12 @@ impl Scene {
     /// The router, ready.
     pub(crate) fn start(&self) -> Fanfare {
         self.launch().start()
+    }
+
+    /// The same tenants and settings over another store.
+    pub(crate) fn moved_to(mut self, store: String) -> Self {
+        self.store = store;
+        self
     }
 
     /// A command with this scene's store and settings.

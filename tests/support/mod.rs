@@ -11,6 +11,7 @@ mod http;
 mod peer;
 mod process;
 mod redis;
+mod redis_groups;
 mod tools;
 
 pub(crate) use fanfare::{Fanfare, Launch, run_fanfare};
@@ -21,6 +22,7 @@ pub(crate) use peer::{
 };
 pub(crate) use process::{Process, command, until};
 pub(crate) use redis::Redis;
+pub(crate) use redis_groups::{Cluster, Guarded};
 pub(crate) use tools::{bin, python};
 
 use std::time::Duration;

@@ -38,6 +38,8 @@ pub struct Failure {
     pub maybe_accepted: bool,
     /// The connection broke before the receiver can have acted: one more try at once is harmless.
     pub retry_at_once: bool,
+    /// The address itself was refused, rather than this message: a hard bounce.
+    pub bounced: bool,
     /// The underlying error.
     pub source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -56,6 +58,7 @@ impl DeliveryError {
             answer: AnswerPart::default(),
             maybe_accepted: false,
             retry_at_once: false,
+            bounced: false,
             source: None,
         }))
     }
@@ -94,6 +97,13 @@ impl DeliveryError {
     #[must_use]
     pub fn maybe_accepted(mut self, maybe: bool) -> Self {
         self.0.maybe_accepted = maybe;
+        self
+    }
+
+    /// The address itself was refused.
+    #[must_use]
+    pub fn bounced(mut self, bounced: bool) -> Self {
+        self.0.bounced = bounced;
         self
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Policy {
     /// Waits between durable attempts; after the last one the delivery is dead.
     pub schedule: Vec<Duration>,
+    /// After the schedule its last wait repeats without end, and nothing dies of it.
+    pub endless: bool,
     /// Share of each wait that is random, both ways: 0.2 is ±20 %.
     pub jitter: f64,
     /// Longest wait that a receiver may ask for.
@@ -23,6 +25,11 @@ pub struct Policy {
     pub rate: Option<Rate>,
     /// Most attempts in flight in the process over the whole channel.
     pub channel_concurrency: usize,
+    /// A destination with nothing but failures for so long is disabled; none is never.
+    pub disable_after: Option<Duration>,
+    /// A lane whose address was refused so often in a row, with no success between, is disabled;
+    /// none is never.
+    pub bounces: Option<u32>,
 }
 
 /// So many messages in a period, evenly spaced after a burst.

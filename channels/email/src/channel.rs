@@ -20,6 +20,8 @@ use crate::verdict;
 
 /// Attempts let in for each connection: the others render while one sends.
 const ATTEMPTS_PER_CONNECTION: usize = 4;
+/// Refusals of one address in a row, with nothing taken between, after which it gets no more mail.
+const BOUNCES: u32 = 3;
 const RETRY: Verdict = Verdict::Retry { not_before: None };
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -78,6 +80,9 @@ impl Channel for EmailChannel {
             concurrency: 8,
             rate: None,
             channel_concurrency: self.inner.connections * ATTEMPTS_PER_CONNECTION,
+            endless: false,
+            disable_after: None,
+            bounces: Some(BOUNCES),
         }
     }
 

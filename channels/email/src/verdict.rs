@@ -58,7 +58,8 @@ fn on_refusal(step: Step, reply: &Reply, recipient: &Address) -> DeliveryError {
     let error = if step == Step::Auth || reply.wants_credentials() {
         DeliveryError::retry("smtp_auth", message)
     } else if code >= 500 && step.is_about_the_mail() {
-        DeliveryError::permanent(format!("smtp_{code}"), message)
+        let bounced = step == Step::Recipient && reply.is_of_the_address();
+        DeliveryError::permanent(format!("smtp_{code}"), message).bounced(bounced)
     } else {
         DeliveryError::retry(format!("smtp_{code}"), message)
     };

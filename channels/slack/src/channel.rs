@@ -113,6 +113,9 @@ impl Channel for SlackChannel {
             // https://docs.slack.dev/apis/web-api/rate-limits: one a second to a channel.
             rate: Some(Rate { messages: 1, per: Duration::from_secs(1) }),
             channel_concurrency: 256,
+            endless: false,
+            disable_after: None,
+            bounces: None,
         }
     }
 

@@ -79,6 +79,9 @@ impl Channel for WebhookChannel {
             concurrency: 64,
             rate: None,
             channel_concurrency: 1024,
+            endless: false,
+            disable_after: Some(Duration::from_hours(5 * 24)),
+            bounces: None,
         }
     }
 
@@ -184,4 +187,17 @@ enum Read {
     Whole,
     Long,
     Broken,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_that_fails_is_tried_for_three_days_and_disabled_after_five_of_nothing_else() {
+        let policy = WebhookChannel::new(Config::default()).unwrap().policy();
+        let all: Duration = policy.schedule.iter().sum();
+        assert_eq!(all.as_secs() / 3_600, 75);
+        assert_eq!(policy.disable_after, Some(Duration::from_hours(120)));
+    }
 }

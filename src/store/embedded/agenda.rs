@@ -13,9 +13,9 @@ use rusqlite::{Connection, OptionalExtension};
 use super::queue::{Place, Statements};
 use super::rows::{self, WAITING};
 use super::writing::Writing;
-use super::{Embedded, choose, names};
+use super::{Embedded, choose, failing, names};
 use crate::store::{
-    Agenda, Claim, DeliveryUpdate, LaneKey, Ms, Next, Result, StoreError, WaitingItem,
+    Agenda, Claim, DeliveryUpdate, Failing, LaneKey, Ms, Next, Result, StoreError, WaitingItem,
 };
 
 /// How often to look whether another process has changed the agenda.
@@ -114,6 +114,20 @@ impl Agenda for Embedded {
             Ok(())
         };
         self.writer.call(1, work).await
+    }
+
+    async fn failing(&self, lane: &LaneKey, at: Ms, gap: Duration) -> Result<Failing> {
+        let lane = lane.clone();
+        self.writer.call(1, move |writing| failing::note(writing, &lane, at, gap)).await
+    }
+
+    async fn well(&self, lane: &LaneKey) -> Result<()> {
+        let asked = lane.clone();
+        if !self.readers.run(move |conn| failing::is_noted(conn, &asked)).await? {
+            return Ok(());
+        }
+        let lane = lane.clone();
+        self.writer.call(1, move |writing| failing::forget(writing, &lane)).await
     }
 
     async fn waiting(&self, lane: &LaneKey) -> Result<u64> {

@@ -11,6 +11,11 @@ use nix::fcntl::{Flock, FlockArg};
 use super::failure;
 use crate::store::{Result, StoreError};
 
+/// The file whose lock says that a router serves from the folder.
+pub(super) const LOCK: &str = "fanfare.lock";
+/// Room that new events must leave, bytes: for the outcomes of what is there already.
+const RESERVE: u64 = 64 << 20;
+
 /// The folder of one store.
 #[derive(Clone, Debug)]
 pub(super) struct Folder {
@@ -27,14 +32,30 @@ impl Folder {
     /// Makes the folder and an empty database file if they are not there. What is in them is
     /// nobody else's business: owner only.
     pub(super) fn make(dir: &Path) -> Result<Self> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        made.map_err(|error| failure::file("make the folder", dir, error))?;
-        let dir = dir.canonicalize().map_err(|error| failure::file("open", dir, error))?;
-        let folder = Self { dir };
+        let folder = Self::make_only(dir)?;
         let path = folder.database();
         let opened = open_private(&path);
         opened.map_err(|error| failure::file("open for writing", &path, error))?;
         Ok(folder)
+    }
+
+    /// Makes the folder if it is not there, and nothing in it.
+    pub(super) fn make_only(dir: &Path) -> Result<Self> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|error| failure::file("make the folder", dir, error))?;
+        Self::at(dir)
+    }
+
+    /// A folder that has a database.
+    pub(super) fn existing(dir: &Path) -> Result<Self> {
+        let folder = Self::at(dir)?;
+        folder.identity()?;
+        Ok(folder)
+    }
+
+    fn at(dir: &Path) -> Result<Self> {
+        let dir = dir.canonicalize().map_err(|error| failure::file("open", dir, error))?;
+        Ok(Self { dir })
     }
 
     /// Where the database is.
@@ -44,7 +65,7 @@ impl Folder {
 
     /// Takes the folder for this process alone.
     pub(super) fn hold(&self) -> Result<Hold> {
-        let path = self.dir.join("fanfare.lock");
+        let path = self.dir.join(LOCK);
         let file =
             open_private(&path).map_err(|error| failure::file("open for writing", &path, error))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -71,6 +92,26 @@ impl Folder {
         ))
     }
 
+    /// Is there room for new events? They are refused before the disk is full, so that what was
+    /// accepted can still be delivered and its outcomes written.
+    pub(super) fn check_room(&self) -> Result<()> {
+        // Where that cannot be told, the disk itself will say when it is full.
+        let Ok(disk) = nix::sys::statvfs::statvfs(&self.dir) else { return Ok(()) };
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size());
+        let reserve = RESERVE.min(bytes(disk.blocks()) / 8);
+        let room = bytes(disk.blocks_available());
+        if room >= reserve {
+            return Ok(());
+        }
+        Err(StoreError::Full(format!(
+            "{} KiB are left on the disk of {}, and {} KiB are kept for the outcomes of events that \
+             are there; free some space and it goes on by itself",
+            room >> 10,
+            self.dir.display(),
+            reserve >> 10
+        )))
+    }
+
     /// Identifies the file that is at the database's path now.
     pub(super) fn identity(&self) -> Result<(u64, u64)> {
         let path = self.database();
@@ -84,7 +125,8 @@ impl Folder {
     }
 }
 
-fn open_private(path: &Path) -> std::io::Result<File> {
+/// A file that only its owner may read, made if it is not there.
+pub(super) fn open_private(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 

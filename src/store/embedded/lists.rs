@@ -45,6 +45,8 @@ fn empty<T>() -> Page<T> {
 
 /// The newest position there can be: where a list without a cursor begins.
 const NEWEST: i64 = i64::MAX;
+/// And one that begins with the oldest.
+const OLDEST: i64 = i64::MIN;
 
 pub(super) fn events(conn: &Connection, query: &EventQuery) -> Result<Page<EventSummary>> {
     let [before_ms, before_seq] = match &query.cursor {
@@ -127,26 +129,30 @@ const BY_EVENT: &str = "FROM events e INDEXED BY events_by_time \
      AND (e.received_ms, e.seq, d.lane_id) < (?4, ?5, ?6) AND (?7 < 0 OR d.state = ?7) \
      ORDER BY e.received_ms DESC, e.seq DESC, d.lane_id DESC";
 
+/// The same list from its other end.
+fn turned(sql: &str) -> String {
+    sql.replace(") < (", ") > (").replace(" DESC", " ASC")
+}
+
 pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
-    let [before_ms, before_seq, before_lane] = match &query.cursor {
+    let start = if query.oldest_first { OLDEST } else { NEWEST };
+    let after = match &query.cursor {
         Some(text) => cursor::read('d', text)?,
-        None => [NEWEST; 3],
+        None => [start; 3],
     };
     let state = query.state.as_deref().map(state_number).transpose()?;
     let Some(tenant_id) = names::find_tenant(conn, &query.tenant)? else { return Ok(empty()) };
     let way = if state.is_some_and(|state| state != rows::DELIVERED) { BY_STATE } else { BY_EVENT };
     let sql = format!("SELECT d.seq, d.lane_id, {} {way}", rows::DELIVERY);
+    let sql = if query.oldest_first { turned(&sql) } else { sql };
     let mut statement = conn.prepare_cached(&sql)?;
-    let (from, to) = range(query.from_ms, query.to_ms, before_ms);
-    let mut found = statement.query((
-        tenant_id,
-        from,
-        to,
-        before_ms,
-        before_seq,
-        before_lane,
-        state.unwrap_or(-1),
-    ))?;
+    let (from, to) = if query.oldest_first {
+        (query.from_ms.unwrap_or(Ms::MIN).max(after[0]), query.to_ms.unwrap_or(Ms::MAX))
+    } else {
+        range(query.from_ms, query.to_ms, after[0])
+    };
+    let state = state.unwrap_or(-1);
+    let mut found = statement.query((tenant_id, from, to, after[0], after[1], after[2], state))?;
     let mut page = Filling::new(query.limit);
     while let Some(row) = found.next()? {
         let fits =
@@ -220,12 +226,14 @@ mod tests {
         conn.execute_batch(include_str!("schema.sql")).unwrap();
         for way in [BY_STATE, BY_EVENT] {
             let sql = format!("EXPLAIN QUERY PLAN SELECT {} {way}", rows::DELIVERY);
-            let mut statement = conn.prepare(&sql).unwrap();
-            let plan = statement.query_map([1; 7], |row| row.get("detail")).unwrap();
-            let plan: Vec<String> = plan.collect::<Result<_, _>>().unwrap();
-            let bad = |line: &String| line.contains("TEMP B-TREE") || line.starts_with("SCAN");
-            assert!(!plan.iter().any(bad), "{plan:?}");
-            assert!(plan[0].contains("received_ms>? AND received_ms<?"), "{plan:?}");
+            for sql in [turned(&sql), sql] {
+                let mut statement = conn.prepare(&sql).unwrap();
+                let plan = statement.query_map([1; 7], |row| row.get("detail")).unwrap();
+                let plan: Vec<String> = plan.collect::<Result<_, _>>().unwrap();
+                let bad = |line: &String| line.contains("TEMP B-TREE") || line.starts_with("SCAN");
+                assert!(!plan.iter().any(bad), "{plan:?}");
+                assert!(plan[0].contains("received_ms>? AND received_ms<?"), "{plan:?}");
+            }
         }
     }
 }

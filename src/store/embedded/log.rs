@@ -25,6 +25,7 @@ const CHUNK: usize = 4_096;
 #[async_trait]
 impl Log for Embedded {
     async fn append(&self, mut events: Vec<Arc<Event>>) -> Result<Vec<Appended>> {
+        self.folder.check_room()?;
         let mut answers = Vec::with_capacity(events.len());
         while !events.is_empty() {
             let rest = events.split_off(events.len().min(CHUNK));

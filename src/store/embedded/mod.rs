@@ -11,10 +11,12 @@
 //! - memory does not grow with the backlog.
 
 mod agenda;
+mod backup;
 mod checkpoint;
 mod choose;
 mod cursor;
 mod directory;
+mod failing;
 mod failure;
 mod folder;
 mod ledger;
@@ -34,6 +36,7 @@ mod writing;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+pub use self::backup::{Copied, InTheWay, Progress, backup, restore};
 use self::folder::Folder;
 use self::readers::Readers;
 use self::tail::Tail;

@@ -1,5 +1,6 @@
 //! Connections and the schema: whose file it is, which version, and the way forward.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -10,7 +11,7 @@ use crate::store::{Result, StoreError};
 /// `FANF`: marks a file as ours.
 const APPLICATION_ID: i32 = 0x4641_4e46;
 /// What leads from version n to n + 1. Only ever appended to.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
 /// How long to wait for another process that writes.
 const BUSY_FOR: Duration = Duration::from_secs(15);
 /// Between two looks whether it is done; its transactions take milliseconds.
@@ -25,7 +26,7 @@ const READER_CACHE_KIB: i64 = 4 << 10;
 /// Opens the connection that writes, and brings the schema up to date.
 pub(super) fn open_writer(folder: &Folder) -> Result<Connection> {
     let mut conn = connect(folder)?;
-    check_owner(folder, &conn)?;
+    check_owner(&folder.database(), &conn)?;
     // Takes effect on an empty file only.
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
@@ -60,8 +61,16 @@ pub(super) fn connect(folder: &Folder) -> Result<Connection> {
     Ok(conn)
 }
 
-fn check_owner(folder: &Folder, conn: &Connection) -> Result<()> {
-    let path = folder.database();
+/// Is this a store of Fanfare's that is not newer than we are? Answers its version.
+pub(super) fn check(path: &Path, conn: &Connection) -> Result<i64> {
+    check_owner(path, conn)?;
+    match conn.pragma_query_value(None, "user_version", |row| row.get(0))? {
+        0 => Err(StoreError::Corrupt(format!("{} is empty", path.display()))),
+        version => Ok(version),
+    }
+}
+
+fn check_owner(path: &Path, conn: &Connection) -> Result<()> {
     let number = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let foreign = || {
         StoreError::Corrupt(format!(
@@ -103,7 +112,7 @@ fn migrate(folder: &Folder, conn: &mut Connection) -> Result<()> {
     }
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have been quicker; and a newer one may have been at it meanwhile.
-    check_owner(folder, &tx)?;
+    check_owner(&folder.database(), &tx)?;
     for step in MIGRATIONS.iter().skip(version(&tx)?) {
         tx.execute_batch(step)?;
     }

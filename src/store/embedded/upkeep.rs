@@ -17,6 +17,8 @@ const CHUNK: usize = 256;
 const FREE_PAGES: i64 = 2_048;
 /// Pages given back in one go.
 const PAGES_AT_ONCE: i64 = 256;
+/// How often that is done in one call: 16 MiB.
+const GIVEN_BACK: usize = 16;
 
 /// Where the search for what can be removed goes on: (tenant, received, position).
 pub(super) type Mark = (i64, Ms, i64);
@@ -64,6 +66,12 @@ impl Upkeep for Embedded {
         }
         let most = i64::try_from(max).unwrap_or(i64::MAX);
         self.writer.call(CHUNK, move |writing| remove_others(writing, before, most)).await?;
+        // Others have their turn between any two steps.
+        for _ in 0..GIVEN_BACK {
+            if !self.writer.call(CHUNK, give_back).await? {
+                break;
+            }
+        }
         *self.tidied_up_to.lock().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(removed)
     }
@@ -146,7 +154,7 @@ fn remove(writing: &mut Writing, seqs: &[i64]) -> Result<u64> {
     Ok(removed)
 }
 
-/// Old dead letters, memos whose time is over, and space that is free for good.
+/// Old dead letters, memos whose time is over, and failures that nobody has told of for long.
 fn remove_others(writing: &mut Writing, before: Ms, max: i64) -> Result<()> {
     let conn = &writing.conn;
     let rejected = "DELETE FROM rejected WHERE n IN \
@@ -155,15 +163,24 @@ fn remove_others(writing: &mut Writing, before: Ms, max: i64) -> Result<()> {
     let memos = "DELETE FROM memo WHERE key IN \
                  (SELECT key FROM memo WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)";
     conn.prepare_cached(memos)?.execute((wall_clock(), max))?;
+    let failing = "DELETE FROM failing WHERE last_ms < ?1";
+    conn.prepare_cached(failing)?.execute([before])?;
+    Ok(())
+}
+
+/// Gives a part of what is free for good back to the file system. True when there may be more.
+fn give_back(writing: &mut Writing) -> Result<bool> {
+    let conn = &writing.conn;
     let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (free, all) = (number("freelist_count")?, number("page_count")?);
-    if free > FREE_PAGES && free > all / 4 {
-        // It gives back a page a step.
-        let mut vacuum = conn.prepare(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
-        let mut pages = vacuum.query([])?;
-        while pages.next()?.is_some() {}
+    if free <= FREE_PAGES || free <= all / 4 {
+        return Ok(false);
     }
-    Ok(())
+    // It gives back a page a step.
+    let mut vacuum = conn.prepare(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
+    let mut pages = vacuum.query([])?;
+    while pages.next()?.is_some() {}
+    Ok(true)
 }
 
 #[cfg(target_os = "linux")]

@@ -9,7 +9,9 @@ use fanfare_contract::{DeliveryId, Event};
 
 use super::Memory;
 use super::state::{Line, State};
-use crate::store::{Agenda, Claim, DeliveryUpdate, LaneKey, Ms, Next, Result, WaitingItem};
+use crate::store::{
+    Agenda, Claim, DeliveryUpdate, Failing, LaneKey, Ms, Next, Result, WaitingItem,
+};
 
 #[async_trait]
 impl Agenda for Memory {
@@ -64,6 +66,8 @@ impl Agenda for Memory {
         updates: Vec<(Arc<Event>, DeliveryUpdate)>,
     ) -> Result<()> {
         self.world.faults.meet("agenda.settle").await?;
+        let tried = updates.iter().filter(|(_, update)| !update.attempts.is_empty());
+        self.world.faults.look_at("agenda.settle", tried.map(|(event, _)| &*event.id))?;
         let mut state = self.world.lock();
         let mut woke = false;
         for (event, update) in updates {
@@ -129,6 +133,27 @@ impl Agenda for Memory {
         }
         drop(state);
         self.world.told(free);
+        Ok(())
+    }
+
+    async fn failing(&self, lane: &LaneKey, at: Ms, gap: Duration) -> Result<Failing> {
+        self.world.faults.meet("agenda.failing").await?;
+        let gap = Ms::try_from(gap.as_millis()).unwrap_or(Ms::MAX / 2);
+        let mut state = self.world.lock();
+        let kept = state.failing.entry(lane.clone());
+        let (failing, last) = kept.or_insert((Failing { since_ms: at, told: 0 }, at));
+        if at - *last > gap {
+            *failing = Failing { since_ms: at, told: 0 };
+        }
+        *last = at.max(*last);
+        failing.since_ms = failing.since_ms.min(at);
+        failing.told += 1;
+        Ok(*failing)
+    }
+
+    async fn well(&self, lane: &LaneKey) -> Result<()> {
+        self.world.faults.meet("agenda.well").await?;
+        self.world.lock().failing.remove(lane);
         Ok(())
     }
 

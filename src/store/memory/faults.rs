@@ -11,11 +11,16 @@ use crate::store::{Result, StoreError};
 pub(crate) struct Faults {
     fail: Mutex<HashMap<&'static str, u32>>,
     hang: watch::Sender<Vec<&'static str>>,
+    refuse: Mutex<Vec<(&'static str, String)>>,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { fail: Mutex::default(), hang: watch::Sender::new(Vec::new()) }
+        Self {
+            fail: Mutex::default(),
+            hang: watch::Sender::new(Vec::new()),
+            refuse: Mutex::default(),
+        }
     }
 }
 
@@ -34,6 +39,27 @@ impl Faults {
     pub(crate) fn heal(&self) {
         self.fail.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.hang.send_modify(Vec::clear);
+    }
+
+    /// From now on `name` refuses for good whatever holds this event with an attempt, or, where it
+    /// has no attempts, this event.
+    pub(crate) fn refuse(&self, name: &'static str, event: &str) {
+        let mut refuse = self.refuse.lock().unwrap_or_else(PoisonError::into_inner);
+        refuse.push((name, event.to_owned()));
+    }
+
+    /// Of calls that bring events: is one of them refused?
+    pub(super) fn look_at<'a>(
+        &self,
+        name: &'static str,
+        events: impl IntoIterator<Item = &'a str>,
+    ) -> Result<()> {
+        let refuse = self.refuse.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_bad = |event: &str| refuse.iter().any(|(of, id)| *of == name && id == event);
+        if events.into_iter().any(is_bad) {
+            return Err(StoreError::Other { message: format!("{name} will not"), source: None });
+        }
+        Ok(())
     }
 
     /// At the head of every call: what shall become of it.

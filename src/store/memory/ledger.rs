@@ -65,6 +65,9 @@ impl Ledger for Memory {
             .filter(fits)
             .collect();
         all.sort_by_key(|one| std::cmp::Reverse(one.received_ms));
+        if query.oldest_first {
+            all.reverse();
+        }
         page(all.into_iter(), query.cursor.as_deref(), query.limit)
     }
 

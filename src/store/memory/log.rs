@@ -51,6 +51,7 @@ impl Log for Memory {
 
     async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>> {
         self.world.faults.meet("log.admit").await?;
+        self.world.faults.look_at("log.admit", entries.iter().map(|(_, event)| &*event.id))?;
         let state = self.world.lock();
         let pending =
             |seq| state.events.get(&seq).is_some_and(|row| row.state == EventState::Pending);
@@ -60,6 +61,13 @@ impl Log for Memory {
 
     async fn settle(&self, batch: Vec<Settlement>) -> Result<()> {
         self.world.faults.meet("log.settle").await?;
+        let tried = batch.iter().filter_map(|one| match &one.outcome {
+            Outcome::Routed(event, updates) => {
+                updates.iter().any(|update| !update.attempts.is_empty()).then_some(&*event.id)
+            }
+            _ => None,
+        });
+        self.world.faults.look_at("log.settle", tried)?;
         let mut state = self.world.lock();
         let mut woke = false;
         for Settlement { entry, outcome } in batch {

@@ -8,8 +8,8 @@ use fanfare_contract::{DeliveryId, Event};
 use tokio::time::Instant;
 
 use crate::store::{
-    Attempt, Counts, DeliveryRecord, DeliveryState, DeliveryUpdate, EventState, LaneKey, Ms,
-    Rejected,
+    Attempt, Counts, DeliveryRecord, DeliveryState, DeliveryUpdate, EventState, Failing, LaneKey,
+    Ms, Rejected,
 };
 
 /// The reason of a delivery that was put back by hand.
@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) queues: HashMap<LaneKey, BTreeSet<(Ms, u64)>>,
     pub(super) agenda: HashMap<LaneKey, Line>,
     pub(super) tokens: u64,
+    /// With the latest failure.
+    pub(super) failing: HashMap<LaneKey, (Failing, Ms)>,
     pub(super) rejected: BTreeMap<u64, Rejected>,
     pub(super) directory: BTreeMap<String, (u64, Option<Bytes>)>,
     pub(super) version: u64,

@@ -19,8 +19,8 @@ use super::connection::Batch;
 use super::keys::{SHARDS, Tag, unescape};
 use super::{Core, log, pack, reply, script};
 use crate::store::{
-    Agenda, Claim, DeliveryState, DeliveryUpdate, EntryId, LaneKey, Ms, Next, Result, StoreError,
-    WaitingItem,
+    Agenda, Claim, DeliveryState, DeliveryUpdate, EntryId, Failing, LaneKey, Ms, Next, Result,
+    StoreError, WaitingItem,
 };
 
 /// How often the agendas are looked at for what other replicas wrote.
@@ -327,6 +327,23 @@ impl Agenda for RedisAgenda {
         self.core.link.ask(keys.tag(), cmd).await?;
         self.core.changed.notify_one();
         Ok(())
+    }
+
+    async fn failing(&self, lane: &LaneKey, at: Ms, gap: Duration) -> Result<Failing> {
+        let keys = self.core.keys.tenant(&lane.tenant);
+        let mut cmd = script::call(&script::FAILING, &[&keys.failing()]);
+        let gap = Ms::try_from(gap.as_millis()).unwrap_or(Ms::MAX / 2);
+        cmd.arg(&*lane.destination).arg(at).arg(gap);
+        let mut parts = reply::array(self.core.link.ask(keys.tag(), cmd).await?)?.into_iter();
+        let mut next = || parts.next().unwrap_or(Value::Nil);
+        Ok(Failing { since_ms: reply::int(&next())?, told: reply::count(&next())? })
+    }
+
+    async fn well(&self, lane: &LaneKey) -> Result<()> {
+        let keys = self.core.keys.tenant(&lane.tenant);
+        let mut cmd = redis::cmd("HDEL");
+        cmd.arg(keys.failing()).arg(&*lane.destination);
+        self.core.link.ask(keys.tag(), cmd).await.map(drop)
     }
 
     async fn waiting(&self, lane: &LaneKey) -> Result<u64> {

@@ -118,16 +118,16 @@ impl Dialer {
         })
     }
 
-    /// One line in the log when the server goes, and one when it comes back.
+    /// The lines for people are `store::condition`'s; these say which server it was.
     fn note(&self, outcome: Option<&StoreError>) {
         match outcome {
             Some(error @ StoreError::Away { .. }) if !self.away.swap(true, Ordering::Relaxed) => {
                 self.outages.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(server = %self.label, "{error}");
+                tracing::debug!(server = %self.label, "{error}");
             }
             None if self.away.load(Ordering::Relaxed) => {
                 self.away.store(false, Ordering::Relaxed);
-                tracing::info!(server = %self.label, "Redis is back");
+                tracing::debug!(server = %self.label, "Redis is back");
             }
             _ => {}
         }

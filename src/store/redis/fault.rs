@@ -17,6 +17,8 @@ pub(super) struct Fault {
     pub(super) no_script: bool,
     /// The stream or its consumer group is gone.
     pub(super) no_group: bool,
+    /// A read that waited was broken off: what for, the next one will tell.
+    pub(super) unblocked: bool,
 }
 
 impl Fault {
@@ -32,6 +34,7 @@ impl Fault {
             dropped,
             no_script: code == "NOSCRIPT",
             no_group,
+            unblocked: code == "UNBLOCKED",
             error: meaning(&code, text, error),
         }
     }
@@ -39,7 +42,14 @@ impl Fault {
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
-        Self { error, hang_up: false, dropped: false, no_script: false, no_group: false }
+        Self {
+            error,
+            hang_up: false,
+            dropped: false,
+            no_script: false,
+            no_group: false,
+            unblocked: false,
+        }
     }
 }
 

@@ -151,6 +151,11 @@ impl TenantKeys {
         self.key("l")
     }
 
+    /// Lane → how it has gone since its last success.
+    pub(super) fn failing(&self) -> String {
+        self.key("f")
+    }
+
     /// Events that have a delivery in this state (`w`, `s`, `x`), by the time they were received.
     pub(super) fn index(&self, letter: &str) -> String {
         self.lane_key_of("i", letter)

@@ -34,6 +34,7 @@ struct Index {
     keys: [String; 3],
     from_ms: Option<Ms>,
     to_ms: Option<Ms>,
+    oldest_first: bool,
 }
 
 /// A line of an index.
@@ -71,7 +72,7 @@ impl RedisLedger {
                 cmd.arg(0).arg("").arg(0);
             }
         }
-        cmd.arg(count);
+        cmd.arg(count).arg(u8::from(index.oldest_first));
         let mut parts = reply::array(self.core.link.ask(index.tag, cmd).await?)?.into_iter();
         let last = matches!(parts.next(), Some(Value::Int(1)));
         let mut lines = Vec::new();
@@ -166,7 +167,8 @@ impl Ledger for RedisLedger {
 
     async fn events(&self, query: &EventQuery) -> Result<Page<EventSummary>> {
         let (tag, keys) = self.tenant_index(&query.tenant, None);
-        let index = Index { tag, keys, from_ms: query.from_ms, to_ms: query.to_ms };
+        let (from_ms, to_ms) = (query.from_ms, query.to_ms);
+        let index = Index { tag, keys, from_ms, to_ms, oldest_first: false };
         let limit = query.limit.clamp(1, LONGEST_PAGE);
         let cursor = query.cursor.as_deref();
         self.page(&index, List::Events, cursor, limit, |line, _, items| {
@@ -204,7 +206,8 @@ impl Ledger for RedisLedger {
             }
         };
         let (tag, keys) = self.tenant_index(&query.tenant, letter);
-        let index = Index { tag, keys, from_ms: query.from_ms, to_ms: query.to_ms };
+        let (from_ms, to_ms, oldest_first) = (query.from_ms, query.to_ms, query.oldest_first);
+        let index = Index { tag, keys, from_ms, to_ms, oldest_first };
         let limit = query.limit.clamp(1, LONGEST_PAGE);
         let cursor = query.cursor.as_deref();
         self.page(&index, List::Deliveries, cursor, limit, |line, given, items| {
@@ -237,6 +240,7 @@ impl Ledger for RedisLedger {
             keys: [keys.rejected_index(), data, nothing],
             from_ms: None,
             to_ms: None,
+            oldest_first: false,
         };
         let limit = limit.clamp(1, LONGEST_PAGE);
         self.page(&index, List::Rejected, cursor, limit, |line, _, items| {

@@ -161,6 +161,7 @@ impl Shared {
                     return Ok(self.receive(entries)?.0);
                 }
                 Err(fault) if fault.no_group && tries_left > 0 => self.core.make_group().await?,
+                Err(fault) if fault.unblocked && tries_left > 0 => {}
                 Err(fault) => {
                     self.recheck.store(true, Ordering::Release);
                     if !fault.dropped || tries_left == 0 {

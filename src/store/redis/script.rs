@@ -24,6 +24,7 @@ scripts! {
     BACKLOG = "backlog";
     COUNTS = "page" "counts";
     DUE = "due";
+    FAILING = "failing";
     FORGET = "forget";
     INHERIT = "inherit";
     LANE = "refresh" "lane";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fanfare::store::{DeliveryState, Next};
+use fanfare::store::{DeliveryState, Failing, Next};
 
 use super::Fixture;
 use super::kit::{
@@ -260,4 +260,35 @@ pub(crate) async fn waiting_for_a_change_ends<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     let waited = store.agenda.changed(Duration::from_millis(30));
     tokio::time::timeout(PATIENCE, waited).await.expect("it ends by itself");
+}
+
+pub(crate) async fn failures_are_counted_from_the_first_until_a_success<F: Fixture>(fixture: &F) {
+    const GAP: Duration = Duration::from_secs(100);
+    let store = fixture.open().await;
+    let (hook, other) = (lane("acme", "hook"), lane("acme", "other"));
+    let failed = |since_ms, told| Failing { since_ms, told };
+    assert_eq!(store.agenda.failing(&hook, T0, GAP).await.unwrap(), failed(T0, 1));
+    assert_eq!(store.agenda.failing(&hook, T0 + 9, GAP).await.unwrap(), failed(T0, 2));
+    // Clocks of two replicas differ a little.
+    assert_eq!(store.agenda.failing(&hook, T0 - 1, GAP).await.unwrap(), failed(T0 - 1, 3));
+    assert_eq!(store.agenda.failing(&other, T0 + 5, GAP).await.unwrap(), failed(T0 + 5, 1));
+    let store = fixture.crash(store).await;
+    assert_eq!(store.agenda.failing(&hook, T0 + 10, GAP).await.unwrap(), failed(T0 - 1, 4));
+    let beside = fixture.beside().await;
+    beside.agenda.well(&hook).await.unwrap();
+    beside.agenda.well(&lane("acme", "never_heard_of")).await.unwrap();
+    assert_eq!(store.agenda.failing(&hook, T0 + 11, GAP).await.unwrap(), failed(T0 + 11, 1));
+    assert_eq!(store.agenda.failing(&other, T0 + 12, GAP).await.unwrap(), failed(T0 + 5, 2));
+}
+
+pub(crate) async fn a_silence_between_two_failures_begins_anew<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let hook = lane("acme", "hook");
+    let gap = Duration::from_millis(100);
+    let mut told = Vec::new();
+    for at in [T0, T0 + 100, T0 + 200, T0 + 301, T0 + 302] {
+        let failing = store.agenda.failing(&hook, at, gap).await.unwrap();
+        told.push((failing.since_ms - T0, failing.told));
+    }
+    assert_eq!(told, [(0, 1), (0, 2), (0, 3), (301, 1), (301, 2)]);
 }

@@ -1,5 +1,7 @@
 //! The ledger: what happened can be looked up, listed, counted, by its own tenant alone.
 
+use std::collections::BTreeSet;
+
 use fanfare::store::{
     DeliveryQuery, DeliveryState, EventQuery, EventState, Outcome, Rejected, Settlement, Store,
     StoreError,
@@ -233,6 +235,41 @@ pub(crate) async fn deliveries_are_listed_in_pages<F: Fixture>(fixture: &F) {
     for limit in 1..5 {
         let query = DeliveryQuery { limit, ..query.clone() };
         assert_eq!(all_deliveries(&store, query).await, whole, "{limit} a page");
+    }
+}
+
+pub(crate) async fn deliveries_are_listed_from_the_oldest_on_too<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    various(&store).await;
+    let newest = DeliveryQuery { tenant: "acme".into(), limit: 1_000, ..DeliveryQuery::default() };
+    let oldest = DeliveryQuery { oldest_first: true, ..newest.clone() };
+    let by_event = |lines: Vec<String>| {
+        let event = |line: &String| line.split('>').next().unwrap().to_owned();
+        (lines.iter().map(event).collect::<Vec<_>>(), BTreeSet::from_iter(lines))
+    };
+    let ranges =
+        [(None, None), (Some(T0 + 1), None), (None, Some(T0 + 3)), (Some(T0 + 1), Some(T0 + 3))];
+    for (from_ms, to_ms) in ranges {
+        for state in [None, Some("dead"), Some("waiting"), Some("delivered")] {
+            let in_range = |query: &DeliveryQuery, limit| DeliveryQuery {
+                from_ms,
+                to_ms,
+                state: state.map(Into::into),
+                limit,
+                ..query.clone()
+            };
+            let (mut events, lines) =
+                by_event(all_deliveries(&store, in_range(&newest, 100)).await);
+            events.reverse();
+            for limit in [1, 2, 3, 100] {
+                let found = by_event(all_deliveries(&store, in_range(&oldest, limit)).await);
+                assert_eq!(
+                    found,
+                    (events.clone(), lines.clone()),
+                    "{from_ms:?} {to_ms:?} {state:?}"
+                );
+            }
+        }
     }
 }
 

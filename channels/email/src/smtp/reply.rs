@@ -33,6 +33,19 @@ impl Reply {
         matches!(self.code, 454 | 530 | 534 | 535 | 538)
     }
 
+    /// Whether a refusal is of the address, not of this message or its sender: a mailbox that is not
+    /// there, has moved or is closed (RFC 3463, sections 3.2 and 3.3; without an enhanced code, RFC
+    /// 5321's codes for a mailbox).
+    pub(crate) fn is_of_the_address(&self) -> bool {
+        match self.enhanced() {
+            Some(code) => {
+                let of = ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.0", "5.2.1"];
+                of.contains(&code)
+            }
+            None => matches!(self.code, 550 | 551 | 553 | 521 | 556),
+        }
+    }
+
     /// The name that the server gave the mail in its queue.
     pub(crate) fn queue_id(&self) -> Option<&str> {
         let after = |mark: &str| self.text.split_once(mark).map(|(_, rest)| rest);
@@ -125,6 +138,18 @@ mod tests {
         assert_eq!(reply(550, "5.99.1 strange").meaning(), "the mailbox is not available");
         assert_eq!(reply(499, "").meaning(), "the mail server cannot take it at present");
         assert_eq!(reply(250, "1.2.3.4 is my address").enhanced(), None);
+    }
+
+    #[test]
+    fn a_bounce_is_of_the_address_and_not_of_the_message() {
+        for (code, text) in [(550, "5.1.1 who?"), (550, "no such user"), (553, ""), (550, "5.2.1")]
+        {
+            assert!(reply(code, text).is_of_the_address(), "{code} {text}");
+        }
+        for (code, text) in [(550, "5.7.1 spam"), (552, "5.2.2 full"), (554, "no"), (450, "later")]
+        {
+            assert!(!reply(code, text).is_of_the_address(), "{code} {text}");
+        }
     }
 
     #[test]

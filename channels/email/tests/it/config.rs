@@ -80,6 +80,7 @@ fn the_policy_is_the_documented_one() {
     let minutes: Vec<_> = policy.schedule.iter().map(|wait| wait.as_secs() / 60).collect();
     assert_eq!(minutes, [1, 5, 15, 60, 240, 720, 1440]);
     assert_eq!(policy.channel_concurrency, 20);
+    assert_eq!((policy.bounces, policy.disable_after), (Some(3), None));
     assert_eq!(policy.attempt_timeout.as_secs(), 90);
     assert_eq!(policy.deadline.as_secs(), 120);
 }

@@ -52,6 +52,20 @@ async fn a_refusal_of_the_mail_is_permanent_and_a_delay_is_retried_at_every_stag
 }
 
 #[tokio::test]
+async fn only_a_refused_recipient_that_is_not_there_is_a_bounce() {
+    for (stage, text, bounced) in [
+        (Stage::Rcpt, "5.1.1 unknown user", true),
+        (Stage::Rcpt, "no such user", true),
+        (Stage::Rcpt, "5.7.1 policy", false),
+        (Stage::Mail, "5.1.1 unknown user", false),
+        (Stage::Data, "5.6.0 content", false),
+    ] {
+        let receiver = once(stage, code(550, text)).await;
+        assert_eq!(failure(&receiver).await.bounced, bounced, "{stage:?} {text}");
+    }
+}
+
+#[tokio::test]
 async fn the_reason_is_told_in_words_and_without_the_address() {
     let said = "5.1.1 <Jane.Smith@acme.example>: user jane.smith unknown\nsee jane.smith%40acme";
     let receiver = once(Stage::Rcpt, code(550, said)).await;

@@ -1,7 +1,8 @@
 -- A page of an index with the heads of the events and their outcomes.
--- KEYS: index, events, outcomes   ARGV: from, to, score, member, inclusive, count
+-- KEYS: index, events, outcomes   ARGV: from, to, score, member, inclusive, count, oldest first
 -- Answers 1 at the end of the index, else 0; then member, score, head, outcome for each.
-local found, last = page(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1', tonumber(ARGV[6]))
+local found, last = page(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1',
+  tonumber(ARGV[6]), ARGV[7] == '1')
 local answer = { last and 1 or 0 }
 if #found == 0 then return answer end
 local ids = {}
