@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::{
     Admission, Agenda, Appended, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryUpdate, Directory, Entry, EntryId, EventQuery, EventRecord, EventSummary, LaneKey,
-    Ledger, Log, Ms, Next, Page, Rejected, Result, Settlement, Store, StoredTenant, Upkeep,
-    WaitingItem,
+    Ledger, Log, Ms, Next, Page, Record, Records, Rejected, Result, Settlement, Store, StoredTenant,
+    Upkeep, WaitingItem,
 };
 
 /// Which call; calls of one kind and cost share a name.
@@ -44,6 +44,8 @@ pub enum Call {
     Ledger,
     /// [`Directory`]
     Directory,
+    /// [`Records`]
+    Records,
     /// [`Memo`]
     Memo,
     /// [`Upkeep`]
@@ -52,7 +54,7 @@ pub enum Call {
 
 impl Call {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Append,
         Self::Read,
         Self::TakeOver,
@@ -65,6 +67,7 @@ impl Call {
         Self::Agenda,
         Self::Ledger,
         Self::Directory,
+        Self::Records,
         Self::Memo,
         Self::Upkeep,
     ];
@@ -84,6 +87,7 @@ impl Call {
             Self::Agenda => "agenda",
             Self::Ledger => "ledger",
             Self::Directory => "directory",
+            Self::Records => "records",
             Self::Memo => "memo",
             Self::Upkeep => "upkeep",
         }
@@ -124,6 +128,7 @@ pub fn metered(store: Store, watch: Arc<dyn Watch>) -> Store {
         agenda: metered.clone(),
         ledger: metered.clone(),
         directory: metered.clone(),
+        records: metered.clone(),
         memo: metered.clone(),
         upkeep: metered,
     }
@@ -272,6 +277,42 @@ impl Directory for Metered {
 
     async fn remove(&self, id: &str) -> Result<bool> {
         self.one(Call::Directory, self.store.directory.remove(id)).await
+    }
+}
+
+#[async_trait]
+impl Records for Metered {
+    async fn version(&self, collection: &str) -> Result<u64> {
+        self.one(Call::Records, self.store.records.version(collection)).await
+    }
+
+    async fn get(&self, collection: &str, id: &str) -> Result<Option<Record>> {
+        self.one(Call::Records, self.store.records.get(collection, id)).await
+    }
+
+    async fn list(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        self.one(Call::Records, self.store.records.list(collection, after, limit)).await
+    }
+
+    async fn put(
+        &self,
+        collection: &str,
+        id: &str,
+        doc: Bytes,
+        expected: Option<u64>,
+        ttl: Option<Duration>,
+    ) -> Result<u64> {
+        let put = self.store.records.put(collection, id, doc, expected, ttl);
+        self.one(Call::Records, put).await
+    }
+
+    async fn remove(&self, collection: &str, id: &str, expected: Option<u64>) -> Result<bool> {
+        self.one(Call::Records, self.store.records.remove(collection, id, expected)).await
     }
 }
 

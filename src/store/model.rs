@@ -399,3 +399,14 @@ pub struct StoredTenant {
     /// As it was put.
     pub doc: Bytes,
 }
+
+/// One small document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its id within the collection.
+    pub id: String,
+    /// Changes with every put; never the same twice in a collection.
+    pub revision: u64,
+    /// What was put.
+    pub doc: Bytes,
+}

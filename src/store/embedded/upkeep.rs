@@ -146,7 +146,7 @@ fn remove(writing: &mut Writing, seqs: &[i64]) -> Result<u64> {
     Ok(removed)
 }
 
-/// Old dead letters, memos whose time is over, and space that is free for good.
+/// Old dead letters, memos and records whose time is over, and space that is free for good.
 fn remove_others(writing: &mut Writing, before: Ms, max: i64) -> Result<()> {
     let conn = &writing.conn;
     let rejected = "DELETE FROM rejected WHERE n IN \
@@ -155,6 +155,9 @@ fn remove_others(writing: &mut Writing, before: Ms, max: i64) -> Result<()> {
     let memos = "DELETE FROM memo WHERE key IN \
                  (SELECT key FROM memo WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)";
     conn.prepare_cached(memos)?.execute((wall_clock(), max))?;
+    let records = "DELETE FROM records WHERE rowid IN \
+                   (SELECT rowid FROM records WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)";
+    conn.prepare_cached(records)?.execute((wall_clock(), max))?;
     let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (free, all) = (number("freelist_count")?, number("page_count")?);
     if free > FREE_PAGES && free > all / 4 {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::store::{
     Attempt, Counts, DeliveryRecord, DeliveryState, DeliveryUpdate, EventState, LaneKey, Ms,
-    Rejected,
+    Record, Rejected,
 };
 
 /// The reason of a delivery that was put back by hand.
@@ -34,6 +34,9 @@ pub(super) struct State {
     pub(super) directory: BTreeMap<String, (u64, Option<Bytes>)>,
     pub(super) version: u64,
     pub(super) memo: HashMap<String, (String, Instant)>,
+    pub(super) collections: HashMap<String, u64>,
+    /// By collection, then by id; with the end of each.
+    pub(super) records: BTreeMap<(String, String), (Record, Option<Instant>)>,
 }
 
 pub(super) struct EventRow {
