@@ -11,6 +11,7 @@ mod conformance;
 #[cfg(test)]
 mod testing;
 
+pub mod access;
 pub mod agenda;
 pub mod api;
 pub mod app;

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::ApiState;
 use super::answer::{ApiError, success};
+use crate::access::{Action, Denied, Principal};
 use crate::event::{Fill, Refusal, decode, event_id_for_key, new_event_id, tenant_id};
 use crate::observe::{Accepted, Observe};
 use crate::pipeline::trace_parent;
@@ -37,11 +38,12 @@ struct Answer {
 
 pub(super) async fn post_events(
     State(state): State<Arc<ApiState>>,
+    principal: Principal,
     Query(params): Query<Params>,
     headers: HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Response {
-    match take(&state, params, &headers, body).await {
+    match take(&state, &principal, params, &headers, body).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
@@ -49,14 +51,15 @@ pub(super) async fn post_events(
 
 async fn take(
     state: &ApiState,
+    principal: &Principal,
     params: Params,
     headers: &HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<Response, ApiError> {
-    state.auth.check(headers)?;
+    principal.require(Action::Publish)?;
     let began = SystemTime::now();
     let counted = |error: ApiError| count(state, error);
-    let tenant = tenant(state, params, headers).map_err(counted)?;
+    let tenant = tenant(state, principal, params, headers).map_err(counted)?;
     let body = body.map_err(|error| {
         ApiError::new(error.status(), "invalid_request", "bad_body", error.body_text())
     })?;
@@ -87,17 +90,19 @@ async fn take(
     }
 }
 
-fn tenant(state: &ApiState, params: Params, headers: &HeaderMap) -> Result<Arc<str>, ApiError> {
+/// The tenant that is named, or the key's own.
+fn tenant(
+    state: &ApiState,
+    principal: &Principal,
+    params: Params,
+    headers: &HeaderMap,
+) -> Result<Arc<str>, ApiError> {
     let header = headers.get("fanfare-tenant").map(|value| value.as_bytes().to_vec());
-    let named = params.tenant.map(String::into_bytes).or(header).ok_or_else(|| {
-        ApiError::invalid("no_tenant", "name the tenant: ?tenant=acme or `Fanfare-Tenant: acme`")
-    })?;
-    let named = tenant_id(&named)?;
-    let known = state.registry.snapshot().get(named).map(|tenant| tenant.id.clone());
-    known.ok_or_else(|| {
-        let message = format!("there is no tenant `{named}`; add it with `fanfare apply`");
-        Refusal::new("unknown_tenant", message).into()
-    })
+    let named = params.tenant.map(String::into_bytes).or(header);
+    let named = named.as_deref().map(tenant_id).transpose()?;
+    let tenant = principal.tenant_of(named)?;
+    let known = state.registry.snapshot().get(&*tenant).map(|tenant| tenant.id.clone());
+    known.ok_or_else(|| Denied::no_tenant(&tenant).into())
 }
 
 fn decode_one(

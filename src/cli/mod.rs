@@ -7,6 +7,7 @@ mod deliveries;
 mod demo;
 mod destinations;
 mod events;
+mod keys;
 mod logging;
 mod output;
 mod render;
@@ -74,6 +75,8 @@ enum Command {
     Cancel(replay::CancelArgs),
     /// Lists destinations; pauses, resumes, enables one
     Destinations(destinations::Args),
+    /// Makes, lists and revokes the keys of the HTTP API
+    Keys(keys::Args),
     /// Proves that every event is accounted for
     Audit(audit::Args),
     /// Verifies the signature of a webhook
@@ -163,6 +166,7 @@ async fn run(command: Command) -> Done {
         Command::Replay(args) => replay::run(args).await,
         Command::Cancel(args) => replay::run_cancel(args).await,
         Command::Destinations(args) => destinations::run(args).await,
+        Command::Keys(args) => keys::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Verify(args) => verify::run(&args),
     }

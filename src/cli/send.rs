@@ -44,7 +44,10 @@ pub(super) struct Args {
     /// Send over HTTP to this server instead of into the store
     #[arg(long, env = "FANFARE_SERVER", value_name = "URL", conflicts_with = "store")]
     server: Option<url::Url>,
-    /// The server's ingest key
+    /// A key that may publish, for --server; best given in the environment
+    #[arg(long, env = "FANFARE_KEY", value_name = "KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// The key in the server's settings, where there is no other
     #[arg(long, env = "FANFARE_INGEST_KEY", value_name = "KEY", hide_env_values = true)]
     ingest_key: Option<String>,
     /// The same key makes the same event: sending again adds nothing (single events only)
@@ -147,7 +150,8 @@ impl Target {
                 .timeout(Duration::from_mins(1))
                 .build()
                 .context("the HTTP client")?;
-            return Ok(Self::Server { client, url, tenant, key: args.ingest_key.clone() });
+            let key = args.key.as_ref().or(args.ingest_key.as_ref()).cloned();
+            return Ok(Self::Server { client, url, tenant, key });
         }
         let (config, store) = args.settings.open_existing().await?;
         let (_, tenants) = store.directory.all().await?;

@@ -38,6 +38,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// Spans of events' paths.
     pub tracing: Tracing,
+    /// How the HTTP API is reached.
+    pub http: Http,
     /// HTTP ingest.
     pub ingest: Ingest,
     /// Bounds on events.
@@ -68,6 +70,7 @@ impl Default for Config {
             log: Log::default(),
             metrics: Metrics::default(),
             tracing: Tracing::default(),
+            http: Http::default(),
             ingest: Ingest::default(),
             events: Events::default(),
             router: Router::default(),
@@ -115,13 +118,16 @@ pub struct Metrics {
     pub enabled: bool,
     /// Also counts by tenant and destination: as many series as there are destinations.
     pub per_tenant: bool,
-    /// What `GET /metrics` asks for as `Authorization: Bearer …`; none leaves it open.
+    /// What a scraper sends as `Authorization: Bearer …`; an operator's key does too.
     pub key: Option<String>,
+    /// Whether everybody who reaches the address may read them; by default exactly when that is a
+    /// loopback address, no proxy is in front of it, and there is no `key`.
+    pub open: Option<bool>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { enabled: true, per_tenant: false, key: None }
+        Self { enabled: true, per_tenant: false, key: None, open: None }
     }
 }
 
@@ -141,11 +147,29 @@ impl Default for Tracing {
     }
 }
 
+/// `[http]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// A proxy in front ends TLS and passes requests on: loopback then means nothing.
+    pub behind_proxy: bool,
+    /// Requests a second that each key may make, in each process; 0 for no limit.
+    pub requests_per_second: u32,
+    /// Requests that a key may make at once after a rest.
+    pub burst: u32,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { behind_proxy: false, requests_per_second: 1_000, burst: 5_000 }
+    }
+}
+
 /// `[ingest]`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ingest {
-    /// The key that `POST /v1/events` asks for; none closes HTTP ingest outside development.
+    /// A key that publishes for every tenant, beside those in the store.
     pub key: Option<String>,
 }
 
@@ -369,6 +393,11 @@ pub enum ConfigError {
 pub const DEFAULTS: &str = include_str!("../../config/fanfare.toml");
 
 impl Config {
+    /// Whether nobody but programs on this machine reaches the HTTP API.
+    pub fn is_local(&self) -> bool {
+        self.listen.ip().is_loopback() && !self.http.behind_proxy
+    }
+
     /// Reads a file over the defaults; no file is the defaults alone.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = file else { return Ok(Self::default()) };

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::{
     Admission, Agenda, Appended, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryUpdate, Directory, Entry, EntryId, EventQuery, EventRecord, EventSummary, LaneKey,
-    Ledger, Log, Ms, Next, Page, Record, Records, Rejected, Result, Settlement, Store, StoredTenant,
-    Upkeep, WaitingItem,
+    Ledger, Log, Ms, Next, Page, Record, Records, Rejected, Result, Settlement, Store,
+    StoredTenant, Upkeep, WaitingItem,
 };
 
 /// Which call; calls of one kind and cost share a name.

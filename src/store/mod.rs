@@ -188,8 +188,12 @@ pub trait Records: Send + Sync {
     /// One document.
     async fn get(&self, collection: &str, id: &str) -> Result<Option<Record>>;
     /// Up to `limit` (at most 1,000) documents by id (its bytes, ascending), those after `after`.
-    async fn list(&self, collection: &str, after: Option<&str>, limit: usize)
-    -> Result<Vec<Record>>;
+    async fn list(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>>;
     /// Writes a document, which ends after `ttl` if there is one; with `expected`, only if its
     /// revision is that (0: it must not exist), [`StoreError::Conflict`] otherwise. Answers the new
     /// revision; no revision of a collection is ever given twice.

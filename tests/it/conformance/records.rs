@@ -81,9 +81,8 @@ pub(crate) async fn of_many_writers_one_wins_each_revision<F: Fixture>(fixture: 
             loop {
                 let now = store.records.get("count", "n").await.unwrap();
                 let revision = now.as_ref().map_or(0, |record| record.revision);
-                let count: u32 = now.map_or(0, |record| {
-                    std::str::from_utf8(&record.doc).unwrap().parse().unwrap()
-                });
+                let count: u32 = now
+                    .map_or(0, |record| std::str::from_utf8(&record.doc).unwrap().parse().unwrap());
                 let doc = (count + 1).to_string().into();
                 match store.records.put("count", "n", doc, Some(revision), None).await {
                     Ok(_) => return,
@@ -100,9 +99,7 @@ pub(crate) async fn of_many_writers_one_wins_each_revision<F: Fixture>(fixture: 
     assert_eq!(&count[..], b"20", "no update is lost");
 }
 
-pub(crate) async fn a_removed_record_is_gone_and_its_revisions_stay_stale<F: Fixture>(
-    fixture: &F,
-) {
+pub(crate) async fn a_removed_record_is_gone_and_its_revisions_stay_stale<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     let records = &store.records;
     assert!(!records.remove("keys", "a", None).await.unwrap());
