@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::ApiState;
 use super::answer::{ApiError, success};
-use crate::access::{Action, Denied, Principal};
+use crate::access::{Action, Denied, Environment, Principal};
 use crate::event::{Fill, Refusal, decode, event_id_for_key, new_event_id, tenant_id};
 use crate::observe::{Accepted, Observe};
 use crate::pipeline::trace_parent;
@@ -70,9 +70,9 @@ async fn take(
     {
         return Err(ApiError::invalid("bad_key", "Idempotency-Key must be 1 to 255 bytes long"));
     }
-    let one = |raw: Bytes, place: Option<usize>| {
-        decode_one(state, &tenant, raw, key.as_deref(), place)
-            .map(|event| Arc::new(event.with_trace(trace.clone())))
+    let one = |raw: Bytes, place: Option<usize>| -> Result<Arc<Event>, Refusal> {
+        let event = decode_one(state, &tenant, principal, raw, key.as_deref(), place)?;
+        Ok(Arc::new(event.with_trace(trace.clone())))
     };
     match split(&body, headers, state.max_batch)? {
         None => {
@@ -108,18 +108,25 @@ fn tenant(
 fn decode_one(
     state: &ApiState,
     tenant: &Arc<str>,
+    principal: &Principal,
     raw: Bytes,
     key: Option<&str>,
     place: Option<usize>,
 ) -> Result<Event, Refusal> {
     let now = state.clock.now_ms();
-    let id = || match (key, place) {
+    // A trial under the same key must not take the place of the real event.
+    let key = key.map(|key| match principal.environment {
+        Environment::Live => key.to_owned(),
+        Environment::Test => format!("test\0{key}"),
+    });
+    let id = || match (&key, place) {
         (Some(key), None) => event_id_for_key(tenant, key),
         // The same batch under the same key makes the same ids.
         (Some(key), Some(place)) => event_id_for_key(tenant, &format!("{key}#{place}")),
         (None, _) => new_event_id(now, rand::random()),
     };
-    decode(tenant, raw, state.limits, &Fill { id: &id, received_ms: now })
+    let event = decode(tenant, raw, state.limits, &Fill { id: &id, received_ms: now })?;
+    Ok(event.with_environment(principal.environment))
 }
 
 /// The parts of a batch: a JSON array, `{"events": […]}`, or NDJSON by its content type. `None` when

@@ -2,13 +2,14 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
 use clap::Args as ClapArgs;
-use fanfare_contract::Event;
+use fanfare_contract::{Environment, Event};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
@@ -53,6 +54,9 @@ pub(super) struct Args {
     /// The same key makes the same event: sending again adds nothing (single events only)
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// live or test: test events reach test destinations alone. Over HTTP the key decides
+    #[arg(long, default_value = "live", value_parser = Environment::from_str, conflicts_with = "server")]
+    environment: Environment,
     /// Print JSON: counts, and what was refused with the reasons
     #[arg(long)]
     json: bool,
@@ -85,6 +89,7 @@ pub(super) async fn run(args: Args) -> Done {
         bar: bar(&args.files),
         key: args.idempotency_key.clone(),
         key_used: false,
+        environment: args.environment,
     };
     for path in &args.files {
         sender.file(path).await?;
@@ -194,6 +199,7 @@ struct Sender {
     key: Option<String>,
     /// An event has got its id from the key.
     key_used: bool,
+    environment: Environment,
 }
 
 impl Sender {
@@ -297,7 +303,7 @@ impl Sender {
         }
         match decoded {
             Ok(event) => {
-                let event = Arc::new(event);
+                let event = Arc::new(event.with_environment(self.environment));
                 self.pending.push(Pending { file: file.to_owned(), line, event });
                 if self.pending.len() >= BATCH {
                     self.flush().await?;

@@ -61,6 +61,7 @@ pub async fn pick(store: &Store, selection: &Selection) -> Result<Picked> {
             tenant: selection.tenant.clone(),
             state: Some(state.clone()),
             destination: selection.destination.clone(),
+            environment: None,
             kind: selection.kind.clone(),
             from_ms: selection.from_ms,
             to_ms: selection.to_ms,

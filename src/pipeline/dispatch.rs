@@ -8,8 +8,8 @@ use fanfare_contract::{Content, Delivery, DeliveryId, Event};
 use tokio_util::sync::CancellationToken;
 
 use crate::agenda::{
-    Clock, Hold, Job, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, Offer, Ticket, Trouble, Worker,
-    run_attempt,
+    Clock, Hold, Job, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, OTHER_ENVIRONMENT, Offer, Ticket,
+    Trouble, Worker, run_attempt,
 };
 use crate::delivery::Concluded;
 use crate::store::{Agenda, DeliveryState, DeliveryUpdate, Ms};
@@ -128,6 +128,9 @@ fn kept(lane: &Lane, event: &Event, now: Ms) -> Option<DeliveryState> {
     };
     if let Some(reason) = lane.suppressed() {
         return Some(DeliveryState::Suppressed { reason });
+    }
+    if !lane.takes(event) {
+        return Some(DeliveryState::Suppressed { reason: OTHER_ENVIRONMENT.to_owned() });
     }
     let look = now + LOOK_AT_PAUSED_MS;
     match &lane.mode {

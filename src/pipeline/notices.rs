@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_contract::{Content, Delivery, Event};
+use fanfare_contract::{Content, Delivery, Environment, Event};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -25,8 +25,17 @@ const OWN: &str = "fanfare.";
 const WAITING: usize = 4_096;
 
 enum Notice {
-    Gone { tenant: Arc<str>, destination: String, channel: Arc<str>, code: String, message: String },
-    Dead { event: Arc<Event> },
+    Gone {
+        tenant: Arc<str>,
+        destination: String,
+        channel: Arc<str>,
+        environment: Environment,
+        code: String,
+        message: String,
+    },
+    Dead {
+        event: Arc<Event>,
+    },
 }
 
 /// The sending side: called from the hot path, never blocks.
@@ -62,12 +71,14 @@ impl Notices for Bulletin {
             tenant: lane.key.tenant.clone(),
             destination: lane.destination.base_id().to_owned(),
             channel: lane.destination.channel.clone(),
+            environment: lane.environment,
             code: code.to_owned(),
             message: message.to_owned(),
         });
     }
 
     fn delivery_dead(&self, lane: &Lane, delivery: &Delivery, concluded: &Concluded) {
+        let environment = lane.environment;
         let (event, event_type) = match &delivery.content {
             Content::Event(event) if event.kind.starts_with(OWN) => return,
             Content::Event(event) => (&*event.id, &*event.kind),
@@ -95,6 +106,7 @@ impl Notices for Bulletin {
         let id = own_id("dead", &[&lane.key.tenant, delivery.id.as_str()]);
         let now = self.clock.now_ms();
         let event = own_event(&lane.key.tenant, &id, "fanfare.delivery.dead", now, &data);
+        let event = event.with_environment(environment);
         self.post(Notice::Dead { event: Arc::new(event) });
     }
 
@@ -123,7 +135,7 @@ impl BulletinWriter {
     ) -> Result<(), crate::store::StoreError> {
         let event = match notice {
             Notice::Dead { event } => event.clone(),
-            Notice::Gone { tenant, destination, channel, code, message } => {
+            Notice::Gone { tenant, destination, channel, environment, code, message } => {
                 let at_ms = self.clock.now_ms();
                 let disabled = Disabled { reason: code.clone(), message: message.clone(), at_ms };
                 registry.disable(tenant, destination, disabled).await?;
@@ -138,7 +150,9 @@ impl BulletinWriter {
                     "code": code, "message": message, "disabled_at": at_ms / 1000,
                 });
                 let id = own_id("disabled", &[tenant, destination, &at_ms.to_string()]);
-                Arc::new(own_event(tenant, &id, "fanfare.destination.disabled", at_ms, &data))
+                let kind = "fanfare.destination.disabled";
+                let event = own_event(tenant, &id, kind, at_ms, &data);
+                Arc::new(event.with_environment(*environment))
             }
         };
         store.log.append(vec![event]).await.map(|_| ())

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_contract::{DeliveryId, Event};
+use fanfare_contract::{DeliveryId, Environment, Event};
 use serde::{Deserialize, Serialize};
 
 /// Unix time in milliseconds.
@@ -283,6 +283,9 @@ pub struct EventSummary {
     pub created: i64,
     /// Unix milliseconds, ours.
     pub received_ms: Ms,
+    /// Which of the tenant's worlds it belongs to.
+    #[serde(default)]
+    pub environment: Environment,
     /// Where it stands.
     pub state: EventState,
     /// How many deliveries are delivered, waiting, suppressed, dead.
@@ -303,6 +306,9 @@ pub struct DeliveryRecord {
     pub destination: String,
     /// The channel's name.
     pub channel: String,
+    /// Which of the tenant's worlds its event belongs to.
+    #[serde(default)]
+    pub environment: Environment,
     /// State, with reason and times.
     #[serde(flatten)]
     pub state: DeliveryState,
@@ -349,6 +355,8 @@ pub struct EventQuery {
     pub tenant: String,
     /// Exact type.
     pub kind: Option<String>,
+    /// Of this environment.
+    pub environment: Option<Environment>,
     /// Received at or after.
     pub from_ms: Option<Ms>,
     /// Received before.
@@ -370,6 +378,8 @@ pub struct DeliveryQuery {
     pub destination: Option<String>,
     /// Exact event type.
     pub kind: Option<String>,
+    /// Of this environment.
+    pub environment: Option<Environment>,
     /// Event received at or after.
     pub from_ms: Option<Ms>,
     /// Event received before.

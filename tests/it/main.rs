@@ -10,6 +10,7 @@ mod cli;
 mod conformance;
 mod crash;
 mod embedded;
+mod environments;
 mod main_path;
 mod observed;
 mod peers;

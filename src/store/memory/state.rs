@@ -171,6 +171,7 @@ impl State {
             kind: event.kind.to_string(),
             destination: lane.to_owned(),
             channel: row.channel.to_string(),
+            environment: event.environment,
             state: row.state.clone(),
             attempts: row.attempts.clone(),
             received_ms: event.received_ms,

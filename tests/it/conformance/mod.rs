@@ -81,6 +81,7 @@ macro_rules! every_promise {
             ledger: an_event_that_never_was_is_not_found,
             ledger: events_are_listed_newest_first_in_pages,
             ledger: events_are_filtered_by_type_and_time,
+            ledger: the_environment_of_an_event_stays_with_it,
             ledger: deliveries_are_filtered_by_each_of_their_marks,
             ledger: deliveries_are_listed_in_pages,
             ledger: rejected_entries_are_listed_in_pages,
