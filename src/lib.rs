@@ -24,5 +24,6 @@ pub mod ops;
 pub mod pipeline;
 pub mod render;
 pub mod routing;
+pub mod secrets;
 pub mod store;
 pub mod tenant;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,8 @@ pub struct Keyring {
     /// None lets every key go as fast as it likes.
     pace: Option<Pace>,
     known: ArcSwap<Known>,
+    /// One reads at a time, so that nobody puts older keys in the place of newer ones.
+    reading: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -71,7 +74,8 @@ impl Keyring {
         pace: Option<Pace>,
     ) -> Result<Arc<Self>, StoreError> {
         let records = store.records.clone();
-        let keyring = Self { records, clock, pace, known: ArcSwap::default() };
+        let (known, reading) = (ArcSwap::default(), Mutex::default());
+        let keyring = Self { records, clock, pace, known, reading };
         keyring.refresh().await?;
         Ok(Arc::new(keyring))
     }
@@ -112,6 +116,7 @@ impl Keyring {
 
     /// Takes up changes now.
     pub async fn refresh(&self) -> Result<(), StoreError> {
+        let _reading = self.reading.lock().await;
         // Asked before: what changes while they are read is read again next time.
         let version = self.records.version(KEYS).await?;
         let before = self.known.load_full();

@@ -50,8 +50,13 @@ impl Meter {
 
     fn admit(&self, state: &ApiState, headers: &HeaderMap) -> Result<(), Denied> {
         let own = |key: &str| self.key.is_some_and(|own| own.is(&Hash::of(key)));
-        if self.open || bearer(headers).is_some_and(own) {
+        let given = bearer(headers);
+        if self.open || given.is_some_and(own) {
             return Ok(());
+        }
+        // A key of its own is asked for even where development asks for none.
+        if self.key.is_some() && given.is_none() {
+            return Err(Denied::NoKey);
         }
         state.door.admit(headers)?.principal.require(Action::Operate)
     }

@@ -13,6 +13,7 @@ mod output;
 mod render;
 mod replay;
 mod route;
+mod secrets;
 mod send;
 mod serve;
 mod settings;
@@ -77,6 +78,8 @@ enum Command {
     Destinations(destinations::Args),
     /// Makes, lists and revokes the keys of the HTTP API
     Keys(keys::Args),
+    /// Looks after the master key that encrypts secrets in the store
+    Secrets(secrets::Args),
     /// Proves that every event is accounted for
     Audit(audit::Args),
     /// Verifies the signature of a webhook
@@ -100,7 +103,9 @@ pub enum Failure {
 impl From<crate::store::StoreError> for Failure {
     fn from(error: crate::store::StoreError) -> Self {
         match error {
-            crate::store::StoreError::BadQuery(why) => Self::Because(why),
+            crate::store::StoreError::BadQuery(why) | crate::store::StoreError::Secrets(why) => {
+                Self::Because(why)
+            }
             // Its words hold those of its sources already.
             other => Self::Unreachable(anyhow::anyhow!("{other}")),
         }
@@ -167,6 +172,7 @@ async fn run(command: Command) -> Done {
         Command::Cancel(args) => replay::run_cancel(args).await,
         Command::Destinations(args) => destinations::run(args).await,
         Command::Keys(args) => keys::run(args).await,
+        Command::Secrets(args) => secrets::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Verify(args) => verify::run(&args),
     }

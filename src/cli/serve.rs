@@ -17,6 +17,7 @@ use crate::access::{Hash, Keyring, Pace};
 use crate::api::{self, ApiState, Door, Meter};
 use crate::app::{self, App, Purpose};
 use crate::config::{Config, LogFormat, Period};
+use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::tenant::Channels;
 
@@ -102,7 +103,8 @@ pub(super) async fn run(args: Args) -> Done {
     let config = args.load()?;
     logging::set_up(&config.log)?;
     let ingest = ingest_key(&config)?;
-    let store = app::open_store(&config, Purpose::Route).await?;
+    let (store, secrets) = app::open_sealed(&config, Purpose::Route).await?;
+    tell_of_secrets(&secrets);
     for warning in store.upkeep.warnings().await {
         tracing::warn!("{warning}");
     }
@@ -144,6 +146,8 @@ pub(super) async fn run(args: Args) -> Done {
     let http = axum::serve(listener, api::router(state))
         .with_graceful_shutdown(stop.clone().cancelled_owned());
     let http = tokio::spawn(async move { http.await });
+    // Not waited for: with many tenants it takes a while, and what is sealed already can be read.
+    let resealing = tokio::spawn(reseal(secrets, stop.clone()));
     if let Some(dir) = config.tenants.clone() {
         let channels = app.registry.channels().clone();
         tokio::spawn(watch(dir, config.clone(), app.store.clone(), channels, stop.clone()));
@@ -154,10 +158,47 @@ pub(super) async fn run(args: Args) -> Done {
         let _ = router.await;
         let _ = http.await;
         let _ = following.await;
+        let _ = resealing.await;
     })
     .await;
     app.observe.stop().await;
     done
+}
+
+/// Says where the key is, when it was made now or there is none.
+fn tell_of_secrets(secrets: &Secrets) {
+    if let Some(path) = secrets.made() {
+        tracing::info!(
+            "secrets in the store are encrypted with a key that was made now: {}. Keep a copy of it \
+             apart from the store; without it they cannot be read",
+            path.display()
+        );
+    }
+    if secrets.are_plain() {
+        tracing::warn!(
+            "DEVELOPMENT MODE: there is no master key, so the secrets of destinations stand in the \
+             clear in Redis. `fanfare secrets new-key` makes one for FANFARE_MASTER_KEY"
+        );
+    }
+}
+
+/// Encrypts what is in the clear or under an older key.
+async fn reseal(secrets: Secrets, stop: CancellationToken) {
+    let resealed = tokio::select! {
+        resealed = secrets.reseal() => resealed,
+        () = stop.cancelled() => return,
+    };
+    match resealed {
+        Ok(resealed) if resealed.documents > 0 => {
+            let (documents, left) = (resealed.documents, resealed.left);
+            tracing::info!(documents, left, "secrets were encrypted with the current master key");
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(%error, "secrets under an older master key were left so; the next start \
+                           or `fanfare secrets rotate` goes on");
+        }
+    }
 }
 
 fn ingest_key(config: &Config) -> Result<Option<Hash>, Failure> {

@@ -3,6 +3,7 @@
 //! `config/fanfare.toml` lists every key with its default and a comment; a test keeps it true. An
 //! unknown key or a wrong value is refused before a port is bound, with file, line and key.
 
+mod debug;
 mod period;
 
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use period::Period;
 
 /// Every key of `fanfare.toml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// A folder (embedded store) or a `redis://` URL.
@@ -40,6 +41,8 @@ pub struct Config {
     pub tracing: Tracing,
     /// How the HTTP API is reached.
     pub http: Http,
+    /// Encryption of secrets in the store.
+    pub secrets: Secrets,
     /// HTTP ingest.
     pub ingest: Ingest,
     /// Bounds on events.
@@ -71,6 +74,7 @@ impl Default for Config {
             metrics: Metrics::default(),
             tracing: Tracing::default(),
             http: Http::default(),
+            secrets: Secrets::default(),
             ingest: Ingest::default(),
             events: Events::default(),
             router: Router::default(),
@@ -111,7 +115,7 @@ pub enum LogFormat {
 }
 
 /// `[metrics]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
     /// Whether `GET /metrics` is there.
@@ -165,8 +169,16 @@ impl Default for Http {
     }
 }
 
-/// `[ingest]`
+/// `[secrets]`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Secrets {
+    /// File with the master keys, the first of which encrypts; after those of `FANFARE_MASTER_KEY`.
+    pub key_file: Option<PathBuf>,
+}
+
+/// `[ingest]`
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ingest {
     /// A key that publishes for every tenant, beside those in the store.
@@ -280,7 +292,7 @@ impl Default for Webhook {
 }
 
 /// `[email]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Email {
     /// The mail server.
@@ -433,6 +445,16 @@ mod tests {
         let full: Config = uncommented().parse::<toml::Table>().unwrap().try_into().unwrap();
         let known = toml::Table::try_from(full).unwrap();
         assert_eq!(keys("", &all), keys("", &known));
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let text = "store = 'redis://u:S3cret-1@h'\n[ingest]\nkey = 'S3cret-2'\n\
+            [metrics]\nkey = 'S3cret-3'\n[email]\nusername = 'u'\npassword = 'S3cret-4'\n\
+            [tracing]\notlp_endpoint = 'http://u:S3cret-5@h/'";
+        let config: Config = toml::from_str(text).unwrap();
+        let shown = format!("{config:?} {config:#?} {:?}", config.email);
+        assert!(!shown.contains("S3cret") && shown.contains("redis://…"), "{shown}");
     }
 
     fn keys(prefix: &str, table: &toml::Table) -> std::collections::BTreeSet<String> {

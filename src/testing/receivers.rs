@@ -153,6 +153,10 @@ impl Channel for Fake {
         Ok(vec![Lane { suffix: None, label: "a fake".to_owned(), settings: Arc::new(()) }])
     }
 
+    fn secret_fields(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {
         settings.clone()
     }

@@ -17,4 +17,5 @@ mod peers;
 mod processes;
 mod redis_store;
 mod scene;
+mod secrets;
 mod verifiers;

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
@@ -56,6 +56,11 @@ impl Redis {
     /// `redis://127.0.0.1:PORT/`
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Where it keeps what it keeps.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// The port.
