@@ -17,7 +17,9 @@ use crate::event::Limits;
 use crate::observe::Observe;
 use crate::pipeline::{Router, RouterOptions};
 use crate::render::{Engine, Links, Sources};
-use crate::store::{Store, embedded, metered, redis};
+use crate::secrets::{self, Secrets, Wanted};
+use crate::store::{Store, StoreError, embedded, metered, redis};
+use crate::tenant::file::process_env;
 use crate::tenant::{Channels, Registry, Snapshot};
 
 /// What a store is opened for.
@@ -29,13 +31,46 @@ pub enum Purpose {
     Tool,
 }
 
+/// The master key that an embedded store makes for itself, in its folder.
+const OWN_KEY: &str = "master.key";
+
 /// Is this address a Redis, rather than a folder?
 pub fn is_redis(store: &str) -> bool {
     ["redis:", "rediss:", "redis+", "rediss+", "unix:"].iter().any(|s| store.starts_with(s))
 }
 
-/// Opens the store that `config.store` names.
+/// Opens the store that `config.store` names, with secrets sealed.
 pub async fn open_store(config: &Config, purpose: Purpose) -> crate::store::Result<Store> {
+    Ok(open_sealed(config, purpose).await?.0)
+}
+
+/// As [`open_store`], with the means to look after the secrets.
+pub async fn open_sealed(
+    config: &Config,
+    purpose: Purpose,
+) -> crate::store::Result<(Store, Secrets)> {
+    let keys = secrets::configured(config.secrets.key_file.as_deref(), &process_env);
+    let keys = keys.map_err(|error| StoreError::Secrets(error.to_string()))?;
+    let store = open_raw(config, purpose).await?;
+    let own_file = (!is_redis(&config.store)).then(|| Path::new(&config.store).join(OWN_KEY));
+    let wanted = Wanted {
+        serves: purpose == Purpose::Route,
+        development: config.development,
+        own_file: own_file.as_deref(),
+    };
+    Secrets::set_up(store, keys, secret_fields, wanted).await
+}
+
+/// The settings of a channel that are kept encrypted.
+fn secret_fields(channel: &str) -> &'static [&'static str] {
+    match channel {
+        "webhook" => &fanfare_webhook::SECRET_FIELDS,
+        "slack" => &fanfare_slack::SECRET_FIELDS,
+        _ => &[],
+    }
+}
+
+async fn open_raw(config: &Config, purpose: Purpose) -> crate::store::Result<Store> {
     if is_redis(&config.store) {
         let options = redis::Options {
             stream: config.redis.stream.clone(),
@@ -291,4 +326,32 @@ fn load_without_bad(
         sources.tenants.insert(bad, before);
     }
     Engine::load(sources).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Forgetful;
+
+    #[async_trait::async_trait]
+    impl Memo for Forgetful {
+        async fn get(&self, _: &str) -> Option<String> {
+            None
+        }
+        async fn put(&self, _: &str, _: &str, _: Duration) {}
+    }
+
+    #[test]
+    fn the_secrets_of_every_channel_are_known_before_there_are_channels() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = Config::default();
+        let templates = Arc::new(engine(&config, &BTreeMap::new()).unwrap());
+        let quiet = Arc::new(crate::delivery::layers::Quiet);
+        let channels = channels(&config, templates, Arc::new(Forgetful), quiet).unwrap();
+        for name in channels.names().split(", ") {
+            let (channel, _) = channels.get(name).unwrap();
+            assert_eq!(channel.secret_fields(), secret_fields(name), "{name}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ mod conformance;
 #[cfg(test)]
 mod testing;
 
+pub mod access;
 pub mod agenda;
 pub mod api;
 pub mod app;
@@ -24,5 +25,6 @@ pub mod ops;
 pub mod pipeline;
 pub mod render;
 pub mod routing;
+pub mod secrets;
 pub mod store;
 pub mod tenant;

@@ -185,8 +185,8 @@ impl Direct<'_> {
         if !wanted || lately || self.looking.is_some() {
             return;
         }
-        let (round, max) = (self.round, batch + self.taken.len());
-        self.looking = Some(async move { round.due(max).await }.boxed());
+        let (round, lane, max) = (self.round, self.lane, batch + self.taken.len());
+        self.looking = Some(async move { round.due(lane, max).await }.boxed());
     }
 
     fn is_idle(&self) -> bool {

@@ -17,7 +17,7 @@ pub(super) async fn serve(round: &Round<'_>, lane: &Arc<Lane>) -> Result<Next, S
     let until = Instant::now() + round.server.options.slice;
     while !round.ends(lane) && Instant::now() < until {
         let now = round.now_ms();
-        let Some(item) = round.due(1).await?.pop() else { return Ok(Next::WhenDue) };
+        let Some(item) = round.due(lane, 1).await?.pop() else { return Ok(Next::WhenDue) };
         let _permit = match lane.gate.enter(now) {
             Ok(permit) => permit,
             Err(hold) => return Ok(Next::NotBefore(hold.until.unwrap_or(now + BUSY_LOOK_MS))),

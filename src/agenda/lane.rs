@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use fanfare_contract::{Destination, Policy};
+use fanfare_contract::{Destination, Environment, Event, Policy};
 
 use super::{Calendar, Gate, Spell};
 use crate::delivery::Stack;
@@ -16,6 +16,10 @@ pub const LOOK_AT_PAUSED_MS: Ms = 5 * 60 * 1_000;
 
 /// Later than anything is due: the year 2200.
 pub const FAR_MS: Ms = 7_258_118_400_000;
+
+/// Why a delivery is suppressed whose event is of another environment than its lane: what was of
+/// one when the event was routed is of the other now.
+pub const OTHER_ENVIRONMENT: &str = "other_environment";
 
 /// How a lane's queue is served.
 #[derive(Clone, Debug)]
@@ -38,6 +42,8 @@ pub struct Lane {
     pub policy: Policy,
     /// How it is served.
     pub mode: Mode,
+    /// The events it may get.
+    pub environment: Environment,
     /// Nothing is sent, everything is kept.
     pub paused: bool,
     /// Why nothing is sent and everything is suppressed, if so.
@@ -55,6 +61,11 @@ pub struct Lane {
 }
 
 impl Lane {
+    /// Whether it may get this event at all.
+    pub fn takes(&self, event: &Event) -> bool {
+        self.environment == event.environment
+    }
+
     /// Why deliveries to it are suppressed now, if they are.
     pub fn suppressed(&self) -> Option<String> {
         match &self.disabled {

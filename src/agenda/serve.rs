@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::settling::settle_lane;
 use super::{
-    Clock, FAR_MS, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, Server, digest, direct, fifo,
-    run_attempt,
+    Clock, FAR_MS, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, OTHER_ENVIRONMENT, Server, digest,
+    direct, fifo, run_attempt,
 };
 use crate::delivery::Concluded;
 use crate::store::{Claim, DeliveryState, DeliveryUpdate, Ms, Next, StoreError, WaitingItem};
@@ -44,8 +44,43 @@ impl Round<'_> {
         self.server.clock.now_ms()
     }
 
-    pub(super) async fn due(&self, max: usize) -> Result<Vec<WaitingItem>, StoreError> {
-        self.server.store.agenda.due(self.claim, self.now_ms(), max).await
+    /// What is due and may go to this lane. What may not, because the lane is of another
+    /// environment now, ends here.
+    pub(super) async fn due(
+        &self,
+        lane: &Lane,
+        max: usize,
+    ) -> Result<Vec<WaitingItem>, StoreError> {
+        loop {
+            let due = self.server.store.agenda.due(self.claim, self.now_ms(), max).await?;
+            let (due, foreign): (Vec<_>, Vec<_>) =
+                due.into_iter().partition(|item| lane.takes(&item.event));
+            if foreign.is_empty() {
+                return Ok(due);
+            }
+            self.settle(self.suppressed(foreign, OTHER_ENVIRONMENT, &lane.destination.channel))
+                .await?;
+            if !due.is_empty() || self.over() {
+                return Ok(due);
+            }
+        }
+    }
+
+    fn suppressed(&self, items: Vec<WaitingItem>, reason: &str, channel: &str) -> Updates {
+        let (state, at_ms) =
+            (DeliveryState::Suppressed { reason: reason.to_owned() }, self.now_ms());
+        let update = |item: WaitingItem| {
+            let update = DeliveryUpdate {
+                id: item.id,
+                destination: self.claim.lane.destination.clone(),
+                channel: channel.into(),
+                state: state.clone(),
+                attempts: Vec::new(),
+                at_ms,
+            };
+            (item.event, update)
+        };
+        items.into_iter().map(update).collect()
     }
 
     /// Writes outcomes; as long as it takes. What was sent must not be forgotten: a store that is
@@ -102,22 +137,7 @@ async fn suppress_all(round: &Round<'_>, reason: &str, channel: &str) -> Result<
         if items.is_empty() || round.over() {
             return Ok(Next::WhenDue);
         }
-        let state = DeliveryState::Suppressed { reason: reason.to_owned() };
-        let updates = items
-            .into_iter()
-            .map(|item| {
-                let update = DeliveryUpdate {
-                    id: item.id,
-                    destination: round.claim.lane.destination.clone(),
-                    channel: channel.into(),
-                    state: state.clone(),
-                    attempts: Vec::new(),
-                    at_ms: round.now_ms(),
-                };
-                (item.event, update)
-            })
-            .collect();
-        round.settle(updates).await?;
+        round.settle(round.suppressed(items, reason, channel)).await?;
     }
 }
 

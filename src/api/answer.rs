@@ -17,7 +17,7 @@ pub(super) fn success(status: StatusCode, data: impl Serialize) -> Response {
 
 /// It did not.
 #[derive(Debug)]
-pub(super) struct ApiError {
+pub struct ApiError {
     pub(super) status: StatusCode,
     pub(super) kind: &'static str,
     pub(super) code: &'static str,

@@ -1,62 +1,135 @@
-//! Who may send events over HTTP.
+//! Who asks: the key of a request, and how fast it may go.
+//!
+//! [`guard`] stands before every path that is not open to all. A handler behind it takes a
+//! [`Principal`] as an argument; whether that may do what the handler does is the handler's to ask.
 
-use axum::http::{HeaderMap, StatusCode, header};
-use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 
 use super::answer::ApiError;
+use crate::access::{Admitted, Denied, Environment, Hash, Keyring, Principal, Role, Taken};
+use crate::agenda::Clock;
 
-/// The rule of this server.
-#[derive(Clone)]
-pub enum IngestAuth {
-    /// Anybody who reaches a loopback address, in development.
-    Open,
-    /// Whoever has the key, kept as its hash.
-    Key(KeyHash),
-    /// Nobody.
-    Closed,
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// Lets requests in.
+pub struct Door {
+    /// The keys of the store.
+    pub keyring: Arc<Keyring>,
+    /// The key in the settings: it publishes for every tenant.
+    pub ingest: Option<Hash>,
+    /// Development on a loopback address: whoever shows no key is an operator.
+    pub open: bool,
+    /// For saying when a pace allows more.
+    pub clock: Clock,
 }
 
-impl IngestAuth {
-    /// For a configured key.
-    pub fn key(key: &str) -> Self {
-        Self::Key(KeyHash::of(key))
-    }
-
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        match self {
-            Self::Open => Ok(()),
-            Self::Closed => refuse(
-                "ingest_closed",
-                "HTTP ingest is closed: set FANFARE_INGEST_KEY and send it as \
-                 `Authorization: Bearer …`, or serve with --development on a loopback address",
-            ),
-            Self::Key(expected) => expected.check(headers, "the ingest key"),
-        }
-    }
-}
-
-fn refuse(code: &'static str, message: impl Into<String>) -> Result<(), ApiError> {
-    Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", code, message))
-}
-
-/// What is kept of a key.
-#[derive(Clone)]
-pub struct KeyHash([u8; 32]);
-
-impl KeyHash {
-    pub(super) fn of(key: &str) -> Self {
-        Self(Sha256::digest(key.as_bytes()).into())
-    }
-
-    /// Whether the request has the key as `Authorization: Bearer …`; `what` is its name.
-    pub(super) fn check(&self, headers: &HeaderMap, what: &str) -> Result<(), ApiError> {
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let Some(given) = given.and_then(|value| value.strip_prefix("Bearer ")) else {
-            return refuse("no_key", format!("send {what} as `Authorization: Bearer …`"));
+impl Door {
+    /// Who a request comes from. A key that is shown must be right, even where none is needed.
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Admitted, Denied> {
+        let unpaced = |principal| Admitted { principal: Arc::new(principal), pace: None };
+        let Some(key) = bearer(headers) else {
+            let someone = || unpaced(built_in("development", Role::Operator));
+            return if self.open { Ok(someone()) } else { Err(Denied::NoKey) };
         };
-        // Hashes are compared, so the time says nothing of the key.
-        let given: [u8; 32] = Sha256::digest(given.trim().as_bytes()).into();
-        let differing = given.iter().zip(self.0).fold(0, |all, (a, b)| all | (a ^ b));
-        if differing == 0 { Ok(()) } else { refuse("wrong_key", "this key is not known here") }
+        if self.ingest.is_some_and(|ingest| ingest.is(&Hash::of(key))) {
+            return Ok(unpaced(built_in("ingest", Role::Publisher)));
+        }
+        self.keyring.admit(key)
+    }
+}
+
+/// Somebody who is in no store.
+fn built_in(name: &str, role: Role) -> Principal {
+    let (key_id, environment) = (name.into(), Environment::Live);
+    Principal { key_id, role, tenant: None, environment, portal: false }
+}
+
+/// What follows `Authorization: Bearer`.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = given.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+/// Before a path: finds out who asks, holds the key to its pace, and tells both to the handler and
+/// the caller.
+pub(super) async fn guard(
+    State(door): State<Arc<Door>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let admitted = match door.admit(request.headers()) {
+        Ok(admitted) => admitted,
+        Err(denied) => return ApiError::from(denied).into_response(),
+    };
+    let Some(pace) = admitted.pace else {
+        request.extensions_mut().insert(admitted.principal);
+        return next.run(request).await;
+    };
+    let mut response = if pace.allowed {
+        request.extensions_mut().insert(admitted.principal);
+        next.run(request).await
+    } else {
+        too_fast(pace)
+    };
+    tell_pace(response.headers_mut(), pace, door.clock.now_ms());
+    response
+}
+
+fn too_fast(pace: Taken) -> Response {
+    let wait = seconds_up(pace.next_in).max(1);
+    let message = format!(
+        "this key sends faster than it may; the next request goes through in {wait} s. Batches of \
+         events count as one request"
+    );
+    let error =
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too_many_requests", message);
+    let mut response = error.into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+    response
+}
+
+/// `X-RateLimit-Reset` is the Unix second in which the whole limit is there again.
+fn tell_pace(headers: &mut HeaderMap, pace: Taken, now_ms: i64) {
+    let now = u64::try_from(now_ms / 1000).unwrap_or(0);
+    headers.insert(LIMIT, HeaderValue::from(pace.limit));
+    headers.insert(REMAINING, HeaderValue::from(pace.remaining));
+    headers.insert(RESET, HeaderValue::from(now.saturating_add(seconds_up(pace.full_in))));
+}
+
+fn seconds_up(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+impl<S: Sync> FromRequestParts<S> for Principal {
+    type Rejection = ApiError;
+
+    /// Whoever [`guard`] found. On a path that it does not stand before, nobody.
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let found = parts.extensions.get::<Arc<Self>>();
+        found.map(|principal| (**principal).clone()).ok_or_else(|| Denied::NoKey.into())
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        let (status, kind) = match &denied {
+            Denied::NoKey | Denied::UnknownKey | Denied::Expired => {
+                (StatusCode::UNAUTHORIZED, "unauthorized")
+            }
+            Denied::TooSmall(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Denied::Unnamed => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
+            Denied::NoTenant(_) => (StatusCode::NOT_FOUND, "not_found"),
+        };
+        Self::new(status, kind, denied.code(), denied.to_string())
     }
 }

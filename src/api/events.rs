@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::ApiState;
 use super::answer::{ApiError, success};
+use crate::access::{Action, Denied, Environment, Principal};
 use crate::event::{Fill, Refusal, decode, event_id_for_key, new_event_id, tenant_id};
 use crate::observe::{Accepted, Observe};
 use crate::pipeline::{trace_parent, unusable};
@@ -38,11 +39,12 @@ struct Answer {
 
 pub(super) async fn post_events(
     State(state): State<Arc<ApiState>>,
+    principal: Principal,
     Query(params): Query<Params>,
     headers: HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Response {
-    match take(&state, params, &headers, body).await {
+    match take(&state, &principal, params, &headers, body).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
@@ -50,14 +52,15 @@ pub(super) async fn post_events(
 
 async fn take(
     state: &ApiState,
+    principal: &Principal,
     params: Params,
     headers: &HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<Response, ApiError> {
-    state.auth.check(headers)?;
+    principal.require(Action::Publish)?;
     let began = SystemTime::now();
     let counted = |error: ApiError| count(state, error);
-    let tenant = tenant(state, params, headers).map_err(counted)?;
+    let tenant = tenant(state, principal, params, headers).map_err(counted)?;
     let body = body.map_err(|error| {
         ApiError::new(error.status(), "invalid_request", "bad_body", error.body_text())
     })?;
@@ -68,9 +71,9 @@ async fn take(
     {
         return Err(ApiError::invalid("bad_key", "Idempotency-Key must be 1 to 255 bytes long"));
     }
-    let one = |raw: Bytes, place: Option<usize>| {
-        decode_one(state, &tenant, raw, key.as_deref(), place)
-            .map(|event| Arc::new(event.with_trace(trace.clone())))
+    let one = |raw: Bytes, place: Option<usize>| -> Result<Arc<Event>, Refusal> {
+        let event = decode_one(state, &tenant, principal, raw, key.as_deref(), place)?;
+        Ok(Arc::new(event.with_trace(trace.clone())))
     };
     match split(&body, headers, state.max_batch)? {
         None => {
@@ -88,37 +91,48 @@ async fn take(
     }
 }
 
-fn tenant(state: &ApiState, params: Params, headers: &HeaderMap) -> Result<Arc<str>, ApiError> {
+/// The tenant that is named, or the key's own.
+fn tenant(
+    state: &ApiState,
+    principal: &Principal,
+    params: Params,
+    headers: &HeaderMap,
+) -> Result<Arc<str>, ApiError> {
     let header = headers.get("fanfare-tenant").map(|value| value.as_bytes().to_vec());
-    let named = params.tenant.map(String::into_bytes).or(header).ok_or_else(|| {
-        ApiError::invalid("no_tenant", "name the tenant: ?tenant=acme or `Fanfare-Tenant: acme`")
-    })?;
-    let named = tenant_id(&named)?;
-    let known = state.registry.snapshot().get(named).map(|tenant| tenant.id.clone());
+    let named = params.tenant.map(String::into_bytes).or(header);
+    let named = named.as_deref().map(tenant_id).transpose()?;
+    let tenant = principal.tenant_of(named)?;
+    let known = state.registry.snapshot().get(&*tenant).map(|tenant| tenant.id.clone());
     known.ok_or_else(|| {
-        if state.registry.standing(named) == Standing::Unusable {
-            return unusable(named).into();
+        if state.registry.standing(&tenant) == Standing::Unusable {
+            return unusable(&tenant).into();
         }
-        let message = format!("there is no tenant `{named}`; add it with `fanfare apply`");
-        Refusal::new("unknown_tenant", message).into()
+        Denied::no_tenant(&tenant).into()
     })
 }
 
 fn decode_one(
     state: &ApiState,
     tenant: &Arc<str>,
+    principal: &Principal,
     raw: Bytes,
     key: Option<&str>,
     place: Option<usize>,
 ) -> Result<Event, Refusal> {
     let now = state.clock.now_ms();
-    let id = || match (key, place) {
+    // A trial under the same key must not take the place of the real event.
+    let key = key.map(|key| match principal.environment {
+        Environment::Live => key.to_owned(),
+        Environment::Test => format!("test\0{key}"),
+    });
+    let id = || match (&key, place) {
         (Some(key), None) => event_id_for_key(tenant, key),
         // The same batch under the same key makes the same ids.
         (Some(key), Some(place)) => event_id_for_key(tenant, &format!("{key}#{place}")),
         (None, _) => new_event_id(now, rand::random()),
     };
-    decode(tenant, raw, state.limits, &Fill { id: &id, received_ms: now })
+    let event = decode(tenant, raw, state.limits, &Fill { id: &id, received_ms: now })?;
+    Ok(event.with_environment(principal.environment))
 }
 
 /// The parts of a batch: a JSON array, `{"events": […]}`, or NDJSON by its content type. `None` when

@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout};
 
 use super::ApiState;
 use super::answer::ApiError;
-use super::auth::KeyHash;
+use super::auth::bearer;
+use crate::access::{Action, Denied, Hash};
 use crate::observe::{Now, Observe};
 use crate::store::{Backlog, Store};
 
@@ -25,7 +26,8 @@ const SHORTEST: Duration = Duration::from_millis(500);
 pub struct Meter {
     observe: Arc<Observe>,
     window: usize,
-    key: Option<KeyHash>,
+    open: bool,
+    key: Option<Hash>,
     /// One at a time: many scrapers must not multiply the work.
     last: Mutex<Look>,
 }
@@ -39,11 +41,24 @@ struct Look {
 }
 
 impl Meter {
-    /// Shows what `observe` counts to whoever has `key`, or to everybody without one.
-    /// `window` is the router's.
-    pub fn new(observe: Arc<Observe>, window: usize, key: Option<&str>) -> Arc<Self> {
-        let key = key.map(KeyHash::of);
-        Arc::new(Self { observe, window, key, last: Mutex::default() })
+    /// Shows what `observe` counts to whoever has `key` or an operator's, or to everybody when it
+    /// is `open`. `window` is the router's.
+    pub fn new(observe: Arc<Observe>, window: usize, key: Option<&str>, open: bool) -> Arc<Self> {
+        let key = key.map(Hash::of);
+        Arc::new(Self { observe, window, open, key, last: Mutex::default() })
+    }
+
+    fn admit(&self, state: &ApiState, headers: &HeaderMap) -> Result<(), Denied> {
+        let own = |key: &str| self.key.is_some_and(|own| own.is(&Hash::of(key)));
+        let given = bearer(headers);
+        if self.open || given.is_some_and(own) {
+            return Ok(());
+        }
+        // A key of its own is asked for even where development asks for none.
+        if self.key.is_some() && given.is_none() {
+            return Err(Denied::NoKey);
+        }
+        state.door.admit(headers)?.principal.require(Action::Operate)
     }
 
     async fn look(&self, store: &Store) -> (bool, Backlog) {
@@ -90,10 +105,8 @@ pub(super) async fn metrics(State(state): State<Arc<ApiState>>, headers: HeaderM
         return ApiError::new(StatusCode::NOT_FOUND, "not_found", "no_metrics", message)
             .into_response();
     };
-    if let Some(key) = &meter.key
-        && let Err(error) = key.check(&headers, "the metrics key")
-    {
-        return error.into_response();
+    if let Err(denied) = meter.admit(&state, &headers) {
+        return ApiError::from(denied).into_response();
     }
     let text = meter.observe.metrics.text(&meter.now(&state).await);
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()

@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 
-pub use auth::{IngestAuth, KeyHash};
+pub use answer::ApiError;
+pub use auth::Door;
 pub use metrics::Meter;
 
 use crate::agenda::Clock;
@@ -35,8 +37,8 @@ pub struct ApiState {
     pub limits: Limits,
     /// Most events in one request.
     pub max_batch: usize,
-    /// Who may send events.
-    pub auth: IngestAuth,
+    /// Who is let in.
+    pub door: Arc<Door>,
     /// Counts and traces what comes in.
     pub observe: Arc<Observe>,
     /// Shows the numbers, unless that is switched off.
@@ -45,15 +47,19 @@ pub struct ApiState {
     pub stop: CancellationToken,
 }
 
-/// All paths.
+/// All paths. Whatever is not open to all goes among the guarded.
 pub fn router(state: ApiState) -> Router {
     // A batch may be large, but not without bound: 32 MiB or one event, whatever is more.
     let largest = (state.limits.max_bytes + 1024).max(32 * 1024 * 1024);
-    Router::new()
-        .route("/v1/events", post(events::post_events))
+    let guard = middleware::from_fn_with_state(state.door.clone(), auth::guard);
+    let guarded = Router::new().route("/v1/events", post(events::post_events)).route_layer(guard);
+    // Health is open; the numbers have a rule of their own.
+    let open = Router::new()
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+        .route("/readyz", get(health::readyz));
+    guarded
+        .merge(open)
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::wrong_method)
         .layer(DefaultBodyLimit::max(largest))

@@ -82,7 +82,7 @@ pub(super) async fn run(args: Args) -> Done {
         let last = delivery.attempts.last().map_or("", |attempt| attempt.code.as_str());
         table.add_row([
             delivery.id.to_string(),
-            delivery.kind.clone(),
+            events::of(&delivery.kind, delivery.environment),
             delivery.channel.clone(),
             state(delivery),
             delivery.attempts.len().to_string(),

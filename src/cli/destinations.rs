@@ -97,18 +97,24 @@ async fn list(of: Of) -> Done {
         };
         let waiting = store.agenda.waiting(&lane.key).await?;
         let id = lane.key.destination.to_string();
-        rows.push((id, lane.destination.channel.to_string(), lane.label.clone(), state, waiting));
+        let channel = lane.destination.channel.to_string();
+        rows.push((id, channel, lane.label.clone(), lane.environment, state, waiting));
     }
     if of.json {
-        let rows = rows.iter().map(|(id, channel, to, state, waiting)| {
-            json!({"id": id, "channel": channel, "to": to, "state": state, "waiting": waiting})
+        let rows = rows.iter().map(|(id, channel, to, environment, state, waiting)| {
+            json!({
+                "id": id, "channel": channel, "to": to, "environment": environment,
+                "state": state, "waiting": waiting,
+            })
         });
         output::json(&rows.collect::<Vec<_>>());
         return Ok(());
     }
-    let mut table = output::table(&["DESTINATION", "CHANNEL", "TO", "STATE", "WAITING"]);
-    for (id, channel, to, state, waiting) in rows {
-        table.add_row([id, channel, to, state, waiting.to_string()]);
+    let mut table =
+        output::table(&["DESTINATION", "CHANNEL", "TO", "ENVIRONMENT", "STATE", "WAITING"]);
+    for (id, channel, to, environment, state, waiting) in rows {
+        let environment = environment.word().to_owned();
+        table.add_row([id, channel, to, environment, state, waiting.to_string()]);
     }
     output::print_table(&table);
     Ok(())

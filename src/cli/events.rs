@@ -1,6 +1,7 @@
 //! `fanfare events`: what came in, and the whole path of one.
 
 use clap::Args as ClapArgs;
+use fanfare_contract::Environment;
 use serde_json::json;
 
 use super::settings::Settings;
@@ -72,7 +73,7 @@ async fn list(store: &Store, tenant: String, args: &Args) -> Done {
         table.add_row([
             output::time(event.received_ms),
             event.id.clone(),
-            event.kind.clone(),
+            of(&event.kind, event.environment),
             state.as_str().unwrap_or_default().to_owned(),
             counts.delivered.to_string(),
             counts.waiting.to_string(),
@@ -83,6 +84,11 @@ async fn list(store: &Store, tenant: String, args: &Args) -> Done {
     output::print_table(&table);
     more(page.next.as_deref());
     Ok(())
+}
+
+/// A type, marked when it is of a test event.
+pub(super) fn of(kind: &str, environment: Environment) -> String {
+    if environment.is_live() { kind.to_owned() } else { format!("{kind} (test)") }
 }
 
 /// How to see the page after.
@@ -104,7 +110,8 @@ async fn show(store: &Store, tenant: &str, id: &str, json: bool) -> Done {
     }
     let event = &record.event;
     let state = serde_json::to_value(record.state).unwrap_or_default();
-    output::line(format!("{}  {}", output::bold(&event.id), event.kind));
+    let kind = of(&event.kind, event.environment);
+    output::line(format!("{}  {kind}", output::bold(&event.id)));
     output::line(format!("received  {}", output::time(event.received_ms)));
     output::line(format!("created   {}", output::time(event.created * 1000)));
     output::line(format!("state     {}", state.as_str().unwrap_or_default()));
@@ -119,6 +126,7 @@ async fn show(store: &Store, tenant: &str, id: &str, json: bool) -> Done {
 fn as_json(record: &EventRecord) -> serde_json::Value {
     json!({
         "event": record.event.value(),
+        "environment": record.event.environment,
         "received_ms": record.event.received_ms,
         "state": record.state,
         "deliveries": record.deliveries,

@@ -9,11 +9,13 @@ mod deliveries;
 mod demo;
 mod destinations;
 mod events;
+mod keys;
 mod logging;
 mod output;
 mod render;
 mod replay;
 mod route;
+mod secrets;
 mod send;
 mod serve;
 mod settings;
@@ -76,6 +78,10 @@ enum Command {
     Cancel(replay::CancelArgs),
     /// Lists destinations; pauses, resumes, enables one
     Destinations(destinations::Args),
+    /// Makes, lists and revokes the keys of the HTTP API
+    Keys(keys::Args),
+    /// Looks after the master key that encrypts secrets in the store
+    Secrets(secrets::Args),
     /// Proves that every event is accounted for
     Audit(audit::Args),
     /// Copies the embedded store to a file while a router serves from it
@@ -111,7 +117,9 @@ pub enum Failure {
 impl From<crate::store::StoreError> for Failure {
     fn from(error: crate::store::StoreError) -> Self {
         match error {
-            crate::store::StoreError::BadQuery(why) => Self::Because(why),
+            crate::store::StoreError::BadQuery(why) | crate::store::StoreError::Secrets(why) => {
+                Self::Because(why)
+            }
             // Its words hold those of its sources already.
             other => Self::Unreachable(anyhow::anyhow!("{other}")),
         }
@@ -178,6 +186,8 @@ async fn run(command: Command) -> Done {
         Command::Replay(args) => replay::run(args).await,
         Command::Cancel(args) => replay::run_cancel(args).await,
         Command::Destinations(args) => destinations::run(args).await,
+        Command::Keys(args) => keys::run(args).await,
+        Command::Secrets(args) => secrets::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Backup(args) => backup::run(args).await,
         Command::Restore(args) => backup::run_restore(args).await,

@@ -168,7 +168,8 @@ fn delivery(args: &Args) -> Result<Delivery, Failure> {
 
 /// The event as the tenant's.
 fn owned(event: Event, tenant: &Arc<str>) -> Event {
-    Event::new(tenant.clone(), event.id, event.kind, event.created, event.received_ms, event.body)
+    let Event { id, kind, created, received_ms, environment, body, .. } = event;
+    Event::new(tenant.clone(), id, kind, created, received_ms, body).with_environment(environment)
 }
 
 fn list(engine: &Engine, args: &Args) {

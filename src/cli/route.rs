@@ -1,10 +1,11 @@
 //! `fanfare route`: where would this event go, and why.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::Args as ClapArgs;
-use fanfare_contract::Event;
+use fanfare_contract::{Environment, Event};
 use serde_json::json;
 
 use super::settings::Settings;
@@ -27,6 +28,9 @@ pub(super) struct Args {
     /// File with one event; - is standard input
     #[arg(long, value_name = "FILE")]
     event: PathBuf,
+    /// live or test: as which the event would be sent
+    #[arg(long, default_value = "live", value_parser = Environment::from_str)]
+    environment: Environment,
     /// Take tables from this folder instead of the store
     #[arg(long, value_name = "DIR")]
     tenants: Option<PathBuf>,
@@ -41,9 +45,10 @@ pub(super) async fn run(args: &Args) -> Done {
     let tenant = load(args).await?;
     let event = read_event(&args.event, &tenant.id, &args.settings.load()?)?;
     let explained = tenant.table.explain(&event);
-    let mut matched = Vec::new();
-    tenant.table.matching(&event, &mut matched);
-    let targets: Vec<_> = matched.iter().map(|&n| &tenant.targets[n as usize]).collect();
+    let event = event.with_environment(args.environment);
+    let targets: Vec<_> = tenant.targets_of(&event).collect();
+    let kept_out: Vec<_> =
+        tenant.matching(&event).filter(|target| target.environment != args.environment).collect();
     if args.json {
         let lanes = targets.iter().flat_map(|target| &target.lanes).map(|lane| {
             json!({
@@ -53,13 +58,22 @@ pub(super) async fn run(args: &Args) -> Done {
         });
         let lanes: Vec<_> = lanes.collect();
         output::json(&json!({
-            "event": &*event.id, "type": &*event.kind, "destinations": lanes, "routes": explained,
+            "event": &*event.id, "type": &*event.kind, "environment": args.environment,
+            "destinations": lanes, "routes": explained,
+            "other_environment": kept_out.iter().map(|target| &*target.id).collect::<Vec<_>>(),
         }));
         return Ok(());
     }
-    output::line(format!("{} of type {}", output::bold(&event.id), event.kind));
+    let test = if args.environment.is_live() { "" } else { ", a test event" };
+    output::line(format!("{} of type {}{test}", output::bold(&event.id), event.kind));
     for explanation in explained {
         output::line(explanation);
+    }
+    for target in kept_out {
+        output::line(format!(
+            "× {} is a {} destination: a {} event never reaches it",
+            target.id, target.environment, args.environment
+        ));
     }
     if targets.is_empty() {
         output::line("goes nowhere: it would be recorded as unrouted");

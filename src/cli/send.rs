@@ -2,13 +2,14 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
 use clap::Args as ClapArgs;
-use fanfare_contract::Event;
+use fanfare_contract::{Environment, Event};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
@@ -44,12 +45,18 @@ pub(super) struct Args {
     /// Send over HTTP to this server instead of into the store
     #[arg(long, env = "FANFARE_SERVER", value_name = "URL", conflicts_with = "store")]
     server: Option<url::Url>,
-    /// The server's ingest key
+    /// A key that may publish, for --server; best given in the environment
+    #[arg(long, env = "FANFARE_KEY", value_name = "KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// The key in the server's settings, where there is no other
     #[arg(long, env = "FANFARE_INGEST_KEY", value_name = "KEY", hide_env_values = true)]
     ingest_key: Option<String>,
     /// The same key makes the same event: sending again adds nothing (single events only)
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// live or test: test events reach test destinations alone. Over HTTP the key decides
+    #[arg(long, default_value = "live", value_parser = Environment::from_str, conflicts_with = "server")]
+    environment: Environment,
     /// Print JSON: counts, and what was refused with the reasons
     #[arg(long)]
     json: bool,
@@ -82,6 +89,7 @@ pub(super) async fn run(args: Args) -> Done {
         bar: bar(&args.files),
         key: args.idempotency_key.clone(),
         key_used: false,
+        environment: args.environment,
     };
     for path in &args.files {
         sender.file(path).await?;
@@ -147,7 +155,8 @@ impl Target {
                 .timeout(Duration::from_mins(1))
                 .build()
                 .context("the HTTP client")?;
-            return Ok(Self::Server { client, url, tenant, key: args.ingest_key.clone() });
+            let key = args.key.as_ref().or(args.ingest_key.as_ref()).cloned();
+            return Ok(Self::Server { client, url, tenant, key });
         }
         let (config, store) = args.settings.open_existing().await?;
         let (_, tenants) = store.directory.all().await?;
@@ -190,6 +199,7 @@ struct Sender {
     key: Option<String>,
     /// An event has got its id from the key.
     key_used: bool,
+    environment: Environment,
 }
 
 impl Sender {
@@ -293,7 +303,7 @@ impl Sender {
         }
         match decoded {
             Ok(event) => {
-                let event = Arc::new(event);
+                let event = Arc::new(event.with_environment(self.environment));
                 self.pending.push(Pending { file: file.to_owned(), line, event });
                 if self.pending.len() >= BATCH {
                     self.flush().await?;

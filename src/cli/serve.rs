@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,9 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::Settings;
 use super::{Done, Failure, apply, logging};
-use crate::api::{self, ApiState, IngestAuth, Meter};
+use crate::access::{Hash, Keyring, Pace};
+use crate::api::{self, ApiState, Door, Meter};
 use crate::app::{self, App, Purpose};
 use crate::config::{Config, LogFormat, Period};
+use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::tenant::Channels;
 
@@ -36,13 +39,13 @@ pub(super) struct Args {
     /// Address of the HTTP API; port 0 takes a free one [default: 127.0.0.1:8400]
     #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Allow http:// and loopback receivers, and HTTP ingest without a key on a loopback address
+    /// Allow http:// and loopback receivers, and HTTP without a key on a loopback address
     #[arg(long, env = "FANFARE_DEVELOPMENT", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
     development: bool,
-    /// Key for POST /v1/events
+    /// Key that publishes for every tenant, beside those of `fanfare keys`
     #[arg(long, env = "FANFARE_INGEST_KEY", value_name = "KEY", hide_env_values = true)]
     ingest_key: Option<String>,
-    /// Key that GET /metrics asks for [default: none, open]
+    /// Key for GET /metrics; an operator's key will do as well
     #[arg(long, env = "FANFARE_METRICS_KEY", value_name = "KEY", hide_env_values = true)]
     metrics_key: Option<String>,
     /// Password for the mail server
@@ -99,8 +102,9 @@ impl Args {
 pub(super) async fn run(args: Args) -> Done {
     let config = args.load()?;
     logging::set_up(&config.log)?;
-    let auth = auth(&config)?;
-    let store = app::open_store(&config, Purpose::Route).await?;
+    let ingest = ingest_key(&config)?;
+    let (store, secrets) = app::open_sealed(&config, Purpose::Route).await?;
+    tell_of_secrets(&secrets);
     for warning in store.upkeep.warnings().await {
         tracing::warn!("{warning}");
     }
@@ -112,6 +116,7 @@ pub(super) async fn run(args: Args) -> Done {
             .map_err(|lines| Failure::Because(lines.join("\n")))?;
     }
     let app = App::build(&config, store).await?;
+    let keyring = Keyring::load(&app.store, app.clock, pace(&config)).await?;
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().context("the address of the listener")?;
 
@@ -119,15 +124,21 @@ pub(super) async fn run(args: Args) -> Done {
     let router = tokio::spawn(app.router().run(app.version, stop.clone()));
     let meter = config.metrics.enabled.then(|| {
         let window = config.router.window.max(1);
-        Meter::new(app.observe.clone(), window, config.metrics.key.as_deref())
+        let local = config.is_local() && config.metrics.key.is_none();
+        let open = config.metrics.open.unwrap_or(local);
+        Meter::new(app.observe.clone(), window, config.metrics.key.as_deref(), open)
     });
+    // With a key of its own, ingest was never open to all.
+    let open = config.development && config.is_local() && ingest.is_none();
+    let door = Arc::new(Door { keyring: keyring.clone(), ingest, open, clock: app.clock });
+    let following = tokio::spawn(keyring.clone().follow(stop.clone()));
     let state = ApiState {
         store: app.store.clone(),
         registry: app.registry.clone(),
         clock: app.clock,
         limits: app::limits(&config),
         max_batch: config.events.max_batch.max(1),
-        auth,
+        door: door.clone(),
         observe: app.observe.clone(),
         meter,
         stop: stop.clone(),
@@ -135,32 +146,99 @@ pub(super) async fn run(args: Args) -> Done {
     let http = axum::serve(listener, api::router(state))
         .with_graceful_shutdown(stop.clone().cancelled_owned());
     let http = tokio::spawn(async move { http.await });
+    // Not waited for: with many tenants it takes a while, and what is sealed already can be read.
+    let resealing = tokio::spawn(reseal(secrets, stop.clone()));
     if let Some(dir) = config.tenants.clone() {
         let channels = app.registry.channels().clone();
         tokio::spawn(watch(dir, config.clone(), app.store.clone(), channels, stop.clone()));
     }
+    warn_of_exposure(&config, &door);
     announce(&app, &config, address, args.ready_file.as_deref())?;
     let done = until_stopped(config.grace.0, stop, async move {
         let _ = router.await;
         let _ = http.await;
+        let _ = following.await;
+        let _ = resealing.await;
     })
     .await;
     app.observe.stop().await;
     done
 }
 
-fn auth(config: &Config) -> Result<IngestAuth, Failure> {
-    if let Some(key) = &config.ingest.key {
-        if key.len() < 16 {
-            return Err(Failure::Because(
-                "the ingest key is shorter than 16 characters; make one with `openssl rand -hex 32`"
-                    .to_owned(),
-            ));
-        }
-        return Ok(IngestAuth::key(key));
+/// Says where the key is, when it was made now or there is none.
+fn tell_of_secrets(secrets: &Secrets) {
+    if let Some(path) = secrets.made() {
+        tracing::info!(
+            "secrets in the store are encrypted with a key that was made now: {}. Keep a copy of it \
+             apart from the store; without it they cannot be read",
+            path.display()
+        );
     }
-    let open = config.development && config.listen.ip().is_loopback();
-    Ok(if open { IngestAuth::Open } else { IngestAuth::Closed })
+    if secrets.are_plain() {
+        tracing::warn!(
+            "DEVELOPMENT MODE: there is no master key, so the secrets of destinations stand in the \
+             clear in Redis. `fanfare secrets new-key` makes one for FANFARE_MASTER_KEY"
+        );
+    }
+}
+
+/// Encrypts what is in the clear or under an older key.
+async fn reseal(secrets: Secrets, stop: CancellationToken) {
+    let resealed = tokio::select! {
+        resealed = secrets.reseal() => resealed,
+        () = stop.cancelled() => return,
+    };
+    match resealed {
+        Ok(resealed) if resealed.documents > 0 => {
+            let (documents, left) = (resealed.documents, resealed.left);
+            tracing::info!(documents, left, "secrets were encrypted with the current master key");
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(%error, "secrets under an older master key were left so; the next start \
+                           or `fanfare secrets rotate` goes on");
+        }
+    }
+}
+
+fn ingest_key(config: &Config) -> Result<Option<Hash>, Failure> {
+    let Some(key) = &config.ingest.key else { return Ok(None) };
+    if key.len() < 16 {
+        return Err(Failure::Because(
+            "the ingest key is shorter than 16 characters; make one with `openssl rand -hex 32`"
+                .to_owned(),
+        ));
+    }
+    Ok(Some(Hash::of(key)))
+}
+
+fn pace(config: &Config) -> Option<Pace> {
+    let per_second = f64::from(config.http.requests_per_second);
+    let burst = config.http.burst.max(1);
+    (per_second > 0.0).then_some(Pace { per_second, burst })
+}
+
+/// Says who can get in, where that is not as it should be.
+fn warn_of_exposure(config: &Config, door: &Door) {
+    if !config.listen.ip().is_loopback() && !config.http.behind_proxy {
+        tracing::warn!(
+            "{} is reached over a network without TLS: keys and events can be read on the way. Put \
+             a proxy that ends TLS in front and set [http] behind_proxy = true, or listen on \
+             127.0.0.1",
+            config.listen
+        );
+    }
+    if door.open {
+        return;
+    }
+    if door.ingest.is_none() && door.keyring.is_empty() {
+        // An address of a Redis may hold a password.
+        let store = if app::is_redis(&config.store) { "redis://…" } else { &config.store };
+        tracing::warn!(
+            "there is no key yet, so HTTP answers health checks alone; make the first with \
+             `fanfare keys create --role operator --store {store}`"
+        );
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -189,14 +267,12 @@ fn announce(
         tracing::warn!(
             "DEVELOPMENT MODE: http:// and loopback receivers are allowed{}. Never serve customers \
              like this",
-            if config.listen.ip().is_loopback() && config.ingest.key.is_none() {
-                ", and anybody on this machine can send events without a key"
+            if config.is_local() && config.ingest.key.is_none() {
+                ", and anybody on this machine can do everything over HTTP without a key"
             } else {
                 ""
             }
         );
-    } else if config.ingest.key.is_none() {
-        tracing::info!("HTTP ingest is closed: no ingest key is set");
     }
     let tenants = app.registry.snapshot();
     let lanes: usize = tenants.values().map(|tenant| tenant.lanes.len()).sum();

@@ -3,6 +3,7 @@
 //! `config/fanfare.toml` lists every key with its default and a comment; a test keeps it true. An
 //! unknown key or a wrong value is refused before a port is bound, with file, line and key.
 
+mod debug;
 mod period;
 
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use period::Period;
 
 /// Every key of `fanfare.toml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// A folder (embedded store) or a `redis://` URL.
@@ -38,6 +39,10 @@ pub struct Config {
     pub metrics: Metrics,
     /// Spans of events' paths.
     pub tracing: Tracing,
+    /// How the HTTP API is reached.
+    pub http: Http,
+    /// Encryption of secrets in the store.
+    pub secrets: Secrets,
     /// HTTP ingest.
     pub ingest: Ingest,
     /// Bounds on events.
@@ -68,6 +73,8 @@ impl Default for Config {
             log: Log::default(),
             metrics: Metrics::default(),
             tracing: Tracing::default(),
+            http: Http::default(),
+            secrets: Secrets::default(),
             ingest: Ingest::default(),
             events: Events::default(),
             router: Router::default(),
@@ -108,20 +115,23 @@ pub enum LogFormat {
 }
 
 /// `[metrics]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
     /// Whether `GET /metrics` is there.
     pub enabled: bool,
     /// Also counts by tenant and destination: as many series as there are destinations.
     pub per_tenant: bool,
-    /// What `GET /metrics` asks for as `Authorization: Bearer …`; none leaves it open.
+    /// What a scraper sends as `Authorization: Bearer …`; an operator's key does too.
     pub key: Option<String>,
+    /// Whether everybody who reaches the address may read them; by default exactly when that is a
+    /// loopback address, no proxy is in front of it, and there is no `key`.
+    pub open: Option<bool>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { enabled: true, per_tenant: false, key: None }
+        Self { enabled: true, per_tenant: false, key: None, open: None }
     }
 }
 
@@ -141,11 +151,37 @@ impl Default for Tracing {
     }
 }
 
-/// `[ingest]`
+/// `[http]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// A proxy in front ends TLS and passes requests on: loopback then means nothing.
+    pub behind_proxy: bool,
+    /// Requests a second that each key may make, in each process; 0 for no limit.
+    pub requests_per_second: u32,
+    /// Requests that a key may make at once after a rest.
+    pub burst: u32,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { behind_proxy: false, requests_per_second: 1_000, burst: 5_000 }
+    }
+}
+
+/// `[secrets]`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct Secrets {
+    /// File with the master keys, the first of which encrypts; after those of `FANFARE_MASTER_KEY`.
+    pub key_file: Option<PathBuf>,
+}
+
+/// `[ingest]`
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Ingest {
-    /// The key that `POST /v1/events` asks for; none closes HTTP ingest outside development.
+    /// A key that publishes for every tenant, beside those in the store.
     pub key: Option<String>,
 }
 
@@ -256,7 +292,7 @@ impl Default for Webhook {
 }
 
 /// `[email]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Email {
     /// The mail server.
@@ -369,6 +405,11 @@ pub enum ConfigError {
 pub const DEFAULTS: &str = include_str!("../../config/fanfare.toml");
 
 impl Config {
+    /// Whether nobody but programs on this machine reaches the HTTP API.
+    pub fn is_local(&self) -> bool {
+        self.listen.ip().is_loopback() && !self.http.behind_proxy
+    }
+
     /// Reads a file over the defaults; no file is the defaults alone.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = file else { return Ok(Self::default()) };
@@ -404,6 +445,16 @@ mod tests {
         let full: Config = uncommented().parse::<toml::Table>().unwrap().try_into().unwrap();
         let known = toml::Table::try_from(full).unwrap();
         assert_eq!(keys("", &all), keys("", &known));
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let text = "store = 'redis://u:S3cret-1@h'\n[ingest]\nkey = 'S3cret-2'\n\
+            [metrics]\nkey = 'S3cret-3'\n[email]\nusername = 'u'\npassword = 'S3cret-4'\n\
+            [tracing]\notlp_endpoint = 'http://u:S3cret-5@h/'";
+        let config: Config = toml::from_str(text).unwrap();
+        let shown = format!("{config:?} {config:#?} {:?}", config.email);
+        assert!(!shown.contains("S3cret") && shown.contains("redis://…"), "{shown}");
     }
 
     fn keys(prefix: &str, table: &toml::Table) -> std::collections::BTreeSet<String> {

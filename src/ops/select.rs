@@ -185,6 +185,7 @@ impl<'a> Chosen<'a> {
                 tenant: selection.tenant.clone(),
                 state: Some(state.clone()),
                 destination: selection.destination.clone(),
+                environment: None,
                 kind: selection.kind.clone(),
                 from_ms: selection.from_ms,
                 to_ms: selection.to_ms,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use fanfare_contract::{Content, Delivery, DeliveryId, Event};
 
 use crate::agenda::{
-    Clock, Hold, Job, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, Offer, Ticket, Worker, run_attempt,
-    settle_lane,
+    Clock, Hold, Job, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, OTHER_ENVIRONMENT, Offer, Ticket,
+    Worker, run_attempt, settle_lane,
 };
 use crate::delivery::Concluded;
 use crate::store::{Agenda, DeliveryState, DeliveryUpdate, Ms};
@@ -127,6 +127,9 @@ fn kept(lane: &Lane, event: &Event, now: Ms) -> Option<DeliveryState> {
     };
     if let Some(reason) = lane.suppressed() {
         return Some(DeliveryState::Suppressed { reason });
+    }
+    if !lane.takes(event) {
+        return Some(DeliveryState::Suppressed { reason: OTHER_ENVIRONMENT.to_owned() });
     }
     let look = now + LOOK_AT_PAUSED_MS;
     match &lane.mode {

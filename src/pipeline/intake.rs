@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_contract::Event;
+use fanfare_contract::{Environment, Event};
 
 use crate::event::{Fill, Limits, Refusal, decode, tenant_id};
 use crate::store::{EntryId, Ms, Rejected};
@@ -20,7 +20,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// An event from a stream entry's fields `tenant`, `event` and, if there, `traceparent`.
+    /// An event from a stream entry's fields `tenant`, `event` and, if there, `environment` and
+    /// `traceparent`.
     ///
     /// What the producer left out is derived from the entry's id, so that the same entry makes the
     /// same event again after a crash.
@@ -67,8 +68,19 @@ impl Intake {
             received_ms: Ms::try_from(entry.major).unwrap_or(0),
         };
         let event = decode(&Arc::from(tenant), event.clone(), self.limits, &fill)?;
-        Ok(event.with_trace(field(fields, "traceparent").and_then(trace_parent)))
+        let environment = environment(field(fields, "environment"))?;
+        let trace = field(fields, "traceparent").and_then(trace_parent);
+        Ok(event.with_trace(trace).with_environment(environment))
     }
+}
+
+/// A word that is neither is refused: to take it for live could send a trial to customers.
+fn environment(word: Option<&Bytes>) -> Result<Environment, Refusal> {
+    let Some(word) = word else { return Ok(Environment::Live) };
+    let parsed = std::str::from_utf8(word).ok().and_then(|word| word.parse().ok());
+    parsed.ok_or_else(|| {
+        Refusal::new("bad_environment", "the field `environment` must be `live` or `test`")
+    })
 }
 
 fn field<'a>(fields: &'a [(Bytes, Bytes)], name: &str) -> Option<&'a Bytes> {
@@ -179,6 +191,22 @@ mod tests {
         let bad = take(&[("tenant", b"acme"), ("payload", b"{}")]).unwrap_err();
         assert_eq!((&*bad.code, &*bad.raw), ("no_event", "tenant=acme\npayload={}"));
         assert_eq!(take(&[("event", b"{}")]).unwrap_err().code, "no_tenant");
+    }
+
+    #[test]
+    fn an_entry_is_live_unless_it_says_test_and_nothing_else_is_taken() {
+        let of = |word: Option<&'static [u8]>| {
+            let fields: Vec<(&str, &[u8])> =
+                vec![("tenant", b"acme"), ("event", br#"{"type":"a","data":{}}"#)];
+            let word = word.map(|word| ("environment", word));
+            take(&[fields, word.into_iter().collect()].concat())
+        };
+        assert_eq!(of(None).unwrap().environment, Environment::Live);
+        assert_eq!(of(Some(b"live")).unwrap().environment, Environment::Live);
+        assert_eq!(of(Some(b"test")).unwrap().environment, Environment::Test);
+        for wrong in [&b""[..], b"Test", b"staging", b"\xff"] {
+            assert_eq!(of(Some(wrong)).unwrap_err().code, "bad_environment");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_contract::{Content, Delivery, Event};
+use fanfare_contract::{Content, Delivery, Environment, Event};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -37,6 +37,7 @@ struct Gone {
     /// A destination's id, or a lane's.
     destination: String,
     channel: Arc<str>,
+    environment: Environment,
     code: String,
     message: String,
 }
@@ -45,6 +46,7 @@ struct Gone {
 struct Fared {
     lane: LaneKey,
     channel: Arc<str>,
+    environment: Environment,
     fares: Fares,
     at_ms: Ms,
     disable_after: Option<Duration>,
@@ -84,6 +86,7 @@ impl Notices for Bulletin {
             tenant: lane.key.tenant.clone(),
             destination: lane.destination.base_id().to_owned(),
             channel: lane.destination.channel.clone(),
+            environment: lane.environment,
             code: code.to_owned(),
             message: message.to_owned(),
         }));
@@ -94,6 +97,7 @@ impl Notices for Bulletin {
         let _ = self.outbox.try_send(Notice::Fares(Fared {
             lane: lane.key.clone(),
             channel: lane.destination.channel.clone(),
+            environment: lane.environment,
             fares,
             at_ms,
             disable_after: lane.policy.disable_after,
@@ -102,6 +106,7 @@ impl Notices for Bulletin {
     }
 
     fn delivery_dead(&self, lane: &Lane, delivery: &Delivery, concluded: &Concluded) {
+        let environment = lane.environment;
         let (event, event_type) = match &delivery.content {
             Content::Event(event) if event.kind.starts_with(OWN) => return,
             Content::Event(event) => (&*event.id, &*event.kind),
@@ -129,6 +134,7 @@ impl Notices for Bulletin {
         let id = own_id("dead", &[&lane.key.tenant, delivery.id.as_str()]);
         let now = self.clock.now_ms();
         let event = own_event(&lane.key.tenant, &id, "fanfare.delivery.dead", now, &data);
+        let event = event.with_environment(environment);
         self.post(Notice::Dead { event: Arc::new(event) });
     }
 
@@ -175,7 +181,7 @@ impl BulletinWriter {
 
     /// Notes that a destination is disabled; answers the event that tells it.
     async fn disable(&self, registry: &Registry, gone: &Gone) -> Result<Arc<Event>, StoreError> {
-        let Gone { tenant, destination, channel, code, message } = gone;
+        let Gone { tenant, destination, channel, environment, code, message } = gone;
         let at_ms = self.clock.now_ms();
         let disabled = Disabled { reason: code.clone(), message: message.clone(), at_ms };
         registry.disable(tenant, destination, disabled).await?;
@@ -197,7 +203,8 @@ impl BulletinWriter {
             data["lane"] = lane.as_str().into();
         }
         let id = own_id("disabled", &[tenant, destination, &at_ms.to_string()]);
-        Ok(Arc::new(own_event(tenant, &id, "fanfare.destination.disabled", at_ms, &data)))
+        let event = own_event(tenant, &id, "fanfare.destination.disabled", at_ms, &data);
+        Ok(Arc::new(event.with_environment(*environment)))
     }
 }
 
@@ -205,7 +212,7 @@ impl BulletinWriter {
 async fn judge(store: &Store, fared: &Fared) -> Result<Option<Gone>, StoreError> {
     /// Two bounces further apart than this are not in a row.
     const BOUNCES_WITHIN: Duration = Duration::from_hours(90 * 24);
-    let Fared { lane, channel, fares, at_ms, disable_after, bounces } = fared;
+    let Fared { lane, channel, environment, fares, at_ms, disable_after, bounces } = fared;
     if *fares == Fares::Well {
         store.agenda.well(lane).await?;
         return Ok(None);
@@ -228,6 +235,7 @@ async fn judge(store: &Store, fared: &Fared) -> Result<Option<Gone>, StoreError>
         tenant: lane.tenant.clone(),
         destination: lane.destination.to_string(),
         channel: channel.clone(),
+        environment: *environment,
         code: code.to_owned(),
         message: format!("{message}, then `fanfare destinations enable`"),
     }))

@@ -322,9 +322,7 @@ impl Reader {
         let Some(tenant) = tenants.get(&event.tenant) else {
             return self.settle(entry, Outcome::Unrouted(event), place);
         };
-        let mut matched = Vec::new();
-        tenant.table.matching(&event, &mut matched);
-        let targets = matched.iter().filter_map(|&n| tenant.targets.get(n as usize));
+        let targets = tenant.targets_of(&event);
         let lanes: Vec<&Arc<Lane>> = targets.flat_map(|target| &target.lanes).collect();
         if let (Some(spans), Some(began)) = (&self.observe.spans, began) {
             spans.routed(&event, began);

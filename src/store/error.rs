@@ -38,6 +38,9 @@ pub enum StoreError {
     /// Something in it is not as Fanfare wrote it.
     #[error("the store holds something unreadable: {0}")]
     Corrupt(String),
+    /// Secrets that cannot be kept or read: a master key is missing, or another is needed.
+    #[error("{0}")]
+    Secrets(String),
     /// Anything else; a defect or a wrong server.
     #[error("the store refused: {message}")]
     Other {

@@ -14,8 +14,8 @@ use super::condition::Condition;
 use super::{
     Admission, Agenda, Appended, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryUpdate, Directory, Entry, EntryId, EventQuery, EventRecord, EventSummary, Failing,
-    LaneKey, Ledger, Log, Ms, Next, Page, Rejected, Result, Settlement, Store, StoredTenant,
-    Upkeep, WaitingItem,
+    LaneKey, Ledger, Log, Ms, Next, Page, Record, Records, Rejected, Result, Settlement, Store,
+    StoredTenant, Upkeep, WaitingItem,
 };
 
 /// Which call; calls of one kind and cost share a name.
@@ -45,6 +45,8 @@ pub enum Call {
     Ledger,
     /// [`Directory`]
     Directory,
+    /// [`Records`]
+    Records,
     /// [`Memo`]
     Memo,
     /// [`Upkeep`]
@@ -53,7 +55,7 @@ pub enum Call {
 
 impl Call {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Append,
         Self::Read,
         Self::TakeOver,
@@ -66,6 +68,7 @@ impl Call {
         Self::Agenda,
         Self::Ledger,
         Self::Directory,
+        Self::Records,
         Self::Memo,
         Self::Upkeep,
     ];
@@ -85,6 +88,7 @@ impl Call {
             Self::Agenda => "agenda",
             Self::Ledger => "ledger",
             Self::Directory => "directory",
+            Self::Records => "records",
             Self::Memo => "memo",
             Self::Upkeep => "upkeep",
         }
@@ -125,6 +129,7 @@ pub fn metered(store: Store, watch: Arc<dyn Watch>) -> Store {
         agenda: metered.clone(),
         ledger: metered.clone(),
         directory: metered.clone(),
+        records: metered.clone(),
         memo: metered.clone(),
         upkeep: metered,
     }
@@ -283,6 +288,42 @@ impl Directory for Metered {
 
     async fn remove(&self, id: &str) -> Result<bool> {
         self.one(Call::Directory, self.store.directory.remove(id)).await
+    }
+}
+
+#[async_trait]
+impl Records for Metered {
+    async fn version(&self, collection: &str) -> Result<u64> {
+        self.one(Call::Records, self.store.records.version(collection)).await
+    }
+
+    async fn get(&self, collection: &str, id: &str) -> Result<Option<Record>> {
+        self.one(Call::Records, self.store.records.get(collection, id)).await
+    }
+
+    async fn list(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        self.one(Call::Records, self.store.records.list(collection, after, limit)).await
+    }
+
+    async fn put(
+        &self,
+        collection: &str,
+        id: &str,
+        doc: Bytes,
+        expected: Option<u64>,
+        ttl: Option<Duration>,
+    ) -> Result<u64> {
+        let put = self.store.records.put(collection, id, doc, expected, ttl);
+        self.one(Call::Records, put).await
+    }
+
+    async fn remove(&self, collection: &str, id: &str, expected: Option<u64>) -> Result<bool> {
+        self.one(Call::Records, self.store.records.remove(collection, id, expected)).await
     }
 }
 

@@ -27,12 +27,15 @@ pub use metered::{Call, Watch, metered};
 pub use model::{
     Admission, Appended, Attempt, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryState, DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState,
-    EventSummary, Failing, LaneKey, Ms, Next, Outcome, Page, Payload, REPLAY, Rejected, Settlement,
-    StoredTenant, WaitingItem,
+    EventSummary, Failing, LaneKey, Ms, Next, Outcome, Page, Payload, REPLAY, Record, Rejected,
+    Settlement, StoredTenant, WaitingItem,
 };
 
 /// Shorthand for what every store call answers.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Most records in one answer.
+const LONGEST_LIST: usize = 1_000;
 
 /// The parts of one store. Cheap to clone.
 #[derive(Clone)]
@@ -45,6 +48,8 @@ pub struct Store {
     pub ledger: Arc<dyn Ledger>,
     /// Tenants' tables.
     pub directory: Arc<dyn Directory>,
+    /// Small documents of everything that is configured beside the tables: keys, for example.
+    pub records: Arc<dyn Records>,
     /// The channels' small memory.
     pub memo: Arc<dyn Memo>,
     /// Health, heartbeats and cleaning.
@@ -174,6 +179,46 @@ pub trait Directory: Send + Sync {
     async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64>;
     /// Removes a tenant's document. False when there was none.
     async fn remove(&self, id: &str) -> Result<bool>;
+}
+
+/// Small documents by (collection, id), each with a revision. The store does not look inside.
+///
+/// A collection's name is 1 to 64 of `a-z 0-9 - _`, chosen by the program; an id is any text of up
+/// to 256 bytes.
+///
+/// A document may have an end. From then on it is as if it were not there, by the clock of the
+/// store; to come to its end is not a change that [`Records::version`] tells of.
+#[async_trait]
+pub trait Records: Send + Sync {
+    /// A number that changes whenever something in the collection is put or removed. Cheap: asked
+    /// several times a second.
+    async fn version(&self, collection: &str) -> Result<u64>;
+    /// One document.
+    async fn get(&self, collection: &str, id: &str) -> Result<Option<Record>>;
+    /// Up to `limit` (at most 1,000) documents by id (its bytes, ascending), those after `after`.
+    async fn list(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>>;
+    /// Writes a document, which ends after `ttl` if there is one; with `expected`, only if its
+    /// revision is that (0: it must not exist), [`StoreError::Conflict`] otherwise. Answers the new
+    /// revision; no revision of a collection is ever given twice.
+    ///
+    /// Redis: when the answer to a call is lost, the call is repeated, and the conflict that is
+    /// then told is with oneself. Read before concluding that somebody else was there.
+    async fn put(
+        &self,
+        collection: &str,
+        id: &str,
+        doc: Bytes,
+        expected: Option<u64>,
+        ttl: Option<Duration>,
+    ) -> Result<u64>;
+    /// Removes a document, with `expected` as for [`Records::put`]. False when there was none, and
+    /// none was expected.
+    async fn remove(&self, collection: &str, id: &str, expected: Option<u64>) -> Result<bool>;
 }
 
 /// Keeps the store well.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_contract::{DeliveryId, Event};
+use fanfare_contract::{DeliveryId, Environment, Event};
 use serde::{Deserialize, Serialize};
 
 /// Unix time in milliseconds.
@@ -292,6 +292,9 @@ pub struct EventSummary {
     pub created: i64,
     /// Unix milliseconds, ours.
     pub received_ms: Ms,
+    /// Which of the tenant's worlds it belongs to.
+    #[serde(default)]
+    pub environment: Environment,
     /// Where it stands.
     pub state: EventState,
     /// How many deliveries are delivered, waiting, suppressed, dead.
@@ -312,6 +315,9 @@ pub struct DeliveryRecord {
     pub destination: String,
     /// The channel's name.
     pub channel: String,
+    /// Which of the tenant's worlds its event belongs to.
+    #[serde(default)]
+    pub environment: Environment,
     /// State, with reason and times.
     #[serde(flatten)]
     pub state: DeliveryState,
@@ -358,6 +364,8 @@ pub struct EventQuery {
     pub tenant: String,
     /// Exact type.
     pub kind: Option<String>,
+    /// Of this environment.
+    pub environment: Option<Environment>,
     /// Received at or after.
     pub from_ms: Option<Ms>,
     /// Received before.
@@ -379,6 +387,8 @@ pub struct DeliveryQuery {
     pub destination: Option<String>,
     /// Exact event type.
     pub kind: Option<String>,
+    /// Of this environment.
+    pub environment: Option<Environment>,
     /// Event received at or after.
     pub from_ms: Option<Ms>,
     /// Event received before.
@@ -408,5 +418,16 @@ pub struct StoredTenant {
     /// Counts up with every change of this tenant.
     pub revision: u64,
     /// As it was put.
+    pub doc: Bytes,
+}
+
+/// One small document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its id within the collection.
+    pub id: String,
+    /// Changes with every put; never the same twice in a collection.
+    pub revision: u64,
+    /// What was put.
     pub doc: Bytes,
 }

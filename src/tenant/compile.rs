@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use fanfare_contract::{Destination, FieldError};
+use fanfare_contract::{Destination, Environment, Event, FieldError};
 
 use super::{Channels, DestinationSpec, Options, Problem, TenantSpec};
 use crate::agenda::{Gate, Lane};
@@ -32,8 +32,25 @@ pub struct Tenant {
 pub struct Target {
     /// The destination's id.
     pub id: Arc<str>,
+    /// The events it gets.
+    pub environment: Environment,
     /// One, or one a recipient.
     pub lanes: Vec<Arc<Lane>>,
+}
+
+impl Tenant {
+    /// The destinations that an event goes to: those of matching routes that are of its environment.
+    pub fn targets_of(&self, event: &Event) -> impl Iterator<Item = &Target> {
+        let environment = event.environment;
+        self.matching(event).filter(move |target| target.environment == environment)
+    }
+
+    /// The destinations of matching routes, of either environment.
+    pub fn matching(&self, event: &Event) -> impl Iterator<Item = &Target> {
+        let mut matched = Vec::new();
+        self.table.matching(event, &mut matched);
+        matched.into_iter().filter_map(|n| self.targets.get(n as usize))
+    }
 }
 
 /// Compiles; all problems at once. Gates of lanes that did not change are taken over from
@@ -49,7 +66,9 @@ pub fn compile(
     let mut targets = Vec::with_capacity(spec.destinations.len());
     for destination in &spec.destinations {
         match lanes_of(&id, &spec, destination, channels, previous) {
-            Ok(lanes) => targets.push(Target { id: destination.id.as_str().into(), lanes }),
+            Ok((environment, lanes)) => {
+                targets.push(Target { id: destination.id.as_str().into(), environment, lanes });
+            }
             Err(errors) => {
                 let place = format!("destination \"{}\"", destination.id);
                 problems.extend(
@@ -106,7 +125,7 @@ fn lanes_of(
     destination: &DestinationSpec,
     channels: &Channels,
     previous: Option<&Tenant>,
-) -> Result<Vec<Arc<Lane>>, Vec<FieldError>> {
+) -> Result<(Environment, Vec<Arc<Lane>>), Vec<FieldError>> {
     let Some((channel, stack)) = channels.get(&destination.channel) else {
         let message = if destination.channel.is_empty() {
             format!("is missing; one of: {}", channels.names())
@@ -148,6 +167,7 @@ fn lanes_of(
             }),
             policy: options.policy.clone(),
             mode: options.mode.clone(),
+            environment: options.environment,
             paused: options.paused || spec.held.contains(&destination.id),
             disabled: disabled.map(Into::into),
             spell: same.map(|before| before.spell.clone()).unwrap_or_default(),
@@ -157,7 +177,7 @@ fn lanes_of(
             gone: AtomicBool::new(false),
         })
     };
-    Ok(lanes.into_iter().map(lane).collect())
+    Ok((options.environment, lanes.into_iter().map(lane).collect()))
 }
 
 /// The channel's stack; within the destination's own time if it has a shorter or longer one.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use fanfare_contract::{FieldError, Policy, Rate};
+use fanfare_contract::{Environment, FieldError, Policy, Rate};
 use serde_json::{Map, Value};
 
 use crate::agenda::{Calendar, Mode};
 
 /// Names of the common options; channels never see them.
-pub(super) const NAMES: [&str; 10] = [
+pub(super) const NAMES: [&str; 11] = [
     "name",
     "enabled",
     "paused",
@@ -19,6 +19,7 @@ pub(super) const NAMES: [&str; 10] = [
     "digest",
     "timeout",
     "disable_after",
+    "environment",
 ];
 
 /// The common options, read.
@@ -27,6 +28,8 @@ pub struct Options {
     pub enabled: bool,
     /// Held back: events for it wait.
     pub paused: bool,
+    /// The events it gets: live ones, or test ones.
+    pub environment: Environment,
     /// The channel's policy with the destination's changes.
     pub policy: Policy,
     /// How its queue is served.
@@ -42,8 +45,19 @@ impl Options {
         let mut settings = fields.clone();
         let mut reader = Reader { errors: Vec::new() };
         let mut taken = |name: &str| settings.remove(name);
-        let [_, enabled, paused, retry, rate, concurrency, fifo, digest, timeout, disable_after] =
-            NAMES.map(&mut taken);
+        let [
+            _,
+            enabled,
+            paused,
+            retry,
+            rate,
+            concurrency,
+            fifo,
+            digest,
+            timeout,
+            disable_after,
+            environment,
+        ] = NAMES.map(&mut taken);
 
         let mut policy = policy;
         if let Some(schedule) = retry.and_then(|value| reader.retry(&value)) {
@@ -82,6 +96,7 @@ impl Options {
         let options = Self {
             enabled: enabled.is_none_or(|value| reader.bool("enabled", &value)),
             paused: paused.is_some_and(|value| reader.bool("paused", &value)),
+            environment: environment.map_or(Environment::Live, |value| reader.environment(&value)),
             policy,
             mode,
         };
@@ -105,6 +120,12 @@ impl Reader {
     fn bool(&mut self, field: &str, value: &Value) -> bool {
         self.check(value.is_boolean(), field, "must be true or false");
         value.as_bool().unwrap_or_default()
+    }
+
+    fn environment(&mut self, value: &Value) -> Environment {
+        let parsed = value.as_str().and_then(|text| text.parse().ok());
+        self.check(parsed.is_some(), "environment", "must be \"live\" or \"test\"");
+        parsed.unwrap_or_default()
     }
 
     fn whole(

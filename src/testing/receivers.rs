@@ -162,6 +162,10 @@ impl Channel for Fake {
         Ok(names.iter().map(|name| lane(name.as_str().map(str::to_owned))).collect())
     }
 
+    fn secret_fields(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {
         settings.clone()
     }

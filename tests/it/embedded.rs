@@ -92,6 +92,32 @@ fn a_newer_schema_is_refused() {
     }
 }
 
+/// A folder of the first version, with an event in it.
+fn first_version(dir: &std::path::Path) {
+    let conn = rusqlite::Connection::open(dir.join("fanfare.db")).unwrap();
+    conn.execute_batch(include_str!("../../src/store/embedded/schema.sql")).unwrap();
+    conn.execute_batch(
+        r#"PRAGMA application_id = 0x46414e46; PRAGMA user_version = 1;
+        INSERT INTO tenants VALUES (1, 'acme');
+        INSERT INTO events VALUES (1, 1, 'evt_old', 'a.b', 7, 1900000000000, 0);
+        INSERT INTO bodies VALUES (1, CAST('{"id":"evt_old"}' AS BLOB), NULL);"#,
+    )
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_of_the_first_version_is_brought_forward_with_all_that_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    first_version(dir.path());
+    let store = open(dir.path(), Role::Router).unwrap();
+    let old = store.ledger.event("acme", "evt_old").await.unwrap().expect("it is still there");
+    assert_eq!(old.event.environment, fanfare_contract::Environment::Live);
+    assert_eq!(kit::take(&store, 1).await[0].event.body, old.event.body, "and still to be routed");
+    store.records.put("keys", "a", "1".into(), Some(0), None).await.unwrap();
+    drop(store);
+    assert!(open(dir.path(), Role::Router).is_ok(), "once is enough");
+}
+
 /// What was committed is there; what a crash of the machine cut off half-way is not, and does no
 /// harm.
 #[tokio::test]

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod backup;
 mod bad_input;
 mod chaos;
@@ -10,6 +11,7 @@ mod cli;
 mod conformance;
 mod crash;
 mod embedded;
+mod environments;
 mod failover;
 mod main_path;
 mod observed;
@@ -21,4 +23,5 @@ mod redis_store;
 mod retention;
 mod safety;
 mod scene;
+mod secrets;
 mod verifiers;

@@ -39,6 +39,19 @@ impl Launch {
         self
     }
 
+    /// As for customers: without `--development`.
+    pub(crate) fn for_customers(mut self) -> Self {
+        self.args.retain(|arg| arg != "--development");
+        self
+    }
+
+    /// Listens there instead.
+    pub(crate) fn listen(mut self, address: &str) -> Self {
+        let at = self.args.iter().position(|arg| arg == "--listen").expect("it is always given");
+        self.args[at + 1] = address.into();
+        self
+    }
+
     /// Started by another program that then becomes it: `unshare`, say.
     pub(crate) fn behind<S: AsRef<OsStr>>(mut self, program: &[S]) -> Self {
         self.before = program.iter().map(|part| part.as_ref().to_owned()).collect();
@@ -119,6 +132,20 @@ impl Fanfare {
     /// `POST path` with a JSON body.
     pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
         let headers = [("content-type", "application/json")];
+        request(self.address, "POST", path, &headers, body.as_bytes()).expect("fanfare answers")
+    }
+
+    /// `GET path` with a key.
+    pub(crate) fn get_with(&self, key: &str, path: &str) -> Answer {
+        let key = format!("Bearer {key}");
+        request(self.address, "GET", path, &[("authorization", &key)], b"")
+            .expect("fanfare answers")
+    }
+
+    /// `POST path` with a JSON body and a key.
+    pub(crate) fn post_with(&self, key: &str, path: &str, body: &str) -> Answer {
+        let key = format!("Bearer {key}");
+        let headers = [("content-type", "application/json"), ("authorization", &key)];
         request(self.address, "POST", path, &headers, body.as_bytes()).expect("fanfare answers")
     }
 

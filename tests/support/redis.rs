@@ -58,6 +58,11 @@ impl Redis {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
+    /// Where it keeps what it keeps.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// The port.
     pub(crate) fn port(&self) -> u16 {
         self.port

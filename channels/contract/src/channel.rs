@@ -31,6 +31,9 @@ pub trait Channel: Send + Sync + 'static {
     /// Checks the settings and prepares what every attempt needs. All errors at once.
     fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>>;
 
+    /// The settings that hold secrets: the router keeps them encrypted. With a doubtful one, say yes.
+    fn secret_fields(&self) -> &'static [&'static str];
+
     /// The settings as they may be shown: secrets masked.
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value>;
 

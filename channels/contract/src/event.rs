@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::Environment;
+
 /// One event of one tenant. Cheap to share: everything is behind a count.
 ///
 /// `body` is the envelope as it is sent, the same bytes on every attempt and to every webhook.
@@ -20,6 +22,8 @@ pub struct Event {
     pub created: i64,
     /// Unix milliseconds, when Fanfare took it.
     pub received_ms: i64,
+    /// Which of the tenant's worlds it belongs to.
+    pub environment: Environment,
     /// The envelope, byte for byte.
     pub body: Bytes,
     /// W3C `traceparent`: the producer's, or that of the attempt this is handed to.
@@ -29,7 +33,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Puts together an event whose `body` is already known to be a JSON object.
+    /// Puts together a live event whose `body` is already known to be a JSON object.
     pub fn new(
         tenant: Arc<str>,
         id: Arc<str>,
@@ -38,13 +42,30 @@ impl Event {
         received_ms: i64,
         body: Bytes,
     ) -> Self {
-        Self { tenant, id, kind, created, received_ms, body, trace: None, parsed: OnceLock::new() }
+        Self {
+            tenant,
+            id,
+            kind,
+            created,
+            received_ms,
+            environment: Environment::Live,
+            body,
+            trace: None,
+            parsed: OnceLock::new(),
+        }
     }
 
     /// The same event with the producer's trace context.
     #[must_use]
     pub fn with_trace(mut self, trace: Option<Arc<str>>) -> Self {
         self.trace = trace;
+        self
+    }
+
+    /// The same event in the given environment.
+    #[must_use]
+    pub fn with_environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
         self
     }
 
@@ -57,6 +78,7 @@ impl Event {
             kind: self.kind.clone(),
             created: self.created,
             received_ms: self.received_ms,
+            environment: self.environment,
             body: self.body.clone(),
             trace: Some(trace),
             parsed: OnceLock::new(),

@@ -7,6 +7,7 @@
 
 mod channel;
 mod delivery;
+mod environment;
 mod error;
 mod event;
 mod policy;
@@ -16,6 +17,7 @@ pub use channel::{Channel, ChannelService, FieldError, Lane, Memo, Revealed};
 pub use delivery::{
     AnswerPart, Content, Delivery, DeliveryId, Destination, Digest, Receipt, Tally,
 };
+pub use environment::Environment;
 pub use error::{DeliveryError, Failure, Verdict};
 pub use event::Event;
 pub use policy::{Policy, Rate};

@@ -69,6 +69,10 @@ impl Channel for EmailChannel {
         "email"
     }
 
+    fn secret_fields(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn policy(&self) -> Policy {
         Policy {
             schedule: vec![MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, 12 * HOUR, 24 * HOUR],

@@ -98,6 +98,10 @@ impl Channel for SlackChannel {
         "slack"
     }
 
+    fn secret_fields(&self) -> &'static [&'static str] {
+        &crate::SECRET_FIELDS
+    }
+
     fn policy(&self) -> Policy {
         const MINUTE: u64 = 60;
         const HOUR: u64 = 60 * MINUTE;

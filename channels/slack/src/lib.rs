@@ -22,3 +22,6 @@ mod thread;
 
 pub use channel::{Config, Error, SlackChannel};
 pub use payload::{Message, PayloadError, preview};
+
+/// The settings that are kept encrypted: whoever knows an incoming webhook's URL can post to it.
+pub const SECRET_FIELDS: [&str; 2] = ["url", "token"];

@@ -60,6 +60,10 @@ impl Channel for WebhookChannel {
         "webhook"
     }
 
+    fn secret_fields(&self) -> &'static [&'static str] {
+        &crate::SECRET_FIELDS
+    }
+
     fn policy(&self) -> Policy {
         let secs = [5, 30];
         let mins = [5, 30];

@@ -20,3 +20,6 @@ pub mod signature;
 pub use channel::WebhookChannel;
 pub use config::{Config, Error};
 pub use resolver::Resolve;
+
+/// The settings that are kept encrypted. A URL may hold a password, and many a path or query is one.
+pub const SECRET_FIELDS: [&str; 4] = ["url", "secret", "previous_secrets", "headers"];

@@ -26,7 +26,7 @@ use crate::secret::{Key, mask};
 
 const FIELDS: [&str; 4] = ["url", "secret", "previous_secrets", "headers"];
 /// What the router takes out before we see the settings; for suggestions only.
-const ROUTERS_FIELDS: [&str; 10] = [
+const ROUTERS_FIELDS: [&str; 11] = [
     "channel",
     "name",
     "enabled",
@@ -37,6 +37,7 @@ const ROUTERS_FIELDS: [&str; 10] = [
     "fifo",
     "digest",
     "timeout",
+    "environment",
 ];
 /// Longest URL, in characters.
 const URL_MAX: usize = 2048;

@@ -23,9 +23,7 @@ pub(super) fn expected(app: &App, events: &[Arc<Event>]) -> Expected {
     let mut per_lane: BTreeMap<String, usize> = BTreeMap::new();
     if let Some(tenant) = app.registry.tenant("acme") {
         for event in events {
-            let mut matched = Vec::new();
-            tenant.table.matching(event, &mut matched);
-            for lane in matched.iter().flat_map(|&n| &tenant.targets[n as usize].lanes) {
+            for lane in tenant.targets_of(event).flat_map(|target| &target.lanes) {
                 *per_lane.entry(lane.key.destination.to_string()).or_default() += 1;
             }
         }

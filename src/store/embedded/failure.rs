@@ -73,6 +73,7 @@ pub(super) fn again(error: &StoreError) -> StoreError {
         }
         StoreError::BadQuery(message) => StoreError::BadQuery(of(message)),
         StoreError::Corrupt(message) => StoreError::Corrupt(of(message)),
+        StoreError::Secrets(message) => StoreError::Secrets(of(message)),
         StoreError::Other { message, .. } => {
             StoreError::Other { message: of(message), source: None }
         }

@@ -1,6 +1,7 @@
 //! Lists of the ledger: newest first, page by page. A page looks at a bounded number of rows,
 //! whatever the filters let through.
 
+use fanfare_contract::Environment;
 use rusqlite::{Connection, Row};
 
 use super::{cursor, names, rows};
@@ -55,7 +56,7 @@ pub(super) fn events(conn: &Connection, query: &EventQuery) -> Result<Page<Event
     };
     let Some(tenant_id) = names::find_tenant(conn, &query.tenant)? else { return Ok(empty()) };
     let mut statement = conn.prepare_cached(
-        "SELECT seq, received_ms, id, kind, created, state FROM events \
+        "SELECT seq, received_ms, id, kind, created, state, environment FROM events \
          WHERE tenant_id = ?1 AND received_ms >= ?2 AND received_ms < ?3 \
          AND (received_ms, seq) < (?4, ?5) ORDER BY received_ms DESC, seq DESC",
     )?;
@@ -64,7 +65,7 @@ pub(super) fn events(conn: &Connection, query: &EventQuery) -> Result<Page<Event
     let mut page = Filling::new(query.limit);
     while let Some(row) = found.next()? {
         let (seq, received_ms): (i64, Ms) = (row.get(0)?, row.get(1)?);
-        let fits = fits(query.kind.as_deref(), row, 3)?;
+        let fits = fits(query.kind.as_deref(), row, 3)? && is_in(query.environment, row, 6)?;
         let item = if fits { Some(summary(conn, seq, row)?) } else { None };
         if page.look(item) {
             return Ok(page.finish(Some(cursor::write('e', [received_ms, seq]))));
@@ -86,6 +87,7 @@ fn summary(conn: &Connection, seq: i64, row: &Row<'_>) -> Result<EventSummary> {
         created: row.get(4)?,
         received_ms: row.get(1)?,
         state: rows::event_state(row.get(5)?)?,
+        environment: rows::environment(row.get(6)?)?,
         deliveries,
     })
 }
@@ -112,6 +114,12 @@ fn fits(wanted: Option<&str>, row: &Row<'_>, column: usize) -> Result<bool> {
     let Some(wanted) = wanted else { return Ok(true) };
     let text = row.get_ref(column)?.as_str();
     Ok(text.map_err(|error| StoreError::Corrupt(error.to_string()))? == wanted)
+}
+
+/// Is the environment in this column the one that is wanted, if any?
+fn is_in(wanted: Option<Environment>, row: &Row<'_>, column: usize) -> Result<bool> {
+    let Some(wanted) = wanted else { return Ok(true) };
+    Ok(row.get::<_, i64>(column)? == rows::environment_number(wanted))
 }
 
 /// By way of the index of what is not delivered, when that is what is asked for.
@@ -155,8 +163,9 @@ pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<Pag
     let mut found = statement.query((tenant_id, from, to, after[0], after[1], after[2], state))?;
     let mut page = Filling::new(query.limit);
     while let Some(row) = found.next()? {
-        let fits =
-            fits(query.kind.as_deref(), row, 3)? && is_of(query.destination.as_deref(), row, 4)?;
+        let fits = fits(query.kind.as_deref(), row, 3)?
+            && is_of(query.destination.as_deref(), row, 4)?
+            && is_in(query.environment, row, 13)?;
         let item = if fits { Some(rows::delivery(row, 2)?) } else { None };
         if page.look(item) {
             let last = [row.get("received_ms")?, row.get(0)?, row.get(1)?];
@@ -223,7 +232,9 @@ mod tests {
     #[test]
     fn no_list_of_deliveries_is_sorted() {
         let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch(include_str!("schema.sql")).unwrap();
+        for step in super::super::schema::MIGRATIONS {
+            conn.execute_batch(step).unwrap();
+        }
         for way in [BY_STATE, BY_EVENT] {
             let sql = format!("EXPLAIN QUERY PLAN SELECT {} {way}", rows::DELIVERY);
             for sql in [turned(&sql), sql] {

@@ -120,8 +120,8 @@ fn entry((seq, event): (i64, Arc<Event>)) -> Entry {
 fn append(writing: &mut Writing, events: &[Arc<Event>]) -> Result<Vec<Appended>> {
     let conn = &writing.conn;
     let mut add = conn.prepare_cached(
-        "INSERT INTO events (seq, tenant_id, id, kind, created, received_ms, state) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0) ON CONFLICT (tenant_id, id) DO NOTHING",
+        "INSERT INTO events (seq, tenant_id, id, kind, created, received_ms, environment, state) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0) ON CONFLICT (tenant_id, id) DO NOTHING",
     )?;
     let mut add_body =
         conn.prepare_cached("INSERT INTO bodies (seq, body, trace) VALUES (?1, ?2, ?3)")?;
@@ -130,7 +130,9 @@ fn append(writing: &mut Writing, events: &[Arc<Event>]) -> Result<Vec<Appended>>
         let tenant_id = writing.names.tenant(conn, &event.tenant)?;
         let seq = writing.next_seq;
         let (created, received) = (event.created, event.received_ms);
-        if add.execute((seq, tenant_id, &*event.id, &*event.kind, created, received))? == 0 {
+        let environment = rows::environment_number(event.environment);
+        let (id, kind) = (&*event.id, &*event.kind);
+        if add.execute((seq, tenant_id, id, kind, created, received, environment))? == 0 {
             answers.push(Appended::Duplicate);
             continue;
         }

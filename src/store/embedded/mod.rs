@@ -2,7 +2,7 @@
 //!
 //! One thread writes, with group commit (`writer.rs`); a pool of connections reads (`readers.rs`).
 //! What was just appended is handed to the router from memory (`tail.rs`). The rows are explained in
-//! `schema.sql`.
+//! `schema.sql` and what leads on from it.
 //!
 //! What always holds:
 //! - a call that changes something returns when the change is on disk (one fsync a group);
@@ -26,6 +26,7 @@ mod memo;
 mod names;
 mod queue;
 mod readers;
+mod records;
 mod rows;
 mod schema;
 mod tail;
@@ -87,6 +88,7 @@ pub fn open(dir: &Path, options: Options) -> Result<Store> {
         agenda: Arc::clone(&parts) as _,
         ledger: Arc::clone(&parts) as _,
         directory: Arc::clone(&parts) as _,
+        records: Arc::clone(&parts) as _,
         memo: Arc::clone(&parts) as _,
         upkeep: parts,
     })

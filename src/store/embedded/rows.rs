@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_contract::{DeliveryId, Event};
+use fanfare_contract::{DeliveryId, Environment, Event};
 use rusqlite::Row;
 
 use crate::store::{
@@ -38,6 +38,21 @@ pub(super) fn event_state(number: i64) -> Result<EventState> {
         UNROUTED => Ok(EventState::Unrouted),
         ROUTED => Ok(EventState::Routed),
         other => Err(StoreError::Corrupt(format!("an event with the state {other}"))),
+    }
+}
+
+pub(super) fn environment_number(environment: Environment) -> i64 {
+    match environment {
+        Environment::Live => 0,
+        Environment::Test => 1,
+    }
+}
+
+pub(super) fn environment(number: i64) -> Result<Environment> {
+    match number {
+        0 => Ok(Environment::Live),
+        1 => Ok(Environment::Test),
+        other => Err(StoreError::Corrupt(format!("an event of the environment {other}"))),
     }
 }
 
@@ -105,7 +120,8 @@ pub(super) fn tries(update: &DeliveryUpdate) -> i64 {
 }
 
 /// Columns of [`event`]; `e` is the event's row, `b` its body's.
-pub(super) const EVENT: &str = "e.id, e.kind, e.created, e.received_ms, b.body, b.trace";
+pub(super) const EVENT: &str =
+    "e.id, e.kind, e.created, e.received_ms, b.body, b.trace, e.environment";
 
 /// An event from the columns of [`EVENT`], the first of which is at `from`.
 pub(super) fn event(row: &Row<'_>, from: usize, tenant: Arc<str>) -> Result<Event> {
@@ -122,7 +138,8 @@ pub(super) fn event(row: &Row<'_>, from: usize, tenant: Arc<str>) -> Result<Even
         row.get(from + 3)?,
         Bytes::copy_from_slice(body),
     );
-    Ok(event.with_trace(trace.map(Arc::from)))
+    let environment = environment(row.get(from + 6)?)?;
+    Ok(event.with_trace(trace.map(Arc::from)).with_environment(environment))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` wants")]
@@ -132,7 +149,7 @@ fn column(error: rusqlite::types::FromSqlError) -> StoreError {
 
 /// Columns of [`delivery`]; `e` is the event's row, `d` the delivery's, `l` its lane's.
 pub(super) const DELIVERY: &str = "e.id, e.kind, l.destination, d.channel, d.state, d.reason, \
-     d.due_ms, d.serve_ms, d.attempts, d.received_ms, d.updated_ms";
+     d.due_ms, d.serve_ms, d.attempts, d.received_ms, d.updated_ms, e.environment";
 
 /// A delivery from the columns of [`DELIVERY`], the first of which is at `from`.
 pub(super) fn delivery(row: &Row<'_>, from: usize) -> Result<DeliveryRecord> {
@@ -154,5 +171,6 @@ pub(super) fn delivery(row: &Row<'_>, from: usize) -> Result<DeliveryRecord> {
         attempts: attempts(lines)?,
         received_ms: row.get(from + 9)?,
         updated_ms: row.get(from + 10)?,
+        environment: environment(row.get(from + 11)?)?,
     })
 }

@@ -11,7 +11,12 @@ use crate::store::{Result, StoreError};
 /// `FANF`: marks a file as ours.
 const APPLICATION_ID: i32 = 0x4641_4e46;
 /// What leads from version n to n + 1. Only ever appended to.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 /// How long to wait for another process that writes.
 const BUSY_FOR: Duration = Duration::from_secs(15);
 /// Between two looks whether it is done; its transactions take milliseconds.

@@ -154,7 +154,8 @@ fn remove(writing: &mut Writing, seqs: &[i64]) -> Result<u64> {
     Ok(removed)
 }
 
-/// Old dead letters, memos whose time is over, and failures that nobody has told of for long.
+/// Old dead letters, memos and records whose time is over, and failures that nobody has told of for
+/// long.
 fn remove_others(writing: &mut Writing, before: Ms, max: i64) -> Result<()> {
     let conn = &writing.conn;
     let rejected = "DELETE FROM rejected WHERE n IN \
@@ -165,6 +166,9 @@ fn remove_others(writing: &mut Writing, before: Ms, max: i64) -> Result<()> {
     conn.prepare_cached(memos)?.execute((wall_clock(), max))?;
     let failing = "DELETE FROM failing WHERE last_ms < ?1";
     conn.prepare_cached(failing)?.execute([before])?;
+    let records = "DELETE FROM records WHERE rowid IN \
+                   (SELECT rowid FROM records WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)";
+    conn.prepare_cached(records)?.execute((wall_clock(), max))?;
     Ok(())
 }
 

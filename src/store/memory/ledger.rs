@@ -27,6 +27,7 @@ impl Ledger for Memory {
         let fits = |event: &fanfare_contract::Event| {
             *event.tenant == query.tenant
                 && query.kind.as_ref().is_none_or(|kind| **kind == *event.kind)
+                && query.environment.is_none_or(|wanted| wanted == event.environment)
                 && within(event.received_ms, query.from_ms, query.to_ms)
         };
         let mut rows: Vec<_> = state.events.iter().filter(|(_, row)| fits(&row.event)).collect();
@@ -39,6 +40,7 @@ impl Ledger for Memory {
                 kind: row.event.kind.to_string(),
                 created: row.event.created,
                 received_ms: row.event.received_ms,
+                environment: row.event.environment,
                 state: row.state,
                 deliveries,
             }
@@ -56,6 +58,7 @@ impl Ledger for Memory {
             query.state.as_ref().is_none_or(|word| word == one.state.word())
                 && query.destination.as_ref().is_none_or(|wanted| of(&one.destination, wanted))
                 && query.kind.as_ref().is_none_or(|kind| *kind == one.kind)
+                && query.environment.is_none_or(|wanted| wanted == one.environment)
                 && within(one.received_ms, query.from_ms, query.to_ms)
         };
         let rows = state.deliveries.iter().rev();

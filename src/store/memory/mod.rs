@@ -5,6 +5,7 @@ mod agenda;
 mod faults;
 mod ledger;
 mod log;
+mod records;
 mod state;
 mod upkeep;
 
@@ -53,6 +54,7 @@ impl World {
             agenda: memory.clone(),
             ledger: memory.clone(),
             directory: memory.clone(),
+            records: memory.clone(),
             memo: memory.clone(),
             upkeep: memory,
         }

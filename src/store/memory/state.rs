@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::store::{
     Attempt, Counts, DeliveryRecord, DeliveryState, DeliveryUpdate, EventState, Failing, LaneKey,
-    Ms, Rejected,
+    Ms, Record, Rejected,
 };
 
 /// The reason of a delivery that was put back by hand.
@@ -36,6 +36,9 @@ pub(super) struct State {
     pub(super) directory: BTreeMap<String, (u64, Option<Bytes>)>,
     pub(super) version: u64,
     pub(super) memo: HashMap<String, (String, Instant)>,
+    pub(super) collections: HashMap<String, u64>,
+    /// By collection, then by id; with the end of each.
+    pub(super) records: BTreeMap<(String, String), (Record, Option<Instant>)>,
 }
 
 pub(super) struct EventRow {
@@ -170,6 +173,7 @@ impl State {
             kind: event.kind.to_string(),
             destination: lane.to_owned(),
             channel: row.channel.to_string(),
+            environment: event.environment,
             state: row.state.clone(),
             attempts: row.attempts.clone(),
             received_ms: event.received_ms,

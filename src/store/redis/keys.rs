@@ -15,7 +15,7 @@ pub(super) enum Tag {
     Shard(u8),
     /// The ingest stream.
     Stream,
-    /// The tenants' documents.
+    /// The tenants' documents, and records.
     Directory,
     /// Entries that could not be taken.
     Rejected,
@@ -73,6 +73,12 @@ impl Keys {
 
     pub(super) fn version(&self) -> String {
         format!("{}:{{dir}}:version", self.prefix)
+    }
+
+    /// Id → packed record of a collection; the ids by name; those with an end, by it; the version.
+    pub(super) fn records(&self, collection: &str) -> [String; 4] {
+        ["records", "ids", "ends", "moved"]
+            .map(|kind| format!("{}:{{dir}}:{kind}:{collection}", self.prefix))
     }
 
     pub(super) fn rejected_index(&self) -> String {

@@ -159,7 +159,7 @@ impl Ledger for RedisLedger {
         let outcome = outcome.map_err(|_| StoreError::Corrupt("an outcome is no text".into()))?;
         let state = state_of(outcome.as_deref());
         let deliveries = match &outcome {
-            Some(packed) => pack::unpack_outcome(id, &event.kind, packed)?,
+            Some(packed) => pack::unpack_outcome(id, &event.kind, event.environment, packed)?,
             None => Vec::new(),
         };
         Ok(Some(EventRecord { event: Arc::new(event), state, deliveries }))
@@ -174,12 +174,15 @@ impl Ledger for RedisLedger {
         self.page(&index, List::Events, cursor, limit, |line, _, items| {
             let Some(head) = &line.head else { return Ok(None) };
             let head = pack::read_head(head)?;
-            if query.kind.as_ref().is_none_or(|kind| *kind == head.kind) {
+            let fits = query.kind.as_ref().is_none_or(|kind| *kind == head.kind)
+                && query.environment.is_none_or(|wanted| wanted == head.environment);
+            if fits {
                 items.push(EventSummary {
                     id: line.id.clone(),
                     kind: head.kind,
                     created: head.created,
                     received_ms: head.received_ms,
+                    environment: head.environment,
                     state: state_of(line.outcome.as_deref()),
                     deliveries: line
                         .outcome
@@ -213,10 +216,11 @@ impl Ledger for RedisLedger {
         self.page(&index, List::Deliveries, cursor, limit, |line, given, items| {
             let (Some(head), Some(outcome)) = (&line.head, &line.outcome) else { return Ok(None) };
             let head = pack::read_head(head)?;
-            if query.kind.as_ref().is_some_and(|kind| *kind != head.kind) {
+            let other = query.environment.is_some_and(|wanted| wanted != head.environment);
+            if other || query.kind.as_ref().is_some_and(|kind| *kind != head.kind) {
                 return Ok(None);
             }
-            let records = pack::unpack_outcome(&line.id, &head.kind, outcome)?;
+            let records = pack::unpack_outcome(&line.id, &head.kind, head.environment, outcome)?;
             let count = records.len();
             for (at, record) in records.into_iter().enumerate().skip(given) {
                 if wanted(query, &record) {

@@ -45,12 +45,15 @@ impl Log for RedisLog {
         for part in parts(&events, |event| event.body.len()) {
             let mut batch = Batch::new();
             for event in part {
-                let mut cmd = Cmd::with_capacity(11, event.body.len() + 128);
+                let mut cmd = Cmd::with_capacity(13, event.body.len() + 128);
                 cmd.arg("XADD").arg(&*self.core.keys.stream).arg("*");
                 cmd.arg("tenant").arg(&*event.tenant).arg("event").arg(&event.body[..]);
                 cmd.arg(pack::CHECKED).arg(pack::pack_mark(event));
                 if let Some(trace) = &event.trace {
                     cmd.arg("traceparent").arg(&**trace);
+                }
+                if !event.environment.is_live() {
+                    cmd.arg(pack::ENVIRONMENT).arg(event.environment.word());
                 }
                 batch.push(Tag::Stream, cmd);
             }

@@ -15,7 +15,7 @@
 //! | `fanfare:{s07}:l:<tenant>` | hash | lane → token of whoever serves it |
 //! | `fanfare:{s07}:agenda` | sorted set | the shard's tenants by their earliest lane |
 //! | `fanfare:{s07}:tenants` | set | the shard's tenants that have events |
-//! | `fanfare:{dir}:…`, `{dead}:…`, `{up}:…` | | tenants' tables, rejected entries, heartbeats |
+//! | `fanfare:{dir}:…`, `{dead}:…`, `{up}:…` | | tenants' tables and records, rejected entries, heartbeats |
 //!
 //! An event costs about four commands' worth of work in the server, most of it shared by a batch:
 //! its entry is read, `admit` writes it to two keys and `settle` its outcome to one (one script a
@@ -49,6 +49,7 @@ mod ledger;
 mod log;
 mod pack;
 mod reader;
+mod records;
 mod reply;
 mod script;
 mod upkeep;
@@ -146,6 +147,7 @@ pub async fn open(options: Options) -> Result<Store> {
         agenda: Arc::new(agenda::RedisAgenda::new(Arc::clone(&core))),
         ledger: Arc::new(ledger::RedisLedger::new(Arc::clone(&core))),
         directory: Arc::new(directory::RedisDirectory::new(Arc::clone(&core))),
+        records: Arc::new(records::RedisRecords::new(Arc::clone(&core))),
         memo: Arc::new(directory::RedisMemo::new(Arc::clone(&core))),
         upkeep: Arc::new(upkeep::RedisUpkeep::new(core, reader)),
     })

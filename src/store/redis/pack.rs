@@ -1,6 +1,7 @@
 //! How events and outcomes look inside Redis: one line of text a thing, fields parted by tabs.
 //!
-//! - An event: `arrival⇥received_ms⇥created⇥"type"⇥"trace"⏎body`.
+//! - An event: `arrival⇥received_ms⇥created⇥"type"⇥"trace"⏎body`, with `⇥test` before the line feed
+//!   if it is not live.
 //! - An outcome: `arrival received_ms`, and for each delivery a line
 //!   `⏎"lane"⇥letter⇥updated_ms⇥due_ms⇥serve_ms⇥"reason"⇥"channel"` and `⇥{attempt}` for each attempt.
 //!
@@ -16,7 +17,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_contract::{DeliveryId, Event};
+use fanfare_contract::{DeliveryId, Environment, Event};
 
 use crate::store::{
     Attempt, Counts, DeliveryRecord, DeliveryState, DeliveryUpdate, EntryId, Ms, Result, StoreError,
@@ -75,10 +76,11 @@ pub(super) fn pack_event(arrival: &str, event: &Event) -> Vec<u8> {
     let trace = event.trace.as_deref().map(quote).unwrap_or_default();
     let mut packed = Vec::with_capacity(event.body.len() + 96 + trace.len());
     let head = format!(
-        "{arrival}\t{}\t{}\t{}\t{trace}\n",
+        "{arrival}\t{}\t{}\t{}\t{trace}{}\n",
         event.received_ms,
         event.created,
-        quote(&event.kind)
+        quote(&event.kind),
+        if event.environment.is_live() { "" } else { "\ttest" },
     );
     packed.extend_from_slice(head.as_bytes());
     packed.extend_from_slice(&event.body);
@@ -88,6 +90,9 @@ pub(super) fn pack_event(arrival: &str, event: &Event) -> Vec<u8> {
 /// The stream entry's field that marks an event which was checked when it was accepted; producers
 /// do not write it. It holds what the envelope alone does not tell: `bytes⇥"id"⇥received_ms⇥created⇥"type"`.
 pub(super) const CHECKED: &str = "fanfare";
+
+/// The stream entry's field for what is not live.
+pub(super) const ENVIRONMENT: &str = "environment";
 
 /// The mark of an event that is appended.
 pub(super) fn pack_mark(event: &Event) -> String {
@@ -112,7 +117,11 @@ pub(super) fn read_mark(fields: &[(Bytes, Bytes)]) -> Option<Event> {
     let tenant = text(field("tenant")?)?.into();
     let trace = field("traceparent").and_then(|trace| text(trace)).map(Into::into);
     let event = Event::new(tenant, id.into(), kind.into(), created, received_ms, body.clone());
-    Some(event.with_trace(trace))
+    let environment = match field(ENVIRONMENT) {
+        Some(word) => text(word)?.parse().ok()?,
+        None => Environment::Live,
+    };
+    Some(event.with_trace(trace).with_environment(environment))
 }
 
 /// What is known of an event without its body.
@@ -122,6 +131,7 @@ pub(super) struct Head {
     pub(super) created: i64,
     pub(super) kind: String,
     pub(super) trace: Option<String>,
+    pub(super) environment: Environment,
 }
 
 /// Reads the first line of a packed event.
@@ -133,6 +143,10 @@ pub(super) fn read_head(line: &[u8]) -> Result<Head> {
         created: number(fields.next(), "an event's time")?,
         kind: unquote(fields.next().unwrap_or_default())?,
         trace: fields.next().filter(|field| !field.is_empty()).map(unquote).transpose()?,
+        environment: match fields.next() {
+            None => Environment::Live,
+            Some(word) => word.parse().map_err(|_| corrupt("an event's environment"))?,
+        },
     })
 }
 
@@ -142,7 +156,8 @@ pub(super) fn unpack_event(tenant: Arc<str>, id: &str, packed: Vec<u8>) -> Resul
     let head = read_head(&packed[..end])?;
     let body = Bytes::from(packed).slice(end + 1..);
     Ok(Event::new(tenant, id.into(), head.kind.into(), head.created, head.received_ms, body)
-        .with_trace(head.trace.map(Into::into)))
+        .with_trace(head.trace.map(Into::into))
+        .with_environment(head.environment))
 }
 
 /// The letter of a state.
@@ -196,11 +211,20 @@ pub(super) fn pack_outcome(arrival: &str, received_ms: Ms, updates: &[DeliveryUp
 }
 
 /// The deliveries of a packed outcome, in the order in which they were first written.
-pub(super) fn unpack_outcome(event: &str, kind: &str, packed: &str) -> Result<Vec<DeliveryRecord>> {
+pub(super) fn unpack_outcome(
+    event: &str,
+    kind: &str,
+    environment: Environment,
+    packed: &str,
+) -> Result<Vec<DeliveryRecord>> {
     let mut lines = packed.split('\n');
     let received_ms =
         number(lines.next().and_then(|head| head.split(' ').nth(1)), "an outcome's time")?;
-    lines.map(|line| unpack_line(event, kind, received_ms, line)).collect()
+    let unpack = |line| {
+        let record = unpack_line(event, kind, received_ms, line)?;
+        Ok(DeliveryRecord { environment, ..record })
+    };
+    lines.map(unpack).collect()
 }
 
 fn unpack_line(event: &str, kind: &str, received_ms: Ms, line: &str) -> Result<DeliveryRecord> {
@@ -229,6 +253,7 @@ fn unpack_line(event: &str, kind: &str, received_ms: Ms, line: &str) -> Result<D
         kind: kind.to_owned(),
         destination,
         channel,
+        environment: Environment::Live,
         state,
         attempts,
         received_ms,
@@ -313,11 +338,11 @@ mod tests {
         };
         let packed = pack_outcome("b1b0", 9, std::slice::from_ref(&update));
         assert_eq!(packed.lines().count(), 2);
-        let back = unpack_outcome("evt_1", "k", &packed).unwrap();
+        let back = unpack_outcome("evt_1", "k", Environment::Test, &packed).unwrap();
         assert_eq!(back[0].state, update.state);
         assert_eq!(back[0].attempts, update.attempts);
         assert_eq!((back[0].received_ms, back[0].updated_ms), (9, 11));
         assert_eq!(count_outcome(&packed).dead, 1);
-        assert!(unpack_outcome("evt_1", "k", "b1b0 9\nnonsense").is_err());
+        assert!(unpack_outcome("evt_1", "k", Environment::Live, "b1b0 9\nnonsense").is_err());
     }
 }

@@ -31,6 +31,10 @@ scripts! {
     LOOK = "page" "look";
     PEEK = "peek";
     PUT = "bump" "put";
+    RECORD_GET = "record" "record_get";
+    RECORD_LIST = "record" "record_list";
+    RECORD_PUT = "bump" "record" "record_put";
+    RECORD_REMOVE = "bump" "record" "record_remove";
     REJECT = "reject";
     RELEASE = "refresh" "release";
     REMOVE = "bump" "remove";

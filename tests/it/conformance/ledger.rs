@@ -1,17 +1,18 @@
 //! The ledger: what happened can be looked up, listed, counted, by its own tenant alone.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use fanfare::store::{
     DeliveryQuery, DeliveryState, EventQuery, EventState, Outcome, Rejected, Settlement, Store,
     StoreError,
 };
-use fanfare_contract::Tally;
+use fanfare_contract::{Environment, Tally};
 
 use super::Fixture;
 use super::kit::{
-    T0, append, at, attempt, dead, event, event_at, event_of, record, routed, suppressed, take,
-    take_fresh, tried, update, waiting, waiting_until,
+    LEASE_MS, T0, append, at, attempt, claim_one, dead, event, event_at, event_of, record, routed,
+    suppressed, take, take_fresh, tried, update, waiting, waiting_until,
 };
 
 pub(crate) async fn an_event_is_found_with_all_that_happened_to_it<F: Fixture>(fixture: &F) {
@@ -131,6 +132,48 @@ pub(crate) async fn events_are_filtered_by_type_and_time<F: Fixture>(fixture: &F
     assert_eq!(all_events(&store, query).await, ["evt_2", "evt_1"], "from is in, to is not");
     let query = EventQuery { kind: Some("a.b".into()), to_ms: Some(T0 + 3), ..all };
     assert_eq!(all_events(&store, query).await, ["evt_2", "evt_0"]);
+}
+
+pub(crate) async fn the_environment_of_an_event_stays_with_it<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let live = event_of("acme", "evt_live", "a.b", T0);
+    let test = event_of("acme", "evt_test", "a.b", T0 + 1);
+    let test = Arc::into_inner(test).expect("one owner").with_environment(Environment::Test);
+    let lines = [(live, waiting(T0)), (Arc::new(test), waiting(T0))];
+    let taken = record(&store, "hook", &lines).await;
+    let read: Vec<_> = taken.iter().map(|taken| taken.event.environment).collect();
+    assert_eq!(read, [Environment::Live, Environment::Test], "as the router reads them");
+
+    let store = fixture.crash(store).await;
+    for (id, environment) in [("evt_live", Environment::Live), ("evt_test", Environment::Test)] {
+        let found = store.ledger.event("acme", id).await.unwrap().expect("it is there");
+        assert_eq!(found.event.environment, environment);
+        assert_eq!(found.deliveries[0].environment, environment);
+        let wanted = Some(environment);
+        let query = EventQuery {
+            environment: wanted,
+            tenant: "acme".into(),
+            limit: 10,
+            ..EventQuery::default()
+        };
+        let page = store.ledger.events(&query).await.unwrap();
+        let listed: Vec<_> = page.items.iter().map(|e| (e.id.as_str(), e.environment)).collect();
+        assert_eq!(listed, [(id, environment)], "events are filtered by it");
+        let query = DeliveryQuery {
+            environment: wanted,
+            tenant: "acme".into(),
+            limit: 10,
+            ..DeliveryQuery::default()
+        };
+        let page = store.ledger.deliveries(&query).await.unwrap();
+        let listed: Vec<_> = page.items.iter().map(|d| (d.event.as_str(), d.environment)).collect();
+        assert_eq!(listed, [(id, environment)], "deliveries too");
+    }
+    // What waits is served as what it is.
+    let claim = claim_one(&store, T0 + LEASE_MS * 2).await;
+    let due = store.agenda.due(&claim, T0 + LEASE_MS * 2, 10).await.unwrap();
+    let due: Vec<_> = due.iter().map(|item| (&*item.event.id, item.event.environment)).collect();
+    assert_eq!(due, [("evt_live", Environment::Live), ("evt_test", Environment::Test)]);
 }
 
 /// Four events, two destinations, all four states.

@@ -8,6 +8,7 @@ pub(crate) mod agenda;
 pub(crate) mod kit;
 pub(crate) mod ledger;
 pub(crate) mod log;
+pub(crate) mod records;
 pub(crate) mod serving;
 pub(crate) mod upkeep;
 
@@ -82,6 +83,7 @@ macro_rules! every_promise {
             ledger: an_event_that_never_was_is_not_found,
             ledger: events_are_listed_newest_first_in_pages,
             ledger: events_are_filtered_by_type_and_time,
+            ledger: the_environment_of_an_event_stays_with_it,
             ledger: deliveries_are_filtered_by_each_of_their_marks,
             ledger: deliveries_are_listed_in_pages,
             ledger: deliveries_are_listed_from_the_oldest_on_too,
@@ -89,6 +91,13 @@ macro_rules! every_promise {
             ledger: a_cursor_that_is_not_ours_is_refused,
             ledger: a_tally_counts_what_ended_without_delivery_by_reason,
             ledger: the_account_of_a_tenant_adds_up,
+            records: a_record_is_put_and_read_back,
+            records: records_are_listed_by_id_in_pages,
+            records: a_record_changes_only_from_the_expected_revision,
+            records: of_many_writers_one_wins_each_revision,
+            records: a_removed_record_is_gone_and_its_revisions_stay_stale,
+            records: a_collection_tells_of_every_change_and_of_no_other,
+            records: a_record_ends_with_its_time,
             upkeep: old_events_are_removed_with_all_that_belongs_to_them,
             upkeep: nothing_that_waits_is_ever_removed,
             upkeep: tidying_is_bounded_and_says_when_it_is_done,

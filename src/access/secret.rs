@@ -1,0 +1,176 @@
+//! The text of a key: made once, shown once, never kept.
+//!
+//! `sk_live_` or `sk_test_` (`pl_…` for a portal link), 43 characters of base62 (256 bits from the
+//! system's generator), and 6 that check them, so that a mistyped key, and a leaked one in somebody's
+//! repository, are recognised without asking a server.
+
+use std::fmt;
+
+use fanfare_contract::Environment;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// 62^43 is a little more than 2^256.
+const RANDOM: usize = 43;
+/// 62^6 is a little more than 2^35.
+const CHECK: usize = 6;
+/// What every key begins with: kind and environment.
+const PREFIXES: [&str; 4] = ["sk_live_", "sk_test_", "pl_live_", "pl_test_"];
+
+/// A whole key. Neither `Debug` nor `Display` show it.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// A new one. Fails when the system's generator does.
+    pub fn make(environment: Environment, portal: bool) -> Result<Self, rand::rngs::SysError> {
+        let kind = if portal { "pl" } else { "sk" };
+        let mut text = format!("{kind}_{}_", environment.word());
+        text.push_str(&random_text(RANDOM)?);
+        let check = check_of(&text);
+        text.push_str(&check);
+        Ok(Self(text))
+    }
+
+    /// Reads what somebody sent; `None` for what was never a key.
+    pub fn parse(text: &str) -> Option<Self> {
+        let prefix = PREFIXES.iter().find(|prefix| text.starts_with(**prefix))?;
+        let right = text.len() == prefix.len() + RANDOM + CHECK && text.is_ascii();
+        let (head, check) = text.split_at_checked(prefix.len() + RANDOM)?;
+        (right && check_of(head) == check).then(|| Self(text.to_owned()))
+    }
+
+    /// The text, for showing it once.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What is kept of it.
+    pub fn hash(&self) -> Hash {
+        Hash::of(&self.0)
+    }
+
+    /// What may be shown ever after: `sk_live_A1b2…x9Yz`.
+    pub fn hint(&self) -> String {
+        format!("{}…{}", &self.0[..12], &self.0[self.0.len() - 4..])
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Secret").field(&self.hint()).finish()
+    }
+}
+
+/// The SHA-256 of a key. A key has 256 bits of chance, so there is nothing to guess and a slow hash
+/// would only be slow.
+#[derive(Clone, Copy)]
+pub struct Hash([u8; 32]);
+
+impl Hash {
+    /// Of any text.
+    pub fn of(text: &str) -> Self {
+        Self(Sha256::digest(text.as_bytes()).into())
+    }
+
+    /// From 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+
+    /// As 64 hexadecimal digits.
+    pub fn to_hex(self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// For finding candidates: half of it. The whole is then compared by [`Hash::is`].
+    pub(super) fn index(&self) -> [u8; 16] {
+        let mut index = [0; 16];
+        index.copy_from_slice(&self.0[..16]);
+        index
+    }
+
+    /// Whether it is the same, in a time that does not depend on where they differ.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hash(…)")
+    }
+}
+
+/// So many characters of base62, each as likely as any other.
+pub(super) fn random_text(length: usize) -> Result<String, rand::rngs::SysError> {
+    let mut text = String::with_capacity(length);
+    let mut bytes = [0; 64];
+    while text.len() < length {
+        SysRng.try_fill_bytes(&mut bytes)?;
+        // 248 is the largest multiple of 62 in a byte: what is above would favour some characters.
+        let fair = bytes.iter().filter(|byte| **byte < 248).take(length - text.len());
+        text.extend(fair.map(|byte| char::from(ALPHABET[usize::from(byte % 62)])));
+    }
+    Ok(text)
+}
+
+fn check_of(text: &str) -> String {
+    let hash = Sha256::digest(text.as_bytes());
+    let mut number = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
+    let mut check = String::with_capacity(CHECK);
+    for _ in 0..CHECK {
+        check.push(char::from(ALPHABET[(number % 62) as usize]));
+        number /= 62;
+    }
+    check
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn make() -> Secret {
+        Secret::make(Environment::Live, false).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_read_back_and_a_mistyped_one_is_not() {
+        let secret = make();
+        let text = secret.reveal();
+        assert!(text.starts_with("sk_live_") && text.len() == 57, "{} characters", text.len());
+        assert!(Secret::parse(text).unwrap().hash().is(&secret.hash()));
+        for place in 8..text.len() {
+            let mut wrong = text.as_bytes().to_vec();
+            wrong[place] = if wrong[place] == b'x' { b'y' } else { b'x' };
+            assert!(Secret::parse(std::str::from_utf8(&wrong).unwrap()).is_none(), "{place}");
+        }
+        let odd = ["", "sk_live_", &text[..56], &format!("{text}0"), "sk_live_ü", "whsec_AAAA"];
+        assert!(odd.iter().all(|odd| Secret::parse(odd).is_none()));
+        assert!(Secret::make(Environment::Test, true).unwrap().reveal().starts_with("pl_test_"));
+    }
+
+    #[test]
+    fn keys_differ_in_every_place() {
+        let made: Vec<_> = (0..300).map(|_| make()).collect();
+        for place in 8..57 {
+            let seen: std::collections::HashSet<u8> =
+                made.iter().map(|secret| secret.reveal().as_bytes()[place]).collect();
+            assert!(seen.len() > if place < 56 { 40 } else { 3 }, "place {place}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_more_than_the_hint() {
+        let secret = make();
+        let shown = format!("{secret:?} {:?}", secret.hash());
+        assert!(!shown.contains(&secret.reveal()[12..20]), "{shown}");
+        assert!(!shown.contains(&secret.hash().to_hex()[..8]), "{shown}");
+        assert!(secret.reveal().ends_with(secret.hint().rsplit('…').next().unwrap()));
+    }
+}

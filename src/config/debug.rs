@@ -1,0 +1,91 @@
+//! `Debug` of settings, without what is secret in them.
+
+use std::fmt;
+
+use super::{Config, Email, Ingest, Metrics};
+
+/// Stands for a secret that is set.
+fn hidden(secret: Option<&String>) -> Option<&'static str> {
+    secret.map(|_| "…")
+}
+
+impl fmt::Debug for Config {
+    // The address of a Redis may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            store,
+            tenants,
+            listen,
+            development,
+            grace,
+            retention,
+            templates,
+            links,
+            log,
+            metrics,
+            tracing,
+            http,
+            secrets,
+            ingest,
+            events,
+            router,
+            redis,
+            webhook,
+            email,
+            slack,
+        } = self;
+        let store = if store.contains("://") { "redis://…" } else { store };
+        f.debug_struct("Config")
+            .field("store", &store)
+            .field("tenants", tenants)
+            .field("listen", listen)
+            .field("development", development)
+            .field("grace", grace)
+            .field("retention", retention)
+            .field("templates", templates)
+            .field("links", links)
+            .field("log", log)
+            .field("metrics", metrics)
+            .field("tracing", &tracing.sample)
+            .field("http", http)
+            .field("secrets", secrets)
+            .field("ingest", ingest)
+            .field("events", events)
+            .field("router", router)
+            .field("redis", redis)
+            .field("webhook", webhook)
+            .field("email", email)
+            .field("slack", slack)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ingest").field("key", &hidden(self.key.as_ref())).finish()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics")
+            .field("enabled", &self.enabled)
+            .field("per_tenant", &self.per_tenant)
+            .field("key", &hidden(self.key.as_ref()))
+            .field("open", &self.open)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Email")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("security", &self.security)
+            .field("username", &self.username)
+            .field("password", &hidden(self.password.as_ref()))
+            .field("from", &self.from)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,73 @@
+//! What the store remembers of master keys: a value sealed with each that is in use. A start with
+//! other keys finds that out before it serves anybody.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::vault::{Place, Vault};
+use crate::store::{Records, Result, StoreError};
+
+const COLLECTION: &str = "secrets";
+const ID: &str = "check";
+const PLACE: Place<'_> = Place { tenant: "", destination: "store", field: "check" };
+const VALUE: &[u8] = b"fanfare";
+
+/// The store's memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Check {
+    /// Secrets may stand in the clear: it was served in development without a key.
+    #[serde(default)]
+    pub(super) plain: bool,
+    /// Key id → the check value, sealed with it.
+    #[serde(default)]
+    pub(super) keys: BTreeMap<String, String>,
+}
+
+impl Check {
+    /// Whether every key in use is really the one.
+    pub(super) fn holds(&self, vault: &Vault) -> bool {
+        let right = |(id, sealed): (&String, &String)| {
+            !vault.has(id) || vault.open(PLACE, sealed).is_ok_and(|value| value == VALUE)
+        };
+        self.keys.iter().all(right)
+    }
+
+    /// Notes the key that seals from now on.
+    pub(super) fn add(&mut self, vault: &Vault) -> Result<()> {
+        let sealed = vault.seal(PLACE, VALUE).map_err(|error| StoreError::Other {
+            message: "the system gives no random numbers".to_owned(),
+            source: Some(Box::new(error)),
+        })?;
+        self.keys.insert(vault.current().to_owned(), sealed);
+        Ok(())
+    }
+}
+
+/// With its revision; 0 when there is none yet.
+pub(super) async fn read(records: &dyn Records) -> Result<(Check, u64)> {
+    let Some(record) = records.get(COLLECTION, ID).await? else { return Ok(Default::default()) };
+    let unreadable = |_| StoreError::Corrupt("the check of the master keys".to_owned());
+    Ok((serde_json::from_slice(&record.doc).map_err(unreadable)?, record.revision))
+}
+
+/// Changes it, as often as others change it too.
+pub(super) async fn change(
+    records: &dyn Records,
+    change: impl Fn(&mut Check) -> Result<()>,
+) -> Result<()> {
+    loop {
+        let (before, revision) = read(records).await?;
+        let mut now = before.clone();
+        change(&mut now)?;
+        if now == before {
+            return Ok(());
+        }
+        let doc = serde_json::to_vec(&now).expect("texts are JSON");
+        match records.put(COLLECTION, ID, doc.into(), Some(revision), None).await {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A directory around the store's: sealed there, open here.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::check;
+use super::document::{self, Fields, Stuck};
+use super::vault::Vault;
+use crate::store::{Directory, Records, Result, StoreError, StoredTenant};
+
+/// What is done with secrets.
+pub(super) enum Rule {
+    /// Sealed and opened.
+    Sealed(Arc<Vault>),
+    /// Left in the clear: development over a Redis, without a key.
+    Plain,
+    /// A tool without a key: what is sealed passes through as it is, and a secret in the clear is
+    /// refused, unless the store is one that has them so.
+    Opaque,
+}
+
+pub(super) struct SealedDirectory {
+    pub(super) inner: Arc<dyn Directory>,
+    pub(super) records: Arc<dyn Records>,
+    pub(super) rule: Rule,
+    pub(super) fields: Fields,
+}
+
+#[async_trait]
+impl Directory for SealedDirectory {
+    async fn version(&self) -> Result<u64> {
+        self.inner.version().await
+    }
+
+    async fn all(&self) -> Result<(u64, Vec<StoredTenant>)> {
+        let (version, mut tenants) = self.inner.all().await?;
+        if let Rule::Sealed(vault) = &self.rule {
+            for tenant in &mut tenants {
+                tenant.doc = self.opened(vault, &tenant.id, &tenant.doc);
+            }
+        }
+        Ok((version, tenants))
+    }
+
+    async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64> {
+        let doc = match &self.rule {
+            Rule::Sealed(vault) => self.sealed(vault, id, doc)?,
+            Rule::Plain => doc,
+            Rule::Opaque => {
+                self.refuse_plain(&doc).await?;
+                doc
+            }
+        };
+        self.inner.put(id, doc, expected).await
+    }
+
+    async fn remove(&self, id: &str) -> Result<bool> {
+        self.inner.remove(id).await
+    }
+}
+
+impl SealedDirectory {
+    /// A value that does not open stays as it is: its destination then does not compile, which is
+    /// told, and costs no other tenant anything.
+    fn opened(&self, vault: &Vault, id: &str, doc: &Bytes) -> Bytes {
+        let Ok(mut value) = serde_json::from_slice::<Value>(doc) else { return doc.clone() };
+        if document::look(&mut value, self.fields).sealed == 0 {
+            return doc.clone();
+        }
+        for Stuck { destination, field, error } in
+            document::open(vault, id, &mut value, self.fields)
+        {
+            tracing::error!(tenant = id, destination, field, %error, "a secret cannot be decrypted");
+        }
+        value.to_string().into()
+    }
+
+    fn sealed(&self, vault: &Vault, id: &str, doc: Bytes) -> Result<Bytes> {
+        let Ok(mut value) = serde_json::from_slice::<Value>(&doc) else { return Ok(doc) };
+        let sealed = document::seal(vault, id, &mut value, self.fields);
+        let sealed = sealed.map_err(|error| StoreError::Other {
+            message: "the system gives no random numbers".to_owned(),
+            source: Some(Box::new(error)),
+        })?;
+        sealed.map_err(|Stuck { destination, field, error }| {
+            StoreError::Secrets(format!(
+                "tenant {id}, destination \"{destination}\", {field}: the secret cannot be kept: {error}"
+            ))
+        })?;
+        Ok(value.to_string().into())
+    }
+
+    async fn refuse_plain(&self, doc: &Bytes) -> Result<()> {
+        let Ok(mut value) = serde_json::from_slice::<Value>(doc) else { return Ok(()) };
+        let in_the_clear = document::look(&mut value, self.fields).plain > 0;
+        if !in_the_clear || check::read(&*self.records).await?.0.plain {
+            return Ok(());
+        }
+        Err(StoreError::Secrets(
+            "the secrets of a destination are kept encrypted, and there is no master key here: give \
+             the server's as FANFARE_MASTER_KEY or [secrets] key_file (`fanfare secrets new-key` \
+             makes the first), or use --development where they may stand in the clear"
+                .to_owned(),
+        ))
+    }
+}
