@@ -9,4 +9,4 @@ mod select;
 
 pub use audit::{Audit, Exception, audit};
 pub use hold::{Change, change};
-pub use select::{Picked, Selection, cancel, pick, replay};
+pub use select::{Picked, Selection, cancel, pick, replay, send_now};

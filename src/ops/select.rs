@@ -106,7 +106,7 @@ pub async fn replay(
     picked: Picked,
     now: Ms,
     pace: Duration,
-    done: &dyn Fn(u64),
+    done: &(dyn Fn(u64) + Sync),
 ) -> Result<u64> {
     let again = |_: &DeliveryRecord| DeliveryState::Waiting {
         due_ms: now,
@@ -123,7 +123,7 @@ pub async fn cancel(
     tenant: &str,
     picked: Picked,
     now: Ms,
-    done: &dyn Fn(u64),
+    done: &(dyn Fn(u64) + Sync),
 ) -> Result<u64> {
     let state = |_: &DeliveryRecord| DeliveryState::Suppressed { reason: "cancelled".to_owned() };
     let waits = |d: &DeliveryRecord| matches!(d.state, DeliveryState::Waiting { .. });
@@ -140,9 +140,9 @@ async fn write(
     picked: Picked,
     now: Ms,
     pace: Duration,
-    wanted: &dyn Fn(&DeliveryRecord) -> bool,
-    state: &dyn Fn(&DeliveryRecord) -> DeliveryState,
-    done: &dyn Fn(u64),
+    wanted: &(dyn Fn(&DeliveryRecord) -> bool + Sync),
+    state: &(dyn Fn(&DeliveryRecord) -> DeliveryState + Sync),
+    done: &(dyn Fn(u64) + Sync),
 ) -> Result<u64> {
     let mut lanes: BTreeMap<String, Vec<DeliveryRecord>> = BTreeMap::new();
     for delivery in picked.deliveries.into_iter().filter(|delivery| wanted(delivery)) {
@@ -152,22 +152,7 @@ async fn write(
     for (destination, deliveries) in lanes {
         let lane = LaneKey { tenant: tenant.into(), destination: destination.into() };
         for batch in deliveries.chunks(BATCH) {
-            let mut updates = Vec::with_capacity(batch.len());
-            for delivery in batch {
-                // Past its time: nothing to send any more.
-                let Some(record) = store.ledger.event(tenant, &delivery.event).await? else {
-                    continue;
-                };
-                let update = DeliveryUpdate {
-                    id: delivery.id.clone(),
-                    destination: lane.destination.clone(),
-                    channel: delivery.channel.as_str().into(),
-                    state: state(delivery),
-                    attempts: Vec::new(),
-                    at_ms: now,
-                };
-                updates.push((record.event, update));
-            }
+            let updates = updates(store, &lane, batch, now, state).await?;
             changed += updates.len() as u64;
             store.agenda.settle(&lane, updates).await?;
             store.agenda.reschedule(&lane, now).await?;
@@ -176,4 +161,64 @@ async fn write(
         }
     }
     Ok(changed)
+}
+
+/// The same change to each delivery of a batch that is still there.
+async fn updates(
+    store: &Store,
+    lane: &LaneKey,
+    batch: &[DeliveryRecord],
+    now: Ms,
+    state: &(dyn Fn(&DeliveryRecord) -> DeliveryState + Sync),
+) -> Result<Vec<(std::sync::Arc<fanfare_contract::Event>, DeliveryUpdate)>> {
+    let mut updates = Vec::with_capacity(batch.len());
+    for delivery in batch {
+        // Past its time: nothing to send any more.
+        let Some(record) = store.ledger.event(&lane.tenant, &delivery.event).await? else {
+            continue;
+        };
+        let update = DeliveryUpdate {
+            id: delivery.id.clone(),
+            destination: lane.destination.clone(),
+            channel: delivery.channel.as_str().into(),
+            state: state(delivery),
+            attempts: Vec::new(),
+            at_ms: now,
+        };
+        updates.push((record.event, update));
+    }
+    Ok(updates)
+}
+
+/// Makes everything that waits for a destination due at one and the same moment, so that a digest
+/// goes out now as one message; how many.
+pub async fn send_now(store: &Store, tenant: &str, destination: &str, now: Ms) -> Result<u64> {
+    let selection = Selection {
+        tenant: tenant.to_owned(),
+        states: vec!["waiting".to_owned()],
+        destination: Some(destination.to_owned()),
+        ..Selection::default()
+    };
+    let picked = pick(store, &selection).await?;
+    let mut lanes: BTreeMap<String, Vec<DeliveryRecord>> = BTreeMap::new();
+    for delivery in picked.deliveries {
+        lanes.entry(delivery.destination.clone()).or_default().push(delivery);
+    }
+    let mut moved = 0;
+    for (destination, deliveries) in lanes {
+        let lane = LaneKey { tenant: tenant.into(), destination: destination.into() };
+        for batch in deliveries.chunks(BATCH) {
+            let state = |d: &DeliveryRecord| DeliveryState::Waiting {
+                due_ms: now,
+                // Not served before all of them are due.
+                serve_ms: now + 60_000,
+                reason: d.state.reason().unwrap_or("digest").to_owned(),
+            };
+            let updates = updates(store, &lane, batch, now, &state).await?;
+            moved += updates.len() as u64;
+            store.agenda.settle(&lane, updates).await?;
+        }
+        store.agenda.reschedule(&lane, now).await?;
+    }
+    Ok(moved)
 }

@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Intake;
 use super::dispatch::Dispatch;
+use super::intake::rejected;
 use super::notices::{Bulletin, BulletinWriter};
 use super::settle::{self, Outbox, Settled, Tracking};
 use crate::agenda::{Clock, Job, Lane, Mode, ServeOptions, Server, Trouble};
+use crate::catalogue::Catalogue;
 use crate::event::Limits;
 use crate::observe::{Observe, Source};
 use crate::store::{Admission, Entry, EntryId, Outcome, Payload, Rejected, Settlement, Store};
@@ -54,6 +56,7 @@ pub struct Router {
     dispatch: Dispatch,
     bulletin: BulletinWriter,
     observe: Arc<Observe>,
+    catalogue: Option<Arc<Catalogue>>,
 }
 
 impl Router {
@@ -67,7 +70,15 @@ impl Router {
     ) -> Self {
         let (notices, bulletin) = Bulletin::new(clock, observe.clone());
         let dispatch = Dispatch { clock, notices, agenda: store.agenda.clone() };
-        Self { store, registry, clock, options, dispatch, bulletin, observe }
+        let catalogue = None;
+        Self { store, registry, clock, options, dispatch, bulletin, observe, catalogue }
+    }
+
+    /// Checks entries of the stream by the schemas of their types.
+    #[must_use]
+    pub fn checking(mut self, catalogue: Arc<Catalogue>) -> Self {
+        self.catalogue = Some(catalogue);
+        self
     }
 
     /// Runs until `stop`: then reads no more, lets what is in flight end, hands the rest back.
@@ -98,6 +109,7 @@ impl Router {
             registry: self.registry,
             clock: self.clock,
             intake: Intake { limits: self.options.limits },
+            catalogue: self.catalogue,
             dispatch: self.dispatch,
             window: Arc::new(Semaphore::new(self.options.window)),
             batch: self.options.batch,
@@ -148,6 +160,7 @@ struct Reader {
     registry: Arc<Registry>,
     clock: Clock,
     intake: Intake,
+    catalogue: Option<Arc<Catalogue>>,
     dispatch: Dispatch,
     window: Arc<Semaphore>,
     batch: usize,
@@ -279,10 +292,15 @@ impl Reader {
             Payload::Event(event) => Ok((entry.id, event)),
             Payload::Raw(fields) => {
                 let known = |tenant: &str| tenants.contains_key(tenant);
-                let event = self.intake.take(entry.id, &fields, &known, self.clock.now_ms());
-                match event {
-                    Ok(event) => Ok((entry.id, Arc::new(event))),
-                    Err(rejected) => Err((entry.id, rejected)),
+                let now = self.clock.now_ms();
+                let event = self.intake.take(entry.id, &fields, &known, now);
+                let event = event.map_err(|rejected| (entry.id, rejected))?;
+                // What is flagged is taken; a producer of the stream has no answer to be told in.
+                match self.catalogue.as_ref().map(|catalogue| catalogue.check(&event)) {
+                    Some(Err(refusal)) => {
+                        Err((entry.id, rejected(entry.id, &fields, refusal, now)))
+                    }
+                    _ => Ok((entry.id, Arc::new(event))),
                 }
             }
         }
