@@ -10,17 +10,18 @@ use arc_swap::ArcSwap;
 use fanfare_contract::{Channel, Delivery, Memo, Part, RenderError, Templates};
 
 use crate::agenda::{Clock, ServeOptions};
+use crate::catalogue::Catalogue;
 use crate::config::{Config, Security};
 use crate::delivery::StackOptions;
 use crate::delivery::layers::Observer;
 use crate::event::Limits;
 use crate::observe::Observe;
 use crate::pipeline::{Router, RouterOptions};
-use crate::render::{Engine, Links, Sources};
+use crate::render::{Engine, Links, Sources, TemplateError};
 use crate::secrets::{self, Secrets, Wanted};
 use crate::store::{Store, StoreError, embedded, metered, redis};
 use crate::tenant::file::process_env;
-use crate::tenant::{Channels, Registry, Snapshot};
+use crate::tenant::{Channels, Problem, Registry, Snapshot, TenantSpec};
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,10 +126,29 @@ pub fn engine(
     })
 }
 
+/// Makes the templates of one tenant's document, or says what is wrong with them.
+pub type TenantEngines = Arc<dyn Fn(&TenantSpec) -> Result<Engine, Vec<Problem>> + Send + Sync>;
+
+/// For the API, which checks and previews templates.
+pub fn tenant_engines(config: &Config) -> anyhow::Result<TenantEngines> {
+    let base = base_sources(config)?;
+    Ok(Arc::new(move |spec| {
+        let problem =
+            |place: &str, field: &str, message: String| Problem::new(place, field, message);
+        let own = render_tenant(spec).map_err(|errors| {
+            errors.into_iter().map(|error| problem("links", "", error)).collect::<Vec<_>>()
+        })?;
+        let tenants = BTreeMap::from([(spec.id.clone(), own)]);
+        Engine::load(&Sources { tenants, ..base.clone() }).map_err(|errors| {
+            let told =
+                |error: &TemplateError| problem("templates", &error.template, error.to_string());
+            errors.iter().map(told).collect()
+        })
+    }))
+}
+
 /// What the templates need to know of a tenant.
-pub fn render_tenant(
-    spec: &crate::tenant::TenantSpec,
-) -> Result<crate::render::Tenant, Vec<String>> {
+pub fn render_tenant(spec: &TenantSpec) -> Result<crate::render::Tenant, Vec<String>> {
     Ok(crate::render::Tenant {
         name: Some(spec.name.clone()),
         links: Links::parse(&spec.links)?,
@@ -136,7 +156,7 @@ pub fn render_tenant(
     })
 }
 
-/// The three channels as the settings say.
+/// The channels as the settings say.
 pub fn channels(
     config: &Config,
     templates: Arc<dyn Templates>,
@@ -151,7 +171,12 @@ pub fn channels(
         ..fanfare_slack::Config::default()
     };
     let slack = fanfare_slack::SlackChannel::new(slack, templates, memo)?;
-    let channels: Vec<Arc<dyn Channel>> = vec![Arc::new(webhook), Arc::new(email), Arc::new(slack)];
+    let channels: Vec<Arc<dyn Channel>> = vec![
+        Arc::new(webhook),
+        Arc::new(email),
+        Arc::new(slack),
+        Arc::new(fanfare_poll::PollChannel),
+    ];
     let options =
         StackOptions { observer, channel_rate: None, longest_wait: Duration::from_secs(5) };
     Ok(Channels::new(channels, &options))
@@ -231,6 +256,8 @@ pub struct App {
     pub clock: Clock,
     /// The directory's version at the start.
     pub version: u64,
+    /// The event types.
+    pub catalogue: Arc<Catalogue>,
     /// What is told outside.
     pub observe: Arc<Observe>,
     options: RouterOptions,
@@ -248,13 +275,16 @@ impl App {
         let clock = Clock::System;
         let (registry, version) = Registry::load(store.clone(), channels, clock, follow).await?;
         let options = router_options(config);
-        Ok(Self { store, registry, templates, clock, version, observe, options })
+        let catalogue = Catalogue::load(store.records.clone()).await?;
+        Ok(Self { store, registry, templates, clock, version, catalogue, observe, options })
     }
 
     /// The router, to be run.
     pub fn router(&self) -> Router {
         let (store, registry) = (self.store.clone(), self.registry.clone());
-        Router::new(store, registry, self.clock, self.options, self.observe.clone())
+        let observe = self.observe.clone();
+        let router = Router::new(store, registry, self.clock, self.options, observe);
+        router.checking(self.catalogue.clone())
     }
 }
 

@@ -16,6 +16,7 @@ pub mod agenda;
 pub mod api;
 pub mod app;
 pub mod bench;
+pub mod catalogue;
 pub mod cli;
 pub mod config;
 pub mod delivery;

@@ -1,11 +1,11 @@
 //! The two shapes of every answer: `{"status":"success","data":…}` and
-//! `{"status":"error","error":{"type","code","message"}}`.
+//! `{"status":"error","error":{"type","code","message","details"}}`.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::event::Refusal;
 use crate::store::StoreError;
@@ -22,7 +22,22 @@ pub struct ApiError {
     pub(super) kind: &'static str,
     pub(super) code: &'static str,
     pub(super) message: Box<str>,
-    pub(super) details: Option<Box<Value>>,
+    pub(super) details: Vec<Detail>,
+}
+
+/// One of the things that are wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Detail {
+    /// Dotted path in the request; empty for the whole.
+    pub(super) field: String,
+    /// What is wrong, and what would be right.
+    pub(super) message: String,
+}
+
+impl Detail {
+    pub(super) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
 }
 
 impl ApiError {
@@ -32,19 +47,45 @@ impl ApiError {
         code: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        Self { status, kind, code, message: message.into().into(), details: None }
+        Self { status, kind, code, message: message.into().into(), details: Vec::new() }
     }
 
     pub(super) fn invalid(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", code, message)
+    }
+
+    /// Fields are wrong; the message names the first, the details all.
+    pub(super) fn fields(details: Vec<Detail>) -> Self {
+        let message = match &details[..] {
+            [] => "the request is not as it should be".to_owned(),
+            [one] => format!("{} {}", one.field, one.message).trim().to_owned(),
+            [first, rest @ ..] => {
+                format!("{} {} (and {} more)", first.field, first.message, rest.len())
+            }
+        };
+        Self { details, ..Self::invalid("invalid_fields", message) }
+    }
+
+    /// There is no such thing (any more).
+    pub(super) fn not_found(what: &str, id: &str) -> Self {
+        let message = match id {
+            "" => format!("there is no such {what}"),
+            id => format!("there is no {what} `{id}`"),
+        };
+        Self::new(StatusCode::NOT_FOUND, "not_found", "not_found", message)
+    }
+
+    /// What is there does not allow it.
+    pub(super) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", code, message)
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut error = json!({"type": self.kind, "code": self.code, "message": self.message});
-        if let Some(details) = self.details {
-            error["details"] = *details;
+        if !self.details.is_empty() {
+            error["details"] = json!(self.details);
         }
         let body = Json(json!({"status": "error", "error": error}));
         let mut response = (self.status, body).into_response();
@@ -90,6 +131,9 @@ impl From<StoreError> for ApiError {
                 if matches!(error, StoreError::Full(_)) { "store_full" } else { "store_away" };
             let message = format!("{error}; nothing was accepted, send it again");
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", code, message);
+        }
+        if let StoreError::BadQuery(message) = error {
+            return Self::invalid("bad_query", message);
         }
         // The details are the operator's; the caller gets what it can use.
         tracing::error!(%error, "a request failed in the store");

@@ -11,9 +11,10 @@ use fanfare_contract::Event;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::ApiState;
-use super::answer::{ApiError, success};
+use super::answer::{ApiError, Detail, success};
 use crate::access::{Action, Denied, Environment, Principal};
 use crate::event::{Fill, Refusal, decode, event_id_for_key, new_event_id, tenant_id};
 use crate::observe::{Accepted, Observe};
@@ -33,10 +34,107 @@ struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<Arc<str>>,
     outcome: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    flagged: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<serde_json::Value>,
 }
 
+/// One event as it is sent; further fields are kept, sent on and matchable.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a body; events are decoded from their very bytes")]
+pub(super) struct NewEvent {
+    /// 1 to 128 of `A-Z a-z 0-9 _ - :`; unique within the tenant. Made when left out.
+    #[schema(pattern = "^[A-Za-z0-9_:-]{1,128}$", example = "evt_04flagged")]
+    id: Option<String>,
+    /// Words joined by full stops.
+    #[serde(rename = "type")]
+    #[schema(
+        pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        max_length = 128,
+        example = "kyc.session.created"
+    )]
+    kind: String,
+    /// Unix seconds; the time of arrival when left out.
+    #[schema(minimum = 0, maximum = 253_402_300_799_i64)]
+    created: Option<i64>,
+    /// What happened.
+    #[schema(value_type = Object, example = json!({"session_id": "7f6c2a54"}))]
+    data: serde_json::Value,
+}
+
+/// Several events.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a body")]
+pub(super) struct NewEvents {
+    /// At most 1,000 (`events.max_batch`).
+    #[schema(min_items = 1, max_items = 1000)]
+    events: Vec<NewEvent>,
+}
+
+/// What is sent: one event, or several.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a body")]
+#[schema(rename_all = "lowercase")]
+#[serde(untagged)]
+pub(super) enum Sent {
+    One(NewEvent),
+    Several(NewEvents),
+    List(Vec<NewEvent>),
+}
+
+/// What became of one event, or of each of several.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes an answer")]
+#[serde(untagged)]
+pub(super) enum Taken {
+    Several(TakenEvents),
+    One(TakenEvent),
+}
+
+/// What became of one event.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes an answer")]
+pub(super) struct TakenEvent {
+    /// Its id, if it was taken.
+    #[schema(example = "evt_04flagged")]
+    id: Option<String>,
+    /// `accepted`, `duplicate` or `refused`.
+    #[schema(example = "accepted")]
+    outcome: String,
+    /// Where it does not fit the schema of its type, which is set to `flag`.
+    flagged: Option<Vec<String>>,
+    /// Why it was refused.
+    #[schema(value_type = Option<Object>)]
+    error: Option<serde_json::Value>,
+}
+
+/// What became of several events.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes an answer")]
+pub(super) struct TakenEvents {
+    /// Durable now.
+    accepted: u64,
+    /// There already.
+    duplicates: u64,
+    /// Not taken.
+    refused: u64,
+    /// Each, in the order sent.
+    events: Vec<TakenEvent>,
+}
+
+/// Send events
+///
+/// One event, a JSON array, `{"events": […]}`, or NDJSON with a content type that says so. The answer
+/// comes when they are durable. With an `Idempotency-Key` ids that were left out are made of it, so
+/// that the same request again makes the same events.
+#[utoipa::path(post, path = "/v1/events", tag = "Events",
+    params(
+        ("tenant" = Option<String>, Query, description = "The tenant; a tenant's own key need not say it.", pattern = "^[a-z0-9_-]{1,64}$"),
+    ),
+    request_body(description = "One event or several.", content((Sent = "application/json"), (String = "application/x-ndjson"))),
+    security(("key" = ["publisher"])),
+    responses((status = 202, description = "Durable.", body = Taken)))]
 pub(super) async fn post_events(
     State(state): State<Arc<ApiState>>,
     principal: Principal,
@@ -71,17 +169,19 @@ async fn take(
     {
         return Err(ApiError::invalid("bad_key", "Idempotency-Key must be 1 to 255 bytes long"));
     }
-    let one = |raw: Bytes, place: Option<usize>| -> Result<Arc<Event>, Refusal> {
+    let one = |raw: Bytes, place: Option<usize>| -> Result<Decoded, Refusal> {
         let event = decode_one(state, &tenant, principal, raw, key.as_deref(), place)?;
-        Ok(Arc::new(event.with_trace(trace.clone())))
+        let flagged = state.catalogue.check(&event)?;
+        Ok((Arc::new(event.with_trace(trace.clone())), flagged))
     };
     match split(&body, headers, state.max_batch)? {
         None => {
-            let event = one(body, None).map_err(|refusal| counted(refusal.into()))?;
+            let (event, flagged) =
+                one(body, None).map_err(|refusal: Refusal| counted(refusal.into()))?;
             let appended = append(state, vec![event.clone()], began).await?;
             let outcome = outcome(appended.first().copied());
-            let data = json!({"id": &*event.id, "outcome": outcome});
-            Ok(success(StatusCode::ACCEPTED, data))
+            let answer = Answer { id: Some(event.id.clone()), outcome, flagged, error: None };
+            Ok(success(StatusCode::ACCEPTED, answer))
         }
         Some(parts) => {
             let decoded: Vec<_> =
@@ -110,6 +210,9 @@ fn tenant(
         Denied::no_tenant(&tenant).into()
     })
 }
+
+/// An event, and where it does not fit its type's schema though it is taken.
+type Decoded = (Arc<Event>, Vec<String>);
 
 fn decode_one(
     state: &ApiState,
@@ -207,10 +310,10 @@ async fn append(
 
 async fn batch(
     state: &ApiState,
-    decoded: Vec<Result<Arc<Event>, Refusal>>,
+    decoded: Vec<Result<Decoded, Refusal>>,
     began: SystemTime,
 ) -> Result<Response, ApiError> {
-    let good: Vec<_> = decoded.iter().filter_map(|event| event.as_ref().ok().cloned()).collect();
+    let good = decoded.iter().filter_map(|event| Some(event.as_ref().ok()?.0.clone())).collect();
     for refusal in decoded.iter().filter_map(|event| event.as_ref().err()) {
         state.observe.metrics.http(Accepted::Rejected(refusal.code));
     }
@@ -219,14 +322,16 @@ async fn batch(
     let answers: Vec<Answer> = decoded
         .into_iter()
         .map(|event| match event {
-            Ok(event) => Answer {
+            Ok((event, flagged)) => Answer {
                 id: Some(event.id.clone()),
                 outcome: outcome(appended.next()),
+                flagged,
                 error: None,
             },
             Err(refusal) => Answer {
                 id: None,
                 outcome: "refused",
+                flagged: Vec::new(),
                 error: Some(json!({"code": refusal.code, "message": refusal.message})),
             },
         })
@@ -240,7 +345,14 @@ async fn batch(
     });
     if refused == answers.len() {
         let mut error = ApiError::invalid("all_refused", "no event of the batch could be taken");
-        error.details = Some(Box::new(data));
+        let refusals = answers.iter().filter_map(|answer| answer.error.as_ref()).enumerate();
+        let text =
+            |error: &serde_json::Value, key| error[key].as_str().unwrap_or_default().to_owned();
+        let detail = |(n, error)| {
+            let message = format!("{}: {}", text(error, "code"), text(error, "message"));
+            Detail::new(format!("events[{n}]"), message)
+        };
+        error.details = refusals.map(detail).collect();
         return Err(error);
     }
     Ok(success(StatusCode::ACCEPTED, data))

@@ -1,6 +1,6 @@
 //! `fanfare apply`: tenant files into the store. All or nothing: one mistake, and none is written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -308,16 +308,7 @@ pub(super) fn template_problems(config: &Config, spec: &TenantSpec) -> Vec<Probl
 /// What changes, a line each; no values, for some are secrets.
 fn changes(before: Option<&TenantSpec>, now: &TenantSpec) -> Vec<String> {
     let mut lines = Vec::new();
-    let empty = TenantSpec {
-        id: now.id.clone(),
-        name: String::new(),
-        destinations: Vec::new(),
-        routes: Vec::new(),
-        links: BTreeMap::new(),
-        templates: BTreeMap::new(),
-        held: BTreeSet::new(),
-        disabled: BTreeMap::new(),
-    };
+    let empty = TenantSpec { name: String::new(), ..TenantSpec::empty(&now.id) };
     let before = before.unwrap_or(&empty);
     if before.name != now.name {
         lines.push(format!("~ name: {}", now.name));

@@ -92,6 +92,7 @@ impl Choice {
             error: self.error.clone(),
             from_ms: time(&self.since)?,
             to_ms: time(&self.until)?,
+            most: None,
         })
     }
 }

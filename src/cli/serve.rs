@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::settings::Settings;
 use super::{Done, Failure, apply, logging};
 use crate::access::{Hash, Keyring, Pace};
-use crate::api::{self, ApiState, Door, Meter};
+use crate::api::{self, ApiState, Door, Meter, Shared};
 use crate::app::{self, App, Purpose};
 use crate::config::{Config, LogFormat, Period};
 use crate::secrets::Secrets;
@@ -132,6 +132,8 @@ pub(super) async fn run(args: Args) -> Done {
     let open = config.development && config.is_local() && ingest.is_none();
     let door = Arc::new(Door { keyring: keyring.clone(), ingest, open, clock: app.clock });
     let following = tokio::spawn(keyring.clone().follow(stop.clone()));
+    let known = tokio::spawn(app.catalogue.clone().follow(stop.clone()));
+    let engine = app::tenant_engines(&config)?;
     let state = ApiState {
         store: app.store.clone(),
         registry: app.registry.clone(),
@@ -141,6 +143,8 @@ pub(super) async fn run(args: Args) -> Done {
         door: door.clone(),
         observe: app.observe.clone(),
         meter,
+        catalogue: app.catalogue.clone(),
+        v1: Arc::new(Shared::new(engine, config.http.alias.clone())),
         stop: stop.clone(),
     };
     let http = axum::serve(listener, api::router(state))
@@ -159,6 +163,7 @@ pub(super) async fn run(args: Args) -> Done {
         let _ = http.await;
         let _ = following.await;
         let _ = resealing.await;
+        let _ = known.await;
     })
     .await;
     app.observe.stop().await;

@@ -161,11 +161,13 @@ pub struct Http {
     pub requests_per_second: u32,
     /// Requests that a key may make at once after a rest.
     pub burst: u32,
+    /// Where tenants' notification channels are served as well.
+    pub alias: Option<String>,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { behind_proxy: false, requests_per_second: 1_000, burst: 5_000 }
+        Self { behind_proxy: false, requests_per_second: 1_000, burst: 5_000, alias: None }
     }
 }
 

@@ -9,4 +9,4 @@ mod select;
 
 pub use audit::{Audit, Exception, audit};
 pub use hold::{Change, change};
-pub use select::{Counted, Selection, cancel, count, replay};
+pub use select::{Counted, Selection, cancel, count, replay, send_now};

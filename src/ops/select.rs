@@ -3,7 +3,7 @@
 //! However many are chosen, a bounded number is held: they are gone through page by page, oldest
 //! first, once to count and once to act.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::store::{
@@ -35,6 +35,8 @@ pub struct Selection {
     pub from_ms: Option<Ms>,
     /// Event received before.
     pub to_ms: Option<Ms>,
+    /// Most that are changed at once; none is all.
+    pub most: Option<u64>,
 }
 
 /// How many are chosen: what a dry run shows.
@@ -69,11 +71,12 @@ pub async fn replay(
     selection: &Selection,
     now: Ms,
     rate: u32,
-    done: &dyn Fn(u64),
+    done: &(dyn Fn(u64) + Sync),
 ) -> Result<u64> {
     let state = DeliveryState::Waiting { due_ms: now, serve_ms: now, reason: REPLAY.to_owned() };
     let ended = |d: &DeliveryRecord| !matches!(d.state, DeliveryState::Waiting { .. });
-    write(store, selection, &Change { now, rate: Some(rate), wanted: &ended, state }, done).await
+    let change = Change { now, serve_ms: now, rate: Some(rate), wanted: &ended, state };
+    Ok(write(store, selection, &change, done).await?.count)
 }
 
 /// Ends chosen deliveries that wait; they are kept as suppressed and can be replayed.
@@ -81,16 +84,40 @@ pub async fn cancel(
     store: &Store,
     selection: &Selection,
     now: Ms,
-    done: &dyn Fn(u64),
+    done: &(dyn Fn(u64) + Sync),
 ) -> Result<u64> {
     let state = DeliveryState::Suppressed { reason: "cancelled".to_owned() };
     let waits = |d: &DeliveryRecord| matches!(d.state, DeliveryState::Waiting { .. });
-    write(store, selection, &Change { now, rate: None, wanted: &waits, state }, done).await
+    let change = Change { now, serve_ms: now, rate: None, wanted: &waits, state };
+    Ok(write(store, selection, &change, done).await?.count)
+}
+
+/// Makes everything that waits for a destination due at one and the same moment, so that a digest
+/// goes out now as one message; how many.
+pub async fn send_now(store: &Store, tenant: &str, destination: &str, now: Ms) -> Result<u64> {
+    let selection = Selection {
+        tenant: tenant.to_owned(),
+        states: vec!["waiting".to_owned()],
+        destination: Some(destination.to_owned()),
+        ..Selection::default()
+    };
+    // Not served before all of them are due.
+    let serve_ms = now + 60_000;
+    let state = DeliveryState::Waiting { due_ms: now, serve_ms, reason: "digest".to_owned() };
+    let change = Change { now, serve_ms, rate: None, wanted: &|_| true, state };
+    let written = write(store, &selection, &change, &|_| ()).await?;
+    for destination in written.lanes {
+        let lane = LaneKey { tenant: tenant.into(), destination: destination.into() };
+        store.agenda.reschedule(&lane, now).await?;
+    }
+    Ok(written.count)
 }
 
 /// What becomes of those that are chosen.
 struct Change<'a> {
     now: Ms,
+    /// When their lanes may be served because of it.
+    serve_ms: Ms,
     /// Most a second.
     rate: Option<u32>,
     /// Of the others nothing does.
@@ -98,17 +125,26 @@ struct Change<'a> {
     state: DeliveryState,
 }
 
+/// What was changed.
+#[derive(Default)]
+struct Written {
+    count: u64,
+    lanes: BTreeSet<String>,
+}
+
 async fn write(
     store: &Store,
     selection: &Selection,
     change: &Change<'_>,
-    done: &dyn Fn(u64),
-) -> Result<u64> {
+    done: &(dyn Fn(u64) + Sync),
+) -> Result<Written> {
     let mut chosen = Chosen::new(store, selection);
-    let mut changed = 0;
+    let mut changed = Written::default();
     loop {
-        let mut batch = Vec::with_capacity(BATCH);
-        while batch.len() < BATCH
+        let left = selection.most.unwrap_or(u64::MAX).saturating_sub(changed.count);
+        let size = usize::try_from(left).unwrap_or(BATCH).min(BATCH);
+        let mut batch = Vec::with_capacity(size);
+        while batch.len() < size
             && let Some(delivery) = chosen.next().await?
         {
             if (change.wanted)(&delivery) {
@@ -117,13 +153,14 @@ async fn write(
         }
         let last = batch.len() < BATCH;
         let written = write_batch(store, &selection.tenant, batch, change).await?;
-        changed += written;
-        done(changed);
+        changed.count += written.count;
+        changed.lanes.extend(written.lanes);
+        done(changed.count);
         if last {
             return Ok(changed);
         }
         if let Some(rate) = change.rate {
-            let written = u32::try_from(written).unwrap_or(u32::MAX);
+            let written = u32::try_from(written.count).unwrap_or(u32::MAX);
             tokio::time::sleep(Duration::from_secs(1) * written / rate.max(1)).await;
         }
     }
@@ -135,7 +172,7 @@ async fn write_batch(
     tenant: &str,
     batch: Vec<DeliveryRecord>,
     change: &Change<'_>,
-) -> Result<u64> {
+) -> Result<Written> {
     let mut lanes: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for delivery in batch {
         // Past its time: nothing to send any more.
@@ -150,12 +187,13 @@ async fn write_batch(
         };
         lanes.entry(delivery.destination).or_default().push((record.event, update));
     }
-    let mut written = 0;
+    let mut written = Written::default();
     for (destination, updates) in lanes {
-        let lane = LaneKey { tenant: tenant.into(), destination: destination.into() };
-        written += updates.len() as u64;
+        let lane = LaneKey { tenant: tenant.into(), destination: destination.as_str().into() };
+        written.count += updates.len() as u64;
+        written.lanes.insert(destination);
         store.agenda.settle(&lane, updates).await?;
-        store.agenda.reschedule(&lane, change.now).await?;
+        store.agenda.reschedule(&lane, change.serve_ms).await?;
     }
     Ok(written)
 }

@@ -101,7 +101,13 @@ pub(crate) fn trace_parent(raw: impl AsRef<[u8]>) -> Option<Arc<str>> {
     shape.then(|| std::str::from_utf8(raw).ok()).flatten().map(Into::into)
 }
 
-fn rejected(entry: EntryId, fields: &[(Bytes, Bytes)], refusal: Refusal, now: Ms) -> Rejected {
+/// An entry that is refused, for the dead letters.
+pub(super) fn rejected(
+    entry: EntryId,
+    fields: &[(Bytes, Bytes)],
+    refusal: Refusal,
+    now: Ms,
+) -> Rejected {
     let text = |bytes: &Bytes| {
         let kept = &bytes[..bytes.len().min(RAW_KEPT)];
         String::from_utf8_lossy(kept).into_owned()

@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::Intake;
 use super::admission::{self, Admitted};
 use super::dispatch::Dispatch;
-use super::intake::{self, refused};
+use super::intake::{self, refused, rejected};
 use super::notices::{Bulletin, BulletinWriter};
 use super::settle::{self, Outbox, Settled, Tracking};
 use crate::agenda::{Clock, Gate, Job, Lane, Mode, ServeOptions, Server, Trouble};
+use crate::catalogue::Catalogue;
 use crate::event::{Limits, Refusal};
 use crate::observe::{Observe, Source};
 use crate::store::{Admission, Entry, EntryId, Outcome, Payload, Rejected, Settlement, Store};
@@ -57,6 +58,7 @@ pub struct Router {
     dispatch: Dispatch,
     bulletin: BulletinWriter,
     observe: Arc<Observe>,
+    catalogue: Option<Arc<Catalogue>>,
 }
 
 impl Router {
@@ -70,7 +72,15 @@ impl Router {
     ) -> Self {
         let (notices, bulletin) = Bulletin::new(clock, observe.clone());
         let dispatch = Dispatch { clock, notices, agenda: store.agenda.clone() };
-        Self { store, registry, clock, options, dispatch, bulletin, observe }
+        let catalogue = None;
+        Self { store, registry, clock, options, dispatch, bulletin, observe, catalogue }
+    }
+
+    /// Checks entries of the stream by the schemas of their types.
+    #[must_use]
+    pub fn checking(mut self, catalogue: Arc<Catalogue>) -> Self {
+        self.catalogue = Some(catalogue);
+        self
     }
 
     /// Runs until `stop`: then reads no more, lets what is in flight end, hands the rest back.
@@ -101,6 +111,7 @@ impl Router {
             registry: self.registry,
             clock: self.clock,
             intake: Intake { limits: self.options.limits },
+            catalogue: self.catalogue,
             dispatch: self.dispatch,
             window: Arc::new(Semaphore::new(self.options.window)),
             most_places: self.options.window.saturating_sub(batch) / 2,
@@ -154,6 +165,7 @@ struct Reader {
     registry: Arc<Registry>,
     clock: Clock,
     intake: Intake,
+    catalogue: Option<Arc<Catalogue>>,
     dispatch: Dispatch,
     window: Arc<Semaphore>,
     /// Of one event, whatever the number of its deliveries: the rest of its batch has places too.
@@ -298,10 +310,15 @@ impl Reader {
                     let is_here = tenants.contains_key(tenant);
                     if is_here { Standing::Usable } else { self.registry.standing(tenant) }
                 };
-                let event = self.intake.take(entry.id, &fields, &standing, self.clock.now_ms());
-                match event {
-                    Ok(event) => Ok((entry.id, Arc::new(event))),
-                    Err(rejected) => Err((entry.id, rejected)),
+                let now = self.clock.now_ms();
+                let event = self.intake.take(entry.id, &fields, &standing, now);
+                let event = event.map_err(|rejected| (entry.id, rejected))?;
+                // What is flagged is taken; a producer of the stream has no answer to be told in.
+                match self.catalogue.as_ref().map(|catalogue| catalogue.check(&event)) {
+                    Some(Err(refusal)) => {
+                        Err((entry.id, rejected(entry.id, &fields, refusal, now)))
+                    }
+                    _ => Ok((entry.id, Arc::new(event))),
                 }
             }
         }

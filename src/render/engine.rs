@@ -12,7 +12,7 @@ use super::error::TemplateError;
 use super::links::Links;
 use super::samples;
 use super::sources::{DEFAULT, DIGEST, Layer, Name, Origin, Sources, Tenant};
-use super::table::{BUILTIN, Table};
+use super::table::{BUILTIN, Slot, Table};
 
 /// The templates of the server and of every tenant. Rendering is pure and takes `&self`; share it in
 /// an `Arc`.
@@ -28,6 +28,10 @@ pub struct Engine {
 pub struct Listed {
     /// For example `email/kyc.session.created/html`.
     pub name: String,
+    /// The event type, `_default` or `_digest`.
+    pub kind: String,
+    /// The part of the message.
+    pub part: Part,
     /// Whose it is.
     pub origin: Origin,
 }
@@ -132,9 +136,23 @@ impl Engine {
         for slot in
             [Some(&*BUILTIN), Some(&self.folder), own].into_iter().flatten().flat_map(Table::iter)
         {
-            all.insert(slot.name.display(), slot.origin());
+            all.insert(slot.name.display(), slot);
         }
-        all.into_iter().map(|(name, origin)| Listed { name, origin }).collect()
+        let listed = |(name, slot): (String, &Slot)| Listed {
+            name,
+            kind: slot.name.kind.clone(),
+            part: slot.name.part,
+            origin: slot.origin(),
+        };
+        all.into_iter().map(listed).collect()
+    }
+
+    /// The source of a tenant's template of exactly this type and part, and whose it is.
+    pub fn source(&self, tenant: &str, kind: &str, part: Part) -> Option<(&str, Origin)> {
+        let own = self.tenants.get(tenant).map(|entry| &entry.table);
+        let name = Name { kind: kind.to_owned(), part };
+        let mut tables = [own, Some(&self.folder), Some(&*BUILTIN)].into_iter().flatten();
+        tables.find_map(|table| table.source(&name))
     }
 
     fn context(&self, delivery: &Delivery) -> handlebars::Context {

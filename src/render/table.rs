@@ -66,6 +66,12 @@ impl Table {
         slot.compiled.get_or_init(|| compile(&self.layers, &slot.name, &slot.file)).as_ref()
     }
 
+    /// The source of a template, as it was written, and whose it is.
+    pub(super) fn source(&self, name: &Name) -> Option<(&str, Origin)> {
+        let slot = self.slots.get(&name.kind)?[place(name.part)].as_ref()?;
+        Some((&slot.file.source, slot.file.origin))
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.slots.values().flatten().flatten()
     }

@@ -35,4 +35,10 @@ pub use error::RouteError;
 pub use explain::Explanation;
 pub use pattern::WhyNot;
 pub use spec::RouteSpec;
+pub(crate) use suggest::did_you_mean;
 pub use table::Table;
+
+/// Whether an event-type pattern, as it is written, matches a type; a wrong one matches none.
+pub fn type_matches(pattern: &str, kind: &str) -> bool {
+    types::TypePattern::parse(pattern).is_ok_and(|pattern| pattern.matches(kind))
+}

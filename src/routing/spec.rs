@@ -27,6 +27,9 @@ const NO_JSON_FLOAT: &str = "$__float_without_json_form";
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSpec {
+    /// By which the API knows it; made of what the route says when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// What people call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

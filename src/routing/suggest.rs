@@ -12,6 +12,6 @@ pub(super) fn closest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 }
 
 /// The same as the end of a sentence: `; did you mean …?`, or nothing.
-pub(super) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+pub(crate) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     closest(word, known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }

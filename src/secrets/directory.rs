@@ -45,6 +45,14 @@ impl Directory for SealedDirectory {
         Ok((version, tenants))
     }
 
+    async fn get(&self, id: &str) -> Result<Option<StoredTenant>> {
+        let mut found = self.inner.get(id).await?;
+        if let (Rule::Sealed(vault), Some(tenant)) = (&self.rule, &mut found) {
+            tenant.doc = self.opened(vault, &tenant.id, &tenant.doc);
+        }
+        Ok(found)
+    }
+
     async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64> {
         let doc = match &self.rule {
             Rule::Sealed(vault) => self.sealed(vault, id, doc)?,

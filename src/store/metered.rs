@@ -15,7 +15,7 @@ use super::{
     Admission, Agenda, Appended, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryUpdate, Directory, Entry, EntryId, EventQuery, EventRecord, EventSummary, Failing,
     LaneKey, Ledger, Log, Ms, Next, Page, Record, Records, Rejected, Result, Settlement, Store,
-    StoredTenant, Upkeep, WaitingItem,
+    StoredTenant, Tail, Upkeep, WaitingItem,
 };
 
 /// Which call; calls of one kind and cost share a name.
@@ -259,6 +259,10 @@ impl Ledger for Metered {
         self.one(Call::Ledger, self.store.ledger.deliveries(query)).await
     }
 
+    async fn tail(&self, tenant: &str, after: u64, limit: usize) -> Result<Tail> {
+        self.one(Call::Ledger, self.store.ledger.tail(tenant, after, limit)).await
+    }
+
     async fn rejected(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Rejected>> {
         self.one(Call::Ledger, self.store.ledger.rejected(cursor, limit)).await
     }
@@ -280,6 +284,10 @@ impl Directory for Metered {
 
     async fn all(&self) -> Result<(u64, Vec<StoredTenant>)> {
         self.one(Call::Directory, self.store.directory.all()).await
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<StoredTenant>> {
+        self.one(Call::Directory, self.store.directory.get(id)).await
     }
 
     async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64> {

@@ -28,11 +28,15 @@ pub use model::{
     Admission, Appended, Attempt, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryState, DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState,
     EventSummary, Failing, LaneKey, Ms, Next, Outcome, Page, Payload, REPLAY, Record, Rejected,
-    Settlement, StoredTenant, WaitingItem,
+    Settlement, StoredTenant, Tail, WaitingItem,
 };
 
 /// Shorthand for what every store call answers.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Most events in one answer of [`Ledger::tail`], and most bytes of them, so that it stays small.
+const LONGEST_TAIL: usize = 100;
+const TAIL_BYTES: usize = 4 * 1024 * 1024;
 
 /// Most records in one answer.
 const LONGEST_LIST: usize = 1_000;
@@ -158,6 +162,11 @@ pub trait Ledger: Send + Sync {
     async fn events(&self, query: &EventQuery) -> Result<Page<EventSummary>>;
     /// Deliveries of a tenant.
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>>;
+    /// Events of a tenant with all that happened to them, in the order in which they became visible,
+    /// oldest first: those after the place `after` (0 is the beginning), at most `limit` (1 to 100).
+    /// However events come in at the same time, none ever becomes visible before a place that was
+    /// given out.
+    async fn tail(&self, tenant: &str, after: u64, limit: usize) -> Result<Tail>;
     /// Entries that could not be taken as events, of all tenants and of none.
     async fn rejected(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Rejected>>;
     /// Deliveries of a lane that ended as suppressed or dead in `[from, to)`, by reason:
@@ -174,6 +183,8 @@ pub trait Directory: Send + Sync {
     async fn version(&self) -> Result<u64>;
     /// All tenants, by id, with the version that they are of.
     async fn all(&self) -> Result<(u64, Vec<StoredTenant>)>;
+    /// One tenant.
+    async fn get(&self, id: &str) -> Result<Option<StoredTenant>>;
     /// Writes a tenant; with `expected`, only if its revision is that (0: it must not exist).
     /// Answers the new revision; [`StoreError::Conflict`] otherwise.
     async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64>;

@@ -401,6 +401,17 @@ pub struct DeliveryQuery {
     pub limit: usize,
 }
 
+/// Part of a tenant's events in the order in which they became visible.
+#[derive(Clone, Debug, Default)]
+pub struct Tail {
+    /// Each with its place.
+    pub items: Vec<(u64, EventRecord)>,
+    /// The place up to which was looked.
+    pub next: u64,
+    /// There may be more behind it now.
+    pub more: bool,
+}
+
 /// Part of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {

@@ -4,7 +4,7 @@
 //! that are kept elsewhere (`{ env = "NAME" }`) are fetched. Whether the settings make sense is the
 //! channels' to say, when the document is compiled.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -110,8 +110,7 @@ impl Parser<'_> {
                 .collect(),
             links: self.texts("links", links),
             templates: self.texts("templates", templates),
-            held: BTreeSet::new(),
-            disabled: BTreeMap::new(),
+            ..TenantSpec::empty("")
         }
     }
 

@@ -15,4 +15,4 @@ pub use channels::Channels;
 pub use compile::{Target, Tenant, compile};
 pub use options::Options;
 pub use registry::{PutError, Registry, Snapshot, Standing, all_stored, document, put, stored};
-pub use spec::{DestinationSpec, Disabled, Problem, TenantSpec};
+pub use spec::{Change, DestinationSpec, Disabled, Problem, TenantSpec};

@@ -41,6 +41,8 @@ pub struct Registry {
     version: AtomicU64,
     /// The store lost all documents: revisions say nothing.
     forgotten: AtomicBool,
+    /// One reads the directory at a time, so that no older reading takes the place of a newer one.
+    reading: tokio::sync::Mutex<()>,
     /// Told of a change before it takes effect; templates follow it.
     on_change: Box<dyn Fn(&Snapshot) + Send + Sync>,
 }
@@ -57,8 +59,18 @@ impl Registry {
         let unusable = ArcSwap::default();
         let forgotten = AtomicBool::new(false);
         let version = AtomicU64::new(0);
-        let registry =
-            Self { store, channels, clock, current, unusable, version, forgotten, on_change };
+        let reading = <_>::default();
+        let registry = Self {
+            store,
+            channels,
+            clock,
+            current,
+            unusable,
+            version,
+            forgotten,
+            reading,
+            on_change,
+        };
         let registry = Arc::new(registry);
         let version = registry.reload().await?;
         Ok((registry, version))
@@ -92,6 +104,24 @@ impl Registry {
 
     /// Reads the directory anew; answers its version.
     pub async fn reload(&self) -> Result<u64, StoreError> {
+        let _reading = self.reading.lock().await;
+        self.read_all().await
+    }
+
+    /// Makes sure that a change which this process wrote is what it routes by from now on.
+    pub async fn catch_up(&self, id: &str, revision: u64) -> Result<(), StoreError> {
+        let seen = || self.tenant(id).is_some_and(|tenant| tenant.revision >= revision);
+        if seen() {
+            return Ok(());
+        }
+        let _reading = self.reading.lock().await;
+        if !seen() {
+            self.read_all().await?;
+        }
+        Ok(())
+    }
+
+    async fn read_all(&self) -> Result<u64, StoreError> {
         let (version, stored) = self.store.directory.all().await?;
         let before = self.current.load_full();
         if version == 0 && !before.is_empty() {
@@ -279,6 +309,8 @@ pub async fn put(
             spec.disabled = still_disabled(before, &spec);
             let there = |id: &&String| spec.destinations.iter().any(|d| d.id == **id);
             spec.held = before.held.iter().filter(there).cloned().collect();
+            spec.journal.clone_from(&before.journal);
+            spec.notify_in_batches = before.notify_in_batches;
         }
         compile(Arc::new(spec.clone()), 0, channels, None).map_err(PutError::Problems)?;
         let revision = before.as_ref().map_or(0, |(_, revision)| *revision);
@@ -308,8 +340,7 @@ fn still_disabled(
 
 /// A tenant's document and revision in the store.
 pub async fn stored(store: &Store, id: &str) -> Result<Option<(TenantSpec, u64)>, StoreError> {
-    let (_, all) = store.directory.all().await?;
-    let Some(found) = all.into_iter().find(|tenant| tenant.id == id) else { return Ok(None) };
+    let Some(found) = store.directory.get(id).await? else { return Ok(None) };
     let unreadable = |_| StoreError::Corrupt(format!("tenant {id} is no document of Fanfare's"));
     let spec = serde_json::from_slice(&found.doc).map_err(unreadable)?;
     Ok(Some((spec, found.revision)))

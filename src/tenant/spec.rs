@@ -33,6 +33,57 @@ pub struct TenantSpec {
     /// id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub disabled: BTreeMap<String, Disabled>,
+    /// Whether mails of the notification channels shall be digests, also while there is none.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub notify_in_batches: bool,
+    /// What was changed last, on its way to the audit trail: written with the change itself, so that
+    /// neither is there without the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub journal: Vec<Change>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl TenantSpec {
+    /// A tenant that has nothing yet.
+    pub fn empty(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            destinations: Vec::new(),
+            routes: Vec::new(),
+            links: BTreeMap::new(),
+            templates: BTreeMap::new(),
+            held: BTreeSet::new(),
+            disabled: BTreeMap::new(),
+            notify_in_batches: false,
+            journal: Vec::new(),
+        }
+    }
+}
+
+/// A line of the audit trail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// Its place in the trail: the newest comes first.
+    pub id: String,
+    /// When.
+    pub at_ms: Ms,
+    /// The key that did it, by its id; never the key itself.
+    pub by: String,
+    /// `create`, `update`, `delete`, `pause`, `replay`, ….
+    pub action: String,
+    /// `destinations/backoffice`, `routes`, ….
+    pub resource: String,
+    /// As it was, secrets masked; null when it was not there.
+    pub before: Value,
+    /// As it is, secrets masked; null when it is gone.
+    pub after: Value,
+    /// `done`; `begun` when it is not known whether it came to pass; `failed`.
+    pub outcome: String,
 }
 
 /// One destination as written: `id`, `channel`, the common options and the channel's settings.

@@ -123,8 +123,8 @@ impl Tools {
     }
 
     fn venv(&self, trust: Trust) -> Result<()> {
-        const MODULES: &str = "import aiosmtpd, dkim, nacl, prometheus_client, redis, slack_sdk, standardwebhooks, \
-             trustme; from opentelemetry.proto.trace.v1 import trace_pb2";
+        const MODULES: &str = "import aiosmtpd, dkim, nacl, prometheus_client, redis, schemathesis, slack_sdk, \
+             standardwebhooks, trustme; from opentelemetry.proto.trace.v1 import trace_pb2";
         let list = self.peers.join("requirements.txt");
         let stamp = Stamp::new(self.dir.join("venv/.stamp"), &list)?;
         let python = self.python();

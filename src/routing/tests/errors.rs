@@ -18,6 +18,7 @@ fn refused(when: &Value) -> String {
 #[test]
 fn all_errors_of_all_routes_come_at_once() {
     let route = |name: &str, events: &[&str], when: Option<Value>, to: &[&str]| RouteSpec {
+        id: None,
         name: Some(name.to_owned()).filter(|name| !name.is_empty()),
         events: events.iter().map(ToString::to_string).collect(),
         when,

@@ -43,6 +43,7 @@ fn every_route_is_explained_by_the_first_field_that_fails() {
 #[test]
 fn types_that_do_not_match_and_disabled_routes_are_told_apart() {
     let mut named = RouteSpec {
+        id: None,
         name: Some("reviews".into()),
         events: vec!["kyc.session.manual_review".into(), "kyc.job.*".into()],
         when: None,

@@ -29,6 +29,7 @@ fn lines(things: &[impl std::fmt::Display]) -> String {
 /// A route for every event that has this filter.
 fn filtered(when: &Value) -> RouteSpec {
     RouteSpec {
+        id: None,
         name: None,
         events: vec!["**".into()],
         when: Some(when.clone()),

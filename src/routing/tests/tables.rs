@@ -11,6 +11,7 @@ const PLACES: [&str; 4] = ["a", "b", "c", "d"];
 
 fn route(events: &[&str], when: Option<Value>, to: &[&str]) -> RouteSpec {
     RouteSpec {
+        id: None,
         name: None,
         events: events.iter().map(ToString::to_string).collect(),
         when,

@@ -18,6 +18,11 @@ impl Directory for Embedded {
         self.readers.run(|conn| Ok((version(conn)?, all(conn)?))).await
     }
 
+    async fn get(&self, id: &str) -> Result<Option<StoredTenant>> {
+        let id = id.to_owned();
+        self.readers.run(move |conn| one(conn, &id)).await
+    }
+
     async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64> {
         let id = id.to_owned();
         self.writer.call(1, move |writing| put(writing, &id, &doc, expected)).await
@@ -36,12 +41,19 @@ fn version(conn: &Connection) -> Result<u64> {
 fn all(conn: &Connection) -> Result<Vec<StoredTenant>> {
     let sql = "SELECT id, revision, doc FROM directory WHERE doc IS NOT NULL ORDER BY id";
     let mut statement = conn.prepare_cached(sql)?;
-    let found = statement.query_map([], |row| {
-        let revision: i64 = row.get(1)?;
-        let doc: Vec<u8> = row.get(2)?;
-        Ok(StoredTenant { id: row.get(0)?, revision: revision.unsigned_abs(), doc: doc.into() })
-    })?;
+    let found = statement.query_map([], tenant)?;
     Ok(found.collect::<Result<_, _>>()?)
+}
+
+fn one(conn: &Connection, id: &str) -> Result<Option<StoredTenant>> {
+    let sql = "SELECT id, revision, doc FROM directory WHERE id = ?1 AND doc IS NOT NULL";
+    Ok(conn.prepare_cached(sql)?.query_row([id], tenant).optional()?)
+}
+
+fn tenant(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredTenant> {
+    let revision: i64 = row.get(1)?;
+    let doc: Vec<u8> = row.get(2)?;
+    Ok(StoredTenant { id: row.get(0)?, revision: revision.unsigned_abs(), doc: doc.into() })
 }
 
 fn put(writing: &mut Writing, id: &str, doc: &[u8], expected: Option<u64>) -> Result<u64> {

@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{Embedded, lists, names, rows};
 use crate::store::{
-    Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventRecord, EventSummary, LaneKey, Ledger,
-    Ms, Page, Rejected, Result,
+    Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventRecord, EventSummary, LONGEST_TAIL,
+    LaneKey, Ledger, Ms, Page, Rejected, Result, TAIL_BYTES, Tail,
 };
 
 #[async_trait]
@@ -27,6 +27,11 @@ impl Ledger for Embedded {
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
         let query = query.clone();
         self.readers.run(move |conn| lists::deliveries(conn, &query)).await
+    }
+
+    async fn tail(&self, tenant: &str, after: u64, limit: usize) -> Result<Tail> {
+        let tenant: Arc<str> = tenant.into();
+        self.readers.run(move |conn| tail(conn, &tenant, after, limit)).await
     }
 
     async fn rejected(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Rejected>> {
@@ -58,6 +63,42 @@ fn event(conn: &Connection, tenant: &Arc<str>, id: &str) -> Result<Option<EventR
     let event = Arc::new(rows::event(row, 2, Arc::clone(tenant))?);
     let state = rows::event_state(row.get(1)?)?;
     Ok(Some(EventRecord { event, state, deliveries: deliveries_of(conn, row.get(0)?)? }))
+}
+
+/// Rows that one call looks at: they are of all tenants, for rows are numbered as they are
+/// committed, and this order is what the promise rests on.
+const TAIL_LOOKED_AT: usize = 5_000;
+
+fn tail(conn: &Connection, tenant: &Arc<str>, after: u64, limit: usize) -> Result<Tail> {
+    let after_seq = i64::try_from(after).unwrap_or(i64::MAX);
+    let mut tail = Tail { next: after, ..Tail::default() };
+    let Some(tenant_id) = names::find_tenant(conn, tenant)? else { return Ok(tail) };
+    let limit = limit.clamp(1, LONGEST_TAIL);
+    let sql = format!(
+        "SELECT e.seq, e.tenant_id, e.state, {} FROM events e NOT INDEXED \
+         CROSS JOIN bodies b ON b.seq = e.seq WHERE e.seq > ?1 ORDER BY e.seq",
+        rows::EVENT
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut found = statement.query([after_seq])?;
+    let (mut looked_at, mut bytes) = (0, 0);
+    while let Some(row) = found.next()? {
+        let seq: i64 = row.get(0)?;
+        looked_at += 1;
+        if row.get::<_, i64>(1)? == tenant_id {
+            let event = Arc::new(rows::event(row, 3, Arc::clone(tenant))?);
+            let state = rows::event_state(row.get(2)?)?;
+            bytes += event.body.len();
+            let record = EventRecord { event, state, deliveries: deliveries_of(conn, seq)? };
+            tail.items.push((seq.unsigned_abs(), record));
+        }
+        tail.next = seq.unsigned_abs();
+        if tail.items.len() == limit || bytes >= TAIL_BYTES || looked_at == TAIL_LOOKED_AT {
+            tail.more = true;
+            break;
+        }
+    }
+    Ok(tail)
 }
 
 fn deliveries_of(conn: &Connection, seq: i64) -> Result<Vec<DeliveryRecord>> {

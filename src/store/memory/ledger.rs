@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use fanfare_contract::Tally;
 
 use super::Memory;
+use super::state::EventRow;
 use crate::store::{
     Counts, DeliveryQuery, DeliveryRecord, DeliveryState, EventQuery, EventRecord, EventState,
-    EventSummary, LaneKey, Ledger, Ms, Page, Rejected, Result, StoreError,
+    EventSummary, LONGEST_TAIL, LaneKey, Ledger, Ms, Page, Rejected, Result, StoreError, Tail,
 };
 
 #[async_trait]
@@ -72,6 +73,21 @@ impl Ledger for Memory {
             all.reverse();
         }
         page(all.into_iter(), query.cursor.as_deref(), query.limit)
+    }
+
+    async fn tail(&self, tenant: &str, after: u64, limit: usize) -> Result<Tail> {
+        let state = self.world.lock();
+        let limit = limit.clamp(1, LONGEST_TAIL);
+        let rows = state.events.range(after.saturating_add(1)..);
+        let own = rows.filter(|(_, row)| *row.event.tenant == *tenant);
+        let record = |(seq, row): (&u64, &EventRow)| {
+            let deliveries = state.deliveries_of(*seq);
+            let deliveries = deliveries.map(|(lane, row)| state.record(*seq, lane, row)).collect();
+            (*seq, EventRecord { event: row.event.clone(), state: row.state, deliveries })
+        };
+        let items: Vec<_> = own.take(limit).map(record).collect();
+        let next = items.last().map_or(after, |(seq, _)| *seq);
+        Ok(Tail { more: items.len() == limit, items, next })
     }
 
     async fn rejected(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Rejected>> {

@@ -26,6 +26,12 @@ impl Directory for Memory {
         Ok((state.version, state.directory.iter().filter_map(stored).collect()))
     }
 
+    async fn get(&self, id: &str) -> Result<Option<StoredTenant>> {
+        let stored = self.world.lock().directory.get(id).cloned();
+        let found = stored.and_then(|(revision, doc)| Some((revision, doc?)));
+        Ok(found.map(|(revision, doc)| StoredTenant { id: id.to_owned(), revision, doc }))
+    }
+
     async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64> {
         let mut state = self.world.lock();
         let (revision, before) = state.directory.get(id).cloned().unwrap_or_default();

@@ -48,6 +48,13 @@ impl Directory for RedisDirectory {
         Ok((version, tenants))
     }
 
+    async fn get(&self, id: &str) -> Result<Option<StoredTenant>> {
+        let mut cmd = redis::cmd("HGET");
+        cmd.arg(self.core.keys.documents()).arg(id);
+        let packed = reply::bytes(self.core.link.ask(Tag::Directory, cmd).await?)?;
+        packed.map(|packed| unpack(id.to_owned(), packed)).transpose()
+    }
+
     async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64> {
         let keys = &self.core.keys;
         let (documents, revisions, version) = (keys.documents(), keys.revisions(), keys.version());

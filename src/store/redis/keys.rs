@@ -147,6 +147,16 @@ impl TenantKeys {
         self.key("log")
     }
 
+    /// Events in the order in which they were admitted, numbered from 1.
+    pub(super) fn seen(&self) -> String {
+        self.key("seen")
+    }
+
+    /// The last of those numbers.
+    pub(super) fn last_seen(&self) -> String {
+        self.key("last")
+    }
+
     /// Lanes by the time they may next be served.
     pub(super) fn lanes(&self) -> String {
         self.key("a")

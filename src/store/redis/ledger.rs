@@ -13,7 +13,7 @@ use super::keys::Tag;
 use super::{Core, pack, reply, script};
 use crate::store::{
     Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventRecord, EventState, EventSummary,
-    LaneKey, Ledger, Ms, Page, Rejected, Result, StoreError,
+    LONGEST_TAIL, LaneKey, Ledger, Ms, Page, Rejected, Result, StoreError, TAIL_BYTES, Tail,
 };
 
 /// Most lines of an index in one script.
@@ -233,6 +233,37 @@ impl Ledger for RedisLedger {
             Ok(None)
         })
         .await
+    }
+
+    async fn tail(&self, tenant: &str, after: u64, limit: usize) -> Result<Tail> {
+        let keys = self.core.keys.tenant(tenant);
+        let limit = limit.clamp(1, LONGEST_TAIL);
+        let names = [keys.seen(), keys.events(), keys.outcomes()];
+        let mut cmd = script::call(&script::TAIL, &names.each_ref().map(String::as_str));
+        cmd.arg(after).arg(limit).arg(TAIL_BYTES);
+        let mut parts = reply::array(self.core.link.ask(keys.tag(), cmd).await?)?.into_iter();
+        let mut tail = Tail { next: after, ..Tail::default() };
+        tail.more = matches!(parts.next(), Some(Value::Int(1)));
+        while let (Some(place), Some(id), Some(packed), Some(outcome)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        {
+            tail.next = reply::count(&place)?;
+            let Some(packed) = reply::bytes(packed)? else { continue };
+            let id = reply::text(id)?;
+            let event = pack::unpack_event(tenant.into(), &id, packed)?;
+            let outcome = match outcome {
+                Value::Nil => None,
+                packed => Some(reply::text(packed)?),
+            };
+            let state = state_of(outcome.as_deref());
+            let deliveries = match &outcome {
+                Some(packed) => pack::unpack_outcome(&id, &event.kind, event.environment, packed)?,
+                None => Vec::new(),
+            };
+            let record = EventRecord { event: Arc::new(event), state, deliveries };
+            tail.items.push((tail.next, record));
+        }
+        Ok(tail)
     }
 
     async fn rejected(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Rejected>> {

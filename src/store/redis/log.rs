@@ -175,9 +175,15 @@ pub(super) async fn admit(
     for (tenant, places) in &tenants {
         let keys = core.keys.tenant(tenant);
         for part in parts(places, |place| entries[*place].1.body.len()) {
-            let (events, outcomes, log) = (keys.events(), keys.outcomes(), keys.log());
-            let mut cmd =
-                script::call(&script::ADMIT, &[&events, &outcomes, &log, &keys.tenants()]);
+            let names = [
+                keys.events(),
+                keys.outcomes(),
+                keys.log(),
+                keys.tenants(),
+                keys.seen(),
+                keys.last_seen(),
+            ];
+            let mut cmd = script::call(&script::ADMIT, &names.each_ref().map(String::as_str));
             cmd.arg(&keys.name);
             for place in part {
                 let (entry, event) = &entries[*place];

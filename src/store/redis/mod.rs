@@ -8,6 +8,7 @@
 //! | `fanfare:{s07}:e:<tenant>` | hash | event id → the event, byte for byte |
 //! | `fanfare:{s07}:o:<tenant>` | hash | event id → its outcome: a line a delivery, with attempts |
 //! | `fanfare:{s07}:log:<tenant>` | sorted set | events by the time they were received |
+//! | `fanfare:{s07}:seen:<tenant>`, `last:<tenant>` | sorted set, number | events as they were admitted |
 //! | `fanfare:{s07}:i:<w, s, x>:<tenant>` | sorted set | events with a delivery waiting, suppressed, dead |
 //! | `fanfare:{s07}:q:<tenant>:<lane>` | sorted set | what waits in a lane, by due time, then arrival |
 //! | `fanfare:{s07}:end:<tenant>:<lane>` | sorted set | what was suppressed or died in a lane, by when |

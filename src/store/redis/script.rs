@@ -42,6 +42,7 @@ scripts! {
     RESCHEDULE = "refresh" "reschedule";
     RETIRE = "retire";
     SETTLE = "settle";
+    TAIL = "tail";
     TAKE = "refresh" "take";
     TALLY = "tally";
     TIDY = "tidy";

@@ -35,6 +35,7 @@ impl RedisUpkeep {
             keys.tenants(),
             keys.index("s"),
             keys.index("x"),
+            keys.seen(),
         ];
         let (mut removed, mut passed) = (0, 0);
         while removed < max {

@@ -10,6 +10,7 @@ pub(crate) mod ledger;
 pub(crate) mod log;
 pub(crate) mod records;
 pub(crate) mod serving;
+pub(crate) mod tail;
 pub(crate) mod upkeep;
 
 use fanfare::store::Store;
@@ -87,6 +88,8 @@ macro_rules! every_promise {
             ledger: deliveries_are_filtered_by_each_of_their_marks,
             ledger: deliveries_are_listed_in_pages,
             ledger: deliveries_are_listed_from_the_oldest_on_too,
+            tail: the_tail_of_events_is_followed_place_by_place,
+            tail: no_event_becomes_visible_before_a_place_that_was_given_out,
             ledger: rejected_entries_are_listed_in_pages,
             ledger: a_cursor_that_is_not_ours_is_refused,
             ledger: a_tally_counts_what_ended_without_delivery_by_reason,

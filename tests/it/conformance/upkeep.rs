@@ -138,7 +138,10 @@ pub(crate) async fn a_removed_tenant_is_gone<F: Fixture>(fixture: &F) {
     assert!(!store.directory.remove("acme").await.unwrap());
     let old = store.directory.put("acme", "1".into(), None).await.unwrap();
     let version = store.directory.version().await.unwrap();
+    let one = store.directory.get("acme").await.unwrap().unwrap();
+    assert_eq!(store.directory.all().await.unwrap().1, [one]);
     assert!(store.directory.remove("acme").await.unwrap());
+    assert_eq!(store.directory.get("acme").await.unwrap(), None);
     assert_ne!(store.directory.version().await.unwrap(), version);
     assert!(!store.directory.remove("acme").await.unwrap());
     assert!(store.directory.all().await.unwrap().1.is_empty());

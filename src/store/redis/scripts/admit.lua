@@ -1,5 +1,6 @@
 -- Makes events of one tenant known, each (id) once.
--- KEYS: events, outcomes, log, tenants
+-- They are numbered as they become visible, so that whoever follows them passes none over.
+-- KEYS: events, outcomes, log, tenants, seen, and the last number
 -- ARGV: tenant, then for each event: id, arrival, received_ms, packed event
 -- Answers one digit an event: 0 fresh, 1 settled, 2 another entry's duplicate.
 local ids = {}
@@ -26,6 +27,13 @@ end
 if #values > 0 then
   redis.call('HSET', KEYS[1], unpack(values))
   redis.call('ZADD', KEYS[3], unpack(index))
+  local place = redis.call('INCRBY', KEYS[6], #index / 2) - #index / 2
+  local seen = {}
+  for k = 2, #index, 2 do
+    seen[#seen + 1] = place + k / 2
+    seen[#seen + 1] = index[k]
+  end
+  redis.call('ZADD', KEYS[5], unpack(seen))
   redis.call('SADD', KEYS[4], ARGV[1])
 end
 return table.concat(answers)

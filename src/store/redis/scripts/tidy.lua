@@ -1,5 +1,5 @@
 -- Removes old events of one tenant that have nothing waiting, with all that belongs to them.
--- KEYS: log, events, outcomes, tenants, and the indexes of s, x
+-- KEYS: log, events, outcomes, tenants, the indexes of s and x, seen
 -- ARGV: base of the shard's keys, tenant, before, how many to pass over, how many to look at
 -- Answers how many were removed, and how many must stay.
 local base, tenant, before = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -26,7 +26,7 @@ end
 if #ids > 0 then
   redis.call('HDEL', KEYS[2], unpack(ids))
   redis.call('HDEL', KEYS[3], unpack(ids))
-  for _, key in ipairs({ KEYS[1], KEYS[5], KEYS[6] }) do
+  for _, key in ipairs({ KEYS[1], KEYS[5], KEYS[6], KEYS[7] }) do
     redis.call('ZREM', key, unpack(members))
   end
   if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('SREM', KEYS[4], tenant) end

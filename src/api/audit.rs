@@ -1,0 +1,102 @@
+//! The audit trail: who changed what, when, and from what to what.
+//!
+//! A change of a tenant's document is written with its line of the trail in one step
+//! ([`TenantSpec::journal`]); the line then moves to the trail, at the latest with the next change or
+//! when the trail is read. So for these a line is there if and only if the change is. Other changes
+//! (a tenant deleted, an event type, a replay) have their line first, as `begun`, and are marked
+//! `done` or `failed` afterwards: after a crash between, the line says that it may have happened.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::answer::ApiError;
+use crate::access::Principal;
+use crate::store::{Ms, Result, Store, StoreError};
+use crate::tenant::{Change, TenantSpec};
+
+const COLLECTION: &str = "audit";
+/// How long a line is kept.
+const KEPT: Duration = Duration::from_hours(24 * 400);
+/// The owner of changes that are no tenant's. No tenant can be called so.
+pub(super) const SERVER: &str = "*";
+
+/// A line about to be written. Ids descend with time, so that lists begin with the newest.
+pub(super) fn line(
+    by: &Principal,
+    at_ms: Ms,
+    action: &str,
+    resource: impl Into<String>,
+    before: Value,
+    after: Value,
+) -> Change {
+    let until_the_end = u64::MAX - at_ms.cast_unsigned();
+    Change {
+        id: format!("aud_{until_the_end:016x}{:08x}", rand::random::<u32>()),
+        at_ms,
+        by: by.key_id.to_string(),
+        action: action.to_owned(),
+        resource: resource.into(),
+        before,
+        after,
+        outcome: "done".to_owned(),
+    }
+}
+
+fn place(owner: &str, id: &str) -> String {
+    format!("{owner}/{id}")
+}
+
+async fn put(store: &Store, owner: &str, line: &Change, is_new: bool) -> Result<()> {
+    let doc = serde_json::to_vec(line).expect("a line is texts and JSON").into();
+    let expected = is_new.then_some(0);
+    match store.records.put(COLLECTION, &place(owner, &line.id), doc, expected, Some(KEPT)).await {
+        // It is there already.
+        Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Moves what a document holds of the trail to the trail.
+pub(super) async fn flush(store: &Store, spec: &TenantSpec) -> Result<()> {
+    for line in &spec.journal {
+        put(store, &spec.id, line, true).await?;
+    }
+    Ok(())
+}
+
+/// Does something that is no change of a tenant's document, with its line of the trail around it.
+pub(super) async fn around<T>(
+    store: &Store,
+    owner: &str,
+    mut line: Change,
+    work: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    "begun".clone_into(&mut line.outcome);
+    put(store, owner, &line, true).await?;
+    let done = work.await;
+    (if done.is_ok() { "done" } else { "failed" }).clone_into(&mut line.outcome);
+    if let Err(error) = put(store, owner, &line, false).await {
+        tracing::warn!(%error, id = line.id, "the audit trail does not say how it ended");
+    }
+    done
+}
+
+/// Lines of an owner, newest first, and the cursor of the page after.
+pub(super) async fn list(
+    store: &Store,
+    owner: &str,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<Change>, Option<String>)> {
+    let prefix = place(owner, "");
+    let after = place(owner, cursor.unwrap_or_default());
+    let found = store.records.list(COLLECTION, Some(&after), limit).await?;
+    let full = found.len() >= limit;
+    let own = found.iter().take_while(|record| record.id.starts_with(&prefix));
+    let lines: Vec<Change> =
+        own.filter_map(|record| serde_json::from_slice(&record.doc).ok()).collect();
+    let more = full && found.last().is_some_and(|record| record.id.starts_with(&prefix));
+    let next = more.then(|| found.last().map(|last| last.id[prefix.len()..].to_owned()));
+    Ok((lines, next.flatten()))
+}

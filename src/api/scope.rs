@@ -1,0 +1,90 @@
+//! Who asks, and of which tenant: every handler names what it does in its type, and gets
+//! nothing but a tenant that the key may see.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+
+use super::ApiState;
+use super::answer::ApiError;
+use crate::access::{Action, Denied, Principal};
+use crate::event;
+
+/// What a handler does.
+pub(super) trait Does: Send + Sync {
+    /// It.
+    const ACTION: Action;
+}
+
+macro_rules! does {
+    ($($name:ident: $what:literal),*) => {$(
+        #[doc = $what]
+        pub(super) struct $name;
+        impl Does for $name {
+            const ACTION: Action = Action::$name;
+        }
+    )*};
+}
+
+does!(
+    Read: "Looks: role reader.",
+    Write: "Changes a tenant: role admin.",
+    Keys: "Makes and revokes keys: role admin, not through a portal link.",
+    Operate: "Concerns all tenants: role operator."
+);
+
+/// The caller, within one tenant.
+pub(super) struct Caller {
+    /// The key.
+    pub(super) principal: Principal,
+    /// The tenant of the path.
+    pub(super) tenant: Arc<str>,
+}
+
+/// A caller that may do `D`, and the tenant of the path: `me` is the key's own.
+pub(super) struct Scope<D>(pub(super) Caller, PhantomData<D>);
+
+impl<D> Deref for Scope<D> {
+    type Target = Caller;
+    fn deref(&self) -> &Caller {
+        &self.0
+    }
+}
+
+impl<D: Does> FromRequestParts<Arc<ApiState>> for Scope<D> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Arc<ApiState>,
+    ) -> Result<Self, ApiError> {
+        let By(principal, _) = By::<D>::from_request_parts(parts, state).await?;
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let params = params.map_err(|_| ApiError::not_found("path", ""))?;
+        let named = params.iter().find(|(name, _)| *name == "tenant").map(|(_, value)| value);
+        let tenant = principal.tenant_of(named)?;
+        if event::tenant_id(tenant.as_bytes()).is_err() {
+            return Err(Denied::no_tenant(&tenant).into());
+        }
+        Ok(Self(Caller { principal, tenant }, PhantomData))
+    }
+}
+
+/// A caller that may do `D`, of whatever tenant.
+pub(super) struct By<D>(pub(super) Principal, pub(super) PhantomData<D>);
+
+impl<D: Does> FromRequestParts<Arc<ApiState>> for By<D> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Arc<ApiState>,
+    ) -> Result<Self, ApiError> {
+        let principal = Principal::from_request_parts(parts, state).await?;
+        principal.require(D::ACTION)?;
+        Ok(Self(principal, PhantomData))
+    }
+}

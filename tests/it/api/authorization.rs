@@ -1,0 +1,198 @@
+//! Every operation of the description, called by those who may not: nothing is told, nothing is done.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::Api;
+use crate::scene::Scene;
+use crate::support::until;
+
+/// One operation of the description.
+struct Operation {
+    method: String,
+    path: String,
+    /// The least role that it takes.
+    role: String,
+    has_body: bool,
+}
+
+impl Operation {
+    /// Its path in a tenant.
+    fn of(&self, tenant: &str) -> String {
+        let mut path = self.path.replace("{tenant}", tenant);
+        let names = [
+            ("{destination}", "hooks"),
+            ("{route}", "rte_1"),
+            ("{event}", "evt_1"),
+            ("{delivery}", "dlv_evt_1.hooks"),
+            ("{event_type}", "kyc.session.created"),
+            ("{part}", "subject"),
+            ("{key}", "key_1"),
+        ];
+        for (name, value) in names {
+            path = path.replace(name, value);
+        }
+        assert!(!path.contains('{'), "an unknown parameter in {path}");
+        path
+    }
+
+    fn call(&self, api: &Api, tenant: &str) -> (u16, String) {
+        let query =
+            if self.path == "/v1/events" { format!("?tenant={tenant}") } else { String::new() };
+        let path = self.of(tenant) + &query;
+        let body = json!({});
+        let said = api.call(&self.method, &path, &[], self.has_body.then_some(&body));
+        (said.answer.status, said.answer.body)
+    }
+
+    fn is_of_a_tenant(&self) -> bool {
+        self.path.contains("{tenant}") || self.path == "/v1/events"
+    }
+}
+
+fn operations(api: &Api) -> Vec<Operation> {
+    let document = api.server.get("/openapi.json").json();
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let role = operation["security"][0]["key"][0].as_str();
+            let role = role.unwrap_or_else(|| panic!("{method} {path} names no role"));
+            operations.push(Operation {
+                method: method.to_uppercase(),
+                path: path.clone(),
+                role: role.to_owned(),
+                has_body: operation.get("requestBody").is_some(),
+            });
+        }
+    }
+    assert!(operations.len() > 50, "only {} operations", operations.len());
+    operations
+}
+
+/// A server as for customers, with keys of every role.
+struct Cast {
+    api: Api,
+    keys: BTreeMap<&'static str, String>,
+}
+
+impl Cast {
+    fn start() -> Self {
+        let scene = Scene::embedded();
+        let server = scene.launch().for_customers().start();
+        let made = scene.json(&["keys", "create", "--role", "operator"]);
+        let operator = made["secret"].as_str().expect("a key").to_owned();
+        let mut api = Api { server, scene, key: Some(operator.clone()) };
+        let known = until(crate::scene::SOON, || {
+            (api.get("/v1/tenants").answer.status == 200).then_some(())
+        });
+        known.expect("the key is taken up");
+        for id in ["acme", "globex"] {
+            api.post("/v1/tenants", &json!({"id": id})).is(201);
+        }
+        let settings =
+            json!({"url": "https://hooks.acme.example/", "secret": "correct-horse-battery"});
+        let hooks = json!({"channel": "webhook", "settings": settings});
+        api.put("/v1/tenants/acme/destinations/hooks", &hooks).is(201);
+        api.post("/v1/tenants/acme/routes", &json!({"events": ["x"], "to": ["hooks"]})).is(201);
+        let mut keys = BTreeMap::from([("operator", operator)]);
+        for role in ["admin", "publisher", "reader"] {
+            keys.insert(role, api.key("acme", role));
+        }
+        keys.insert("foreign", api.key("globex", "admin"));
+        api.key = None;
+        Self { api, keys }
+    }
+
+    /// All that could have been changed.
+    fn state(&mut self) -> Value {
+        let operator = self.keys["operator"].clone();
+        self.api.with(&operator, |api| {
+            let get = |path: &str| api.get(path).is(200);
+            let mut keys = get("/v1/tenants/acme/keys");
+            for key in keys["data"].as_array_mut().expect("keys") {
+                key["last_used_ms"] = Value::Null;
+            }
+            json!([
+                get("/v1/tenants"),
+                get("/v1/tenants/acme/destinations"),
+                get("/v1/tenants/acme/routes"),
+                get("/v1/event-types"),
+                get("/v1/tenants/acme/events"),
+                keys,
+                get("/v1/tenants/acme/audit"),
+                get("/v1/audit"),
+            ])
+        })
+    }
+}
+
+fn code(body: &str) -> String {
+    let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("not JSON: {body}"));
+    assert_eq!(body["status"], "error", "{body}");
+    assert_eq!(body.as_object().map(serde_json::Map::len), Some(2), "{body}");
+    body["error"]["code"].as_str().expect("a code").to_owned()
+}
+
+#[test]
+fn no_operation_answers_or_acts_without_a_key_of_the_right_tenant_and_role() {
+    let mut cast = Cast::start();
+    let before = cast.state();
+    let operations = operations(&cast.api);
+    for operation in &operations {
+        let what = format!("{} {}", operation.method, operation.path);
+        let (status, body) = operation.call(&cast.api, "acme");
+        assert_eq!((status, &*code(&body)), (401, "no_key"), "{what}");
+        let (status, body) = cast.api.with("sk_live_nobodys", |api| operation.call(api, "acme"));
+        assert_eq!((status, &*code(&body)), (401, "wrong_key"), "{what}");
+
+        let too_small: &[&str] = match &*operation.role {
+            "operator" => &["admin", "publisher", "reader", "foreign"],
+            "admin" => &["publisher", "reader"],
+            "publisher" => &["reader"],
+            "reader" => &["publisher"],
+            other => panic!("{what} takes the role {other}, which there is not"),
+        };
+        for role in too_small {
+            let key = cast.keys[role].clone();
+            let (status, body) = cast.api.with(&key, |api| operation.call(api, "acme"));
+            assert_eq!((status, &*code(&body)), (403, "forbidden"), "{what} as {role}");
+        }
+    }
+    assert_eq!(cast.state(), before, "something was done all the same");
+}
+
+#[test]
+fn a_foreign_tenant_is_told_of_as_one_that_does_not_exist() {
+    let mut cast = Cast::start();
+    let before = cast.state();
+    let key = cast.keys["foreign"].clone();
+    let operations = operations(&cast.api);
+    let (mut called, mut slower) = (0, Vec::new());
+    for operation in operations.iter().filter(|one| one.is_of_a_tenant() && one.role != "operator")
+    {
+        let what = format!("{} {}", operation.method, operation.path);
+        called += 1;
+        // As short as it can be: what others do on this machine only adds.
+        let (mut there, mut nowhere) = (Duration::MAX, Duration::MAX);
+        for _ in 0..8 {
+            let timed = |api: &Api, tenant: &str| {
+                let began = Instant::now();
+                let answer = operation.call(api, tenant);
+                (answer, began.elapsed())
+            };
+            let ((a, took_a), (b, took_b)) =
+                cast.api.with(&key, |api| (timed(api, "acme"), timed(api, "none")));
+            assert_eq!((a.0, &*code(&a.1)), (404, "unknown_tenant"), "{what}");
+            assert_eq!((a.0, a.1.replace("acme", "none")), b, "{what}");
+            (there, nowhere) = (there.min(took_a), nowhere.min(took_b));
+        }
+        if there.abs_diff(nowhere) > Duration::from_millis(2) {
+            slower.push(format!("{what}: {there:?}, {nowhere:?}"));
+        }
+    }
+    assert!(called > 35, "only {called} operations");
+    assert!(slower.is_empty(), "the time tells whether there is such a tenant: {slower:#?}");
+    assert_eq!(cast.state(), before, "something was done all the same");
+}

@@ -1,0 +1,143 @@
+//! Destinations, and what is done to them.
+
+use serde_json::{Value, json};
+
+use super::{Api, webhook};
+use crate::scene::SOON;
+use crate::support::{Hook, Peer, until};
+use crate::verifiers::SECRET;
+
+const ALL: &str = "/v1/tenants/acme/destinations";
+
+#[test]
+fn a_destination_is_made_changed_and_deleted_with_its_secret_masked() {
+    Api::over_both(|api| {
+        let hooks = format!("{ALL}/hooks");
+        let made = api.put(&hooks, &webhook("http://127.0.0.1:9/hooks"));
+        let data = made.is(201);
+        assert_eq!(data["state"], "active");
+        let masked = data["settings"]["secret"].as_str().expect("a secret");
+        assert_eq!(masked, format!("{}Hh8=", "*".repeat(28)));
+        assert_eq!(api.get(&hooks).is(200), data);
+        assert_eq!(api.get(&hooks).tag(), made.tag());
+
+        // What is sent back masked stays: the answer of a GET can be PUT.
+        let body = json!({"channel": "webhook", "settings": data["settings"]});
+        assert_eq!(api.put(&hooks, &body).is(200), data);
+        let patched = api.patch(&hooks, &json!({"settings": {"rate": "5/s"}}));
+        assert_eq!(patched.is(200)["settings"]["rate"], "5/s");
+        assert_ne!(patched.tag(), made.tag());
+        let patched = api.patch(&hooks, &json!({"settings": {"rate": null}}));
+        assert_eq!(patched.tag(), made.tag(), "as it was, so is its tag");
+
+        let stale = [("if-match", "\"00\"")];
+        api.call("DELETE", &hooks, &stale, None).refused(412, "precondition_failed");
+        let right = made.tag();
+        api.call("DELETE", &hooks, &[("if-match", &right)], None).is(204);
+        api.get(&hooks).refused(404, "not_found");
+        api.delete(&hooks).refused(404, "not_found");
+    });
+}
+
+#[test]
+fn deleting_a_destination_takes_it_out_of_the_routes() {
+    let api = Api::start();
+    for id in ["a", "b"] {
+        api.put(&format!("{ALL}/{id}"), &webhook("http://127.0.0.1:9/")).is(201);
+    }
+    let routes = "/v1/tenants/acme/routes";
+    api.post(routes, &json!({"events": ["x.*"], "to": ["a", "b"]})).is(201);
+    api.post(routes, &json!({"events": ["y.*"], "to": ["a"]})).is(201);
+    api.delete(&format!("{ALL}/a")).is(204);
+    let left = api.get(routes).is(200);
+    assert_eq!(left["routes"].as_array().map(Vec::len), Some(1));
+    assert_eq!(left["routes"][0]["to"], json!(["b"]));
+}
+
+#[test]
+fn a_test_sends_a_real_request_and_tells_what_was_answered() {
+    let api = Api::start();
+    let receiver = Peer::start("http_receiver.mjs", &["--secret", SECRET]);
+    let hooks = format!("{ALL}/hooks");
+    api.put(&hooks, &webhook(&receiver.url("/hooks"))).is(201);
+    let tested =
+        api.post(&format!("{hooks}/test"), &json!({"type": "kyc.session.created"})).is(200);
+    assert_eq!(tested["ok"], true, "{tested}");
+    assert_eq!(tested["attempts"][0]["attempt"]["code"], "ok");
+    let got: Vec<Hook> = receiver.wait_for(1, SOON);
+    let body: Value = serde_json::from_str(&got[0].body).expect("an envelope");
+    assert_eq!(body["id"], tested["event"]);
+    assert_eq!(body["type"], "kyc.session.created");
+    assert!(got[0].standard.ok && got[0].hub.ok);
+
+    // Nobody listens there.
+    api.patch(&hooks, &json!({"settings": {"url": "http://127.0.0.1:9/"}})).is(200);
+    let tested = api.call("POST", &format!("{hooks}/test"), &[], None).is(200);
+    assert_eq!(tested["ok"], false);
+    assert_ne!(tested["attempts"][0]["attempt"]["code"], "ok");
+    assert_eq!(api.get("/v1/tenants/acme/events").is(200)["data"], json!([]));
+}
+
+#[test]
+fn a_new_secret_signs_beside_the_old_one_until_the_overlap_is_over() {
+    let api = Api::start();
+    let hooks = format!("{ALL}/hooks");
+    api.put(&hooks, &webhook("http://127.0.0.1:9/")).is(201);
+    let rotated =
+        api.post(&format!("{hooks}/rotate-secret"), &json!({"overlap_seconds": 60})).is(200);
+    let secret = rotated["shown_once"]["secret"].as_str().expect("a new one");
+    let previous = &rotated["settings"]["previous_secrets"];
+    assert_eq!(previous.as_array().map(Vec::len), Some(1));
+    assert_eq!(previous[0]["secret"], format!("{}Hh8=", "*".repeat(28)));
+    let now = api.get(&hooks).is(200);
+    assert!(now["settings"]["secret"].as_str().unwrap().ends_with(&secret[secret.len() - 4..]));
+    assert_eq!(now["shown_once"], Value::Null);
+    let at_once =
+        api.post(&format!("{hooks}/rotate-secret"), &json!({"overlap_seconds": 0})).is(200);
+    assert_eq!(at_once["settings"]["previous_secrets"], Value::Null);
+    api.put(
+        &format!("{ALL}/mail"),
+        &json!({"channel": "email", "settings": {"to": "a@b.example"}}),
+    )
+    .is(201);
+    api.post(&format!("{ALL}/mail/rotate-secret"), &json!({})).refused(409, "no_secret");
+}
+
+#[test]
+fn a_paused_destination_keeps_and_a_recovered_one_gets_what_it_missed() {
+    Api::over_both(|api| {
+        let receiver = Peer::start("http_receiver.mjs", &["--secret", SECRET]);
+        let hooks = format!("{ALL}/hooks");
+        api.put(&hooks, &webhook(&receiver.url("/hooks"))).is(201);
+        api.post("/v1/tenants/acme/routes", &json!({"events": ["**"], "to": ["hooks"]})).is(201);
+        assert_eq!(api.post(&format!("{hooks}/pause"), &json!({})).is(200)["state"], "paused");
+        let event = json!({"id": "evt_1", "type": "a.b", "data": {}});
+        api.post("/v1/events?tenant=acme", &event).is(202);
+        wait_for(api, "evt_1", "waiting");
+        assert_eq!(api.post(&format!("{hooks}/resume"), &json!({})).is(200)["state"], "active");
+        wait_for(api, "evt_1", "delivered");
+
+        api.patch(&hooks, &json!({"settings": {"enabled": false}})).is(200);
+        let event = json!({"id": "evt_2", "type": "a.b", "data": {}});
+        api.post("/v1/events?tenant=acme", &event).is(202);
+        wait_for(api, "evt_2", "suppressed");
+        let counted = json!({"dry_run": true});
+        let counted = api.post("/v1/tenants/acme/dead-letters/replay", &counted).is(200);
+        assert_eq!((&counted["found"], &counted["replayed"]), (&json!(1), &json!(0)));
+        let recovered = api.post(&format!("{hooks}/recover"), &json!({})).is(200);
+        assert_eq!(recovered["replayed"], 1);
+        wait_for(api, "evt_2", "delivered");
+        let got: Vec<Hook> = receiver.wait_for(2, SOON);
+        let ids = got.iter().map(|hook| hook.headers["webhook-id"].as_str());
+        assert_eq!(ids.collect::<Vec<_>>(), ["evt_1", "evt_2"]);
+    });
+}
+
+fn wait_for(api: &Api, event: &str, state: &str) {
+    let path = format!("/v1/tenants/acme/deliveries/dlv_{event}.hooks");
+    let reached = until(SOON, || {
+        let said = api.get(&path);
+        (said.answer.status == 200 && said.is(200)["state"] == state).then_some(())
+    });
+    assert!(reached.is_some(), "{event} is not {state}: {}", api.get(&path).answer.body);
+}
