@@ -113,7 +113,7 @@ fn seconds_up(time: Duration) -> u64 {
 impl<S: Sync> FromRequestParts<S> for Principal {
     type Rejection = ApiError;
 
-    /// Whoever [`guard`] found. On a path that it does not stand before, nobody.
+    /// Whoever `guard` found. On a path that it does not stand before, nobody.
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let found = parts.extensions.get::<Arc<Self>>();
         found.map(|principal| (**principal).clone()).ok_or_else(|| Denied::NoKey.into())

@@ -1,9 +1,9 @@
 //! The HTTP API: the resources of version 1, ingest, health, metrics, and the description of it all.
 //! JSON, one error shape, bounded bodies.
 //!
-//! A request passes: its id, the key ([`auth`]), the idempotency key ([`idempotency`]), then its
-//! handler, which names in its arguments what it does and of which tenant ([`scope`]), and reads a
-//! body that fits the description ([`body`]). Whatever changes a tenant goes through [`edit`].
+//! A request passes: its id, the key (`auth`), the idempotency key (`idempotency`), then its
+//! handler, which names in its arguments what it does and of which tenant (`scope`), and reads a
+//! body that fits the description (`body`). Whatever changes a tenant goes through `edit`.
 
 mod answer;
 mod audit;

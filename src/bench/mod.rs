@@ -1,7 +1,7 @@
 //! `fanfare bench`: how fast this machine can be, how fast what people write themselves is, and how
 //! fast Fanfare is, in one go.
 //!
-//! Every part is a process of its own: the [`sink`] that receives, the [`load`]s that send (the
+//! Every part is a process of its own: the `sink` that receives, the `load`s that send (the
 //! limits and the naive consumer among them), a real `redis-server`, and the router under test, which
 //! is this very program as `fanfare serve`, with everything switched on. Everything stays on
 //! 127.0.0.1. The cases take turns, round by round, so that noise of the machine meets all of them;
