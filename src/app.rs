@@ -33,7 +33,7 @@ pub enum Purpose {
 }
 
 /// The master key that an embedded store makes for itself, in its folder.
-const OWN_KEY: &str = "master.key";
+pub(crate) const OWN_KEY: &str = "master.key";
 
 /// Is this address a Redis, rather than a folder?
 pub fn is_redis(store: &str) -> bool {

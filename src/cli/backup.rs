@@ -69,8 +69,16 @@ pub(super) async fn run(args: Args) -> Done {
         )));
     }
     let to = args.to.clone();
-    let copied = blocking(move |progress| embedded::backup(&dir, &to, progress)).await?;
+    let from = dir.clone();
+    let copied = blocking(move |progress| embedded::backup(&from, &to, progress)).await?;
     report(copied, &args.to, "backed up to", args.json);
+    if dir.join(app::OWN_KEY).is_file() {
+        output::note(format!(
+            "The secrets in it are encrypted, and the key is not in it: keep a copy of {} too, apart \
+             from the backup.",
+            dir.join(app::OWN_KEY).display()
+        ));
+    }
     Ok(())
 }
 
@@ -84,6 +92,13 @@ pub(super) async fn run_restore(args: RestoreArgs) -> Done {
     let (from, to) = (args.from.clone(), dir.clone());
     let copied = blocking(move |progress| embedded::restore(&from, &to, there, progress)).await?;
     report(copied, &dir, "restored to", args.json);
+    if !dir.join(app::OWN_KEY).is_file() {
+        output::note(format!(
+            "If its secrets are encrypted, put the key that it had at {}, or give it as \
+             FANFARE_MASTER_KEY.",
+            dir.join(app::OWN_KEY).display()
+        ));
+    }
     Ok(())
 }
 
