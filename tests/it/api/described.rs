@@ -51,7 +51,7 @@ fn the_page_for_people_loads_nothing_from_elsewhere() {
     let asked: Vec<&str> = page
         .body
         .split(['"', '\''])
-        .filter(|text| text.ends_with(".js") || text.ends_with(".css"))
+        .filter(|text| [".js", ".css"].iter().any(|ending| text.ends_with(ending)))
         .collect();
     assert!(asked.len() >= 3, "{asked:?}");
     for name in asked {
@@ -88,7 +88,7 @@ fn schemathesis_finds_no_fault_and_no_answer_that_is_not_described() {
     run.args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance"]);
     run.args(["--max-examples", "12", "--phases", "examples,coverage,fuzzing", "--workers", "1"]);
     run.args(["--no-color", "--generation-deterministic", "--suppress-health-check", "all"]);
-    run.current_dir(&report.parent().expect("a folder"));
+    run.current_dir(report.parent().expect("a folder"));
     run.env("PYTHONDONTWRITEBYTECODE", "1").env("HYPOTHESIS_STORAGE_DIRECTORY", &report);
     run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = Process::spawn(run).output();
