@@ -16,7 +16,7 @@ mod events;
 mod health;
 mod idempotency;
 mod metrics;
-mod openapi;
+pub(crate) mod openapi;
 mod page;
 mod problem;
 mod request_id;

@@ -40,6 +40,19 @@ pub(super) fn prepare() {
     LazyLock::force(&DOCUMENT);
 }
 
+/// Every operation: `GET /v1/tenants/{tenant}`.
+#[cfg(test)]
+pub(crate) fn all_operations() -> std::collections::BTreeSet<String> {
+    let document: Value = serde_json::from_slice(&DOCUMENT.text).expect("it is JSON");
+    let paths = document["paths"].as_object().expect("paths");
+    let methods = ["get", "put", "post", "patch", "delete"];
+    let of = |(path, item): (&String, &Value)| {
+        let there = methods.iter().filter(|method| item.get(**method).is_some());
+        there.map(|method| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
+    };
+    paths.iter().flat_map(of).collect()
+}
+
 /// `GET /openapi.json`.
 pub(super) async fn serve() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.text.clone()).into_response()

@@ -1,12 +1,14 @@
 //! `fanfare apply`: tenant files into the store. All or nothing: one mistake, and none is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args as ClapArgs;
+use http::Method;
 use serde_json::json;
 
+use super::remote::{Api, Ask};
 use super::settings::Settings;
 use super::{Done, Failure, output};
 use crate::app;
@@ -19,7 +21,8 @@ use crate::tenant::{self, Channels, Problem, TenantSpec, file};
 #[derive(ClapArgs)]
 #[command(after_help = "Example:
   fanfare apply config/tenants --development
-  fanfare apply acme.toml --store redis://127.0.0.1:6379")]
+  fanfare apply acme.toml --store redis://127.0.0.1:6379
+  fanfare apply config/tenants --prune --dry-run")]
 pub(super) struct Args {
     /// Tenant files, or folders of them
     #[arg(required = true)]
@@ -32,6 +35,9 @@ pub(super) struct Args {
     /// Only show what would be written
     #[arg(long)]
     dry_run: bool,
+    /// Remove the tenants that are in the store and in none of the files, with their keys
+    #[arg(long)]
+    prune: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -43,7 +49,11 @@ pub(super) async fn run(args: Args) -> Done {
     let specs = read(&args.paths).map_err(|problems| told(&problems))?;
     let channels = offline_channels(&config)?;
     let store = app::open_store(&config, app::Purpose::Tool).await?;
-    let applied = apply(&store, &config, &channels, specs, args.dry_run).await?;
+    let named: BTreeSet<String> = specs.iter().map(|(_, spec)| spec.id.clone()).collect();
+    let mut applied = apply(&store, &config, &channels, specs, args.dry_run).await?;
+    if args.prune {
+        applied.extend(prune(&config, &store, &named, args.dry_run).await?);
+    }
     if args.json {
         output::json(&json!({"tenants": applied.iter().map(Applied::json).collect::<Vec<_>>()}));
         return Ok(());
@@ -52,6 +62,25 @@ pub(super) async fn run(args: Args) -> Done {
         tenant.print(args.dry_run);
     }
     Ok(())
+}
+
+/// Removes the tenants that are not named, as the API does: keys and audit trail included.
+async fn prune(
+    config: &Config,
+    store: &Store,
+    named: &BTreeSet<String>,
+    dry_run: bool,
+) -> Result<Vec<Applied>, Failure> {
+    let (_, stored) = store.directory.all().await?;
+    let ids = stored.into_iter().map(|tenant| tenant.id).filter(|id| !named.contains(id));
+    let ids: Vec<String> = ids.collect();
+    if !ids.is_empty() && !dry_run {
+        let api = Api::over(config, store.clone()).await?;
+        for id in &ids {
+            api.call(Ask::of(Method::DELETE, &["tenants", id])).await?;
+        }
+    }
+    Ok(ids.into_iter().map(Applied::removed).collect())
 }
 
 /// The channels, for checking and completing settings; nothing is sent.
@@ -101,14 +130,22 @@ pub(super) fn told(problems: &[Problem]) -> Failure {
 pub(super) struct Applied {
     id: String,
     created: bool,
+    removed: bool,
     changes: Vec<String>,
     /// (destination, field, value) made just now and shown this once.
     revealed: Vec<(String, String, String)>,
 }
 
 impl Applied {
+    fn removed(id: String) -> Self {
+        let changes = vec!["- all of it".to_owned()];
+        Self { id, created: false, removed: true, changes, revealed: Vec::new() }
+    }
+
     fn json(&self) -> serde_json::Value {
-        let outcome = if self.created {
+        let outcome = if self.removed {
+            "removed"
+        } else if self.created {
             "created"
         } else if self.changes.is_empty() {
             "unchanged"
@@ -130,7 +167,11 @@ impl Applied {
             output::line(format!("{}: unchanged", self.id));
             return;
         }
-        let word = if self.created { "new tenant" } else { "changed" };
+        let word = match (self.removed, self.created) {
+            (true, _) => "removed",
+            (_, true) => "new tenant",
+            _ => "changed",
+        };
         output::line(format!("{}: {word}{would}", self.id));
         for change in &self.changes {
             output::line(format!("  {change}"));
@@ -237,7 +278,7 @@ async fn write(
             })?;
         }
         let revealed = if show == Show::Made { revealed } else { Vec::new() };
-        applied.push(Applied { id, created, changes, revealed });
+        applied.push(Applied { id, created, removed: false, changes, revealed });
     }
     Ok(applied)
 }

@@ -42,6 +42,7 @@ pub(super) struct Args {
 #[derive(clap::Subcommand)]
 enum Other {
     /// Who feels it when others hang, fail and flood: 1,000 destinations of 100 tenants
+    #[command(after_help = "Example:\n  fanfare bench isolation --store redis")]
     Isolation(IsolationArgs),
 }
 

@@ -3,8 +3,8 @@
 use clap::Args as ClapArgs;
 use fanfare_contract::DeliveryId;
 
-use super::settings::Settings;
-use super::{Done, Failure, events, output};
+use super::remote::Of;
+use super::{Done, Failure, events, lookups, output};
 use crate::store::{DeliveryQuery, DeliveryRecord, DeliveryState};
 
 /// Options.
@@ -15,34 +15,33 @@ use crate::store::{DeliveryQuery, DeliveryRecord, DeliveryState};
   fanfare deliveries --tenant acme dlv_evt_07review.support")]
 pub(super) struct Args {
     /// One delivery: shows its attempts
-    id: Option<String>,
-    /// The tenant
-    #[arg(long, env = "FANFARE_TENANT")]
-    tenant: String,
+    pub(super) id: Option<String>,
+    #[command(flatten)]
+    pub(super) of: Of,
     /// Only this state
     #[arg(long, value_parser = ["delivered", "waiting", "suppressed", "dead"])]
-    state: Option<String>,
+    pub(super) state: Option<String>,
     /// Only this destination
     #[arg(long)]
-    destination: Option<String>,
+    pub(super) destination: Option<String>,
     /// Only this event type
     #[arg(long = "type", value_name = "TYPE")]
-    kind: Option<String>,
+    pub(super) kind: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
+    pub(super) limit: u16,
     /// Where the page before ended
     #[arg(long)]
-    cursor: Option<String>,
-    #[command(flatten)]
-    settings: Settings,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    pub(super) cursor: Option<String>,
 }
 
 pub(super) async fn run(args: Args) -> Done {
-    let (_, store) = args.settings.open_existing().await?;
+    let target = &args.of.target;
+    if target.server.is_some() {
+        return lookups::deliveries(&args).await;
+    }
+    let (_, store) = target.settings.open_existing().await?;
+    let tenant = args.of.tenant.clone().unwrap_or_default();
     if let Some(id) = &args.id {
         let id = DeliveryId::from(id.as_str());
         let Some((event, destination)) = id.parts() else {
@@ -50,13 +49,11 @@ pub(super) async fn run(args: Args) -> Done {
                 "`{id}` is no delivery id; they look like dlv_evt_07review.support"
             )));
         };
-        let record = store.ledger.event(&args.tenant, event).await?;
+        let record = store.ledger.event(&tenant, event).await?;
         let delivery = record
             .and_then(|record| record.deliveries.into_iter().find(|d| d.destination == destination))
-            .ok_or_else(|| {
-                Failure::Because(format!("tenant {} has no delivery {id}", args.tenant))
-            })?;
-        if args.json {
+            .ok_or_else(|| Failure::Because(format!("tenant {tenant} has no delivery {id}")))?;
+        if target.json {
             output::json(&delivery);
         } else {
             print(&delivery);
@@ -64,16 +61,16 @@ pub(super) async fn run(args: Args) -> Done {
         return Ok(());
     }
     let query = DeliveryQuery {
-        tenant: args.tenant,
-        state: args.state,
-        destination: args.destination,
-        kind: args.kind,
-        cursor: args.cursor,
+        tenant,
+        state: args.state.clone(),
+        destination: args.destination.clone(),
+        kind: args.kind.clone(),
+        cursor: args.cursor.clone(),
         limit: args.limit.into(),
         ..DeliveryQuery::default()
     };
     let page = store.ledger.deliveries(&query).await?;
-    if args.json {
+    if target.json {
         output::json(&page);
         return Ok(());
     }

@@ -4,8 +4,8 @@ use clap::Args as ClapArgs;
 use fanfare_contract::Environment;
 use serde_json::json;
 
-use super::settings::Settings;
-use super::{Done, Failure, deliveries, output};
+use super::remote::Target;
+use super::{Done, Failure, deliveries, lookups, output};
 use crate::store::{EventQuery, EventRecord, Store};
 
 /// Options.
@@ -14,40 +14,53 @@ use crate::store::{EventQuery, EventRecord, Store};
   fanfare events --tenant acme
   fanfare events --tenant acme evt_07review
   fanfare events --tenant acme --type kyc.session.created --limit 100 --json
+  fanfare events --tenant acme --follow --server https://fanfare.example
   fanfare events --rejected")]
 pub(super) struct Args {
     /// One event: shows its deliveries and their attempts
-    id: Option<String>,
-    /// The tenant
-    #[arg(long, env = "FANFARE_TENANT", required_unless_present = "rejected")]
-    tenant: Option<String>,
-    /// Only this type
+    pub(super) id: Option<String>,
+    /// The tenant; with --server it may be left out, where the key has one
+    #[arg(long, env = "FANFARE_TENANT", required_unless_present_any = ["rejected", "server"])]
+    pub(super) tenant: Option<String>,
+    /// Only this type; with --follow a pattern
     #[arg(long = "type", value_name = "TYPE")]
-    kind: Option<String>,
+    pub(super) kind: Option<String>,
     /// Entries that could not be taken as events, with the reasons
     #[arg(long, conflicts_with_all = ["id", "kind"])]
-    rejected: bool,
+    pub(super) rejected: bool,
+    /// Goes on for ever: events as they come, oldest first, as JSON, one a line
+    #[arg(long, conflicts_with_all = ["id", "rejected", "cursor"])]
+    pub(super) follow: bool,
+    /// With --follow: from this cursor on, rather than from the oldest event
+    #[arg(long, value_name = "CURSOR", requires = "follow")]
+    pub(super) after: Option<String>,
+    /// With --follow: only what this destination has not got
+    #[arg(long, value_name = "DESTINATION", requires = "follow")]
+    pub(super) undelivered_to: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
+    pub(super) limit: u16,
     /// Where the page before ended
     #[arg(long)]
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
     #[command(flatten)]
-    settings: Settings,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    pub(super) target: Target,
 }
 
 pub(super) async fn run(args: Args) -> Done {
-    let (_, store) = args.settings.open_existing().await?;
+    if args.follow {
+        return lookups::follow(&args).await;
+    }
+    if args.target.server.is_some() {
+        return lookups::events(&args).await;
+    }
+    let (_, store) = args.target.settings.open_existing().await?;
     if args.rejected {
         return rejected(&store, &args).await;
     }
     let tenant = args.tenant.clone().unwrap_or_default();
     match &args.id {
-        Some(id) => show(&store, &tenant, id, args.json).await,
+        Some(id) => show(&store, &tenant, id, args.target.json).await,
         None => list(&store, tenant, &args).await,
     }
 }
@@ -61,7 +74,7 @@ async fn list(store: &Store, tenant: String, args: &Args) -> Done {
         ..EventQuery::default()
     };
     let page = store.ledger.events(&query).await?;
-    if args.json {
+    if args.target.json {
         output::json(&page);
         return Ok(());
     }
@@ -135,7 +148,7 @@ fn as_json(record: &EventRecord) -> serde_json::Value {
 
 async fn rejected(store: &Store, args: &Args) -> Done {
     let page = store.ledger.rejected(args.cursor.as_deref(), args.limit.into()).await?;
-    if args.json {
+    if args.target.json {
         output::json(&page);
         return Ok(());
     }

@@ -1,11 +1,13 @@
-//! `fanfare keys`: make, list and revoke keys, on the store directly: the first key of all is made
-//! before any server would let anybody in.
+//! `fanfare keys`: make, list and revoke keys. On the store directly, for the first key of all is made
+//! before any server would let anybody in; the others also with --server.
 
 use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Subcommand};
-use serde_json::json;
+use http::Method;
+use serde_json::{Value, json};
 
+use super::remote::{Api, Ask, Target, Use};
 use super::settings::Settings;
 use super::{Done, Failure, output};
 use crate::access::keys::{self, Key, MakeError, NewKey};
@@ -34,12 +36,18 @@ pub(super) struct Args {
 #[derive(Subcommand)]
 enum What {
     /// Makes a key and shows it, this once
+    #[command(
+        after_help = "Example:\n  fanfare keys create --role publisher --tenant acme --expires 90d"
+    )]
     Create(Create),
-    /// Lists keys, without what is secret of them
+    /// Lists keys, without what is secret of them; of a server, those of one tenant or the operators'
+    #[command(after_help = "Example:\n  fanfare keys list --tenant acme")]
     List(List),
     /// Ends keys at once
+    #[command(after_help = "Example:\n  fanfare keys revoke key_4fK2mXq9Zb7LwT1cVn3R")]
     Revoke(Revoke),
     /// Makes the short-lived key of a portal link: one tenant, its role, nothing that outlives it
+    #[command(after_help = "Example:\n  fanfare keys portal --tenant acme --role reader")]
     Portal(Portal),
 }
 
@@ -61,7 +69,7 @@ struct Create {
     #[arg(long, value_name = "TIME")]
     expires: Option<Period>,
     #[command(flatten)]
-    common: Common,
+    target: Target,
 }
 
 #[derive(ClapArgs)]
@@ -79,7 +87,10 @@ struct Portal {
     #[arg(long, value_name = "TIME", default_value = "15m")]
     expires: Period,
     #[command(flatten)]
-    common: Common,
+    settings: Settings,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(ClapArgs)]
@@ -88,7 +99,7 @@ struct List {
     #[arg(long, env = "FANFARE_TENANT")]
     tenant: Option<String>,
     #[command(flatten)]
-    common: Common,
+    target: Target,
 }
 
 #[derive(ClapArgs)]
@@ -96,17 +107,11 @@ struct Revoke {
     /// Their ids, as `fanfare keys list` shows them
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(ClapArgs)]
-struct Common {
-    #[command(flatten)]
-    settings: Settings,
-    /// Print JSON
+    /// With --server: the tenant whose keys they are; the operators' when left out
     #[arg(long)]
-    json: bool,
+    tenant: Option<String>,
+    #[command(flatten)]
+    target: Target,
 }
 
 pub(super) async fn run(args: Args) -> Done {
@@ -114,13 +119,16 @@ pub(super) async fn run(args: Args) -> Done {
         What::Create(create) => {
             // FANFARE_TENANT is a help for those who work on one tenant; an operator's has none.
             let tenant = create.tenant.as_deref().filter(|_| create.role != Role::Operator);
+            if create.target.server.is_some() {
+                return make_over_http(&create, tenant).await;
+            }
             let new = NewKey {
                 environment: create.environment,
                 label: create.label,
                 ttl: create.expires.map(|period| period.0),
                 ..NewKey::new(create.role, tenant)
             };
-            make(new, &create.common).await
+            make(new, &create.target.settings, create.target.json).await
         }
         What::Portal(portal) => {
             let new = NewKey {
@@ -128,15 +136,46 @@ pub(super) async fn run(args: Args) -> Done {
                 ttl: Some(portal.expires.0),
                 ..NewKey::portal(portal.role, &portal.tenant)
             };
-            make(new, &portal.common).await
+            make(new, &portal.settings, portal.json).await
         }
         What::List(args) => list(args).await,
         What::Revoke(args) => revoke(args).await,
     }
 }
 
-async fn make(new: NewKey, common: &Common) -> Done {
-    let (_, store) = common.settings.open().await?;
+/// Below the tenant's path, or that of the operators.
+fn ask(method: Method, tenant: Option<&str>, rest: &[&str]) -> Ask {
+    match tenant {
+        Some(tenant) => Ask::of(method, &[&["tenants", tenant], rest].concat()),
+        None => Ask::of(method, rest),
+    }
+}
+
+async fn make_over_http(create: &Create, tenant: Option<&str>) -> Done {
+    let mut body = json!({
+        "role": create.role.word(), "environment": create.environment.word(),
+        "label": create.label,
+    });
+    if let Some(Period(expires)) = create.expires {
+        body["expires_in_seconds"] = json!(expires.as_secs());
+    }
+    let api = Api::open(&create.target, Use::Plain).await?;
+    let mut made = api.data(ask(Method::POST, tenant, &["keys"]).body(body)).await?;
+    // As it is called when the store is asked.
+    let key = made.as_object_mut().and_then(|made| made.remove("key")).unwrap_or_default();
+    if create.target.json {
+        made["secret"] = key;
+        output::json(&made);
+        return Ok(());
+    }
+    output::line(key.as_str().unwrap_or_default());
+    let id = made["id"].as_str().unwrap_or_default();
+    output::note(format!("{id}: {}. It is not shown again.", create.role));
+    Ok(())
+}
+
+async fn make(new: NewKey, settings: &Settings, as_json: bool) -> Done {
+    let (_, store) = settings.open().await?;
     if let Some(tenant) = &new.tenant {
         known_tenant(&store, tenant).await?;
     }
@@ -146,7 +185,7 @@ async fn make(new: NewKey, common: &Common) -> Done {
         MakeError::Store(error) => error.into(),
         MakeError::NoRandomness(_) => Failure::Unreachable(error.into()),
     })?;
-    if common.json {
+    if as_json {
         let mut json = serde_json::to_value(&made.key).unwrap_or_default();
         json["secret"] = made.secret.reveal().into();
         output::json(&json);
@@ -171,10 +210,22 @@ async fn known_tenant(store: &Store, tenant: &str) -> Done {
     Err(Failure::Because(format!("there is no tenant `{tenant}`; add it with `fanfare apply`")))
 }
 
+/// Keys, as they stand in the store or as a server shows them.
+async fn listed(args: &List) -> Result<Value, Failure> {
+    let tenant = args.tenant.as_deref();
+    if args.target.server.is_some() {
+        let api = Api::open(&args.target, Use::Plain).await?;
+        let mut page =
+            api.data(ask(Method::GET, tenant, &["keys"]).with("limit", Some(1000))).await?;
+        return Ok(page["data"].take());
+    }
+    let (_, store) = args.target.settings.open_existing().await?;
+    Ok(json!(keys::list(&*store.records, tenant).await?))
+}
+
 async fn list(args: List) -> Done {
-    let (_, store) = args.common.settings.open_existing().await?;
-    let keys = keys::list(&*store.records, args.tenant.as_deref()).await?;
-    if args.common.json {
+    let keys = listed(&args).await?;
+    if args.target.json {
         output::json(&keys);
         return Ok(());
     }
@@ -189,21 +240,22 @@ async fn list(args: List) -> Done {
         "EXPIRES",
         "LAST USED",
     ]);
-    for key in keys {
-        let expires = match key.expires_ms {
+    for key in keys.as_array().into_iter().flatten() {
+        let word = |name: &str| key[name].as_str().unwrap_or_default().to_owned();
+        let expires = match key["expires_ms"].as_i64() {
             Some(expires) if expires <= now => "expired".to_owned(),
             Some(expires) => output::time(expires),
             None => "never".to_owned(),
         };
         table.add_row([
-            key.id,
-            key.hint,
-            key.role.word().to_owned(),
-            key.tenant.as_deref().unwrap_or("all").to_owned(),
-            key.environment.word().to_owned(),
-            key.label,
+            word("id"),
+            word("hint"),
+            word("role"),
+            key["tenant"].as_str().unwrap_or("all").to_owned(),
+            word("environment"),
+            word("label"),
             expires,
-            key.last_used_ms.map_or_else(|| "never".to_owned(), output::time),
+            key["last_used_ms"].as_i64().map_or_else(|| "never".to_owned(), output::time),
         ]);
     }
     output::print_table(&table);
@@ -211,19 +263,22 @@ async fn list(args: List) -> Done {
 }
 
 async fn revoke(args: Revoke) -> Done {
-    let (_, store) = args.common.settings.open_existing().await?;
+    if args.target.server.is_some() {
+        return revoke_over_http(&args).await;
+    }
+    let (_, store) = args.target.settings.open_existing().await?;
     let mut missing = Vec::new();
     let mut rows = Vec::new();
     for id in args.ids {
         let revoked = keys::revoke(&*store.records, &id).await?;
         rows.push(json!({"id": id, "revoked": revoked}));
-        if revoked && !args.common.json {
+        if revoked && !args.target.json {
             output::line(format!("{id}: revoked"));
         } else if !revoked {
             missing.push(id);
         }
     }
-    if args.common.json {
+    if args.target.json {
         output::json(&rows);
     }
     if missing.is_empty() {
@@ -231,4 +286,20 @@ async fn revoke(args: Revoke) -> Done {
     }
     let missing = missing.join(", ");
     Err(Failure::Because(format!("there is no key {missing}; `fanfare keys list` shows them")))
+}
+
+async fn revoke_over_http(args: &Revoke) -> Done {
+    let api = Api::open(&args.target, Use::Plain).await?;
+    let mut rows = Vec::new();
+    for id in &args.ids {
+        api.call(ask(Method::DELETE, args.tenant.as_deref(), &["keys", id])).await?;
+        rows.push(json!({"id": id, "revoked": true}));
+        if !args.target.json {
+            output::line(format!("{id}: revoked"));
+        }
+    }
+    if args.target.json {
+        output::json(&rows);
+    }
+    Ok(())
 }

@@ -2,28 +2,42 @@
 
 mod apply;
 mod audit;
+mod awaited;
 mod backup;
 mod bench;
+mod channels;
 mod check;
+mod completions;
 mod deliveries;
 mod demo;
 mod destinations;
 mod events;
+mod input;
 mod keys;
 mod logging;
+mod lookups;
+mod mailbox;
+#[cfg(test)]
+mod operations;
 mod output;
+mod remote;
 mod render;
 mod replay;
 mod route;
+mod routes;
 mod secrets;
 mod send;
 mod serve;
 mod settings;
+mod show;
+mod templates;
+mod tenants;
+mod types;
 mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use settings::Settings;
 
@@ -59,7 +73,7 @@ enum Command {
     /// Runs the router
     Serve(Box<serve::Args>),
     /// Sends events from a file or standard input
-    Send(send::Args),
+    Send(Box<send::Args>),
     /// Writes tenant files to the store
     Apply(apply::Args),
     /// Checks settings, tenant files and templates without a store
@@ -69,15 +83,31 @@ enum Command {
     /// Renders a template on an event
     Render(render::Args),
     /// Lists events, or shows one with its whole path
-    Events(events::Args),
+    Events(Box<events::Args>),
     /// Lists deliveries, or shows one with its attempts
     Deliveries(deliveries::Args),
     /// Sends again what ended: one delivery, or everything that was missed
     Replay(replay::Args),
     /// Ends deliveries that wait
     Cancel(replay::CancelArgs),
-    /// Lists destinations; pauses, resumes, enables one
-    Destinations(destinations::Args),
+    /// Lists, makes, changes and removes tenants
+    Tenants(tenants::Args),
+    /// A tenant's destinations: lists, makes, changes, tests, pauses, recovers, removes them
+    Destinations(Box<destinations::Args>),
+    /// A tenant's routes: which events go to which destinations
+    Routes(Box<routes::Args>),
+    /// The same as a matrix of event type and destination
+    Preferences(routes::Preferences),
+    /// A tenant's one webhook, one list of addresses, one Slack channel, as one small resource
+    NotificationChannels(channels::Channels),
+    /// A tenant's templates: lists, shows, puts, removes, previews them
+    Templates(templates::Args),
+    /// The catalogue of event types, with examples and schemas
+    Types(types::Args),
+    /// What is collected into digests; sends one now
+    Digests(channels::Digests),
+    /// Tells who changed what, and when
+    Changes(channels::Changes),
     /// Makes, lists and revokes the keys of the HTTP API
     Keys(keys::Args),
     /// Looks after the master key that encrypts secrets in the store
@@ -92,6 +122,10 @@ enum Command {
     Verify(verify::Args),
     /// Measures this machine: the limits, a naive consumer, and Fanfare beside them
     Bench(bench::Args),
+    /// Prints the completion script of a shell
+    Completions(completions::Args),
+    /// Prints the manual, or writes all its pages
+    Man(completions::ManArgs),
     /// The receiver of `bench`, in its own process
     #[command(hide = true)]
     BenchSink,
@@ -176,16 +210,24 @@ async fn run(command: Command) -> Done {
     match command {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(*args).await,
-        Command::Send(args) => send::run(args).await,
+        Command::Send(args) => send::run(*args).await,
         Command::Apply(args) => apply::run(args).await,
         Command::Check(args) => check::run(&args),
         Command::Route(args) => route::run(&args).await,
         Command::Render(args) => render::run(&args),
-        Command::Events(args) => events::run(args).await,
+        Command::Events(args) => events::run(*args).await,
         Command::Deliveries(args) => deliveries::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Cancel(args) => replay::run_cancel(args).await,
-        Command::Destinations(args) => destinations::run(args).await,
+        Command::Tenants(args) => tenants::run(args).await,
+        Command::Destinations(args) => destinations::run(*args).await,
+        Command::Routes(args) => routes::run(*args).await,
+        Command::Preferences(args) => routes::run_preferences(args).await,
+        Command::NotificationChannels(args) => channels::run(args).await,
+        Command::Templates(args) => templates::run(args).await,
+        Command::Types(args) => types::run(args).await,
+        Command::Digests(args) => channels::run_digests(args).await,
+        Command::Changes(args) => channels::run_changes(args).await,
         Command::Keys(args) => keys::run(args).await,
         Command::Secrets(args) => secrets::run(args).await,
         Command::Audit(args) => audit::run(args).await,
@@ -193,6 +235,11 @@ async fn run(command: Command) -> Done {
         Command::Restore(args) => backup::run_restore(args).await,
         Command::Verify(args) => verify::run(&args),
         Command::Bench(args) => bench::run(args).await,
+        Command::Completions(args) => {
+            completions::run(&args, Cli::command());
+            Ok(())
+        }
+        Command::Man(args) => completions::run_man(&args, Cli::command()),
         Command::BenchSink => bench::sink().await,
         Command::BenchLoad(args) => bench::load(args).await,
     }
@@ -200,17 +247,21 @@ async fn run(command: Command) -> Done {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
+
+    /// Every command below this one has an example of itself, or below itself one each.
+    fn has_examples(command: &clap::Command, path: &str) {
+        for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+            let path = format!("{path} {}", below.get_name());
+            let help = below.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&path), "no example of `{path}`");
+            has_examples(below, &path);
+        }
+    }
 
     #[test]
     fn every_command_has_an_example_in_its_help() {
         Cli::command().debug_assert();
-        let shown = |command: &&clap::Command| !command.is_hide_set();
-        for command in Cli::command().get_subcommands().filter(shown) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("fanfare "), "{} has no example", command.get_name());
-        }
+        has_examples(&Cli::command(), "fanfare");
     }
 }

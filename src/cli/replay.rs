@@ -3,11 +3,12 @@
 use std::io::IsTerminal;
 
 use clap::Args as ClapArgs;
+use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::settings::Settings;
-use super::{Done, Failure, output};
+use super::remote::{Api, Ask, Target, Use};
+use super::{Done, Failure, output, show};
 use crate::agenda::Clock;
 use crate::config::Period;
 use crate::ops::{self, Counted, Selection};
@@ -40,10 +41,7 @@ pub(super) struct Choice {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    settings: Settings,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    target: Target,
 }
 
 /// Options of `replay`.
@@ -117,7 +115,10 @@ pub(super) async fn run(args: Args) -> Done {
         args.state.clone()
     };
     let selection = args.choice.selection(states)?;
-    let (_, store) = args.choice.settings.open_existing().await?;
+    if args.choice.target.server.is_some() {
+        return replay_over_http(&args.choice, &selection).await;
+    }
+    let (_, store) = args.choice.target.settings.open_existing().await?;
     let counted = ops::count(&store, &selection).await?;
     if report(&counted, &args.choice, "would be put back")? {
         return Ok(());
@@ -131,8 +132,11 @@ pub(super) async fn run(args: Args) -> Done {
 }
 
 pub(super) async fn run_cancel(args: CancelArgs) -> Done {
+    if args.choice.target.server.is_some() {
+        return cancel_over_http(&args.choice).await;
+    }
     let selection = args.choice.selection(vec!["waiting".to_owned()])?;
-    let (_, store) = args.choice.settings.open_existing().await?;
+    let (_, store) = args.choice.target.settings.open_existing().await?;
     let counted = ops::count(&store, &selection).await?;
     if report(&counted, &args.choice, "would be ended")? {
         return Ok(());
@@ -145,6 +149,75 @@ pub(super) async fn run_cancel(args: CancelArgs) -> Done {
     Ok(())
 }
 
+/// By one delivery's id, or by the filter until nothing is left of what it found.
+async fn replay_over_http(choice: &Choice, selection: &Selection) -> Done {
+    let api = Api::open(&choice.target, Use::Plain).await?;
+    if let Some(id) = &choice.id {
+        return one_over_http(&api, choice, id, "replay", "replayed").await;
+    }
+    let body = json!({
+        "status": selection.states, "destination": selection.destination,
+        "type": selection.kind, "error": selection.error, "from_ms": selection.from_ms,
+        "to_ms": selection.to_ms, "dry_run": choice.dry_run,
+    });
+    let mut body = body.as_object().cloned().unwrap_or_default();
+    body.retain(|_, value| !value.is_null());
+    let mut replayed = 0;
+    loop {
+        let ask = Ask::of(Method::POST, &["tenants", &choice.tenant, "dead-letters", "replay"]);
+        let report = api.data(ask.body(body.clone().into())).await?;
+        if choice.dry_run {
+            return counts(choice, &report);
+        }
+        replayed += report["replayed"].as_u64().unwrap_or(0);
+        if report["left"].as_u64().unwrap_or(0) == 0 {
+            break;
+        }
+    }
+    finish(&ProgressBar::hidden(), choice, "replayed", replayed);
+    Ok(())
+}
+
+fn counts(choice: &Choice, report: &Value) -> Done {
+    if choice.target.json {
+        output::json(&json!({"total": report["found"], "by": report["counts"]}));
+        return Ok(());
+    }
+    let columns = [
+        ("DESTINATION", "destination"),
+        ("STATE", "state"),
+        ("REASON", "reason"),
+        ("COUNT", "count"),
+    ];
+    show::list(false, &report["counts"], &columns)?;
+    output::line(format!("{} would be put back", report["found"]));
+    Ok(())
+}
+
+async fn cancel_over_http(choice: &Choice) -> Done {
+    let Some(id) = &choice.id else {
+        return Err(Failure::Because(
+            "a server ends one delivery at a time: name it by its id; on the store (--store) \
+             many can be chosen"
+                .to_owned(),
+        ));
+    };
+    let api = Api::open(&choice.target, Use::Plain).await?;
+    one_over_http(&api, choice, id, "cancel", "cancelled").await
+}
+
+async fn one_over_http(api: &Api, choice: &Choice, id: &str, action: &str, word: &str) -> Done {
+    let path = ["tenants", &choice.tenant, "deliveries", id];
+    if choice.dry_run {
+        api.call(Ask::of(Method::GET, &path)).await?;
+        output::line(format!("1 would be {word}"));
+        return Ok(());
+    }
+    api.call(Ask::of(Method::POST, &[&path[..], &[action]].concat())).await?;
+    finish(&ProgressBar::hidden(), choice, word, 1);
+    Ok(())
+}
+
 /// Shows a dry run's counts; true when that was all.
 fn report(counted: &Counted, choice: &Choice, would: &str) -> Result<bool, Failure> {
     if counted.total == 0 && choice.id.is_some() {
@@ -154,7 +227,7 @@ fn report(counted: &Counted, choice: &Choice, would: &str) -> Result<bool, Failu
     if !choice.dry_run {
         return Ok(false);
     }
-    if choice.json {
+    if choice.target.json {
         let rows = counted.by.iter().map(|((destination, state, reason), count)| {
             json!({"destination": destination, "state": state, "reason": reason, "count": count})
         });
@@ -187,7 +260,7 @@ fn bar(total: u64) -> ProgressBar {
 
 fn finish(bar: &ProgressBar, choice: &Choice, word: &str, count: u64) {
     bar.finish_and_clear();
-    if choice.json {
+    if choice.target.json {
         output::json(&json!({ word: count }));
     } else {
         output::line(format!("{count} {word}"));

@@ -26,10 +26,13 @@ pub(super) struct Args {
 #[derive(Subcommand)]
 enum What {
     /// Prints a new key; it is kept nowhere
+    #[command(after_help = "Example:\n  fanfare secrets new-key")]
     NewKey,
     /// Says how many secrets are encrypted with which key
+    #[command(after_help = "Example:\n  fanfare secrets status")]
     Status(Of),
     /// Encrypts everything with the first of the keys that are given
+    #[command(after_help = "Example:\n  fanfare secrets rotate")]
     Rotate(Of),
 }
 

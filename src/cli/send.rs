@@ -16,8 +16,9 @@ use serde_json::json;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use super::settings::Settings;
-use super::{Done, Failure, output};
+use super::{Done, Failure, awaited, output, remote};
 use crate::app;
+use crate::config::Period;
 use crate::event::{Fill, Limits, Refusal, decode, event_id_for_key, new_event_id, tenant_id};
 use crate::store::{Appended, Store};
 
@@ -30,6 +31,7 @@ const BATCH: usize = 500;
   fanfare send --tenant acme config/samples/kyc.ndjson
   echo '{\"type\":\"kyc.session.created\",\"data\":{}}' | fanfare send --tenant acme -
   fanfare send --tenant acme --server http://127.0.0.1:8400 events.ndjson
+  fanfare send --tenant acme --wait=1m event.json
 
 A file holds one event, a JSON array of events, or one event a line (NDJSON). A bad event is told
 with its line and does not keep back the others; the exit code is 1 then.")]
@@ -57,6 +59,10 @@ pub(super) struct Args {
     /// live or test: test events reach test destinations alone. Over HTTP the key decides
     #[arg(long, default_value = "live", value_parser = Environment::from_str, conflicts_with = "server")]
     environment: Environment,
+    /// Waits until every event has been delivered, has died or goes nowhere, and shows it; exit
+    /// code 1 unless all is delivered. Over HTTP the key must be allowed to look
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s")]
+    wait: Option<Period>,
     /// Print JSON: counts, and what was refused with the reasons
     #[arg(long)]
     json: bool,
@@ -68,6 +74,9 @@ struct Summary {
     accepted: u64,
     duplicates: u64,
     refused: Vec<Refused>,
+    /// With --wait.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    events: Vec<serde_json::Value>,
 }
 
 #[derive(Serialize)]
@@ -90,13 +99,26 @@ pub(super) async fn run(args: Args) -> Done {
         key: args.idempotency_key.clone(),
         key_used: false,
         environment: args.environment,
+        sent: Vec::new(),
+        remembers: args.wait.is_some(),
     };
     for path in &args.files {
         sender.file(path).await?;
     }
     sender.flush().await?;
     sender.bar.finish_and_clear();
-    report(&sender.summary, &args)
+    let Some(Period(wait)) = args.wait else { return report(&sender.summary, &args) };
+    let target = remote::Target {
+        settings: args.settings.clone(),
+        server: args.server.clone(),
+        key: args.key.clone(),
+        development: false,
+        json: args.json,
+    };
+    let api = remote::Api::open(&target, remote::Use::Plain).await?;
+    sender.summary.events = awaited::events(&api, &args.tenant, &sender.sent, wait).await?;
+    report(&sender.summary, &args)?;
+    awaited::report(&sender.summary.events, args.json)
 }
 
 fn report(summary: &Summary, args: &Args) -> Done {
@@ -200,6 +222,9 @@ struct Sender {
     /// An event has got its id from the key.
     key_used: bool,
     environment: Environment,
+    /// The ids of what was sent, if they are to be waited for.
+    sent: Vec<String>,
+    remembers: bool,
 }
 
 impl Sender {
@@ -327,6 +352,9 @@ impl Sender {
         let pending = std::mem::take(&mut self.pending);
         if pending.is_empty() {
             return Ok(());
+        }
+        if self.remembers {
+            self.sent.extend(pending.iter().map(|pending| pending.event.id.to_string()));
         }
         match &self.target {
             Target::Store { store, .. } => {

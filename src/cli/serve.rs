@@ -130,6 +130,7 @@ pub(super) async fn run(args: Args) -> Done {
     });
     // With a key of its own, ingest was never open to all.
     let open = config.development && config.is_local() && ingest.is_none();
+    let open = open.then_some("development");
     let door = Arc::new(Door { keyring: keyring.clone(), ingest, open, clock: app.clock });
     let following = tokio::spawn(keyring.clone().follow(stop.clone()));
     let known = tokio::spawn(app.catalogue.clone().follow(stop.clone()));
@@ -233,7 +234,7 @@ fn warn_of_exposure(config: &Config, door: &Door) {
             config.listen
         );
     }
-    if door.open {
+    if door.open.is_some() {
         return;
     }
     if door.ingest.is_none() && door.keyring.is_empty() {

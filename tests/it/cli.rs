@@ -1,5 +1,8 @@
 //! The commands as people and scripts use them: what they print, and how they end.
 
+mod newcomer;
+mod remote;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -13,14 +13,14 @@ use super::{PageQuery, check_limit};
 use crate::api::ApiState;
 use crate::api::answer::{ApiError, Detail, success};
 use crate::api::body::{Body, Ids, Params};
-use crate::api::edit::{Edited, Resource, edit, load, tag};
+use crate::api::edit::{Edited, Resource, compiled, edit, load, tag};
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::idempotency::MASK;
 use crate::api::page::Page;
 use crate::api::problem::Part;
 use crate::api::scope::{Read, Scope, Write};
 use crate::api::secret::{keep_masked, merge};
-use crate::tenant::{Channels, DestinationSpec, TenantSpec};
+use crate::tenant::{Channels, DestinationSpec, Tenant, TenantSpec};
 
 /// A destination.
 #[derive(Serialize, ToSchema)]
@@ -44,6 +44,23 @@ pub(super) struct Destination {
     #[serde(skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Option<Object>)]
     shown_once: Map<String, Value>,
+    /// In lists: its receivers, with what waits for each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    lanes: Vec<LaneLine>,
+}
+
+/// A receiver: an email destination has several.
+#[derive(Serialize, ToSchema)]
+struct LaneLine {
+    /// The destination's id; with `~` and a suffix for one of several.
+    #[schema(example = "backoffice")]
+    id: String,
+    /// Where to, without secrets: a host, a masked address.
+    #[schema(example = "hooks.acme.example")]
+    to: String,
+    /// How many deliveries wait.
+    waiting: u64,
 }
 
 /// Whether events for a destination are sent.
@@ -160,7 +177,8 @@ impl Destination {
         };
         let settings = masked(channels, one);
         let (id, channel) = (one.id.clone(), one.channel.clone());
-        Self { id, channel, settings, state, disabled, shown_once: Map::new() }
+        let (shown_once, lanes) = (Map::new(), Vec::new());
+        Self { id, channel, settings, state, disabled, shown_once, lanes }
     }
 }
 
@@ -186,13 +204,30 @@ pub(super) async fn list(
     Params(query): Params<PageQuery>,
 ) -> Result<Response, ApiError> {
     check_limit(query.limit)?;
-    let (mut spec, _) = load(&state, &scope.tenant).await?;
-    let mut all = std::mem::take(&mut spec.destinations);
+    let (spec, _) = load(&state, &scope.tenant).await?;
+    let mut all: Vec<_> = spec.destinations.iter().collect();
     all.sort_by(|a, b| a.id.cmp(&b.id));
     let channels = state.registry.channels();
-    let shown = all.iter().map(|one| Destination::of(&spec, one, channels));
-    let page = Page::cut(shown, query.cursor.as_deref(), query.limit, |one| one.id.clone());
+    let shown = all.into_iter().map(|one| Destination::of(&spec, one, channels));
+    let mut page = Page::cut(shown, query.cursor.as_deref(), query.limit, |one| one.id.clone());
+    // A document that cannot be used has no receivers.
+    if let Ok(tenant) = compiled(&state, &spec) {
+        for one in &mut page.data {
+            one.lanes = lanes(&state, &tenant, &one.id).await?;
+        }
+    }
     Ok(success(StatusCode::OK, page))
+}
+
+async fn lanes(state: &ApiState, tenant: &Tenant, id: &str) -> Result<Vec<LaneLine>, ApiError> {
+    let target = tenant.targets.iter().find(|target| *target.id == *id);
+    let mut lines = Vec::new();
+    for lane in target.into_iter().flat_map(|target| &target.lanes) {
+        let waiting = state.store.agenda.waiting(&lane.key).await?;
+        let id = lane.key.destination.to_string();
+        lines.push(LaneLine { id, to: lane.label.clone(), waiting });
+    }
+    Ok(lines)
 }
 
 /// Create a destination

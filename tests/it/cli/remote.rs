@@ -1,0 +1,259 @@
+//! Commands that are the same against a server and a store.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::scene::{SOON, Said, Scene, hooks_at, said};
+use crate::support::{Fanfare, Hook, Peer, Process, command, until};
+use crate::verifiers::SECRET;
+
+/// Where the commands go.
+struct Place<'a> {
+    scene: &'a Scene,
+    server: Option<(&'a Fanfare, &'a str)>,
+}
+
+impl Place<'_> {
+    fn run(&self, args: &[&str]) -> Said {
+        match self.server {
+            None => self.scene.run(args),
+            Some((server, key)) => {
+                said(&[args, &["--server", &server.url(""), "--key", key]].concat())
+            }
+        }
+    }
+
+    fn ok(&self, args: &str) -> String {
+        self.run(&words(args)).ok()
+    }
+
+    fn json(&self, args: &str) -> Value {
+        self.run(&[&words(args)[..], &["--json"]].concat()).ok_json()
+    }
+}
+
+fn words(args: &str) -> Vec<&str> {
+    args.split(' ').collect()
+}
+
+/// Against a store that no router has open, and against a server with an operator's key.
+fn in_both_places(test: fn(&Place<'_>)) {
+    let alone = Scene::embedded();
+    test(&Place { scene: &alone, server: None });
+
+    let served = Scene::embedded();
+    let server = served.start();
+    let key = served.run(&["keys", "create", "--role", "operator"]).ok();
+    test(&Place { scene: &served, server: Some((&server, key.trim())) });
+}
+
+#[test]
+fn a_tenant_with_all_that_belongs_to_it_is_made_changed_and_removed() {
+    in_both_places(|place| {
+        assert!(place.ok("tenants create acme --name Acme").contains("acme: created"));
+        let again = place.run(&words("tenants create acme")).refused(1);
+        assert!(again.contains("there is a tenant `acme` already"), "{again}");
+        let make = "destinations create hooks --tenant acme --channel webhook \
+                    url=https://hooks.example/in rate=5/s";
+        let made = place.ok(make);
+        assert!(made.contains("hooks: created") && made.contains("secret = whsec_"), "{made}");
+        place.ok("destinations update hooks --tenant acme rate=null timeout=5s");
+        let shown = place.json("destinations get hooks --tenant acme");
+        assert_eq!(shown["settings"]["timeout"], "5s", "{shown}");
+        assert_eq!(shown["settings"]["rate"], Value::Null, "{shown}");
+        assert!(shown["settings"]["secret"].as_str().unwrap().starts_with("****"), "{shown}");
+        let rotated = place.ok("destinations rotate-secret hooks --tenant acme --overlap 1h");
+        assert!(rotated.contains("secret = whsec_"), "{rotated}");
+
+        let route = place.json("routes create --tenant acme --events a.*,b.** --to hooks");
+        let id = route["id"].as_str().unwrap().to_owned();
+        place.ok(&format!("routes update {id} --tenant acme --events c.d --name third"));
+        let routes = place.json("routes list --tenant acme");
+        assert_eq!(routes["routes"][0]["events"], json!(["c.d"]), "{routes}");
+        assert_eq!(routes["routes"][0]["name"], "third");
+        assert_eq!(routes["routes"][0]["to"], json!(["hooks"]));
+        let matrix = place.ok("preferences set --tenant acme x.y=hooks c.d=!hooks");
+        assert!(matrix.contains("x.y") && matrix.contains("yes"), "{matrix}");
+
+        let listed = place.json("destinations list --tenant acme");
+        assert_eq!(listed[0]["to"], "hooks.example", "{listed}");
+        assert_eq!(listed[0]["state"], "active");
+        assert!(place.ok("destinations pause hooks --tenant acme").contains("hooks: paused"));
+        let again = place.ok("destinations pause hooks --tenant acme");
+        assert!(again.contains("paused already"), "{again}");
+        assert_eq!(place.json("destinations list --tenant acme")[0]["state"], "paused");
+        place.ok("destinations resume hooks --tenant acme");
+
+        place.ok("notification-channels set --tenant acme webhook_url=https://n.example/in");
+        let channels = place.json("notification-channels get --tenant acme");
+        assert_eq!(channels["notification_config"]["webhook_url"], "https://n.example/in");
+        let subject = place.scene.file("subject", "It is {{type}}");
+        place.ok(&format!("templates put x.y subject {subject} --tenant acme"));
+        assert_eq!(place.ok("templates get x.y subject --tenant acme"), "It is {{type}}\n");
+        let list = place.ok("templates list --tenant acme --limit 1000");
+        assert!(list.lines().any(|line| line.contains("x.y") && line.contains("tenant")), "{list}");
+        place.ok("templates delete x.y subject --tenant acme");
+        let seen =
+            place.ok("templates preview --tenant acme --type kyc.session.created --part subject");
+        assert!(seen.contains("subject"), "{seen}");
+        assert_eq!(place.json("digests list --tenant acme")["digests"], json!([]));
+
+        let changes = place.ok("changes --tenant acme");
+        assert!(changes.contains("rotate_secret") && changes.contains("create"), "{changes}");
+        place.ok("destinations delete hooks --tenant acme");
+        place.ok("tenants delete acme");
+        assert_eq!(place.json("tenants list")["data"], json!([]));
+    });
+}
+
+#[test]
+fn the_catalogue_of_event_types_is_kept_from_the_command_line() {
+    in_both_places(|place| {
+        let schema = place.scene.file("schema.json", r#"{"type": "object", "required": ["a"]}"#);
+        place.ok(&format!("types put a.b --check reject --schema {schema}"));
+        assert_eq!(place.json("types get a.b")["check"], "reject");
+        assert!(place.ok("types list").contains("a.b"));
+        place.ok("types delete a.b");
+        assert_eq!(place.json("types list")["data"], json!([]));
+        assert!(place.ok("changes --of-server").contains("event-types/a.b"));
+    });
+}
+
+#[test]
+fn a_refusal_names_every_field_and_an_exit_code_says_what_kind_it_is() {
+    in_both_places(|place| {
+        place.ok("tenants create acme");
+        let make = "destinations create hooks --tenant acme --channel webhook rat=1 timeout=x \
+                    url=https://hooks.example/";
+        let told = place.run(&words(make)).refused(1);
+        for field in ["settings.rat", "settings.timeout"] {
+            assert!(told.contains(field), "{field}: {told}");
+        }
+        let told = place.run(&words("destinations get nobody --tenant acme")).refused(1);
+        assert!(told.contains("there is no destination `nobody`"), "{told}");
+        place.run(&words("routes create --tenant acme")).refused(2);
+    });
+    let away = ["tenants", "list", "--server", "http://127.0.0.1:9", "--key", "sk_live_x"];
+    let told = said(&away).refused(3);
+    assert!(told.contains("cannot be reached") && !told.contains("sk_live_x"), "{told}");
+    // Without a server nor development, a loopback receiver is refused on a store as well.
+    let scene = Scene::embedded();
+    scene.run(&["tenants", "create", "acme"]).ok();
+    let make = "destinations create hooks --tenant acme --channel webhook url=http://127.0.0.1:9/";
+    let told = scene.run(&words(make)).refused(1);
+    assert!(told.contains("settings.url"), "{told}");
+    scene.run(&[&words(make)[..], &["--development"]].concat()).ok();
+}
+
+#[test]
+fn a_tenants_own_key_names_the_tenant_and_sees_no_other() {
+    let scene = Scene::embedded();
+    let server = scene.start();
+    let operator = scene.run(&["keys", "create", "--role", "operator"]).ok();
+    let place = Place { scene: &scene, server: Some((&server, operator.trim())) };
+    place.ok("tenants create acme");
+    place.ok("tenants create globex");
+    let made = place.json("keys create --role admin --tenant acme --label shop");
+    let key = made["secret"].as_str().unwrap();
+    let own = Place { scene: &scene, server: Some((&server, key)) };
+    assert_eq!(own.json("routes list")["routes"], json!([]));
+    let other = own.run(&words("routes list --tenant globex")).refused(1);
+    assert!(other.contains("there is no tenant `globex`"), "{other}");
+    own.run(&words("tenants list")).refused(1);
+    assert!(own.ok("keys list --tenant acme").contains("shop"));
+    place.ok(&format!("keys revoke --tenant acme {}", made["id"].as_str().unwrap()));
+    own.run(&words("routes list")).refused(1);
+}
+
+#[test]
+fn what_a_server_did_is_looked_up_followed_and_sent_again() {
+    let hooks = Peer::start("http_receiver.mjs", &["--secret", SECRET]);
+    let scene = Scene::embedded();
+    scene.tenant("acme", &hooks_at(&hooks.url("/")));
+    let server = scene.start();
+    let key = scene.run(&["keys", "create", "--role", "admin", "--tenant", "acme"]).ok();
+    let place = Place { scene: &scene, server: Some((&server, key.trim())) };
+    let file = scene.file("event.json", r#"{"id":"evt_1","type":"a.b","data":{}}"#);
+    let sent = place.json(&format!("send --tenant acme --wait=1m {file}"));
+    assert_eq!(sent["events"][0]["deliveries"][0]["state"], "delivered", "{sent}");
+    assert!(place.ok("events").contains("evt_1"));
+    assert!(place.ok("events evt_1").contains("dlv_evt_1.hooks"));
+    assert_eq!(place.json("deliveries")["data"][0]["id"], "dlv_evt_1.hooks");
+    assert_eq!(place.ok("replay --tenant acme dlv_evt_1.hooks"), "1 replayed\n");
+    hooks.wait_for::<Hook>(2, SOON);
+    let tested = place.json("destinations test hooks");
+    assert_eq!(tested["ok"], true, "{tested}");
+    let dry = place.json("replay --tenant acme --state delivered --dry-run");
+    assert_eq!(dry["total"], 1, "{dry}");
+    let unrouted = scene.file("other.json", r#"{"id":"evt_2","type":"a.b","data":{}}"#);
+    let id = place.json("routes list")["routes"][0]["id"].as_str().unwrap().to_owned();
+    place.ok(&format!("routes delete {id}"));
+    let told = place.run(&words(&format!("send --tenant acme --wait {unrouted}")));
+    assert_eq!(told.code, Some(1), "{told:?}");
+    assert!(told.out.contains("no route takes it"), "{told:?}");
+}
+
+#[test]
+fn applying_removes_a_tenant_that_no_file_names_only_when_asked() {
+    let scene = Scene::embedded();
+    for id in ["acme", "globex"] {
+        scene.tenant(id, &hooks_at("https://hooks.example/"));
+    }
+    let folder = scene.tenants().display().to_string();
+    scene.run(&["apply", &folder]).ok();
+    scene.run(&["keys", "create", "--role", "reader", "--tenant", "globex"]).ok();
+    fs::remove_file(scene.tenants().join("globex.toml")).unwrap();
+    let tenants = || scene.json(&["tenants", "list"])["data"].as_array().unwrap().len();
+
+    assert_eq!(scene.run(&["apply", &folder]).ok(), "acme: unchanged\n");
+    let dry = scene.run(&["apply", &folder, "--prune", "--dry-run"]).ok();
+    assert!(dry.contains("globex: removed (dry run)"), "{dry}");
+    assert_eq!(tenants(), 2);
+    let done = scene.run(&["apply", &folder, "--prune"]).ok();
+    assert!(done.contains("acme: unchanged") && done.contains("globex: removed"), "{done}");
+    assert_eq!(tenants(), 1);
+    assert_eq!(scene.json(&["keys", "list", "--tenant", "globex"]), json!([]));
+    assert_eq!(scene.run(&["apply", &folder, "--prune"]).ok(), "acme: unchanged\n");
+    let trail = scene.json(&["changes", "--tenant", "globex"]);
+    assert_eq!(trail["data"][0]["action"], "delete", "{trail}");
+}
+
+#[test]
+fn every_shell_has_a_completion_script_and_every_command_a_manual_page() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = said(&["completions", shell]).ok();
+        assert!(script.contains("rotate-secret"), "{shell}");
+    }
+    let bash = said(&["completions", "bash"]).ok();
+    let scene = Scene::embedded();
+    let script = scene.file("fanfare.bash", &bash);
+    let checked = std::process::Command::new("bash").args(["-n", &script]).status();
+    assert!(checked.expect("bash").success());
+    assert!(said(&["man"]).ok().contains(".TH fanfare 1"));
+    let folder = scene.path("man");
+    said(&["man", "--out", &folder.display().to_string()]).ok();
+    for page in ["fanfare.1", "fanfare-apply.1", "fanfare-destinations-rotate-secret.1"] {
+        let page = fs::read_to_string(folder.join(page)).expect(page);
+        assert!(page.starts_with(".ie"), "{page}");
+    }
+}
+
+#[test]
+fn events_are_followed_one_a_line() {
+    let scene = Scene::embedded();
+    scene.tenant("acme", &hooks_at("http://127.0.0.1:9/"));
+    let _server = scene.start();
+    let file = scene.file("events", "{\"id\":\"evt_1\",\"type\":\"a.b\",\"data\":{}}");
+    let mut follow = command(Path::new(env!("CARGO_BIN_EXE_fanfare")));
+    let out = scene.path("followed");
+    follow.args(["events", "--follow", "--tenant", "acme", "--store", scene.store()]);
+    follow.stdout(fs::File::create(&out).expect("a file"));
+    let _follow = Process::spawn(follow);
+    scene.run(&["send", "--tenant", "acme", &file]).ok();
+    let line = || fs::read_to_string(&out).ok().filter(|text| text.ends_with('\n'));
+    let line = until(SOON, line).expect("it comes");
+    let event: Value = serde_json::from_str(line.trim()).expect("one line of JSON");
+    assert!(line.contains("evt_1"), "{event}");
+}
