@@ -38,6 +38,8 @@ pub(super) fn open_writer(folder: &Folder) -> Result<Connection> {
     // Durable before the answer: every commit is one fsync of the write-ahead log.
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "journal_size_limit", WAL_KEPT)?;
+    // What is deleted is overwritten where that costs no further write; `Erasure` sees to the rest.
+    conn.pragma_update(None, "secure_delete", "FAST")?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     conn.set_prepared_statement_cache_capacity(64);
     migrate(folder, &mut conn)?;
