@@ -68,6 +68,15 @@ pub(super) fn connect(folder: &Folder) -> Result<Connection> {
     Ok(conn)
 }
 
+/// Opens a connection for moving the write-ahead log into the database.
+pub(super) fn open_checkpointer(folder: &Folder) -> Result<Connection> {
+    let conn = connect(folder)?;
+    // A connection that has read nothing yet does not know of the log: its checkpoints do nothing, and
+    // say that all is well.
+    conn.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0))?;
+    Ok(conn)
+}
+
 /// Is this a store of Fanfare's that is not newer than we are? Answers its version.
 pub(super) fn check(path: &Path, conn: &Connection) -> Result<i64> {
     check_owner(path, conn)?;
