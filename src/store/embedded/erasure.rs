@@ -63,10 +63,11 @@ impl Erasure for Embedded {
         }
         let folder = self.folder.clone();
         let cut = tokio::task::spawn_blocking(move || {
-            let conn = schema::connect(&folder)?;
+            let conn = schema::open_checkpointer(&folder)?;
             // Nearly all of it without making anybody wait; then the rest, and the cut.
             conn.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)?;
-            Ok(conn.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE).is_ok())
+            let cut = conn.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE);
+            Ok(cut.is_ok_and(|(left, _)| left == 0))
         });
         cut.await.map_err(|_| failure::thread_gone())?
     }
