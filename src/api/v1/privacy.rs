@@ -35,7 +35,8 @@ pub(super) async fn export(
     load(&state, &scope.tenant).await?;
     let (out, mut lines) = mpsc::channel::<String>(ops::LINES_AHEAD);
     let tenant = scope.tenant.clone();
-    let writing = tokio::spawn(async move {
+    // It ends when nobody reads any more.
+    tokio::spawn(async move {
         let channels = state.registry.channels();
         let masked = |one: &crate::tenant::DestinationSpec| masked(channels, one);
         let now_ms = state.clock.now_ms();
@@ -45,8 +46,6 @@ pub(super) async fn export(
         }
     });
     let stream = futures::stream::poll_fn(move |context| {
-        // Held, so that it is seen to belong to the answer; it ends when nobody reads any more.
-        let _ = &writing;
         let line = lines.poll_recv(context);
         line.map(|line| line.map(|line| Ok::<_, Infallible>(Bytes::from(line + "\n"))))
     });
@@ -90,7 +89,7 @@ pub(super) struct ErasureAnswer {
     scrubbed: bool,
 }
 
-/// Erase
+/// Erase events or a tenant
 ///
 /// Removes events with all that belongs to them (deliveries, attempts, what waits, dead letters), for
 /// good: those about a subject, or the whole tenant. It may take long, goes on when the caller goes
