@@ -15,6 +15,7 @@ pub mod access;
 pub mod agenda;
 pub mod api;
 pub mod app;
+pub mod audit;
 pub mod bench;
 pub mod catalogue;
 pub mod cli;

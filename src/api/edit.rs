@@ -10,11 +10,11 @@ use tokio::sync::Mutex;
 
 use super::ApiState;
 use super::answer::{ApiError, Detail};
-use super::audit;
 use super::etag::IfMatch;
 use super::problem::Part;
 use super::scope::Caller;
 use crate::access::Denied;
+use crate::audit;
 use crate::store::StoreError;
 use crate::tenant::{self, Problem, Tenant, TenantSpec};
 

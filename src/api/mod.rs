@@ -6,7 +6,6 @@
 //! body that fits the description (`body`). Whatever changes a tenant goes through `edit`.
 
 mod answer;
-mod audit;
 mod auth;
 mod body;
 mod docs;

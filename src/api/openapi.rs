@@ -227,7 +227,9 @@ fn finish(path: &str, method: &str, operation: &mut Value, versioned: bool) {
         }
         response["headers"] = headers;
         let content = response.get_mut("content").and_then(Value::as_object_mut);
-        for content in content.into_iter().flat_map(Map::values_mut) {
+        // A stream of lines is no envelope.
+        let content = content.into_iter().flat_map(Map::iter_mut);
+        for (_, content) in content.filter(|(kind, _)| *kind == "application/json") {
             let data = content["schema"].take();
             content["schema"] = json!({
                 "type": "object", "required": ["status", "data"],

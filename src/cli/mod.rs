@@ -11,7 +11,9 @@ mod completions;
 mod deliveries;
 mod demo;
 mod destinations;
+mod erase;
 mod events;
+mod export;
 mod input;
 mod keys;
 mod logging;
@@ -114,6 +116,10 @@ enum Command {
     Secrets(secrets::Args),
     /// Proves that every event is accounted for
     Audit(audit::Args),
+    /// Writes all there is of a tenant as lines of JSON
+    Export(export::Args),
+    /// Erases a tenant, or all events about somebody, for good
+    Erase(erase::Args),
     /// Copies the embedded store to a file while a router serves from it
     Backup(backup::Args),
     /// Makes a store of a backup
@@ -231,6 +237,8 @@ async fn run(command: Command) -> Done {
         Command::Keys(args) => keys::run(args).await,
         Command::Secrets(args) => secrets::run(args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Export(args) => export::run(args).await,
+        Command::Erase(args) => erase::run(args).await,
         Command::Backup(args) => backup::run(args).await,
         Command::Restore(args) => backup::run_restore(args).await,
         Command::Verify(args) => verify::run(&args),

@@ -145,7 +145,11 @@ pub(super) async fn run(args: Args) -> Done {
         observe: app.observe.clone(),
         meter,
         catalogue: app.catalogue.clone(),
-        v1: Arc::new(Shared::new(engine, config.http.alias.clone())),
+        v1: Arc::new(Shared::new(
+            engine,
+            config.http.alias.clone(),
+            config.privacy.subject_paths.clone(),
+        )),
         stop: stop.clone(),
     };
     let http = axum::serve(listener, api::router(state))

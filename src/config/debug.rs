@@ -26,6 +26,7 @@ impl fmt::Debug for Config {
             tracing,
             http,
             secrets,
+            privacy,
             ingest,
             events,
             router,
@@ -49,6 +50,7 @@ impl fmt::Debug for Config {
             .field("tracing", &tracing.sample)
             .field("http", http)
             .field("secrets", secrets)
+            .field("privacy", privacy)
             .field("ingest", ingest)
             .field("events", events)
             .field("router", router)

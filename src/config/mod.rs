@@ -43,6 +43,8 @@ pub struct Config {
     pub http: Http,
     /// Encryption of secrets in the store.
     pub secrets: Secrets,
+    /// Data protection.
+    pub privacy: Privacy,
     /// HTTP ingest.
     pub ingest: Ingest,
     /// Bounds on events.
@@ -75,6 +77,7 @@ impl Default for Config {
             tracing: Tracing::default(),
             http: Http::default(),
             secrets: Secrets::default(),
+            privacy: Privacy::default(),
             ingest: Ingest::default(),
             events: Events::default(),
             router: Router::default(),
@@ -177,6 +180,21 @@ impl Default for Http {
 pub struct Secrets {
     /// File with the master keys, the first of which encrypts; after those of `FANFARE_MASTER_KEY`.
     pub key_file: Option<PathBuf>,
+}
+
+/// `[privacy]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Privacy {
+    /// Where in an event it stands whom it is about: dotted paths from the envelope down.
+    pub subject_paths: Vec<String>,
+}
+
+impl Default for Privacy {
+    fn default() -> Self {
+        let paths = ["data.user_id", "data.metadata.user_email", "data.session_id"];
+        Self { subject_paths: paths.map(str::to_owned).to_vec() }
+    }
 }
 
 /// `[ingest]`

@@ -32,6 +32,20 @@ pub fn event_id_for_key(tenant: &str, key: &str) -> String {
     text
 }
 
+/// The id of an event that the router itself makes of `parts`: the same is the same event.
+pub fn own_event_id(what: &str, parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    let mut text = format!("evt_{what}_");
+    for byte in &hash.finalize()[..12] {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,5 +6,5 @@ mod id;
 mod refusal;
 
 pub use decode::{Fill, Limits, decode, tenant_id};
-pub use id::{event_id_for_key, new_event_id};
+pub use id::{event_id_for_key, new_event_id, own_event_id};
 pub use refusal::Refusal;

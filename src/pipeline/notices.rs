@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanfare_contract::{Content, Delivery, Environment, Event};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::agenda::{Clock, Fares, Lane, Notices, Trouble};
 use crate::delivery::Concluded;
+use crate::event::own_event_id;
 use crate::observe::Observe;
 use crate::store::{DeliveryUpdate, LaneKey, Ms, Store, StoreError};
 use crate::tenant::{Disabled, Registry};
@@ -131,7 +131,7 @@ impl Notices for Bulletin {
         if let Content::Digest(digest) = &delivery.content {
             data["events"] = digest.events.len().into();
         }
-        let id = own_id("dead", &[&lane.key.tenant, delivery.id.as_str()]);
+        let id = own_event_id("dead", &[&lane.key.tenant, delivery.id.as_str()]);
         let now = self.clock.now_ms();
         let event = own_event(&lane.key.tenant, &id, "fanfare.delivery.dead", now, &data);
         let event = event.with_environment(environment);
@@ -202,7 +202,7 @@ impl BulletinWriter {
         if let Some(lane) = recipient {
             data["lane"] = lane.as_str().into();
         }
-        let id = own_id("disabled", &[tenant, destination, &at_ms.to_string()]);
+        let id = own_event_id("disabled", &[tenant, destination, &at_ms.to_string()]);
         let event = own_event(tenant, &id, "fanfare.destination.disabled", at_ms, &data);
         Ok(Arc::new(event.with_environment(*environment)))
     }
@@ -239,15 +239,6 @@ async fn judge(store: &Store, fared: &Fared) -> Result<Option<Gone>, StoreError>
         code: code.to_owned(),
         message: format!("{message}, then `fanfare destinations enable`"),
     }))
-}
-
-fn own_id(what: &str, parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.as_bytes());
-        hash.update([0]);
-    }
-    format!("evt_{what}_{}", hex::encode(&hash.finalize()[..12]))
 }
 
 fn own_event(tenant: &Arc<str>, id: &str, kind: &str, now: i64, data: &serde_json::Value) -> Event {

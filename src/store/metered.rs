@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use super::condition::Condition;
 use super::{
     Admission, Agenda, Appended, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
-    DeliveryUpdate, Directory, Entry, EntryId, EventQuery, EventRecord, EventSummary, Failing,
-    LaneKey, Ledger, Log, Ms, Next, Page, Record, Records, Rejected, Result, Settlement, Store,
-    StoredTenant, Tail, Upkeep, WaitingItem,
+    DeliveryUpdate, Directory, Entry, EntryId, Erased, Erasure, EventQuery, EventRecord,
+    EventSummary, Failing, LaneKey, Ledger, Log, Ms, Next, Page, Record, Records, Rejected, Result,
+    Settlement, Store, StoredTenant, Tail, Upkeep, WaitingItem,
 };
 
 /// Which call; calls of one kind and cost share a name.
@@ -49,7 +49,7 @@ pub enum Call {
     Records,
     /// [`Memo`]
     Memo,
-    /// [`Upkeep`]
+    /// [`Upkeep`] and [`Erasure`]
     Upkeep,
 }
 
@@ -131,7 +131,8 @@ pub fn metered(store: Store, watch: Arc<dyn Watch>) -> Store {
         directory: metered.clone(),
         records: metered.clone(),
         memo: metered.clone(),
-        upkeep: metered,
+        upkeep: metered.clone(),
+        erasure: metered,
     }
 }
 
@@ -379,5 +380,37 @@ impl Upkeep for Metered {
 
     async fn warnings(&self) -> Vec<String> {
         self.store.upkeep.warnings().await
+    }
+}
+
+#[async_trait]
+impl Erasure for Metered {
+    async fn erase_events(&self, tenant: &str, ids: &[String], now: Ms) -> Result<Erased> {
+        self.one(Call::Upkeep, self.store.erasure.erase_events(tenant, ids, now)).await
+    }
+
+    async fn unsettled(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Entry>> {
+        self.one(Call::Upkeep, self.store.erasure.unsettled(cursor, limit)).await
+    }
+
+    async fn erase_entries(&self, tenant: &str, entries: &[EntryId], now: Ms) -> Result<u64> {
+        self.one(Call::Upkeep, self.store.erasure.erase_entries(tenant, entries, now)).await
+    }
+
+    async fn erase_rejected(&self, entries: &[String]) -> Result<u64> {
+        self.one(Call::Upkeep, self.store.erasure.erase_rejected(entries)).await
+    }
+
+    async fn erase_memos(&self, keys: &[String]) -> Result<u64> {
+        self.one(Call::Upkeep, self.store.erasure.erase_memos(keys)).await
+    }
+
+    async fn forget_tenant(&self, tenant: &str) -> Result<()> {
+        self.one(Call::Upkeep, self.store.erasure.forget_tenant(tenant)).await
+    }
+
+    async fn scrub(&self) -> Result<bool> {
+        // As long as the store is large: its time says nothing.
+        self.store.erasure.scrub().await
     }
 }

@@ -8,6 +8,7 @@
 
 mod condition;
 pub mod embedded;
+mod erasure;
 mod error;
 #[cfg(test)]
 pub(crate) mod memory;
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_contract::{Event, Memo, Tally};
 
+pub use erasure::{Erased, Erasure};
 pub use error::StoreError;
 pub use metered::{Call, Watch, metered};
 pub use model::{
@@ -58,6 +60,8 @@ pub struct Store {
     pub memo: Arc<dyn Memo>,
     /// Health, heartbeats and cleaning.
     pub upkeep: Arc<dyn Upkeep>,
+    /// Removing for good.
+    pub erasure: Arc<dyn Erasure>,
 }
 
 /// Accepted events, from the moment they are durable until every one of their deliveries has an

@@ -13,6 +13,7 @@ mod conformance;
 mod crash;
 mod embedded;
 mod environments;
+mod erasure;
 mod failover;
 mod main_path;
 mod observed;

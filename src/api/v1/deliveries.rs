@@ -14,10 +14,10 @@ use super::keys::EnvironmentWord;
 use super::replay::{self, Filter};
 use crate::api::ApiState;
 use crate::api::answer::{ApiError, success};
-use crate::api::audit;
 use crate::api::body::{Ids, Params};
 use crate::api::page::{self, Page};
 use crate::api::scope::{Read, Scope, Write};
+use crate::audit;
 use crate::store::{self, DeliveryQuery, DeliveryRecord, DeliveryState};
 
 /// One event on its way to one destination.
@@ -301,7 +301,7 @@ async fn change(
         } else {
             crate::ops::cancel(store, &one, now, &|_| ()).await
         };
-        Ok(done?)
+        Ok::<_, ApiError>(done?)
     })
     .await?;
     let found = find(state, tenant, id).await?;

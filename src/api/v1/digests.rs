@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 use crate::agenda::Mode;
 use crate::api::ApiState;
 use crate::api::answer::{ApiError, success};
-use crate::api::audit;
 use crate::api::body::Ids;
 use crate::api::edit::{compiled, load};
 use crate::api::problem::Part;
 use crate::api::scope::{Read, Scope, Write};
+use crate::audit;
 use crate::ops;
 use crate::tenant::Tenant;
 
@@ -106,7 +106,7 @@ pub(super) async fn send(
     let name = format!("digests/{id}");
     let line = audit::line(&scope.principal, now, "send", name, Value::Null, json!({}));
     let events = audit::around(&state.store, &scope.tenant, line, async {
-        Ok(ops::send_now(&state.store, &scope.tenant, &id, now).await?)
+        Ok::<_, ApiError>(ops::send_now(&state.store, &scope.tenant, &id, now).await?)
     });
     Ok(success(StatusCode::OK, SentNow { events: events.await? }))
 }

@@ -14,12 +14,12 @@ use super::{PageQuery, check_limit, success_once};
 use crate::access::{self, Environment, MakeError, NewKey, Principal, Role};
 use crate::api::ApiState;
 use crate::api::answer::{ApiError, Detail, success};
-use crate::api::audit::{self, SERVER};
 use crate::api::body::{Body, Ids, Params};
 use crate::api::edit::load;
 use crate::api::idempotency::MASK;
 use crate::api::page::Page;
 use crate::api::scope::{By, Keys, Operate, Scope};
+use crate::audit::{self, SERVER};
 
 /// What a key is for.
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]

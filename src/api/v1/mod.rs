@@ -13,6 +13,7 @@ mod keys;
 mod mailbox;
 mod notification;
 mod preferences;
+mod privacy;
 mod replay;
 mod routes;
 mod templates;
@@ -55,18 +56,21 @@ pub struct Shared {
     pub(super) waiters: Semaphore,
     /// Where the notification channels are served as well: `/kyc`, say.
     pub(super) alias: Option<String>,
+    /// Where in an event it stands whom it is about.
+    pub(super) subject_paths: Vec<String>,
 }
 
 impl Shared {
-    /// With what makes templates, and the path under which the notification channels are served as
-    /// well.
-    pub fn new(engine: MakeEngine, alias: Option<String>) -> Self {
+    /// With what makes templates, the path under which the notification channels are served as well,
+    /// and where in an event it stands whom it is about.
+    pub fn new(engine: MakeEngine, alias: Option<String>, subject_paths: Vec<String>) -> Self {
         Self {
             tags: Tags::default(),
             turns: Turns::default(),
             engine,
             waiters: follow::waiters(),
             alias,
+            subject_paths,
         }
     }
 }
@@ -186,6 +190,7 @@ fn success_once(
     (name = "Dead letters", description = "What ended badly, and sending it again."),
     (name = "Digests", description = "What is collected, and when it goes out."),
     (name = "Keys", description = "Who may use this API, and for what."),
+    (name = "Data protection", description = "All that there is of a tenant, and erasing it, or all that tells of somebody."),
     (name = "Audit trail", description = "Who changed what, when, from what to what."),
 ))]
 struct Head;
@@ -232,6 +237,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::list_operators, keys::create_operator))
         .routes(routes!(keys::revoke_operator))
+        .routes(routes!(privacy::export))
+        .routes(routes!(privacy::erase))
         .routes(routes!(trail::of_tenant))
         .routes(routes!(trail::of_server))
         .routes(routes!(trail::rejected))

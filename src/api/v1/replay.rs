@@ -12,9 +12,9 @@ use utoipa::ToSchema;
 use super::deliveries::StateWord;
 use crate::api::ApiState;
 use crate::api::answer::{ApiError, success};
-use crate::api::audit;
 use crate::api::body::Body;
 use crate::api::scope::{Scope, Write};
+use crate::audit;
 use crate::ops::{self, Selection};
 use crate::store::DeliveryRecord;
 

@@ -13,13 +13,13 @@ use utoipa::{IntoParams, ToSchema};
 use crate::access;
 use crate::api::ApiState;
 use crate::api::answer::{ApiError, success};
-use crate::api::audit;
 use crate::api::body::{Body, Params};
 use crate::api::edit::{self, Resource, edit, load};
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::page::Page;
 use crate::api::problem::Part;
 use crate::api::scope::{By, Caller, Operate, Read, Scope, Write};
+use crate::audit;
 use crate::store::StoreError;
 use crate::tenant::{self, TenantSpec};
 
@@ -207,7 +207,8 @@ async fn answer(state: &ApiState, spec: &TenantSpec) -> Result<Response, ApiErro
 /// Delete a tenant
 ///
 /// Its keys, destinations, routes and templates go. What waits for them is suppressed; its events and
-/// deliveries stay in the ledger until the retention is over.
+/// deliveries stay in the ledger until the retention is over. `POST /v1/tenants/{tenant}/erasures` with
+/// `everything` removes these too, then or later.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "Tenants", params(super::TenantPath), security(("key" = ["operator"])),
     responses((status = 204, description = "It is gone.")))]
 pub(super) async fn delete(

@@ -12,10 +12,10 @@ use utoipa::ToSchema;
 use super::{PageQuery, check_limit};
 use crate::api::ApiState;
 use crate::api::answer::{ApiError, success};
-use crate::api::audit::{self, SERVER};
 use crate::api::body::Params;
 use crate::api::page::{self, Page};
 use crate::api::scope::{By, Operate, Read, Scope};
+use crate::audit::{self, SERVER};
 use crate::store::Rejected;
 use crate::tenant::{self, Change};
 

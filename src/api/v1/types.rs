@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 use super::{PageQuery, check_limit};
 use crate::api::ApiState;
 use crate::api::answer::{ApiError, Detail, success};
-use crate::api::audit::{self, SERVER};
 use crate::api::body::{Body, Ids, Params};
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::page::{self, Page};
 use crate::api::scope::{By, Operate, Read};
+use crate::audit::{self, SERVER};
 use crate::catalogue::{Check, EventType};
 use crate::routing::type_matches;
 use crate::store::StoreError;
@@ -162,7 +162,7 @@ pub(super) async fn put(
                 match put.await {
                     Ok(_) => Ok(true),
                     Err(StoreError::Conflict { .. }) => Ok(false),
-                    Err(error) => Err(error.into()),
+                    Err(error) => Err(ApiError::from(error)),
                 }
             };
             // Another was faster: look again. The line says that this one did nothing new.

@@ -32,7 +32,7 @@ pub(super) struct Checkpointer {
 
 impl Checkpointer {
     pub(super) fn start(folder: &Folder) -> Result<Self> {
-        let conn = schema::connect(folder)?;
+        let conn = schema::open_checkpointer(folder)?;
         let (wake, woken) = mpsc::sync_channel(1);
         let name = "fanfare-checkpoint".to_owned();
         let spawned = std::thread::Builder::new().name(name).spawn(move || {
@@ -80,5 +80,25 @@ impl Drop for Checkpointer {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_beside_the_writer_moves_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::make(dir.path()).unwrap();
+        let writer = schema::open_writer(&folder).unwrap();
+        writer.execute("UPDATE numbers SET value = value + 1 WHERE name = 'pings'", []).unwrap();
+        let moved = |conn: &Connection| {
+            conn.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE).unwrap()
+        };
+        // A connection that has not read yet does nothing, and says that all is well.
+        assert_eq!(moved(&schema::connect(&folder).unwrap()), (-1, -1));
+        let (log, done) = moved(&schema::open_checkpointer(&folder).unwrap());
+        assert!(log > 0 && log == done, "{done} of {log} pages");
     }
 }

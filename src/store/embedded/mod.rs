@@ -16,6 +16,7 @@ mod checkpoint;
 mod choose;
 mod cursor;
 mod directory;
+mod erasure;
 mod failing;
 mod failure;
 mod folder;
@@ -90,7 +91,8 @@ pub fn open(dir: &Path, options: Options) -> Result<Store> {
         directory: Arc::clone(&parts) as _,
         records: Arc::clone(&parts) as _,
         memo: Arc::clone(&parts) as _,
-        upkeep: parts,
+        upkeep: Arc::clone(&parts) as _,
+        erasure: parts,
     })
 }
 

@@ -38,6 +38,8 @@ pub(super) fn open_writer(folder: &Folder) -> Result<Connection> {
     // Durable before the answer: every commit is one fsync of the write-ahead log.
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "journal_size_limit", WAL_KEPT)?;
+    // What is deleted is overwritten where that costs no further write; `Erasure` sees to the rest.
+    conn.pragma_update(None, "secure_delete", "FAST")?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     conn.set_prepared_statement_cache_capacity(64);
     migrate(folder, &mut conn)?;
@@ -63,6 +65,15 @@ pub(super) fn connect(folder: &Folder) -> Result<Connection> {
         std::thread::sleep(BUSY_STEP);
         tries < steps
     }))?;
+    Ok(conn)
+}
+
+/// Opens a connection for moving the write-ahead log into the database.
+pub(super) fn open_checkpointer(folder: &Folder) -> Result<Connection> {
+    let conn = connect(folder)?;
+    // A connection that has read nothing yet does not know of the log: its checkpoints do nothing, and
+    // say that all is well.
+    conn.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0))?;
     Ok(conn)
 }
 

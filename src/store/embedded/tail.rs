@@ -103,15 +103,18 @@ impl Tail {
 
     /// Tells everybody concerned what has become durable.
     pub(super) fn committed(&self, effects: Effects) {
-        let Effects { appended, settled, agenda_changed } = effects;
+        let Effects { appended, settled, agenda_changed, erased } = effects;
         let any = !appended.is_empty();
-        if any || !settled.is_empty() {
+        if any || !settled.is_empty() || !erased.is_empty() {
             let mut state = self.lock();
             for seq in settled {
                 state.in_flight.remove(&seq);
             }
             for (seq, event) in appended {
                 state.keep(seq, event);
+            }
+            if erased.iter().any(|seq| *seq >= state.first) {
+                state.forget();
             }
         }
         if any {
@@ -135,6 +138,11 @@ impl State {
         self.bytes += event.body.len();
         self.kept.push_back(event);
         while (self.kept.len() > KEPT || self.bytes > KEPT_BYTES) && self.drop_first() {}
+    }
+
+    /// Sends the reader to the disk for all that it has not read.
+    fn forget(&mut self) {
+        while self.drop_first() {}
     }
 
     fn pop_first(&mut self) -> Option<(i64, Arc<Event>)> {

@@ -180,11 +180,17 @@ fn give_back(writing: &mut Writing) -> Result<bool> {
     if free <= FREE_PAGES || free <= all / 4 {
         return Ok(false);
     }
+    vacuum_some(conn)?;
+    Ok(true)
+}
+
+/// Gives back a few free pages; nobody waits for long meanwhile.
+pub(super) fn vacuum_some(conn: &Connection) -> Result<()> {
     // It gives back a page a step.
     let mut vacuum = conn.prepare(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
     let mut pages = vacuum.query([])?;
     while pages.next()?.is_some() {}
-    Ok(true)
+    Ok(())
 }
 
 #[cfg(target_os = "linux")]

@@ -28,6 +28,8 @@ pub(super) struct Effects {
     pub(super) settled: Vec<i64>,
     /// A line of the agenda was added or may have been brought forward.
     pub(super) agenda_changed: bool,
+    /// Events that are gone: nobody is to be handed them from memory.
+    pub(super) erased: Vec<i64>,
 }
 
 impl Writing {
@@ -46,6 +48,8 @@ impl Writing {
         let version = self.conn.prepare_cached(version)?.query_row([], |row| row.get(0))?;
         if version != self.data_version {
             self.next_seq = self.read_next_seq()?;
+            // Names may have been erased there.
+            self.names.forget();
             self.data_version = version;
         }
         Ok(())
@@ -71,7 +75,7 @@ impl Writing {
 
     /// Differs as soon as a request has changed anything, in the database or here.
     pub(super) fn progress(&self) -> (u64, usize, usize, i64, bool) {
-        let Effects { appended, settled, agenda_changed } = &self.effects;
+        let Effects { appended, settled, agenda_changed, .. } = &self.effects;
         let changes = self.conn.total_changes();
         (changes, appended.len(), settled.len(), self.next_seq, *agenda_changed)
     }

@@ -2,6 +2,7 @@
 //! disk, and faults on demand. It passes the conformance suite like the stores that are shipped.
 
 mod agenda;
+mod erasure;
 mod faults;
 mod ledger;
 mod log;
@@ -56,7 +57,8 @@ impl World {
             directory: memory.clone(),
             records: memory.clone(),
             memo: memory.clone(),
-            upkeep: memory,
+            upkeep: memory.clone(),
+            erasure: memory,
         }
     }
 

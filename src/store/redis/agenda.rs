@@ -150,6 +150,7 @@ impl RedisAgenda {
             keys.index("s"),
             keys.index("x"),
             keys.leases(),
+            keys.erased(),
         ];
         let mut cmd = script::call(&script::LANE, &names.each_ref().map(String::as_str));
         cmd.arg(&keys.name).arg(&*lane.destination);

@@ -172,6 +172,12 @@ impl TenantKeys {
         self.key("f")
     }
 
+    /// What was erased while it may have been on its way: positions in the stream, and hashes of
+    /// ids, until when that is remembered.
+    pub(super) fn erased(&self) -> String {
+        self.key("gone")
+    }
+
     /// Events that have a delivery in this state (`w`, `s`, `x`), by the time they were received.
     pub(super) fn index(&self, letter: &str) -> String {
         self.lane_key_of("i", letter)

@@ -182,6 +182,7 @@ pub(super) async fn admit(
                 keys.tenants(),
                 keys.seen(),
                 keys.last_seen(),
+                keys.erased(),
             ];
             let mut cmd = script::call(&script::ADMIT, &names.each_ref().map(String::as_str));
             cmd.arg(&keys.name);
@@ -253,7 +254,7 @@ impl<'a> Written<'a> {
 
 fn settle_call(keys: &TenantKeys) -> Cmd {
     let (outcomes, events, agenda) = (keys.outcomes(), keys.events(), keys.agenda());
-    let names = [&*outcomes, &events, &agenda, &keys.lanes(), &keys.leases()];
+    let names = [&*outcomes, &events, &agenda, &keys.lanes(), &keys.leases(), &keys.erased()];
     let mut cmd = script::call(&script::SETTLE, &names);
     cmd.arg(&keys.base).arg(&keys.name);
     cmd

@@ -14,6 +14,7 @@
 //! | `fanfare:{s07}:end:<tenant>:<lane>` | sorted set | what was suppressed or died in a lane, by when |
 //! | `fanfare:{s07}:a:<tenant>` | sorted set | the tenant's lanes by the time of their next service |
 //! | `fanfare:{s07}:l:<tenant>` | hash | lane → token of whoever serves it |
+//! | `fanfare:{s07}:gone:<tenant>` | sorted set | positions and hashes of what was erased on its way, for a day |
 //! | `fanfare:{s07}:agenda` | sorted set | the shard's tenants by their earliest lane |
 //! | `fanfare:{s07}:tenants` | set | the shard's tenants that have events |
 //! | `fanfare:{dir}:…`, `{dead}:…`, `{up}:…` | | tenants' tables and records, rejected entries, heartbeats |
@@ -44,6 +45,7 @@ mod connection;
 mod consumers;
 mod cursor;
 mod directory;
+mod erasure;
 mod fault;
 mod keys;
 mod ledger;
@@ -150,6 +152,7 @@ pub async fn open(options: Options) -> Result<Store> {
         directory: Arc::new(directory::RedisDirectory::new(Arc::clone(&core))),
         records: Arc::new(records::RedisRecords::new(Arc::clone(&core))),
         memo: Arc::new(directory::RedisMemo::new(Arc::clone(&core))),
+        erasure: Arc::new(erasure::RedisErasure::new(Arc::clone(&core))),
         upkeep: Arc::new(upkeep::RedisUpkeep::new(core, reader)),
     })
 }

@@ -238,14 +238,14 @@ impl Shared {
 }
 
 /// What we appended ourselves was checked then; what others wrote has still to be.
-fn payload(fields: Vec<(Bytes, Bytes)>) -> Payload {
+pub(super) fn payload(fields: Vec<(Bytes, Bytes)>) -> Payload {
     match pack::read_mark(&fields) {
         Some(event) => Payload::Event(Arc::new(event)),
         None => Payload::Raw(fields),
     }
 }
 
-fn pairs(fields: Vec<Value>) -> Result<Vec<(Bytes, Bytes)>> {
+pub(super) fn pairs(fields: Vec<Value>) -> Result<Vec<(Bytes, Bytes)>> {
     let mut pairs = Vec::with_capacity(fields.len() / 2);
     let mut fields = fields.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {

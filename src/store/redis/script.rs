@@ -24,8 +24,10 @@ scripts! {
     BACKLOG = "backlog";
     COUNTS = "page" "counts";
     DUE = "due";
+    ERASE = "refresh" "erase";
     FAILING = "failing";
     FORGET = "forget";
+    FORGET_TENANT = "forget_tenant";
     INHERIT = "inherit";
     LANE = "refresh" "lane";
     LOOK = "page" "look";

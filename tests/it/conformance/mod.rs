@@ -5,6 +5,7 @@
 
 mod accounts;
 pub(crate) mod agenda;
+pub(crate) mod erasure;
 pub(crate) mod kit;
 pub(crate) mod ledger;
 pub(crate) mod log;
@@ -112,6 +113,14 @@ macro_rules! every_promise {
             upkeep: a_memo_ends_with_its_time,
             upkeep: a_well_store_says_so,
             upkeep: the_backlog_is_all_that_waits_and_since_when,
+            erasure: an_erased_event_is_gone_with_all_that_belongs_to_it,
+            erasure: an_erased_event_leaves_its_queue_and_an_idle_lane_its_line,
+            erasure: an_outcome_of_the_log_that_comes_late_does_not_bring_an_erased_event_back,
+            erasure: an_outcome_of_a_lane_that_comes_late_does_not_bring_an_erased_event_back,
+            erasure: an_event_that_is_erased_before_it_is_read_is_never_read,
+            erasure: an_entry_that_was_read_and_erased_is_not_made_known,
+            erasure: erased_dead_letters_and_memos_are_gone_and_others_stay,
+            erasure: a_tenant_without_events_is_forgotten_and_may_begin_anew,
         }
 
         #[test]

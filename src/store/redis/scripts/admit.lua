@@ -1,17 +1,21 @@
 -- Makes events of one tenant known, each (id) once.
 -- They are numbered as they become visible, so that whoever follows them passes none over.
--- KEYS: events, outcomes, log, tenants, seen, and the last number
+-- KEYS: events, outcomes, log, tenants, seen, the last number, and what was erased
 -- ARGV: tenant, then for each event: id, arrival, received_ms, packed event
 -- Answers one digit an event: 0 fresh, 1 settled, 2 another entry's duplicate.
 local ids = {}
 for at = 2, #ARGV, 4 do ids[#ids + 1] = ARGV[at] end
 local have = redis.call('HMGET', KEYS[1], unpack(ids))
 local values, index, seen, answers = {}, {}, {}, {}
+local erasures = redis.call('EXISTS', KEYS[7]) == 1
 for k = 1, #ids do
   local at = k * 4 - 2
   local id, arrival = ARGV[at], ARGV[at + 1]
   local known = seen[id] or (have[k] and string.match(have[k], '^[^\t]*'))
-  if not known then
+  if erasures and redis.call('ZSCORE', KEYS[7], arrival) then
+    -- Read before it was erased: there is nothing left to do with it.
+    answers[k] = 1
+  elseif not known then
     seen[id] = arrival
     values[#values + 1] = id
     values[#values + 1] = ARGV[at + 3]

@@ -1,5 +1,6 @@
 -- Writes outcomes of deliveries of one lane that were served from its queue.
--- KEYS: outcomes, events, queue, ended, agenda, lanes, the indexes of w, s, x, leases
+-- KEYS: outcomes, events, queue, ended, agenda, lanes, the indexes of w, s, x, leases,
+--   what was erased
 -- ARGV: tenant, lane, then for each delivery:
 --   id, letter, due_ms, serve_ms, at_ms, reason, head of its line, attempts
 -- What was delivered stays delivered: a failure that comes late only adds its attempts. Only a
@@ -38,7 +39,8 @@ for at = 3, #ARGV, 8 do
   local id, letter, due, serve, ended, reason, head, tries = unpack(ARGV, at, at + 7)
   local old = recall(id)
   if not old then
-    missing[#missing + 1] = id
+    -- Erased while it was under way: its outcome does not bring it back.
+    if not redis.call('ZSCORE', KEYS[11], redis.sha1hex(id)) then missing[#missing + 1] = id end
   else
     local from, to, was, why, before, kept = read(old, head)
     local replay = letter == 'w' and reason == '"replay"'

@@ -1,5 +1,5 @@
 -- Writes what became of entries of one tenant; an event that has an outcome keeps the one it has.
--- KEYS: outcomes, events, agenda, lanes, leases
+-- KEYS: outcomes, events, agenda, lanes, leases, what was erased
 -- ARGV: base of the shard's keys, tenant, then for each event: id, packed outcome, n, and n times:
 --   'w', lane, due_ms, serve_ms    or    's' or 'x', lane, at_ms, reason
 -- Answers the ids of events that the store does not know though something of them waits.
@@ -13,6 +13,12 @@ while at <= #ARGV do
 end
 local have = redis.call('HMGET', KEYS[1], unpack(ids))
 local values, missing, earliest = {}, {}, nil
+local erasures = redis.call('EXISTS', KEYS[6]) == 1
+
+-- Erased while it was on its way: its outcome is of no concern any more.
+local function erased(outcome)
+  return erasures and redis.call('ZSCORE', KEYS[6], string.match(outcome, '^%S+'))
+end
 
 local function park(id, outcome, from, count)
   local arrival, received = string.match(outcome, '^(%S+) (%d+)')
@@ -39,7 +45,7 @@ local function park(id, outcome, from, count)
 end
 
 for k = 1, #ids do
-  if not have[k] then
+  if not have[k] and not erased(ARGV[starts[k] + 1]) then
     local id, start = ids[k], starts[k]
     local count = tonumber(ARGV[start + 2])
     local known = true

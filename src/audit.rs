@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::answer::ApiError;
 use crate::access::Principal;
 use crate::store::{Ms, Result, Store, StoreError};
 use crate::tenant::{Change, TenantSpec};
@@ -19,10 +18,10 @@ const COLLECTION: &str = "audit";
 /// How long a line is kept.
 const KEPT: Duration = Duration::from_hours(24 * 400);
 /// The owner of changes that are no tenant's. No tenant can be called so.
-pub(super) const SERVER: &str = "*";
+pub const SERVER: &str = "*";
 
 /// A line about to be written. Ids descend with time, so that lists begin with the newest.
-pub(super) fn line(
+pub fn line(
     by: &Principal,
     at_ms: Ms,
     action: &str,
@@ -58,7 +57,7 @@ async fn put(store: &Store, owner: &str, line: &Change, is_new: bool) -> Result<
 }
 
 /// Moves what a document holds of the trail to the trail.
-pub(super) async fn flush(store: &Store, spec: &TenantSpec) -> Result<()> {
+pub async fn flush(store: &Store, spec: &TenantSpec) -> Result<()> {
     for line in &spec.journal {
         put(store, &spec.id, line, true).await?;
     }
@@ -66,24 +65,34 @@ pub(super) async fn flush(store: &Store, spec: &TenantSpec) -> Result<()> {
 }
 
 /// Does something that is no change of a tenant's document, with its line of the trail around it.
-pub(super) async fn around<T>(
+pub async fn around<T, E: From<StoreError>>(
     store: &Store,
     owner: &str,
     mut line: Change,
-    work: impl Future<Output = Result<T, ApiError>>,
-) -> Result<T, ApiError> {
-    "begun".clone_into(&mut line.outcome);
-    put(store, owner, &line, true).await?;
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    begin(store, owner, &mut line).await?;
     let done = work.await;
-    (if done.is_ok() { "done" } else { "failed" }).clone_into(&mut line.outcome);
-    if let Err(error) = put(store, owner, &line, false).await {
-        tracing::warn!(%error, id = line.id, "the audit trail does not say how it ended");
-    }
+    end(store, owner, line, done.is_ok()).await;
     done
 }
 
+/// Writes a line of something that is about to be done.
+pub async fn begin(store: &Store, owner: &str, line: &mut Change) -> Result<()> {
+    "begun".clone_into(&mut line.outcome);
+    put(store, owner, line, true).await
+}
+
+/// Writes how it ended.
+pub async fn end(store: &Store, owner: &str, mut line: Change, is_done: bool) {
+    (if is_done { "done" } else { "failed" }).clone_into(&mut line.outcome);
+    if let Err(error) = put(store, owner, &line, false).await {
+        tracing::warn!(%error, id = line.id, "the audit trail does not say how it ended");
+    }
+}
+
 /// Lines of an owner, newest first, and the cursor of the page after.
-pub(super) async fn list(
+pub async fn list(
     store: &Store,
     owner: &str,
     cursor: Option<&str>,

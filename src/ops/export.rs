@@ -1,0 +1,207 @@
+//! All of a tenant, as lines of JSON: what a person or another system can read without Fanfare.
+//!
+//! Written page by page into a bounded channel: whoever reads slowly holds up nothing but the export.
+
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+
+use crate::access::keys;
+use crate::audit;
+use crate::store::{Entry, EventRecord, Payload, Result, Store};
+use crate::tenant::{self, DestinationSpec, TenantSpec};
+
+/// Events, entries or lines of the trail read at once.
+const PAGE: usize = 50;
+/// Lines that may wait for the reader.
+pub const LINES_AHEAD: usize = 64;
+
+/// What to export.
+pub struct Export<'a> {
+    /// The tenant.
+    pub tenant: &'a str,
+    /// A destination's settings without what is secret in them.
+    pub masked: &'a (dyn Fn(&DestinationSpec) -> Map<String, Value> + Sync),
+    /// When.
+    pub now_ms: i64,
+}
+
+/// Nobody reads any more.
+struct Closed;
+
+enum Stop {
+    Closed,
+    Failed(crate::store::StoreError),
+}
+
+impl From<crate::store::StoreError> for Stop {
+    fn from(error: crate::store::StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Closed> for Stop {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+/// Sends every line to `out`, without line feeds; the last has the kind `end` and says how many there
+/// were: without it something is missing. Ends early, and well, when nobody reads.
+pub async fn export(store: &Store, export: &Export<'_>, out: &mpsc::Sender<String>) -> Result<()> {
+    let mut lines = Lines { out, counts: Map::new() };
+    match write(store, export, &mut lines).await {
+        Ok(()) | Err(Stop::Closed) => Ok(()),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+struct Lines<'a> {
+    out: &'a mpsc::Sender<String>,
+    counts: Map<String, Value>,
+}
+
+impl Lines<'_> {
+    /// Writes one line: its kind, and what it holds.
+    async fn put(&mut self, kind: &str, mut fields: Map<String, Value>) -> Result<(), Closed> {
+        fields.shift_insert(0, "kind".to_owned(), kind.into());
+        let count = self.counts.get(kind).and_then(Value::as_u64).unwrap_or(0);
+        self.counts.insert(kind.to_owned(), (count + 1).into());
+        self.out.send(Value::Object(fields).to_string()).await.map_err(|_| Closed)
+    }
+}
+
+fn fields(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        other => Map::from_iter([("value".to_owned(), other)]),
+    }
+}
+
+async fn write(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> Result<(), Stop> {
+    if let Some((spec, _)) = tenant::stored(store, export.tenant).await? {
+        audit::flush(store, &spec).await?;
+        document(&spec, export, lines).await?;
+    }
+    for key in keys::list(&*store.records, Some(export.tenant)).await? {
+        let key = json!({
+            "id": key.id, "hint": key.hint, "role": key.role, "environment": key.environment,
+            "label": key.label, "created_ms": key.created_ms, "created_by": key.created_by,
+            "expires_ms": key.expires_ms, "last_used_ms": key.last_used_ms, "portal": key.portal,
+        });
+        lines.put("key", fields(key)).await?;
+    }
+    entries(store, export, lines).await?;
+    events(store, export, lines).await?;
+    rejected(store, export, lines).await?;
+    changes(store, export, lines).await?;
+    let end = json!({"tenant": export.tenant, "at_ms": export.now_ms, "lines": lines.counts});
+    lines.put("end", fields(end)).await?;
+    Ok(())
+}
+
+/// The tenant's settings.
+async fn document(
+    spec: &TenantSpec,
+    export: &Export<'_>,
+    lines: &mut Lines<'_>,
+) -> Result<(), Closed> {
+    let head = json!({
+        "id": spec.id, "name": spec.name, "links": spec.links, "held": spec.held,
+        "disabled": spec.disabled, "notify_in_batches": spec.notify_in_batches,
+    });
+    lines.put("tenant", fields(head)).await?;
+    for one in &spec.destinations {
+        let settings = (export.masked)(one);
+        let one = json!({"id": one.id, "channel": one.channel, "settings": settings});
+        lines.put("destination", fields(one)).await?;
+    }
+    for (place, route) in spec.routes.iter().enumerate() {
+        let route = serde_json::to_value(route).unwrap_or_default();
+        lines.put("route", fields(json!({"place": place + 1, "route": route}))).await?;
+    }
+    for (path, text) in &spec.templates {
+        lines.put("template", fields(json!({"path": path, "text": text}))).await?;
+    }
+    Ok(())
+}
+
+/// What came in and is not settled; the ledger may have it too by then.
+async fn entries(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> Result<(), Stop> {
+    let mut cursor = None::<String>;
+    loop {
+        let page = store.erasure.unsettled(cursor.as_deref(), PAGE).await?;
+        for entry in page.items {
+            if let Some(event) = body(&entry, export.tenant) {
+                let line = json!({"entry": entry.id.to_string(), "event": event});
+                lines.put("entry", fields(line)).await?;
+            }
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// An entry's event if it is the tenant's: JSON, or the text that is none.
+fn body(entry: &Entry, tenant: &str) -> Option<Value> {
+    match &entry.payload {
+        Payload::Event(event) => (&*event.tenant == tenant).then(|| event.value().clone()),
+        Payload::Raw(fields) => {
+            let field = |name: &str| fields.iter().find(|(found, _)| found == name);
+            field("tenant").filter(|(_, name)| name == tenant)?;
+            let (_, body) = field("event")?;
+            let text = || Value::from(String::from_utf8_lossy(body).into_owned());
+            Some(serde_json::from_slice(body).unwrap_or_else(|_| text()))
+        }
+    }
+}
+
+async fn events(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> Result<(), Stop> {
+    let mut after = 0;
+    loop {
+        let tail = store.ledger.tail(export.tenant, after, PAGE).await?;
+        for (_, EventRecord { event, state, deliveries }) in &tail.items {
+            let line = json!({
+                "event": event.value(), "received_ms": event.received_ms,
+                "environment": event.environment, "state": state, "deliveries": deliveries,
+            });
+            lines.put("event", fields(line)).await?;
+        }
+        after = tail.next;
+        if !tail.more {
+            return Ok(());
+        }
+    }
+}
+
+async fn rejected(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> Result<(), Stop> {
+    let mut cursor = None::<String>;
+    loop {
+        let page = store.ledger.rejected(cursor.as_deref(), PAGE).await?;
+        for one in page.items.iter().filter(|one| one.tenant.as_deref() == Some(export.tenant)) {
+            let line = serde_json::to_value(one).unwrap_or_default();
+            lines.put("rejected", fields(line)).await?;
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// The audit trail, newest first.
+async fn changes(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> Result<(), Stop> {
+    let mut cursor = None::<String>;
+    loop {
+        let (page, next) = audit::list(store, export.tenant, cursor.as_deref(), PAGE).await?;
+        for change in page {
+            let line = serde_json::to_value(change).unwrap_or_default();
+            lines.put("change", fields(line)).await?;
+        }
+        cursor = next;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
+}

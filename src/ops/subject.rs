@@ -1,0 +1,139 @@
+//! Somebody, by a value at one of several paths of an event.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// Longest value, and longest path.
+const LONGEST: usize = 1_024;
+/// Most paths.
+const MOST_PATHS: usize = 32;
+
+/// Whom events are about.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Subject {
+    value: String,
+    paths: Vec<String>,
+}
+
+impl fmt::Debug for Subject {
+    // The value is a person's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject").field("paths", &self.paths).finish_non_exhaustive()
+    }
+}
+
+impl Subject {
+    /// By a value at any of `paths`: dotted, from the envelope down (`data.user_id`). Says which field
+    /// is wrong, `subject` or `paths`, and why.
+    pub fn new(value: &str, paths: &[String]) -> Result<Self, (&'static str, String)> {
+        if value.is_empty() || value.len() > LONGEST {
+            return Err(("subject", format!("must have 1 to {LONGEST} bytes")));
+        }
+        if paths.is_empty() || paths.len() > MOST_PATHS {
+            let message =
+                format!("must be 1 to {MOST_PATHS}: set [privacy] subject_paths, or name them");
+            return Err(("paths", message));
+        }
+        let is_path =
+            |path: &String| path.len() <= LONGEST && path.split('.').all(|name| !name.is_empty());
+        if !paths.iter().all(is_path) {
+            let message = "must be names parted by dots, from the envelope down: data.user_id";
+            return Err(("paths", message.to_owned()));
+        }
+        Ok(Self { value: value.to_owned(), paths: paths.to_vec() })
+    }
+
+    /// Is this envelope about the subject? A number or a boolean is compared as it is written; of a
+    /// list, any element counts.
+    pub fn is_in(&self, envelope: &Value) -> bool {
+        self.paths.iter().any(|path| {
+            let names: Vec<&str> = path.split('.').collect();
+            self.is_at(envelope, &names)
+        })
+    }
+
+    fn is_at(&self, value: &Value, names: &[&str]) -> bool {
+        match (value, names) {
+            (Value::Array(items), _) => items.iter().any(|item| self.is_at(item, names)),
+            (Value::Object(fields), [name, rest @ ..]) => {
+                fields.get(*name).is_some_and(|value| self.is_at(value, rest))
+            }
+            (Value::String(text), []) => *text == self.value,
+            (Value::Number(number), []) => number.to_string() == self.value,
+            (Value::Bool(yes), []) => yes.to_string() == self.value,
+            _ => false,
+        }
+    }
+
+    /// Does a text that is no event hold the value, as it is or as JSON writes it?
+    pub fn is_in_text(&self, text: &str) -> bool {
+        let quoted = Value::from(self.value.as_str()).to_string();
+        text.contains(&self.value) || text.contains(quoted.trim_matches('"'))
+    }
+
+    /// For the audit trail: who knows the value can tell that it was this one, and nobody reads it
+    /// there. `sha256` is of the salt's text and then the value.
+    pub fn sealed(&self) -> Value {
+        let salt = hex::encode(rand::random::<[u8; 16]>());
+        let mut hash = Sha256::new();
+        hash.update(salt.as_bytes());
+        hash.update(self.value.as_bytes());
+        json!({"salt": salt, "sha256": hex::encode(hash.finalize()), "paths": self.paths})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(value: &str, paths: &[&str]) -> Subject {
+        let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+        Subject::new(value, &paths).unwrap()
+    }
+
+    #[test]
+    fn a_subject_is_found_at_its_paths_and_nowhere_else() {
+        let user = subject("u7", &["data.user_id", "data.people.id"]);
+        for (data, expected) in [
+            (json!({"user_id": "u7"}), true),
+            (json!({"user_id": "u77"}), false),
+            (json!({"user_id": ["u1", "u7"]}), true),
+            (json!({"people": [{"id": "u1"}, {"id": "u7"}]}), true),
+            (json!({"people": {"id": {"id": "u7"}}}), false),
+            (json!({"other": "u7"}), false),
+            (json!("u7"), false),
+        ] {
+            assert_eq!(user.is_in(&json!({"id": "evt_1", "data": data})), expected, "{data}");
+        }
+        assert!(subject("17", &["data.n"]).is_in(&json!({"data": {"n": 17}})));
+        assert!(subject("true", &["data.n"]).is_in(&json!({"data": {"n": true}})));
+        assert!(!subject("null", &["data.n"]).is_in(&json!({"data": {"n": null}})));
+    }
+
+    #[test]
+    fn a_subject_without_a_value_or_a_path_is_refused() {
+        let path = vec!["data.user_id".to_owned()];
+        assert_eq!(Subject::new("", &path).unwrap_err().0, "subject");
+        assert_eq!(Subject::new(&"x".repeat(1_025), &path).unwrap_err().0, "subject");
+        for paths in
+            [vec![], vec![String::new()], vec!["data..x".to_owned()], vec!["a".to_owned(); 33]]
+        {
+            assert_eq!(Subject::new("x", &paths).unwrap_err().0, "paths", "{paths:?}");
+        }
+    }
+
+    #[test]
+    fn the_trail_tells_a_subject_to_those_alone_who_know_it() {
+        let (one, other) = (
+            subject("ann@x.example", &["data.e"]).sealed(),
+            subject("ann@x.example", &["data.e"]).sealed(),
+        );
+        assert!(!one.to_string().contains("ann"), "{one}");
+        assert_ne!(one["sha256"], other["sha256"], "each has its salt");
+        let salted = format!("{}ann@x.example", one["salt"].as_str().unwrap());
+        assert_eq!(one["sha256"], hex::encode(Sha256::digest(salted)));
+        assert!(!format!("{:?}", subject("ann@x.example", &["data.e"])).contains("ann"));
+    }
+}
