@@ -3,8 +3,10 @@
 use std::io::{self, IsTerminal as _};
 
 use clap::Args as ClapArgs;
+use http::Method;
 use serde_json::json;
 
+use super::remote::{Api, Ask, Remote};
 use super::settings::Settings;
 use super::{Done, Failure, output};
 use crate::access::{Environment, Principal, Role};
@@ -43,14 +45,21 @@ pub(super) struct Args {
     yes: bool,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    remote: Remote,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
+const UNSCRUBBED: &str = "erased, but a reader kept the store's files from being cut; run it again";
+
 pub(super) async fn run(args: Args) -> Done {
     event::tenant_id(args.tenant.as_bytes())
         .map_err(|refusal| Failure::Because(refusal.message.clone()))?;
+    if let Some(api) = args.remote.api()? {
+        return at_server(&api, &args).await;
+    }
     let (config, store) = args.settings.open_existing().await?;
     let extent = extent(&args, &config.privacy.subject_paths)?;
     let erasing = Erasing { tenant: args.tenant.clone(), extent, unclaimed: true };
@@ -80,19 +89,61 @@ pub(super) async fn run(args: Args) -> Done {
     if scrubbed {
         return Ok(());
     }
-    let why = "erased, but a reader kept the store's files from being cut; run it again";
-    Err(Failure::Because(why.to_owned()))
+    Err(Failure::Because(UNSCRUBBED.to_owned()))
 }
 
-fn extent(args: &Args, configured: &[String]) -> Result<Extent, Failure> {
-    let Some(subject) = &args.subject else { return Ok(Extent::Everything) };
-    let mut value = subject.clone();
+/// The same by a server, which says what was erased.
+async fn at_server(api: &Api, args: &Args) -> Done {
+    let subject = subject(args)?;
+    let asked = |dry_run: bool| {
+        let mut body = json!({"dry_run": dry_run});
+        match &subject {
+            Some(subject) => body["subject"] = subject.as_str().into(),
+            None => body["everything"] = true.into(),
+        }
+        if !args.paths.is_empty() {
+            body["paths"] = args.paths.as_slice().into();
+        }
+        Ask::of(Method::POST, &["tenants", &args.tenant, "erasures"]).body(body)
+    };
+    if args.dry_run || !args.yes {
+        let found = api.data(asked(true)).await?;
+        if args.dry_run {
+            show(args, "would be erased", &counts(&found)?, &found);
+            return Ok(());
+        }
+        confirm(args, &counts(&found)?)?;
+    }
+    let erased = api.data(asked(false)).await?;
+    show(args, "erased", &counts(&erased)?, &erased);
+    if !args.json
+        && let Some(audit) = erased["audit"].as_str()
+    {
+        output::line(format!("in the audit trail as {audit}"));
+    }
+    if erased["scrubbed"] == true { Ok(()) } else { Err(Failure::Because(UNSCRUBBED.to_owned())) }
+}
+
+fn counts(answer: &serde_json::Value) -> Result<Found, Failure> {
+    serde_json::from_value(answer["erased"].clone()).map_err(|_| {
+        Failure::Unreachable(anyhow::anyhow!("the answer has no counts; is it Fanfare's?"))
+    })
+}
+
+/// Whom it is about, as given or from standard input.
+fn subject(args: &Args) -> Result<Option<String>, Failure> {
+    let Some(mut value) = args.subject.clone() else { return Ok(None) };
     if value == "-" {
         value.clear();
         let read = io::stdin().read_line(&mut value);
         read.map_err(|error| Failure::Unreachable(error.into()))?;
         value.truncate(value.trim_end_matches(['\r', '\n']).len());
     }
+    Ok(Some(value))
+}
+
+fn extent(args: &Args, configured: &[String]) -> Result<Extent, Failure> {
+    let Some(value) = subject(args)? else { return Ok(Extent::Everything) };
     let paths = if args.paths.is_empty() { configured } else { &args.paths };
     let subject = Subject::new(&value, paths);
     let named = |(field, message)| {

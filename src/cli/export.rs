@@ -6,8 +6,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use http::Method;
 use tokio::sync::mpsc;
 
+use super::remote::{Api, Ask, Remote};
 use super::settings::Settings;
 use super::{Done, Failure, apply};
 use crate::agenda::Clock;
@@ -32,9 +34,14 @@ pub(super) struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 pub(super) async fn run(args: Args) -> Done {
+    if let Some(api) = args.remote.api()? {
+        return from_server(&api, args).await;
+    }
     let (config, store) = args.settings.open_existing().await?;
     let channels = apply::offline_channels(&config)?;
     let masked = |one: &DestinationSpec| {
@@ -62,6 +69,34 @@ pub(super) async fn run(args: Args) -> Done {
         Ok(()) => {}
     }
     Ok(exported?)
+}
+
+/// As a server tells it. An export that broke off has no `end` line.
+async fn from_server(api: &Api, args: Args) -> Done {
+    let ask = Ask::of(Method::GET, &["tenants", &args.tenant, "export"]);
+    let mut to = Sink::open(args.out)?;
+    let mut last_line = Vec::new();
+    let mut take = |piece: &[u8]| {
+        if last_line.ends_with(b"\n") {
+            last_line.clear();
+        }
+        let kept = match piece[..piece.len().saturating_sub(1)].iter().rposition(|b| *b == b'\n') {
+            Some(before) => {
+                last_line.clear();
+                &piece[before + 1..]
+            }
+            None => piece,
+        };
+        last_line.extend_from_slice(kept);
+        to.file.write_all(piece)
+    };
+    api.download(ask, &mut take).await?;
+    to.file.flush().map_err(|error| Failure::Unreachable(error.into()))?;
+    let last: Option<serde_json::Value> = serde_json::from_slice(&last_line).ok();
+    if last.is_some_and(|line| line["kind"] == "end") {
+        return Ok(());
+    }
+    Err(Failure::Unreachable(anyhow::anyhow!("the export broke off: its last line is missing")))
 }
 
 /// Where the lines go.

@@ -11,7 +11,7 @@ use crate::api::openapi;
 const TENANT: &str = "/v1/tenants/{tenant}";
 
 /// The method, the path, and the command; `~` stands for the tenant's path.
-const TABLE: [(&str, &str, &str); 59] = [
+const TABLE: [(&str, &str, &str); 61] = [
     ("GET", "/v1/tenants", "tenants list"),
     ("POST", "/v1/tenants", "tenants create"),
     ("GET", "~", "tenants get"),
@@ -71,6 +71,8 @@ const TABLE: [(&str, &str, &str); 59] = [
     ("POST", "~/deliveries/{delivery}/cancel", "cancel"),
     ("GET", "~/dead-letters", "deliveries"),
     ("POST", "~/dead-letters/replay", "replay"),
+    ("GET", "~/export", "export"),
+    ("POST", "~/erasures", "erase"),
 ];
 
 #[test]

@@ -51,6 +51,25 @@ pub(super) struct Target {
     pub(super) json: bool,
 }
 
+/// Options of a command that goes its own way over a store.
+#[derive(ClapArgs, Clone)]
+pub(super) struct Remote {
+    /// Ask this server, rather than work on the store
+    #[arg(long, env = "FANFARE_SERVER", value_name = "URL", conflicts_with = "store")]
+    pub(super) server: Option<Url>,
+    /// The key for --server; best given in the environment
+    #[arg(long, env = "FANFARE_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(super) key: Option<String>,
+}
+
+impl Remote {
+    /// The server's API, if one is named.
+    pub(super) fn api(&self) -> Result<Option<Api>, Failure> {
+        let api = |base: &Url| Api::at(base, self.key.as_deref());
+        self.server.as_ref().map(api).transpose()
+    }
+}
+
 /// A tenant, and where it is.
 #[derive(ClapArgs)]
 pub(super) struct Of {
@@ -168,10 +187,7 @@ impl Api {
     /// As the options say.
     pub(super) async fn open(target: &Target, how: Use) -> Result<Self, Failure> {
         if let Some(base) = &target.server {
-            let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build();
-            let client = client.context("the HTTP client")?;
-            let to = To::Server { client, base: base.clone(), key: target.key.clone() };
-            return Ok(Self { to });
+            return Self::at(base, target.key.as_deref());
         }
         let (mut config, store) = match how {
             Use::Begin => target.settings.open().await?,
@@ -180,6 +196,13 @@ impl Api {
         // What is in the store already was checked when it came in.
         config.development |= target.development || how != Use::Addresses;
         Self::over(&config, store).await
+    }
+
+    fn at(base: &Url, key: Option<&str>) -> Result<Self, Failure> {
+        let client = reqwest::Client::builder().no_proxy().read_timeout(TIMEOUT).build();
+        let client = client.context("the HTTP client")?;
+        let to = To::Server { client, base: base.clone(), key: key.map(str::to_owned) };
+        Ok(Self { to })
     }
 
     /// Over an open store.
@@ -197,7 +220,11 @@ impl Api {
             observe: app.observe.clone(),
             meter: None,
             catalogue: app.catalogue.clone(),
-            v1: Arc::new(Shared::new(app::tenant_engines(config)?, None)),
+            v1: Arc::new(Shared::new(
+                app::tenant_engines(config)?,
+                None,
+                config.privacy.subject_paths.clone(),
+            )),
             stop: CancellationToken::new(),
         };
         Ok(Self { to: To::Store(api::router(state)) })
@@ -221,6 +248,38 @@ impl Api {
     pub(super) async fn call(&self, ask: Ask) -> Result<Answer, Failure> {
         let (status, tag, body) = self.send(ask).await?;
         read(status, tag, &body)
+    }
+
+    /// An answer of any length, piece by piece, to `take`. Answers whether all of it came.
+    pub(super) async fn download(
+        &self,
+        ask: Ask,
+        take: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
+    ) -> Result<(), Failure> {
+        let To::Server { client, base, key } = &self.to else {
+            return Err(Failure::Because("only a server is asked so".to_owned()));
+        };
+        let mut request = client.request(ask.method.clone(), ask.url(base.clone())?);
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        let host = base.authority();
+        let response = request.send().await.map_err(reqwest::Error::without_url);
+        let mut response = response
+            .with_context(|| format!("the server at {host} cannot be reached; is it running?"))?;
+        if !response.status().is_success() {
+            let status = response.status();
+            let body = response.bytes().await.map_err(reqwest::Error::without_url);
+            let body = body.with_context(|| format!("the answer of {host} broke off"))?;
+            read(status, None, &body)?;
+            return Err(not_ours(status));
+        }
+        let broke = || format!("the answer of {host} broke off");
+        let piece = |error: reqwest::Error| error.without_url();
+        while let Some(piece) = response.chunk().await.map_err(piece).with_context(broke)? {
+            take(&piece).map_err(|error| Failure::Unreachable(error.into()))?;
+        }
+        Ok(())
     }
 
     async fn send(&self, ask: Ask) -> Result<Raw, Failure> {

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use fanfare_contract::Event;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Subject;
@@ -55,7 +55,7 @@ pub struct Erasing {
 }
 
 /// How much there is, or was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Found {
     /// Events, those that wait and those that were not routed yet included.
     pub events: u64,

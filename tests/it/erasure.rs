@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::api::{Api, webhook};
-use crate::scene::{SOON, Scene, event, hooks_at};
+use crate::scene::{SOON, Scene, event, hooks_at, said};
 use crate::support::{Redis, until};
 
 /// Found nowhere by chance.
@@ -281,5 +281,20 @@ fn an_export_is_all_there_is_of_a_tenant_without_its_secrets() {
         };
         assert_eq!(kinds(&written), kinds(&text.body));
         api.scene.run(&["export", "--tenant", "acme", "--out", &file]).refused(3);
+
+        // The same asked of the server.
+        let (url, admin) = (api.server.url(""), api.key("acme", "admin"));
+        let there = |args: &[&str]| {
+            said(&[args, &["--tenant", "acme", "--server", &url, "--key", &admin]].concat())
+        };
+        let exported = there(&["export"]).ok();
+        let of_kind = |text: &str, kind: &str| kinds(text).iter().filter(|k| **k == kind).count();
+        assert_eq!(of_kind(&exported, "event"), of_kind(&written, "event"));
+        assert_eq!(kinds(&exported).last(), Some(&json!("end")));
+        let dry = there(&["erase", "--subject", ANN, "--dry-run", "--json"]).ok_json();
+        assert_eq!((&dry["dry_run"], &dry["erased"]["events"]), (&json!(true), &json!(1)));
+        there(&["erase", "--subject", ANN]).refused(1);
+        let done = there(&["erase", "--subject", ANN, "--yes", "--json"]).ok_json();
+        assert_eq!((&done["erased"]["events"], &done["scrubbed"]), (&json!(1), &json!(true)));
     });
 }
