@@ -22,6 +22,8 @@ use crate::store::{Ms, Records, Store, StoreError};
 
 /// How often changes are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// And for the sake of a key that nobody knows.
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(100);
 /// How often uses are written down.
 const NOTE_EVERY: Duration = Duration::from_mins(1);
 
@@ -34,6 +36,8 @@ pub struct Keyring {
     known: ArcSwap<Known>,
     /// One reads at a time, so that nobody puts older keys in the place of newer ones.
     reading: Mutex<()>,
+    /// When it was last looked for a key that nobody knew.
+    looked: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -74,8 +78,8 @@ impl Keyring {
         pace: Option<Pace>,
     ) -> Result<Arc<Self>, StoreError> {
         let records = store.records.clone();
-        let (known, reading) = (ArcSwap::default(), Mutex::default());
-        let keyring = Self { records, clock, pace, known, reading };
+        let (known, reading, looked) = (ArcSwap::default(), Mutex::default(), Mutex::default());
+        let keyring = Self { records, clock, pace, known, reading, looked };
         keyring.refresh().await?;
         Ok(Arc::new(keyring))
     }
@@ -98,6 +102,31 @@ impl Keyring {
         entry.state.used_ms.store(now, Ordering::Relaxed);
         let pace = self.pace.map(|pace| entry.state.bucket.take(pace, Instant::now()));
         Ok(Admitted { principal: entry.principal.clone(), pace })
+    }
+
+    /// The same; but a key that nobody knows may have been made a moment ago by another process, so
+    /// the store is asked before it is refused.
+    pub async fn admit_or_look(&self, key: &str) -> Result<Admitted, Denied> {
+        match self.admit(key) {
+            Err(Denied::UnknownKey) if Secret::parse(key).is_some() => self.look().await,
+            known => return known,
+        }
+        self.admit(key)
+    }
+
+    /// Looks for changes, ten times a second at most whoever asks: one look is for all who wait.
+    async fn look(&self) {
+        let asked = Instant::now();
+        let mut looked = self.looked.lock().await;
+        match *looked {
+            Some(since) if since >= asked => return,
+            Some(before) => tokio::time::sleep_until(before + LOOK_AT_MOST_EVERY).await,
+            None => {}
+        }
+        *looked = Some(Instant::now());
+        if let Err(error) = self.refresh().await {
+            tracing::debug!(%error, "keys were not looked at");
+        }
     }
 
     /// Makes a key, which is good here when this returns, elsewhere within a second.

@@ -48,6 +48,27 @@ async fn the_store_holds_no_key() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_made_beside_a_server_is_good_there_at_once_and_a_wrong_one_costs_the_store_little() {
+    let world = World::new();
+    let (here, there) = (keyring(&world.open()).await, keyring(&world.open()).await);
+    let made = here.create(publisher()).await.unwrap();
+    assert_eq!(there.admit(made.secret.reveal()).unwrap_err(), Denied::UnknownKey);
+    assert!(there.admit_or_look(made.secret.reveal()).await.is_ok());
+
+    let wrong = Secret::make(Environment::Live, false).unwrap();
+    let began = Instant::now();
+    let guesses = (0..100).map(|_| there.admit_or_look(wrong.reveal()));
+    for denied in futures::future::join_all(guesses).await {
+        assert_eq!(denied.unwrap_err(), Denied::UnknownKey);
+    }
+    assert!(
+        began.elapsed() <= 2 * LOOK_AT_MOST_EVERY,
+        "one look was for all: {:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_revoked_key_is_refused_everywhere_within_a_second() {
     let world = World::new();
     let (here, there) = (world.open(), world.open());

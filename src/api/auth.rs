@@ -35,6 +35,15 @@ pub struct Door {
 
 impl Door {
     /// Who a request comes from. A key that is shown must be right, even where none is needed.
+    pub(super) async fn admit_or_look(&self, headers: &HeaderMap) -> Result<Admitted, Denied> {
+        match (self.admit(headers), bearer(headers)) {
+            // It may have been made a moment ago, beside this server.
+            (Err(Denied::UnknownKey), Some(key)) => self.keyring.admit_or_look(key).await,
+            (known, _) => known,
+        }
+    }
+
+    /// The same, from what is known here.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Admitted, Denied> {
         let unpaced = |principal| Admitted { principal: Arc::new(principal), pace: None };
         let Some(key) = bearer(headers) else {
@@ -68,7 +77,7 @@ pub(super) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let admitted = match door.admit(request.headers()) {
+    let admitted = match door.admit_or_look(request.headers()).await {
         Ok(admitted) => admitted,
         Err(denied) => return ApiError::from(denied).into_response(),
     };

@@ -10,7 +10,6 @@ use axum::body::{Body, to_bytes};
 use clap::Args as ClapArgs;
 use http::{Method, Request, StatusCode, header};
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::Url;
@@ -27,8 +26,6 @@ use crate::store::Store;
 const ON_THE_STORE: &str = "command-line";
 /// Longer than the longest that a request may wait.
 const TIMEOUT: Duration = Duration::from_secs(90);
-/// A key that was made just now is known to all servers within a second.
-const NEW_KEY: Duration = Duration::from_secs(2);
 /// Largest answer.
 const LARGEST: usize = 64 * 1024 * 1024;
 
@@ -284,17 +281,7 @@ impl Api {
 
     async fn send(&self, ask: Ask) -> Result<Raw, Failure> {
         match &self.to {
-            To::Server { client, base, key } => {
-                let until = Instant::now() + NEW_KEY;
-                loop {
-                    let answer = over_http(client, base, key.as_deref(), ask.clone()).await?;
-                    let unknown = key.is_some() && answer.0 == StatusCode::UNAUTHORIZED;
-                    if !unknown || Instant::now() >= until {
-                        return Ok(answer);
-                    }
-                    sleep(NEW_KEY / 10).await;
-                }
-            }
+            To::Server { client, base, key } => over_http(client, base, key.as_deref(), ask).await,
             To::Store(router) => in_process(router, ask).await,
         }
     }
