@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::ApiState;
 use super::answer::{ApiError, Detail, success};
 use crate::access::{Action, Denied, Environment, Principal};
-use crate::event::{Fill, Refusal, decode, event_id_for_key, new_event_id, tenant_id};
+use crate::event::{Fill, Refusal, accept, event_id_for_key, new_event_id, tenant_id};
 use crate::observe::{Accepted, Observe};
 use crate::pipeline::{trace_parent, unusable};
 use crate::store::Appended;
@@ -234,7 +234,7 @@ fn decode_one(
         (Some(key), Some(place)) => event_id_for_key(tenant, &format!("{key}#{place}")),
         (None, _) => new_event_id(now, rand::random()),
     };
-    let event = decode(tenant, raw, state.limits, &Fill { id: &id, received_ms: now })?;
+    let event = accept(tenant, raw, state.limits, &Fill { id: &id, received_ms: now })?;
     Ok(event.with_environment(principal.environment))
 }
 

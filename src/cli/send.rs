@@ -19,7 +19,7 @@ use super::settings::Settings;
 use super::{Done, Failure, awaited, output, remote};
 use crate::app;
 use crate::config::Period;
-use crate::event::{Fill, Limits, Refusal, decode, event_id_for_key, new_event_id, tenant_id};
+use crate::event::{Fill, Limits, Refusal, accept, event_id_for_key, new_event_id, tenant_id};
 use crate::store::{Appended, Store};
 
 /// Events sent at once.
@@ -319,7 +319,7 @@ impl Sender {
             None => new_event_id(now, rand::random()),
         };
         let fill = Fill { id: &id, received_ms: now };
-        let decoded = decode(&tenant, raw, self.target.limits(), &fill);
+        let decoded = accept(&tenant, raw, self.target.limits(), &fill);
         // A second event under the key would count as the first one, and be lost.
         if by_key.get() && std::mem::replace(&mut self.key_used, true) {
             let message = "--idempotency-key is for one event; give the others an `id` each";

@@ -5,7 +5,8 @@
 #[error("{message}")]
 pub struct Refusal {
     /// `not_json`, `too_large`, `too_deep`, `duplicate_key`, `wrong_type`, `missing_field`,
-    /// `bad_id`, `bad_type`, `bad_created`, `bad_tenant`, `unknown_tenant`, `not_utf8`, `no_event`.
+    /// `bad_id`, `bad_type`, `bad_created`, `bad_tenant`, `unknown_tenant`, `not_utf8`, `no_event`,
+    /// `reserved_type`, `reserved_id`.
     pub code: &'static str,
     /// What is wrong, where, and what would be right.
     pub message: String,

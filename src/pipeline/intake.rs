@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_contract::{Environment, Event};
 
-use crate::event::{Fill, Limits, Refusal, decode, tenant_id};
+use crate::event::{Fill, Limits, Refusal, accept, tenant_id};
 use crate::store::{EntryId, Ms, Rejected};
 use crate::tenant::Standing;
 
@@ -67,7 +67,7 @@ impl Intake {
             id: &|| format!("evt_s{}-{}", entry.major, entry.minor),
             received_ms: Ms::try_from(entry.major).unwrap_or(0),
         };
-        let event = decode(&Arc::from(tenant), event.clone(), self.limits, &fill)?;
+        let event = accept(&Arc::from(tenant), event.clone(), self.limits, &fill)?;
         let environment = environment(field(fields, "environment"))?;
         let trace = field(fields, "traceparent").and_then(trace_parent);
         Ok(event.with_trace(trace).with_environment(environment))

@@ -14,13 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agenda::{Clock, Fares, Lane, Notices, Trouble};
 use crate::delivery::Concluded;
-use crate::event::own_event_id;
+use crate::event::{OWN_TYPES, own_event_id};
 use crate::observe::Observe;
 use crate::store::{DeliveryUpdate, LaneKey, Ms, Store, StoreError};
 use crate::tenant::{Disabled, Registry};
 
-/// Types that begin with this are the router's own.
-const OWN: &str = "fanfare.";
 /// Notices that wait to be written. Beyond it the newest are dropped, and that is logged: the
 /// deliveries themselves are in the ledger all the same.
 const WAITING: usize = 4_096;
@@ -108,7 +106,7 @@ impl Notices for Bulletin {
     fn delivery_dead(&self, lane: &Lane, delivery: &Delivery, concluded: &Concluded) {
         let environment = lane.environment;
         let (event, event_type) = match &delivery.content {
-            Content::Event(event) if event.kind.starts_with(OWN) => return,
+            Content::Event(event) if event.kind.starts_with(OWN_TYPES) => return,
             Content::Event(event) => (&*event.id, &*event.kind),
             Content::Digest(digest) => (&*digest.id, "fanfare.digest"),
         };
