@@ -79,6 +79,9 @@ async fn open_raw(config: &Config, purpose: Purpose) -> crate::store::Result<Sto
             prefix: config.redis.prefix.clone(),
             dead_after: config.redis.dead_after.0,
             retention: config.retention.0,
+            wait_replicas: config.redis.wait_replicas,
+            // Below the time that any answer may take.
+            wait_timeout: config.redis.wait_timeout.0.min(Duration::from_secs(4)),
             ..redis::Options::new(config.store.clone())
         };
         return redis::open(options).await;

@@ -5,6 +5,7 @@
 
 mod debug;
 mod period;
+mod redis;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use period::Period;
+pub use redis::Redis;
 
 /// Every key of `fanfare.toml`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -250,31 +252,6 @@ impl Default for Router {
             lease: Period::seconds(10),
             digest_events: 10_000,
             threads: 0,
-        }
-    }
-}
-
-/// `[redis]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Redis {
-    /// The stream that producers write to.
-    pub stream: String,
-    /// The consumer group that replicas share.
-    pub group: String,
-    /// What all other keys begin with.
-    pub prefix: String,
-    /// Silence after which a replica's entries are taken over.
-    pub dead_after: Period,
-}
-
-impl Default for Redis {
-    fn default() -> Self {
-        Self {
-            stream: "fanfare:events".to_owned(),
-            group: "fanfare".to_owned(),
-            prefix: "fanfare".to_owned(),
-            dead_after: Period::seconds(8),
         }
     }
 }

@@ -69,8 +69,8 @@ pub struct Store {
 #[async_trait]
 pub trait Log: Send + Sync {
     /// Makes the events durable, in order; when it returns they survive `kill -9`.
-    /// One answer an event. A store that cannot tell duplicates here says [`Appended::Accepted`]
-    /// and tells them apart in [`Log::admit`].
+    /// One answer an event. A store may say [`Appended::Accepted`] of a duplicate that nobody has
+    /// admitted yet, and tells it apart in [`Log::admit`].
     async fn append(&self, events: Vec<Arc<Event>>) -> Result<Vec<Appended>>;
 
     /// Up to `max` entries that nobody has read; waits up to `wait` for the first. Dropping the

@@ -39,7 +39,8 @@ impl FromStr for EntryId {
 pub enum Appended {
     /// Durable now.
     Accepted,
-    /// An event of this tenant with this id is already there; nothing was added.
+    /// An event of this tenant with this id is already there. If the store added an entry all the
+    /// same, [`Log::admit`](super::Log::admit) says so of it.
     Duplicate,
 }
 

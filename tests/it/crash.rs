@@ -37,6 +37,18 @@ impl Counter {
         Self::start(move |_| Reply::After(delay, Box::new(Reply::Status(200))))
     }
 
+    /// Refuses one event in so many, at its first attempt.
+    pub(crate) fn fickle(one_in: u32) -> Self {
+        let refused = Mutex::new(HashSet::new());
+        Self::start(move |request| {
+            let id = request.header("webhook-id");
+            let sum = id.bytes().map(u32::from).sum::<u32>();
+            let first = sum.is_multiple_of(one_in)
+                && refused.lock().expect("no holder panics").insert(id.to_owned());
+            Reply::Status(if first { 500 } else { 200 })
+        })
+    }
+
     pub(crate) fn start(reply: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().expect("a runtime");

@@ -163,3 +163,87 @@ fn add_to(port: u16, part: &[String], has_replica: bool) -> RedisResult<bool> {
     let confirmed: u64 = redis::cmd("WAIT").arg(1).arg(500).query(&mut connection)?;
     Ok(confirmed >= 1)
 }
+
+/// With this, what is answered is with a replica too.
+const WAITS: &str = "[redis]\nwait_replicas = 1\nwait_timeout = \"300ms\"\n";
+
+#[test]
+fn with_wait_replicas_nothing_is_accepted_that_no_replica_has() {
+    let guarded = Guarded::start();
+    let (master, replica) = (&guarded.master, &guarded.replica);
+    let counter = Counter::slow(Duration::ZERO);
+    let scene = Scene::on(master);
+    scene.settings(WAITS);
+    scene.tenant("acme", &counter.table());
+    let router = scene.start();
+    let post = |n: usize| router.post("/v1/events?tenant=acme", &numbered(n + 1).remove(n));
+    // The replica is there when it has copied what there was.
+    let taken = || (post(0).status == 202).then_some(());
+    until(SOON, taken).expect("it is taken at last");
+    for n in 1..20 {
+        let answer = post(n);
+        assert_eq!(answer.status, 202, "{}", answer.body);
+    }
+    counter.wait_for(20, SOON);
+    scene.settled("acme", 20);
+
+    // The Sentinel makes it a replica again, but not within seconds.
+    let _: String = replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    let alone = || (post(20).status == 503).then_some(());
+    until(SOON, alone).expect("it is refused");
+    let port = master.port().to_string();
+    let _: String = replica.ask(&["REPLICAOF", "127.0.0.1", &port]);
+    let taken = || (post(20).status == 202).then_some(());
+    until(SOON, taken).expect("it is taken when the replica is back");
+    counter.wait_for(21, SOON);
+    scene.settled("acme", 21);
+    assert_eq!(counter.duplicates(), 0, "however often it was sent");
+    let told = until(SOON, || (changes(&router).0 == changes(&router).1).then_some(()));
+    assert!(told.is_some(), "{}", router.stderr());
+}
+
+#[test]
+fn with_wait_replicas_a_retry_survives_the_node_that_it_was_queued_on() {
+    const EVENTS: usize = 400;
+    let mut cluster = Cluster::start();
+    (0..3).for_each(|master| cluster.add_replica_of(master));
+    // At any time some wait for their second attempt.
+    let counter = Counter::fickle(3);
+    let scene = Scene::at(cluster.url());
+    scene.settings(WAITS);
+    scene.tenant("acme", &counter.table());
+    let router = scene.start();
+    let events = numbered(EVENTS);
+    thread::scope(|scope| {
+        let producing = scope.spawn(|| {
+            for event in &events {
+                let taken = || {
+                    let answer = router.post("/v1/events?tenant=acme", event);
+                    assert!([202, 503].contains(&answer.status), "{}", answer.body);
+                    (answer.status == 202).then_some(())
+                };
+                until(2 * SOON, taken).expect("it is taken at last");
+            }
+        });
+        counter.wait_for(EVENTS / 4, SOON);
+        let owner = (0..3).find(|n| {
+            let keys: Vec<String> = cluster.masters[*n].ask(&["KEYS", "fanfare:*:e:acme"]);
+            !keys.is_empty()
+        });
+        let owner = owner.expect("somebody has the events");
+        cluster.masters[owner].kill9();
+        let replica = &cluster.replicas[owner];
+        let replaced = || {
+            let role: Vec<redis::Value> = replica.try_ask(&["ROLE"]).ok()?;
+            (role.first() == Some(&redis::Value::BulkString(b"master".to_vec()))).then_some(())
+        };
+        until(SOON, replaced).expect("its replica takes its place");
+        // And is one itself from now on; until then nothing is confirmed there.
+        cluster.masters[owner].restart();
+        producing.join().expect("no panic");
+    });
+    let deliveries = scene.settled("acme", EVENTS);
+    assert_eq!(deliveries.len(), EVENTS, "each of them is known");
+    assert!(deliveries.iter().all(|delivery| delivery["state"] == "delivered"));
+    scene.run(&["audit"]).ok();
+}

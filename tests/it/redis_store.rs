@@ -141,6 +141,8 @@ mod conformance {
     use crate::conformance::{Fixture, every_promise};
 
     impl Fixture for Server {
+        const ADDS_KNOWN: bool = true;
+
         async fn start() -> Self {
             Self::new(Redis::start())
         }

@@ -165,7 +165,10 @@ impl RedisAgenda {
             cmd.arg(pack::pack_line(update)).arg(pack::pack_attempts(&update.attempts));
         }
         let mut missing = Vec::new();
-        for id in reply::array(self.core.link.ask(keys.tag(), cmd).await?)? {
+        let mut batch = Batch::one(keys.tag(), cmd);
+        self.core.link.have_confirmed(&mut batch, keys.tag(), &keys.base);
+        let answer = self.core.link.run(&batch).await?.into_iter().next();
+        for id in reply::array(answer.unwrap_or(Value::Nil))? {
             let id = reply::text(id)?;
             let found = updates.iter().find(|(event, _)| *event.id == *id);
             missing.extend(found.map(|(event, _)| Arc::clone(event)));

@@ -32,13 +32,51 @@ const DIAL_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Batch {
     pipe: Pipeline,
     tags: Vec<Tag>,
+    /// What is written under these must be confirmed by replicas, where any are asked for.
+    confirm: Vec<Tag>,
+}
+
+/// What replicas of the server must confirm before a write counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Confirm {
+    /// So many of each node that is written to; none when 0.
+    pub(super) replicas: usize,
+    /// How long they are given.
+    pub(super) within: Duration,
+}
+
+impl Confirm {
+    fn command(self) -> Cmd {
+        let mut cmd = redis::cmd("WAIT");
+        // WAIT 0 would be for ever.
+        cmd.arg(self.replicas).arg(u64::try_from(self.within.as_millis()).unwrap_or(1).max(1));
+        cmd
+    }
+
+    /// What `WAIT` answered, if it is too few. The same call again may find them there: what was
+    /// written stays, and every write of this store may be repeated.
+    fn missing(self, label: &str, answer: &Value) -> Option<StoreError> {
+        let had = match answer {
+            Value::Int(count) => usize::try_from(*count).unwrap_or(0),
+            _ => 0,
+        };
+        (had < self.replicas).then(|| StoreError::Away {
+            message: format!(
+                "Redis at {label}: {had} of {} replicas confirmed within {} ms \
+                 (`[redis] wait_replicas`)",
+                self.replicas,
+                self.within.as_millis()
+            ),
+            source: None,
+        })
+    }
 }
 
 impl Batch {
     pub(super) fn new() -> Self {
         let mut pipe = redis::pipe();
         pipe.ignore_errors();
-        Self { pipe, tags: Vec::new() }
+        Self { pipe, tags: Vec::new(), confirm: Vec::new() }
     }
 
     pub(super) fn one(tag: Tag, cmd: Cmd) -> Self {
@@ -52,6 +90,13 @@ impl Batch {
         self.tags.push(tag);
     }
 
+    /// What is written under `tag` counts when replicas have it.
+    pub(super) fn confirm(&mut self, tag: Tag) {
+        if !self.confirm.contains(&tag) {
+            self.confirm.push(tag);
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.tags.is_empty()
     }
@@ -62,6 +107,7 @@ pub(super) struct Dialer {
     /// Host and port, for messages.
     label: String,
     kind: Kind,
+    confirm: Confirm,
     away: AtomicBool,
     /// How often the server went away.
     outages: AtomicU64,
@@ -74,7 +120,7 @@ enum Kind {
 }
 
 impl Dialer {
-    pub(super) fn new(address: Address) -> Result<Self> {
+    pub(super) fn new(address: Address, confirm: Confirm) -> Result<Self> {
         let Address { label, target } = address;
         let failed = |error| Fault::read(&label, error).error;
         let kind = match target {
@@ -86,7 +132,8 @@ impl Dialer {
                 Kind::Sentinel(Box::new(Mutex::new(client.map_err(failed)?)))
             }
         };
-        Ok(Self { label, kind, away: AtomicBool::new(false), outages: AtomicU64::new(0) })
+        let (away, outages) = (AtomicBool::new(false), AtomicU64::new(0));
+        Ok(Self { label, kind, confirm, away, outages })
     }
 
     async fn dial(&self, answer_within: Duration) -> Result<Wire, Fault> {
@@ -142,10 +189,26 @@ enum Wire {
 }
 
 impl Wire {
-    async fn send(&mut self, batch: &Batch) -> Result<Vec<Value>, RedisError> {
+    /// Sends a batch. Its answers, and those of `WAIT` where replicas are asked for: on the same
+    /// connection, for it counts what that one has written.
+    async fn send(
+        &mut self,
+        batch: &Batch,
+        confirm: Confirm,
+    ) -> Result<(Vec<Value>, Vec<Value>), RedisError> {
+        let asked = confirm.replicas > 0 && !batch.confirm.is_empty();
         match self {
-            Self::Plain(connection) => batch.pipe.query_async(connection).await,
-            Self::Cluster(connection) => send_by_tag(connection, batch).await,
+            Self::Plain(connection) => {
+                let answers = batch.pipe.query_async(connection).await?;
+                let mut confirmed = Vec::new();
+                if asked {
+                    confirmed.push(confirm.command().query_async(connection).await?);
+                }
+                Ok((answers, confirmed))
+            }
+            Self::Cluster(connection) => {
+                send_by_tag(connection, batch, asked.then(|| confirm.command())).await
+            }
         }
     }
 
@@ -162,11 +225,13 @@ impl Wire {
     }
 }
 
-/// A Cluster takes a pipeline for one slot only: one pipeline a tag, at the same time.
+/// A Cluster takes a pipeline for one slot only: one pipeline a tag, at the same time. `wait` goes
+/// behind what must be confirmed; a command without a key goes where its pipeline goes.
 async fn send_by_tag(
     connection: &ClusterConnection,
     batch: &Batch,
-) -> Result<Vec<Value>, RedisError> {
+    wait: Option<Cmd>,
+) -> Result<(Vec<Value>, Vec<Value>), RedisError> {
     let mut groups: Vec<(Tag, Pipeline, Vec<usize>)> = Vec::new();
     for (at, (tag, cmd)) in batch.tags.iter().zip(batch.pipe.cmd_iter()).enumerate() {
         let found = groups.iter().position(|group| group.0 == *tag && *tag != Tag::Alone);
@@ -179,18 +244,25 @@ async fn send_by_tag(
         groups[group].1.add_command(cmd.clone());
         groups[group].2.push(at);
     }
+    if let Some(wait) = wait {
+        for (_, pipe, _) in groups.iter_mut().filter(|group| batch.confirm.contains(&group.0)) {
+            pipe.add_command(wait.clone());
+        }
+    }
     let answers = futures::future::try_join_all(groups.iter().map(|(_, pipe, _)| {
         let mut connection = connection.clone();
         async move { pipe.query_async::<Vec<Value>>(&mut connection).await }
     }))
     .await?;
     let mut all = vec![Value::Nil; batch.tags.len()];
-    for ((_, _, places), values) in groups.into_iter().zip(answers) {
+    let mut confirmed = Vec::new();
+    for ((_, _, places), mut values) in groups.into_iter().zip(answers) {
+        confirmed.extend(values.drain(places.len().min(values.len())..));
         for (place, value) in places.into_iter().zip(values) {
             all[place] = value;
         }
     }
-    Ok(all)
+    Ok((all, confirmed))
 }
 
 /// One connection, dialed when first needed and again when it broke.
@@ -243,6 +315,18 @@ impl Link {
         self.dialer.outages.load(Ordering::Relaxed)
     }
 
+    /// Asks for confirmation of what a batch writes under `tag`, whose keys begin with `base`. Writes
+    /// one more key there: what is written a second time may change nothing, and then there would be
+    /// nothing to wait for.
+    pub(super) fn have_confirmed(&self, batch: &mut Batch, tag: Tag, base: &str) {
+        if self.dialer.confirm.replicas > 0 && !batch.confirm.contains(&tag) {
+            let mut cmd = redis::cmd("SET");
+            cmd.arg([base, "kept"].concat()).arg(1);
+            batch.push(tag, cmd);
+            batch.confirm(tag);
+        }
+    }
+
     /// Ends the connection; the next call dials.
     pub(super) async fn hang_up(&self) {
         self.held.lock().await.wire = None;
@@ -259,8 +343,9 @@ impl Link {
         }
         let (generation, mut wire) = self.wire().await?;
         let label = &self.dialer.label;
-        let answer = wire.send(batch).await.map_err(|error| Fault::read(label, error));
-        let answer = answer.and_then(|values| first_error(label, values));
+        let answer = wire.send(batch, self.dialer.confirm).await;
+        let answer = answer.map_err(|error| Fault::read(label, error));
+        let answer = answer.and_then(|(values, waits)| Ok((first_error(label, values)?, waits)));
         self.dialer.note(answer.as_ref().err().map(|fault| &fault.error));
         if answer.as_ref().is_err_and(|fault| fault.hang_up) {
             let mut held = self.held.lock().await;
@@ -268,7 +353,10 @@ impl Link {
                 held.wire = None;
             }
         }
-        answer
+        let (values, confirmed) = answer?;
+        let confirmed = first_error(label, confirmed)?;
+        let missing = confirmed.iter().find_map(|had| self.dialer.confirm.missing(label, had));
+        missing.map_or(Ok(values), |error| Err(error.into()))
     }
 
     async fn wire(&self) -> Result<(u64, Wire), Fault> {

@@ -38,13 +38,13 @@ impl Core {
     /// Shows the others that this replica lives.
     pub(super) async fn beat(&self) -> Result<()> {
         let count = self.beats.fetch_add(1, Ordering::Relaxed);
-        self.show(&count.to_string()).await
+        self.beat_with_key(self.sign(&count.to_string())).await
     }
 
-    async fn show(&self, sign: &str) -> Result<()> {
+    fn sign(&self, sign: &str) -> Cmd {
         let mut cmd = redis::cmd("HSET");
         cmd.arg(self.keys.replicas()).arg(&self.replica).arg(sign);
-        self.link.ask(Tag::Replicas, cmd).await.map(drop)
+        cmd
     }
 
     async fn unshow(&self, replica: &str) -> Result<()> {
@@ -61,7 +61,7 @@ impl Core {
             Ok(values) if matches!(values.first(), Some(Value::Int(1))) => {
                 self.unshow(&self.replica).await
             }
-            Ok(_) => self.show(LEFT).await,
+            Ok(_) => self.link.ask(Tag::Replicas, self.sign(LEFT)).await.map(drop),
             Err(fault) if fault.no_group => self.unshow(&self.replica).await,
             Err(fault) => Err(fault.into()),
         }
@@ -91,12 +91,13 @@ impl Watch {
         max: usize,
     ) -> Result<Vec<Entry>> {
         let mut taken = Vec::new();
+        let seal = core.seal().await?;
         for replica in self.gone(core).await? {
             while taken.len() < max {
                 let want = (max - taken.len()).min(TAKE_PAGE);
                 let (entries, nothing_left) = inherit(core, reader, &replica, want).await?;
                 let stuck = entries.is_empty();
-                taken.extend(reader.took(entries)?);
+                taken.extend(reader.took(&seal, entries)?);
                 if nothing_left {
                     core.unshow(&replica).await?;
                 }

@@ -93,6 +93,7 @@ impl Erasure for RedisErasure {
 
     async fn unsettled(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Entry>> {
         let limit = limit.clamp(1, STEP);
+        let seal = self.core.seal().await?;
         let mut cmd = redis::cmd("XRANGE");
         cmd.arg(&*self.core.keys.stream);
         match cursor {
@@ -111,7 +112,7 @@ impl Erasure for RedisErasure {
             let mut parts = reply::array(value)?.into_iter();
             let id = reply::entry_id(parts.next().unwrap_or(Value::Nil))?;
             let fields = reply::array(parts.next().unwrap_or(Value::Nil))?;
-            items.push(Entry { id, payload: payload(pairs(fields)?) });
+            items.push(Entry { id, payload: payload(&seal, pairs(fields)?) });
         }
         let last = items.last().map(|entry| entry.id.to_string());
         Ok(Page { next: last.filter(|_| items.len() == limit), items })

@@ -81,16 +81,26 @@ impl Keys {
             .map(|kind| format!("{}:{{dir}}:{kind}:{collection}", self.prefix))
     }
 
+    /// What the keys of rejected entries begin with.
+    pub(super) fn rejected_base(&self) -> String {
+        format!("{}:{{dead}}:", self.prefix)
+    }
+
     pub(super) fn rejected_index(&self) -> String {
-        format!("{}:{{dead}}:rejected", self.prefix)
+        self.rejected_base() + "rejected"
     }
 
     pub(super) fn rejected_data(&self) -> String {
-        format!("{}:{{dead}}:entries", self.prefix)
+        self.rejected_base() + "entries"
     }
 
     pub(super) fn replicas(&self) -> String {
         format!("{}:{{up}}:replicas", self.prefix)
+    }
+
+    /// What marks entries as ours.
+    pub(super) fn mark_key(&self) -> String {
+        format!("{}:{{up}}:mark", self.prefix)
     }
 
     pub(super) fn probe(&self) -> String {

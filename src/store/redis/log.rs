@@ -1,12 +1,12 @@
 //! The log: a stream that producers of any language write, read by a consumer group.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use fanfare_contract::Event;
-use redis::Cmd;
+use redis::{Cmd, Value};
 
 use super::connection::Batch;
 use super::consumers::Watch;
@@ -41,23 +41,29 @@ impl RedisLog {
 #[async_trait]
 impl Log for RedisLog {
     async fn append(&self, events: Vec<Arc<Event>>) -> Result<Vec<Appended>> {
-        let answers = vec![Appended::Accepted; events.len()];
+        let seal = self.core.seal().await?;
+        let mut answers = Vec::with_capacity(events.len());
+        let mut met = HashSet::new();
         for part in parts(&events, |event| event.body.len()) {
             let mut batch = Batch::new();
+            batch.confirm(Tag::Stream);
             for event in part {
-                let mut cmd = Cmd::with_capacity(13, event.body.len() + 128);
+                let keys = self.core.keys.tenant(&event.tenant);
+                let mut known = Cmd::with_capacity(3, 96);
+                known.arg("HEXISTS").arg(keys.events()).arg(&*event.id);
+                batch.push(keys.tag(), known);
+                let mut cmd = Cmd::with_capacity(13, event.body.len() + 192);
                 cmd.arg("XADD").arg(&*self.core.keys.stream).arg("*");
-                cmd.arg("tenant").arg(&*event.tenant).arg("event").arg(&event.body[..]);
-                cmd.arg(pack::CHECKED).arg(pack::pack_mark(event));
-                if let Some(trace) = &event.trace {
-                    cmd.arg("traceparent").arg(&**trace);
-                }
-                if !event.environment.is_live() {
-                    cmd.arg(pack::ENVIRONMENT).arg(event.environment.word());
-                }
+                seal.add_entry(&mut cmd, event);
                 batch.push(Tag::Stream, cmd);
             }
-            self.core.bulk.run(&batch).await?;
+            let replies = self.core.bulk.run(&batch).await?;
+            // Of each event: was it known, and its place in the stream. What is known is added all the
+            // same, for the two may be on different nodes; it is told apart when it is admitted.
+            answers.extend(part.iter().zip(replies.iter().step_by(2)).map(|(event, known)| {
+                let is_new = met.insert((&event.tenant, &event.id)) && *known != Value::Int(1);
+                if is_new { Appended::Accepted } else { Appended::Duplicate }
+            }));
         }
         Ok(answers)
     }
@@ -108,7 +114,10 @@ impl RedisLog {
                 cmd.arg(format!("{}:{entry}", pack::arrival(*entry)));
                 cmd.arg(rejected.at_ms).arg(entry.to_string()).arg(kept);
             }
-            self.core.bulk.ask(Tag::Rejected, cmd).await?;
+            let mut batch = Batch::one(Tag::Rejected, cmd);
+            let base = self.core.keys.rejected_base();
+            self.core.bulk.have_confirmed(&mut batch, Tag::Rejected, &base);
+            self.core.bulk.run(&batch).await?;
         }
         Ok(())
     }
@@ -130,6 +139,10 @@ impl RedisLog {
                 scripts.push(keys.tag(), cmd);
                 tenants_of_scripts.push(*tenant);
             }
+        }
+        for tenant in tenants.keys() {
+            let keys = self.core.keys.tenant(tenant);
+            self.core.bulk.have_confirmed(&mut scripts, keys.tag(), &keys.base);
         }
         let mut missing = Vec::new();
         let answers = self.core.bulk.run(&scripts).await?;

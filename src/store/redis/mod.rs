@@ -17,7 +17,8 @@
 //! | `fanfare:{s07}:gone:<tenant>` | sorted set | positions and hashes of what was erased on its way, for a day |
 //! | `fanfare:{s07}:agenda` | sorted set | the shard's tenants by their earliest lane |
 //! | `fanfare:{s07}:tenants` | set | the shard's tenants that have events |
-//! | `fanfare:{dir}:…`, `{dead}:…`, `{up}:…` | | tenants' tables and records, rejected entries, heartbeats |
+//! | `fanfare:{dir}:…`, `{dead}:…`, `{up}:…` | | tenants' tables and records, rejected entries, heartbeats, the key of marks |
+//! | `fanfare:{s07}:kept`, `{dead}:kept` | number | written so that there is something to wait for ([`Options::wait_replicas`]) |
 //!
 //! An event costs about four commands' worth of work in the server, most of it shared by a batch:
 //! its entry is read, `admit` writes it to two keys and `settle` its outcome to one (one script a
@@ -36,6 +37,7 @@
 //! - **Every command may be sent twice**, and is, when a connection breaks under it.
 //! - **The group can vanish.** It is made again from the start of the stream: what was settled is
 //!   not in the stream any more.
+//! - **Entries of ours are known by a MAC** (`mark.rs`), so that no producer passes for the router.
 //! - **A replica is gone when its heartbeat stands still** for [`Options::dead_after`] on the
 //!   *observer's* clock; clocks of different machines are never compared.
 
@@ -50,6 +52,7 @@ mod fault;
 mod keys;
 mod ledger;
 mod log;
+mod mark;
 mod pack;
 mod reader;
 mod records;
@@ -66,7 +69,7 @@ use tokio::sync::Notify;
 
 use super::{Result, Store};
 use address::Address;
-use connection::{Dialer, Link};
+use connection::{Confirm, Dialer, Link};
 use keys::Keys;
 
 /// Longest time that one read blocks in the server.
@@ -95,6 +98,11 @@ pub struct Options {
     /// How long rejected entries are kept when no others follow. Events are removed by
     /// [`Upkeep::tidy`](super::Upkeep::tidy), which is told until when.
     pub retention: Duration,
+    /// How many replicas of the Redis server must confirm what is answered or acknowledged, on every
+    /// node that is written to; 0 waits for none.
+    pub wait_replicas: usize,
+    /// How long they are given.
+    pub wait_timeout: Duration,
 }
 
 impl Options {
@@ -108,6 +116,8 @@ impl Options {
             replica: replica_name(),
             dead_after: Duration::from_secs(8),
             retention: Duration::from_hours(30 * 24),
+            wait_replicas: 0,
+            wait_timeout: Duration::from_secs(1),
         }
     }
 }
@@ -122,6 +132,8 @@ impl fmt::Debug for Options {
             .field("replica", &self.replica)
             .field("dead_after", &self.dead_after)
             .field("retention", &self.retention)
+            .field("wait_replicas", &self.wait_replicas)
+            .field("wait_timeout", &self.wait_timeout)
             .finish_non_exhaustive()
     }
 }
@@ -129,7 +141,8 @@ impl fmt::Debug for Options {
 /// Opens the store: connects, and refuses a server older than 7.0. Fails within two seconds when
 /// there is no server ([`Away`](super::StoreError::Away)); once open, it recovers by itself.
 pub async fn open(options: Options) -> Result<Store> {
-    let dialer = Arc::new(Dialer::new(Address::parse(&options.url)?)?);
+    let confirm = Confirm { replicas: options.wait_replicas, within: options.wait_timeout };
+    let dialer = Arc::new(Dialer::new(Address::parse(&options.url)?, confirm)?);
     let core = Arc::new(Core {
         keys: Keys::new(&options.prefix, &options.stream),
         link: Link::new(Arc::clone(&dialer), ANSWER_WITHIN),
@@ -142,6 +155,7 @@ pub async fn open(options: Options) -> Result<Store> {
         changed: Notify::new(),
         beats: AtomicU64::new(0),
         tokens: AtomicU64::new(0),
+        held: mark::Held::default(),
     });
     upkeep::check_version(&core).await?;
     let reader = Arc::new(reader::Reader::new(Arc::clone(&core)));
@@ -176,6 +190,8 @@ struct Core {
     beats: AtomicU64,
     /// Counts claims, so that no two tokens are alike.
     tokens: AtomicU64,
+    /// Tells entries of ours from those of producers.
+    held: mark::Held,
 }
 
 fn replica_name() -> String {

@@ -59,7 +59,7 @@ pub(super) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn unquote(field: &str) -> Result<String> {
+pub(super) fn unquote(field: &str) -> Result<String> {
     serde_json::from_str(field).map_err(|_| corrupt("a text"))
 }
 
@@ -85,43 +85,6 @@ pub(super) fn pack_event(arrival: &str, event: &Event) -> Vec<u8> {
     packed.extend_from_slice(head.as_bytes());
     packed.extend_from_slice(&event.body);
     packed
-}
-
-/// The stream entry's field that marks an event which was checked when it was accepted; producers
-/// do not write it. It holds what the envelope alone does not tell: `bytes⇥"id"⇥received_ms⇥created⇥"type"`.
-pub(super) const CHECKED: &str = "fanfare";
-
-/// The stream entry's field for what is not live.
-pub(super) const ENVIRONMENT: &str = "environment";
-
-/// The mark of an event that is appended.
-pub(super) fn pack_mark(event: &Event) -> String {
-    let (id, kind) = (quote(&event.id), quote(&event.kind));
-    let (received_ms, created) = (event.received_ms, event.created);
-    format!("{}\t{id}\t{received_ms}\t{created}\t{kind}", event.body.len())
-}
-
-/// The event of an entry that has our mark. None for any other, and for one whose mark does not
-/// fit its body: it is then checked as a stranger's.
-pub(super) fn read_mark(fields: &[(Bytes, Bytes)]) -> Option<Event> {
-    let field = |name: &str| Some(&fields.iter().find(|(found, _)| found == name)?.1);
-    let text = |bytes| std::str::from_utf8(bytes).ok();
-    let mut mark = text(field(CHECKED)?)?.split('\t');
-    let body = field("event")?;
-    if mark.next()?.parse() != Ok(body.len()) {
-        return None;
-    }
-    let id = unquote(mark.next()?).ok()?;
-    let (received_ms, created) = (mark.next()?.parse().ok()?, mark.next()?.parse().ok()?);
-    let kind = unquote(mark.next()?).ok()?;
-    let tenant = text(field("tenant")?)?.into();
-    let trace = field("traceparent").and_then(|trace| text(trace)).map(Into::into);
-    let event = Event::new(tenant, id.into(), kind.into(), created, received_ms, body.clone());
-    let environment = match field(ENVIRONMENT) {
-        Some(word) => text(word)?.parse().ok()?,
-        None => Environment::Live,
-    };
-    Some(event.with_trace(trace).with_environment(environment))
 }
 
 /// What is known of an event without its body.

@@ -18,7 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::Batch;
 use super::keys::Tag;
-use super::{Core, LONGEST_BLOCK, pack, reply};
+use super::mark::Seal;
+use super::{Core, LONGEST_BLOCK, reply};
 use crate::store::{Entry, EntryId, Payload, Result, StoreError};
 
 /// How many pending entries are looked through in one round trip.
@@ -123,8 +124,8 @@ impl Reader {
     }
 
     /// Notes entries that were taken over from another.
-    pub(super) fn took(&self, entries: Vec<Value>) -> Result<Vec<Entry>> {
-        Ok(self.shared.receive(entries)?.0)
+    pub(super) fn took(&self, seal: &Seal, entries: Vec<Value>) -> Result<Vec<Entry>> {
+        Ok(self.shared.receive(seal, entries)?.0)
     }
 
     /// A call failed that may have given us entries.
@@ -147,10 +148,11 @@ impl Shared {
     }
 
     async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
+        let seal = self.core.seal().await?;
         // Once for a vanished group, once for a broken connection, once to read.
         for tries_left in (0..3).rev() {
             if self.recheck.load(Ordering::Acquire) {
-                let lost = self.lost(max).await?;
+                let lost = self.lost(max, &seal).await?;
                 if !lost.is_empty() {
                     return Ok(lost);
                 }
@@ -158,7 +160,7 @@ impl Shared {
             match self.core.reads.run_once(&self.command(max, wait, ">")).await {
                 Ok(mut values) => {
                     let entries = of_one_stream(values.pop().unwrap_or(Value::Nil))?;
-                    return Ok(self.receive(entries)?.0);
+                    return Ok(self.receive(&seal, entries)?.0);
                 }
                 Err(fault) if fault.no_group && tries_left > 0 => self.core.make_group().await?,
                 Err(fault) if fault.unblocked && tries_left > 0 => {}
@@ -174,7 +176,7 @@ impl Shared {
     }
 
     /// Up to `max` entries that the server holds pending for us and that are not in hand.
-    async fn lost(&self, max: usize) -> Result<Vec<Entry>> {
+    async fn lost(&self, max: usize, seal: &Seal) -> Result<Vec<Entry>> {
         self.recheck.store(false, Ordering::Release);
         let mut lost = Vec::new();
         let mut from = "0".to_owned();
@@ -192,7 +194,7 @@ impl Shared {
             };
             let page = of_one_stream(values.pop().unwrap_or(Value::Nil))?;
             let full = page.len() == PENDING_PAGE;
-            let (entries, end) = self.receive(page)?;
+            let (entries, end) = self.receive(seal, page)?;
             lost.extend(entries);
             if !full {
                 return Ok(lost);
@@ -219,7 +221,7 @@ impl Shared {
     }
 
     /// Turns entries into what the caller gets, without those that it has already; and the last id.
-    fn receive(&self, values: Vec<Value>) -> Result<(Vec<Entry>, Option<EntryId>)> {
+    fn receive(&self, seal: &Seal, values: Vec<Value>) -> Result<(Vec<Entry>, Option<EntryId>)> {
         let mut entries = Vec::with_capacity(values.len());
         let mut last = None;
         let mut hand = self.hand();
@@ -230,7 +232,7 @@ impl Shared {
             if hand.insert(id) {
                 // An entry that was deleted while pending has no fields; settling it acknowledges it.
                 let fields = reply::array(parts.next().unwrap_or(Value::Nil))?;
-                entries.push(Entry { id, payload: payload(pairs(fields)?) });
+                entries.push(Entry { id, payload: payload(seal, pairs(fields)?) });
             }
         }
         Ok((entries, last))
@@ -238,8 +240,8 @@ impl Shared {
 }
 
 /// What we appended ourselves was checked then; what others wrote has still to be.
-pub(super) fn payload(fields: Vec<(Bytes, Bytes)>) -> Payload {
-    match pack::read_mark(&fields) {
+pub(super) fn payload(seal: &Seal, fields: Vec<(Bytes, Bytes)>) -> Payload {
+    match seal.read_entry(&fields) {
         Some(event) => Payload::Event(Arc::new(event)),
         None => Payload::Raw(fields),
     }

@@ -18,6 +18,9 @@ use fanfare::store::Store;
 
 /// A store under test, and the processes over it.
 pub(crate) trait Fixture: Sized {
+    /// An event that is there already is added all the same, and told apart when it is admitted.
+    const ADDS_KNOWN: bool = false;
+
     /// An empty store.
     async fn start() -> Self;
 
