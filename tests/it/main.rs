@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod api;
+mod audited;
 mod backup;
 mod bad_input;
 mod chaos;
@@ -15,6 +16,7 @@ mod embedded;
 mod environments;
 mod erasure;
 mod failover;
+mod forgery;
 mod main_path;
 mod observed;
 mod peers;

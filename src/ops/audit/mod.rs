@@ -1,0 +1,179 @@
+//! Proves that every event of a time range is accounted for, and names every exception.
+//!
+//! It looks at a store that goes on: events come, settle, are tried again and removed while it walks.
+//! So whatever does not add up is looked at again, and is an exception only if it still does not.
+
+mod again;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::store::{
+    Counts, DeliveryState, EventQuery, EventState, EventSummary, Ms, Page, Result, Store,
+};
+use again::Account;
+
+/// An event may be on its way for so long before it counts as an exception.
+const ON_ITS_WAY_MS: Ms = 60_000;
+/// Exceptions listed by name; all are counted.
+const LISTED: usize = 1_000;
+/// Events read at once.
+const PAGE: usize = 1_000;
+
+/// The account of one tenant.
+#[derive(Debug, Default, Serialize)]
+pub struct Audit {
+    /// The tenant.
+    pub tenant: String,
+    /// Begin of the range.
+    pub from_ms: Ms,
+    /// End of the range.
+    pub to_ms: Ms,
+    /// What the ledger's index says.
+    pub counts: Counts,
+    /// What was found by going through every event.
+    pub found: Counts,
+    /// Things that do not add up.
+    pub exceptions: Vec<Exception>,
+    /// How many there are, listed or not.
+    pub exceptions_total: u64,
+}
+
+/// One thing that does not add up.
+#[derive(Debug, Serialize)]
+pub struct Exception {
+    /// The event, or the lane.
+    pub what: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl Audit {
+    fn exception(&mut self, what: impl Into<String>, problem: impl Into<String>) {
+        self.exceptions_total += 1;
+        if self.exceptions.len() < LISTED {
+            self.exceptions.push(Exception { what: what.into(), problem: problem.into() });
+        }
+    }
+}
+
+/// Goes through all events of a tenant received in `[from, to)`.
+pub async fn audit(
+    store: &Store,
+    tenant: &str,
+    from_ms: Ms,
+    to_ms: Ms,
+    now: Ms,
+    done: &dyn Fn(u64),
+) -> Result<Audit> {
+    let counts = store.ledger.counts(tenant, from_ms, to_ms).await?;
+    let mut audit = Audit { tenant: tenant.to_owned(), from_ms, to_ms, counts, ..Audit::default() };
+    let mut waiting = BTreeMap::new();
+    let mut walk = Walk::new(store, tenant, from_ms, to_ms);
+    while let Some(page) = walk.next().await? {
+        let mut suspects = Vec::new();
+        for event in &page {
+            add(&mut audit.found, event);
+            suspects.extend(
+                problem(event.state, total(&event.deliveries), event.received_ms, now)
+                    .map(|_| &*event.id),
+            );
+            if event.deliveries.waiting > 0 {
+                lanes_of(store, tenant, &event.id, &mut waiting).await?;
+            }
+        }
+        for (event, problem) in again::events(store, tenant, &suspects, now).await? {
+            audit.exception(event, problem);
+        }
+        done(audit.found.received);
+    }
+    if audit.found != audit.counts {
+        let account = again::account(store, tenant, from_ms, to_ms).await?;
+        let Account { index, events, problems } = account;
+        (audit.counts, audit.found) = (index, events);
+        for problem in problems {
+            audit.exception("ledger", problem);
+        }
+    }
+    for (lane, problem) in again::queues(store, tenant, (from_ms, to_ms), &waiting).await? {
+        audit.exception(lane, problem);
+    }
+    Ok(audit)
+}
+
+/// All events of a time range, page by page.
+struct Walk<'a> {
+    store: &'a Store,
+    query: EventQuery,
+    ended: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(store: &'a Store, tenant: &str, from_ms: Ms, to_ms: Ms) -> Self {
+        let query = EventQuery {
+            tenant: tenant.to_owned(),
+            from_ms: Some(from_ms),
+            to_ms: Some(to_ms),
+            limit: PAGE,
+            ..EventQuery::default()
+        };
+        Self { store, query, ended: false }
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<EventSummary>>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let Page { items, next } = self.store.ledger.events(&self.query).await?;
+        self.ended = next.is_none();
+        self.query.cursor = next;
+        Ok(Some(items))
+    }
+}
+
+fn total(of: &Counts) -> u64 {
+    of.delivered + of.waiting + of.suppressed + of.dead
+}
+
+/// Adds an event to an account.
+fn add(found: &mut Counts, event: &EventSummary) {
+    found.received += 1;
+    match event.state {
+        EventState::Pending => found.pending += 1,
+        EventState::Unrouted => found.unrouted += 1,
+        EventState::Routed => {}
+    }
+    found.delivered += event.deliveries.delivered;
+    found.waiting += event.deliveries.waiting;
+    found.suppressed += event.deliveries.suppressed;
+    found.dead += event.deliveries.dead;
+}
+
+/// What is wrong with an event that has so many deliveries.
+fn problem(state: EventState, deliveries: u64, received_ms: Ms, now: Ms) -> Option<&'static str> {
+    match state {
+        EventState::Pending if now - received_ms > ON_ITS_WAY_MS => {
+            Some("was received and has no outcome yet")
+        }
+        EventState::Unrouted if deliveries > 0 => Some("is unrouted, yet has deliveries"),
+        EventState::Routed if deliveries == 0 => Some("was routed, yet has no delivery"),
+        _ => None,
+    }
+}
+
+/// Counts the waiting deliveries of one event by lane.
+async fn lanes_of(
+    store: &Store,
+    tenant: &str,
+    id: &str,
+    waiting: &mut BTreeMap<String, u64>,
+) -> Result<()> {
+    let record = store.ledger.event(tenant, id).await?;
+    for delivery in record.into_iter().flat_map(|record| record.deliveries) {
+        if matches!(delivery.state, DeliveryState::Waiting { .. }) {
+            *waiting.entry(delivery.destination).or_default() += 1;
+        }
+    }
+    Ok(())
+}
