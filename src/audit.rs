@@ -17,6 +17,8 @@ use crate::tenant::{Change, TenantSpec};
 const COLLECTION: &str = "audit";
 /// How long a line is kept.
 const KEPT: Duration = Duration::from_hours(24 * 400);
+/// Stands in a line whose content was erased with its tenant.
+const ERASED: &str = "erased_with";
 /// The owner of changes that are no tenant's. No tenant can be called so.
 pub const SERVER: &str = "*";
 
@@ -47,9 +49,19 @@ fn place(owner: &str, id: &str) -> String {
 }
 
 async fn put(store: &Store, owner: &str, line: &Change, is_new: bool) -> Result<()> {
+    keep(store, owner, line, is_new, KEPT).await
+}
+
+async fn keep(
+    store: &Store,
+    owner: &str,
+    line: &Change,
+    is_new: bool,
+    kept: Duration,
+) -> Result<()> {
     let doc = serde_json::to_vec(line).expect("a line is texts and JSON").into();
     let expected = is_new.then_some(0);
-    match store.records.put(COLLECTION, &place(owner, &line.id), doc, expected, Some(KEPT)).await {
+    match store.records.put(COLLECTION, &place(owner, &line.id), doc, expected, Some(kept)).await {
         // It is there already.
         Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error),
@@ -88,6 +100,43 @@ pub async fn end(store: &Store, owner: &str, mut line: Change, is_done: bool) {
     (if is_done { "done" } else { "failed" }).clone_into(&mut line.outcome);
     if let Err(error) = put(store, owner, &line, false).await {
         tracing::warn!(%error, id = line.id, "the audit trail does not say how it ended");
+    }
+}
+
+/// Takes what was changed from what to what out of the lines of a tenant that is erased; who did what
+/// when stays, each with the line that tells of the erasure. Safe to repeat.
+///
+/// A line may name persons in all that it shows: addresses in settings, ids of destinations and
+/// subjects, labels of keys.
+pub async fn redact(store: &Store, tenant: &str, erasure: &str, now: Ms) -> Result<()> {
+    const AT_ONCE: usize = 500;
+    let prefix = place(tenant, "");
+    let mut after = prefix.clone();
+    loop {
+        let found = store.records.list(COLLECTION, Some(&after), AT_ONCE).await?;
+        for record in found.iter().take_while(|record| record.id.starts_with(&prefix)) {
+            let Ok(mut line) = serde_json::from_slice::<Change>(&record.doc) else {
+                // What nobody can read may hold anything.
+                store.records.remove(COLLECTION, &record.id, None).await?;
+                continue;
+            };
+            let told = line.action == "erase" && line.resource == "tenant";
+            if told || line.after.get(ERASED).is_some() {
+                continue;
+            }
+            line.before = Value::Null;
+            line.after = serde_json::json!({ERASED: erasure});
+            line.resource.truncate(line.resource.find('/').unwrap_or(line.resource.len()));
+            let age = u64::try_from(now.saturating_sub(line.at_ms)).unwrap_or(0);
+            let left = KEPT.saturating_sub(Duration::from_millis(age));
+            keep(store, tenant, &line, false, left.max(Duration::from_secs(1))).await?;
+        }
+        match found.last() {
+            Some(last) if found.len() == AT_ONCE && last.id.starts_with(&prefix) => {
+                after.clone_from(&last.id);
+            }
+            _ => return Ok(()),
+        }
     }
 }
 

@@ -36,7 +36,8 @@ const SCRUBS: usize = 3;
 /// What is erased.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// The tenant: its document, keys, events, and what else it has; not its audit trail.
+    /// The tenant: its document, keys, events, and what else it has; of its audit trail, who did what
+    /// when is left, and nothing else.
     Everything,
     /// Events about a subject, and nothing else.
     Subject(Subject),
@@ -112,7 +113,7 @@ pub async fn erase(
     let id = line.id.clone();
     audit::begin(store, tenant, &mut line).await?;
     tracing::info!(tenant, resource, unclaimed, "erasure begins; the audit trail has it as {id}");
-    let erased = run(store, erasing, clock, done).await;
+    let erased = run(store, erasing, &id, clock, done).await;
     if let Ok((found, scrubbed)) = &erased {
         line.after = json!({"erased": found, "scrubbed": scrubbed});
     }
@@ -124,11 +125,16 @@ pub async fn erase(
 async fn run(
     store: &Store,
     erasing: &Erasing,
+    line: &str,
     clock: Clock,
     done: &(dyn Fn(&Found) + Sync),
 ) -> Result<(Found, bool)> {
     let found = match erasing.extent {
-        Extent::Everything => everything(store, erasing, clock, done).await?,
+        Extent::Everything => {
+            let found = everything(store, erasing, clock, done).await?;
+            audit::redact(store, &erasing.tenant, line, clock.now_ms()).await?;
+            found
+        }
         Extent::Subject(_) => {
             let mut round = Round::new(store, erasing, Some(clock)).await?;
             round.all(done).await?;

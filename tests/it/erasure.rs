@@ -1,6 +1,8 @@
 //! Data protection: what is erased is nowhere any more, what is exported is all there is, and both are
 //! told of to those alone who may know.
 
+mod killed;
+
 use std::fs;
 use std::path::Path;
 

@@ -212,9 +212,14 @@ impl Drop for Fanfare {
 
 /// Runs a command of the binary to its end.
 pub(crate) fn run_fanfare<S: AsRef<OsStr>>(args: &[S]) -> Output {
+    start_fanfare(args).output()
+}
+
+/// Starts a command of the binary, with pipes for what it says.
+pub(crate) fn start_fanfare<S: AsRef<OsStr>>(args: &[S]) -> Process {
     let mut command = binary(&[]);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Process::spawn(command).output()
+    Process::spawn(command)
 }
 
 /// The binary, without the settings of whoever runs the tests.

@@ -14,7 +14,7 @@ mod redis;
 mod redis_groups;
 mod tools;
 
-pub(crate) use fanfare::{Fanfare, Launch, run_fanfare};
+pub(crate) use fanfare::{Fanfare, Launch, run_fanfare, start_fanfare};
 pub(crate) use http::{Answer, request};
 pub(crate) use peer::{
     Attachment, Hook, Judgement, Mail, Peer, SlackCall, Verdict, run_peer, run_verifier,
