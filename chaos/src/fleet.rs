@@ -82,6 +82,15 @@ impl Router {
         Ok(peak)
     }
 
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        send(self.pid, Signal::SIGTERM)?;
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = ended.context("a router does not stop")??;
+        anyhow::ensure!(status.success(), "a router ended with {status}");
+        Ok(())
+    }
+
     /// The most memory that it had so far, in KiB.
     pub(crate) fn peak_kib(&self) -> u64 {
         self.status_kib("VmHWM:")

@@ -13,27 +13,27 @@
 //!   can be told from one that has no excuse.
 //! - `run`: puts them together; `report`: the table.
 //!
-//! `isolation`, `retention` and `parked` are other questions to the same processes: who feels it when
-//! others misbehave; what grows when millions of events come and go; what a million that wait cost.
+//! `rolling`, `retention` and `parked` are other questions to the same processes: what a rolling restart
+//! loses and holds up; what grows when millions of events come and go; what a million that wait cost.
 
 mod fleet;
-mod isolation;
 mod parked;
 mod plan;
 mod producer;
 mod receivers;
 mod report;
 mod retention;
+mod rolling;
 mod run;
 mod unsettled;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use isolation::{Isolation, isolation};
 pub use parked::{Parked, parked};
 pub use report::{Report, print};
 pub use retention::{Retention, retention};
+pub use rolling::{Rolled, Rolling, rolling};
 pub use run::run;
 
 /// Which store is put under fire.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use fanfare_chaos::{Isolation, Options, Parked, Retention, StoreKind};
+use fanfare_chaos::{Options, Parked, Retention, Rolling, StoreKind};
 
 /// Kills Fanfare and its store under load, and counts what arrives.
 #[derive(Parser)]
@@ -48,28 +48,16 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Other {
-    /// Measures who feels it when others hang, fail or flood
-    Isolation {
-        /// The `fanfare` binary under test
-        #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_BIN", default_value = "fanfare")]
-        fanfare: PathBuf,
-        /// A `redis-server`
-        #[arg(
-            long,
-            value_name = "FILE",
-            env = "FANFARE_CHAOS_REDIS",
-            default_value = "redis-server"
-        )]
-        redis_server: PathBuf,
-        /// Which store
-        #[arg(long, default_value = "embedded")]
-        store: StoreKind,
-        /// Events a second of each of the 99 tenants that do not flood
-        #[arg(long, default_value_t = 4)]
+    /// Restarts two replicas one after the other, and measures what is held up
+    Rolling {
+        #[command(flatten)]
+        programs: Programs,
+        /// Events a second
+        #[arg(long, default_value_t = 500)]
         rate: u32,
-        /// Seconds that each of the four runs is measured
-        #[arg(long, default_value_t = 20)]
-        seconds: u64,
+        /// How often both are restarted
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
     },
     /// Measures what grows while events come, are kept for a short time, and are removed
     Retention {
@@ -146,15 +134,17 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.other {
         None => chaos(&args).await,
-        Some(Other::Isolation { fanfare, redis_server, store, rate, seconds }) => {
-            let options = Isolation {
-                fanfare: fanfare.clone(),
-                redis_server: redis_server.clone(),
-                store: *store,
-                rate: (*rate).max(1),
-                lasts: Duration::from_secs(*seconds),
+        Some(Other::Rolling { programs, rate, rounds }) => {
+            let options = Rolling {
+                fanfare: programs.fanfare.clone(),
+                redis_server: programs.redis_server.clone(),
+                rate: *rate,
+                rounds: *rounds,
             };
-            fanfare_chaos::isolation(&options).await.map(|()| true)
+            fanfare_chaos::rolling(&options).await.map(|rolled| {
+                rolled.print();
+                rolled.is_good()
+            })
         }
         Some(Other::Retention { programs, store, events, kept, every, rate, quick }) => {
             let (events, kept, every) =

@@ -178,7 +178,8 @@ struct Reader {
 impl Reader {
     async fn run(self, stop: &CancellationToken) {
         let mut trouble = Trouble::default();
-        let mut look_for_left = tokio::time::interval(Duration::from_secs(2));
+        // What a replica that stops had read and not begun waits for no longer than this.
+        let mut look_for_left = tokio::time::interval(Duration::from_millis(500));
         look_for_left.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             let turn = async {

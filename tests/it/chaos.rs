@@ -1,7 +1,9 @@
 //! The short form of `cargo xtask chaos`: routers and Redis are killed with `kill -9` while events
 //! come in and receivers hang, reset, refuse, redirect and answer for ever.
 
-use fanfare_chaos::{Options, Report, StoreKind, run};
+use std::time::Duration;
+
+use fanfare_chaos::{Options, Report, Rolling, StoreKind, rolling, run};
 
 use crate::support::bin;
 
@@ -26,4 +28,18 @@ async fn a_router_that_is_killed_again_and_again_loses_nothing() {
 async fn replicas_and_redis_that_are_killed_lose_nothing() {
     let report = quick(StoreKind::Redis).await;
     assert_eq!(report.redis_kills, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_loses_and_repeats_nothing_and_goes_on() {
+    let options = Rolling {
+        fanfare: env!("CARGO_BIN_EXE_fanfare").into(),
+        redis_server: bin("redis-server"),
+        rate: 100,
+        rounds: 1,
+    };
+    let rolled = rolling(&options).await.expect("the run comes to its end");
+    assert!(rolled.is_whole() && rolled.restarts == 2, "{rolled:#?}");
+    // A second is promised, and measured by `cargo xtask chaos rolling`; here other tests run beside.
+    assert!(rolled.pauses.iter().all(|pause| *pause < Duration::from_secs(10)), "{rolled:#?}");
 }

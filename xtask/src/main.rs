@@ -26,8 +26,8 @@ Commands:
   ci             The same as `test`
   tools          Only install what the tests need, into target/test-tools
   chaos [..]     Kill the router and Redis under load and count what arrives; --quick is the short
-                 form, --help tells all options, `chaos isolation` measures who feels it when others
-                 hang, fail or flood, `chaos retention` what grows while events come and are removed,
+                 form, --help tells all options, `chaos rolling` measures what a rolling restart
+                 holds up, `chaos retention` what grows while events come and are removed,
                  `chaos parked` the memory that a million waiting deliveries take
   help           This text
 
