@@ -1,7 +1,9 @@
 //! `fanfare bench`: runs the measurement and prints its table.
 
+use anyhow::Context as _;
 use clap::Args as ClapArgs;
 use comfy_table::CellAlignment;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Done, Failure, output};
 use crate::bench::{self, CASES, Figures, Options, Report};
@@ -75,7 +77,26 @@ pub(super) struct LoadArgs {
     kind: bench::Kind,
 }
 
+/// Runs it. A signal ends it in order: what was started dies with what waits for it.
 pub(super) async fn run(args: Args) -> Done {
+    let interrupted = interrupted().context("signals cannot be waited for")?;
+    tokio::select! {
+        done = measure(args) => done,
+        () = interrupted => Err(Failure::Because("interrupted; nothing was measured".to_owned())),
+    }
+}
+
+/// Until SIGINT, SIGTERM or SIGHUP.
+fn interrupted() -> std::io::Result<impl Future<Output = ()>> {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let signals = kinds.into_iter().map(signal).collect::<std::io::Result<Vec<_>>>()?;
+    Ok(async move {
+        let came = signals.into_iter().map(|mut one| Box::pin(async move { one.recv().await }));
+        futures::future::select_all(came).await;
+    })
+}
+
+async fn measure(args: Args) -> Done {
     if let Some(Other::Isolation(args)) = args.other {
         return isolation(args).await;
     }
