@@ -14,10 +14,10 @@ mod destinations;
 mod erase;
 mod events;
 mod export;
+mod follow;
 mod input;
 mod keys;
 mod logging;
-mod lookups;
 mod mailbox;
 #[cfg(test)]
 mod operations;
@@ -87,11 +87,11 @@ enum Command {
     /// Lists events, or shows one with its whole path
     Events(Box<events::Args>),
     /// Lists deliveries, or shows one with its attempts
-    Deliveries(deliveries::Args),
+    Deliveries(Box<deliveries::Args>),
     /// Sends again what ended: one delivery, or everything that was missed
-    Replay(replay::Args),
+    Replay(Box<replay::Args>),
     /// Ends deliveries that wait
-    Cancel(replay::CancelArgs),
+    Cancel(Box<replay::CancelArgs>),
     /// Lists, makes, changes and removes tenants
     Tenants(tenants::Args),
     /// A tenant's destinations: lists, makes, changes, tests, pauses, recovers, removes them
@@ -222,9 +222,9 @@ async fn run(command: Command) -> Done {
         Command::Route(args) => route::run(&args).await,
         Command::Render(args) => render::run(&args),
         Command::Events(args) => events::run(*args).await,
-        Command::Deliveries(args) => deliveries::run(args).await,
-        Command::Replay(args) => replay::run(args).await,
-        Command::Cancel(args) => replay::run_cancel(args).await,
+        Command::Deliveries(args) => deliveries::run(*args).await,
+        Command::Replay(args) => replay::run(*args).await,
+        Command::Cancel(args) => replay::run_cancel(*args).await,
         Command::Tenants(args) => tenants::run(args).await,
         Command::Destinations(args) => destinations::run(*args).await,
         Command::Routes(args) => routes::run(*args).await,

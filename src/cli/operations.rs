@@ -11,7 +11,7 @@ use crate::api::openapi;
 const TENANT: &str = "/v1/tenants/{tenant}";
 
 /// The method, the path, and the command; `~` stands for the tenant's path.
-const TABLE: [(&str, &str, &str); 61] = [
+const TABLE: [(&str, &str, &str); 62] = [
     ("GET", "/v1/tenants", "tenants list"),
     ("POST", "/v1/tenants", "tenants create"),
     ("GET", "~", "tenants get"),
@@ -69,6 +69,7 @@ const TABLE: [(&str, &str, &str); 61] = [
     ("GET", "~/deliveries/{delivery}", "deliveries"),
     ("POST", "~/deliveries/{delivery}/replay", "replay"),
     ("POST", "~/deliveries/{delivery}/cancel", "cancel"),
+    ("POST", "~/deliveries/cancel", "cancel"),
     ("GET", "~/dead-letters", "deliveries"),
     ("POST", "~/dead-letters/replay", "replay"),
     ("GET", "~/export", "export"),

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::store::Store;
 
 /// What the audit trail calls whoever works on the store.
-const ON_THE_STORE: &str = "command-line";
+const ON_THE_STORE: &str = "cli";
 /// Longer than the longest that a request may wait.
 const TIMEOUT: Duration = Duration::from_secs(90);
 /// Largest answer.
@@ -216,6 +216,7 @@ impl Api {
             door: Arc::new(door),
             observe: app.observe.clone(),
             meter: None,
+            open_docs: true,
             catalogue: app.catalogue.clone(),
             v1: Arc::new(Shared::new(
                 app::tenant_engines(config)?,

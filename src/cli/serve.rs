@@ -124,7 +124,7 @@ pub(super) async fn run(args: Args) -> Done {
     let router = tokio::spawn(app.router().run(app.version, stop.clone()));
     let meter = config.metrics.enabled.then(|| {
         let window = config.router.window.max(1);
-        let local = config.is_local() && config.metrics.key.is_none();
+        let local = config.development && config.is_local() && config.metrics.key.is_none();
         let open = config.metrics.open.unwrap_or(local);
         Meter::new(app.observe.clone(), window, config.metrics.key.as_deref(), open)
     });
@@ -145,6 +145,7 @@ pub(super) async fn run(args: Args) -> Done {
         observe: app.observe.clone(),
         meter,
         catalogue: app.catalogue.clone(),
+        open_docs: config.http.open_docs,
         v1: Arc::new(Shared::new(
             engine,
             config.http.alias.clone(),

@@ -105,7 +105,7 @@ fn dead_letters_are_listed_shown_and_replayed_by_filter_one_or_all() {
         scene.send("acme", &[of("test.one", 0..2), of("test.two", 2..3)].concat()).ok();
         let dead = |kind: &str| -> Vec<Value> {
             let args = ["deliveries", "--tenant", "acme", "--state", "dead", "--type", kind];
-            scene.json(&args)["items"].as_array().cloned().unwrap_or_default()
+            scene.json(&args)["data"].as_array().cloned().unwrap_or_default()
         };
         let count =
             || ["test.one", "test.two", "fanfare.delivery.dead"].map(|kind| dead(kind).len());

@@ -250,6 +250,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(deliveries::cancel))
         .routes(routes!(deliveries::dead_letters))
         .routes(routes!(replay::replay))
+        .routes(routes!(replay::cancel))
 }
 
 /// The paths of events, which may be large.

@@ -44,6 +44,10 @@ pub(super) struct RouteBody {
     /// Event-type patterns, one of which must match: `*` is one segment, `**` one or more.
     #[schema(example = json!(["kyc.session.processed"]))]
     events: Vec<String>,
+    /// Event-type patterns that take types out again: none may match.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, example = json!(["kyc.session.created"]))]
+    except: Vec<String>,
     /// An EventBridge event pattern on the whole envelope; all events without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, example = json!({"data": {"risk_score": [{"numeric": [">=", 70]}]}}))]
@@ -88,6 +92,9 @@ struct PlacedRoute {
     name: Option<String>,
     /// Event-type patterns.
     events: Vec<String>,
+    /// Event-type patterns that take types out again.
+    #[serde(default)]
+    except: Vec<String>,
     /// An EventBridge event pattern.
     #[schema(value_type = Option<Object>)]
     when: Option<Map<String, Value>>,
@@ -104,6 +111,7 @@ impl RouteBody {
         Self {
             name: spec.name.clone(),
             events: spec.events.clone(),
+            except: spec.except.clone(),
             when: spec.when.as_ref().and_then(Value::as_object).cloned(),
             to: spec.to.clone(),
             enabled: spec.enabled,
@@ -111,8 +119,8 @@ impl RouteBody {
     }
 
     fn spec(self, id: Option<String>) -> RouteSpec {
-        let Self { name, events, when, to, enabled } = self;
-        RouteSpec { id, name, events, when: when.map(Value::Object), to, enabled }
+        let Self { name, events, except, when, to, enabled } = self;
+        RouteSpec { id, name, events, except, when: when.map(Value::Object), to, enabled }
     }
 }
 
@@ -210,12 +218,12 @@ pub(super) async fn put_all(
         let mut details = Vec::new();
         let mut routes = Vec::with_capacity(body.routes.len());
         for (n, placed) in body.routes.iter().cloned().enumerate() {
-            let PlacedRoute { id, name, events, when, to, enabled } = placed;
+            let PlacedRoute { id, name, events, except, when, to, enabled } = placed;
             if let Some(id) = id.as_ref().filter(|id| !known.contains(id)) {
                 let message = format!("there is no route `{id}`; leave the id out to make one");
                 details.push(Detail::new(format!("routes.{n}.id"), message));
             }
-            let body = RouteBody { name, events, when, to, enabled };
+            let body = RouteBody { name, events, except, when, to, enabled };
             // What says the same as before needs no id of its own.
             let before = id.as_ref().and_then(|id| known.iter().position(|there| there == id));
             let before = before.map(|at| &spec.routes[at]);
@@ -312,7 +320,8 @@ pub(super) async fn delete(
 
 /// A route for tests of other resources.
 pub(super) fn managed(id: &str, events: Vec<String>, to: Vec<String>) -> RouteSpec {
-    RouteSpec { id: Some(id.to_owned()), name: None, events, when: None, to, enabled: true }
+    let id = Some(id.to_owned());
+    RouteSpec { id, name: None, events, except: Vec::new(), when: None, to, enabled: true }
 }
 
 /// Said in a body, for the audit trail.
