@@ -80,10 +80,15 @@ fn largest_ingest(limits: &Limits) -> usize {
     (limits.max_bytes + 1024).max(32 * 1024 * 1024)
 }
 
+/// Makes the description of the API, by which bodies are checked, now rather than when it is first
+/// needed.
+pub fn prepare() {
+    openapi::prepare();
+}
+
 /// All paths. Whatever is not open to all goes among the guarded.
 pub fn router(state: ApiState) -> Router {
     let largest = largest_ingest(&state.limits);
-    openapi::prepare();
     let alias = state.v1.alias.clone();
     let state = Arc::new(state);
     let guard = middleware::from_fn_with_state(state.door.clone(), auth::guard);

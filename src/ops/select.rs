@@ -37,6 +37,8 @@ pub struct Selection {
     pub from_ms: Option<Ms>,
     /// Event received before.
     pub to_ms: Option<Ms>,
+    /// What the state's reason begins with.
+    pub because: Option<&'static str>,
     /// Last changed before: what an earlier part of the same work has put back is not chosen again.
     pub changed_before_ms: Option<Ms>,
     /// Most that are changed at once; none is all.
@@ -303,6 +305,10 @@ impl List {
 
 impl Selection {
     fn takes(&self, delivery: &DeliveryRecord) -> bool {
+        let because = |start| delivery.state.reason().is_some_and(|why| why.starts_with(start));
+        if !self.because.is_none_or(because) {
+            return false;
+        }
         if self.changed_before_ms.is_some_and(|before| delivery.updated_ms >= before) {
             return false;
         }

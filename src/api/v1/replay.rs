@@ -74,6 +74,7 @@ impl Filter {
             error: self.error.clone(),
             from_ms: self.from_ms,
             to_ms: self.to_ms,
+            because: None,
             changed_before_ms: self.changed_before_ms,
             most: Some(self.limit.unwrap_or(MOST).min(paced).into()),
         }
@@ -159,6 +160,18 @@ pub(super) async fn run(
     }
     let rate = filter.rate.unwrap_or(u32::MAX);
     let changed = ops::replay(&state.store, &selection, at_ms, rate, &|_| ()).await?;
+    Ok(ReplayReport::of(changed, at_ms))
+}
+
+/// Puts back what the filter lets through of what was kept back because a destination was disabled.
+pub(super) async fn run_kept(
+    state: &ApiState,
+    tenant: &str,
+    filter: Filter,
+) -> Result<ReplayReport, ApiError> {
+    let selection = Selection { because: Some("disabled"), ..filter.selection(tenant) };
+    let at_ms = state.clock.now_ms();
+    let changed = ops::replay(&state.store, &selection, at_ms, u32::MAX, &|_| ()).await?;
     Ok(ReplayReport::of(changed, at_ms))
 }
 

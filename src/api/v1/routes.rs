@@ -82,20 +82,24 @@ pub(super) struct RoutesBody {
 }
 
 /// A route among all.
-#[derive(Clone, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct PlacedRoute {
+pub(super) struct PlacedRoute {
     /// Of a route that is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
     id: Option<String>,
     /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// Event-type patterns.
     events: Vec<String>,
     /// Event-type patterns that take types out again.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     except: Vec<String>,
     /// An EventBridge event pattern.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     when: Option<Map<String, Value>>,
     /// Ids of destinations.
@@ -104,6 +108,19 @@ struct PlacedRoute {
     #[serde(default = "yes")]
     #[schema(default = true)]
     enabled: bool,
+}
+
+impl PlacedRoute {
+    /// With the id of its own, if it has one.
+    pub(super) fn of(spec: &RouteSpec) -> Self {
+        let RouteBody { name, events, except, when, to, enabled } = RouteBody::of(spec);
+        Self { id: spec.id.clone(), name, events, except, when, to, enabled }
+    }
+
+    pub(super) fn spec(self) -> RouteSpec {
+        let Self { id, name, events, except, when, to, enabled } = self;
+        RouteBody { name, events, except, when, to, enabled }.spec(id)
+    }
 }
 
 impl RouteBody {

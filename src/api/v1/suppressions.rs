@@ -39,7 +39,7 @@ pub(super) struct Suppression {
     /// receiver is none of the destination's any more.
     #[schema(example = "a***@acme.example")]
     to: Option<String>,
-    /// Short and stable: `http_410`, `bounces`, `only_failures`; `by its settings` when `enabled` is
+    /// Short and stable: `gone`, `bounces`, `only_failures`; `by its settings` when `enabled` is
     /// false.
     #[schema(example = "bounces")]
     reason: String,
@@ -88,9 +88,9 @@ async fn shown(
     let now_ms = state.clock.now_ms();
     let mut found = Vec::new();
     for (id, disabled) in ids {
-        let target = tenant.as_ref().and_then(|tenant| {
-            tenant.targets.iter().find(|target| *target.id == *base(id))
-        });
+        let target = tenant
+            .as_ref()
+            .and_then(|tenant| tenant.targets.iter().find(|target| *target.id == *base(id)));
         let lanes: Vec<(&LaneKey, &str)> = target
             .into_iter()
             .flat_map(|target| &target.lanes)
@@ -130,7 +130,8 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     check_limit(query.limit)?;
     let (spec, _) = load(&state, &scope.tenant).await?;
-    let page = Page::cut(all(&spec), query.cursor.as_deref(), query.limit, |(id, _)| (*id).to_owned());
+    let page =
+        Page::cut(all(&spec), query.cursor.as_deref(), query.limit, |(id, _)| (*id).to_owned());
     let data = shown(&state, &spec, page.data).await?;
     Ok(success(StatusCode::OK, Page { data, next_cursor: page.next_cursor }))
 }
@@ -198,7 +199,8 @@ pub(super) async fn lift(
         Ok(())
     });
     edited.await?;
-    let replay = if given.replay { Some(replay_kept(&scope, &state, &id, &given).await?) } else { None };
+    let replay =
+        if given.replay { Some(replay_kept(&scope, &state, &id, &given).await?) } else { None };
     Ok(success(StatusCode::OK, Lifted { id, replay }))
 }
 

@@ -32,6 +32,7 @@ impl Operation {
             ("{event_type}", "kyc.session.created"),
             ("{part}", "subject"),
             ("{key}", "key_1"),
+            ("{suppression}", "hooks"),
         ];
         for (name, value) in names {
             path = path.replace(name, value);

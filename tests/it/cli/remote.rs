@@ -332,6 +332,47 @@ fn applying_removes_a_tenant_that_no_file_names_only_when_asked() {
 }
 
 #[test]
+fn files_are_applied_to_a_server_as_to_a_store_and_what_changes_is_told_first() {
+    in_both_places(|place| {
+        let scene = place.scene;
+        let hooks = |path: &str| {
+            let table = hooks_at(&format!("https://hooks.example/{path}"));
+            table.replace(&format!("secret = \"{SECRET}\""), "")
+        };
+        scene.tenant("acme", &hooks("a"));
+        let folder = scene.tenants().display().to_string();
+        let dry = place.ok(&format!("apply {folder} --dry-run"));
+        assert!(dry.contains("acme: new tenant (dry run)") && !dry.contains("whsec_"), "{dry}");
+        assert_eq!(place.json("tenants list")["data"], json!([]));
+        let first = place.ok(&format!("apply {folder}"));
+        let told = first.find("+ destination hooks").expect("what changes");
+        assert!(first.find("secret = whsec_").is_some_and(|made| made > told), "{first}");
+        assert_eq!(place.ok(&format!("apply {folder}")), "acme: unchanged\n");
+
+        // Of several files all are right, or none is written.
+        scene.tenant("acme", &hooks("b"));
+        scene.tenant("globex", &hooks("c").replace("to = [\"hooks\"]", "to = [\"hoks\"]"));
+        let told = place.run(&["apply", &folder]).refused(1);
+        assert!(told.contains("globex.toml: ") && told.contains("`hoks`"), "{told}");
+        let url = || place.json("destinations get hooks --tenant acme")["settings"]["url"].clone();
+        assert_eq!(url(), "https://hooks.example/a");
+        fs::remove_file(scene.tenants().join("globex.toml")).unwrap();
+        let json = place.json(&format!("apply {folder}"));
+        assert_eq!(json["tenants"][0]["changes"], json!(["~ destination hooks: url"]), "{json}");
+        assert_eq!(url(), "https://hooks.example/b");
+
+        place.ok("tenants create globex");
+        assert_eq!(place.ok(&format!("apply {folder}")), "acme: unchanged\n");
+        let dry = place.ok(&format!("apply {folder} --prune --dry-run"));
+        assert!(dry.contains("globex: removed (dry run)"), "{dry}");
+        place.ok(&format!("apply {folder} --prune"));
+        assert_eq!(place.json("tenants list")["data"].as_array().map(Vec::len), Some(1));
+        let shown = place.json("tenants document acme");
+        assert_eq!(shown["routes"][0]["to"], json!(["hooks"]), "{shown}");
+    });
+}
+
+#[test]
 fn every_shell_has_a_completion_script_and_every_command_a_manual_page() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = said(&["completions", shell]).ok();
