@@ -305,7 +305,7 @@ fn a_tenant_with_a_template_that_cannot_be_is_refused_and_spoils_no_other() {
     ] {
         let told = refusal.refused(1);
         let place = "template email/kyc.session.created/subject, line 1, field `data.nmae`";
-        assert!(told.contains("bad.toml: templates: ") && told.contains(place), "{told}");
+        assert!(told.contains("bad.toml: templates") && told.contains(place), "{told}");
     }
 }
 
