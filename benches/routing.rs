@@ -32,7 +32,15 @@ fn processed(score: u32, country: &str) -> Event {
 }
 
 fn route(events: String, when: Option<Value>, to: String) -> RouteSpec {
-    RouteSpec { id: None, name: None, events: vec![events], when, to: vec![to], enabled: true }
+    RouteSpec {
+        id: None,
+        name: None,
+        events: vec![events],
+        except: vec![],
+        when,
+        to: vec![to],
+        enabled: true,
+    }
 }
 
 fn destinations() -> Vec<String> {

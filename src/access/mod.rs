@@ -15,7 +15,7 @@ mod secret;
 
 pub use fanfare_contract::Environment;
 pub use keyring::{Admitted, Keyring};
-pub use keys::{Key, Made, MakeError, NewKey};
+pub use keys::{Key, Made, MakeError, NewKey, PORTAL_TTL};
 pub use pace::{Pace, Taken};
 pub use principal::{Action, Denied, Principal, Role};
 pub use secret::{Hash, Secret};

@@ -135,6 +135,11 @@ impl From<StoreError> for ApiError {
         if let StoreError::BadQuery(message) = error {
             return Self::invalid("bad_query", message);
         }
+        // It is the settings that lack the key; the message names none.
+        if let StoreError::Secrets(message) = error {
+            tracing::error!("secrets cannot be kept: {message}");
+            return Self::conflict("no_master_key", message);
+        }
         // The details are the operator's; the caller gets what it can use.
         tracing::error!(%error, "a request failed in the store");
         Self::new(

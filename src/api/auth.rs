@@ -11,6 +11,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 
 use super::answer::ApiError;
 use crate::access::{Admitted, Denied, Environment, Hash, Keyring, Principal, Role, Taken};
@@ -65,9 +67,41 @@ fn built_in(name: &str, role: Role) -> Principal {
 
 /// What follows `Authorization: Bearer`.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    authorization(headers, "bearer")
+}
+
+fn authorization<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
     let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, key) = given.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    let (scheme, rest) = given.split_once(' ')?;
+    scheme.eq_ignore_ascii_case(wanted).then(|| rest.trim())
+}
+
+/// The password of `Authorization: Basic`, as what a browser asks its user for: the same request with
+/// it as a key. Taken for the documentation alone: a browser sends it along with whatever any page
+/// makes it ask for.
+fn basic_as_bearer(headers: &HeaderMap) -> Option<HeaderValue> {
+    let given = BASE64_STANDARD.decode(authorization(headers, "basic")?).ok()?;
+    let (_user, key) = std::str::from_utf8(&given).ok()?.split_once(':')?;
+    let mut value = HeaderValue::try_from(format!("Bearer {key}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Before the description of the API: any key will do, also as the password that a browser asks for.
+pub(super) async fn guard_docs(
+    door: State<Arc<Door>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if let Some(bearer) = basic_as_bearer(request.headers()) {
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    }
+    let mut response = guard(door, request, next).await;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let ask = HeaderValue::from_static("Basic realm=\"Fanfare: any name, a key as password\"");
+        response.headers_mut().append(header::WWW_AUTHENTICATE, ask);
+    }
+    response
 }
 
 /// Before a path: finds out who asks, holds the key to its pace, and tells both to the handler and

@@ -179,7 +179,7 @@ async fn finish<T>(
 }
 
 /// All that is wrong with the new document.
-fn check(
+pub(super) fn check(
     state: &ApiState,
     resource: &dyn Resource,
     old: &TenantSpec,

@@ -6,6 +6,9 @@
 //! was begun may then be done a second time. Answers that say nothing of the request itself (too fast,
 //! store away, a fault here) are not kept. Secrets that an answer shows once are not kept either: the
 //! answer that is given again has them masked.
+//!
+//! Events are taken without a mark: their ids are made of the key, so that to do it twice is to do it
+//! once, and no crash makes a producer wait. Only the answer of a success is kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +20,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::ApiState;
@@ -57,65 +61,126 @@ struct Answer {
     body: String,
 }
 
-/// Around every POST of version 1 but the ingest, which has ids for this.
+/// Around every POST of version 1. Without the header it costs nothing.
 pub(super) async fn layer(
     State(state): State<Arc<ApiState>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let has_key = request.headers().contains_key(&KEY);
-    let ingest = request.uri().path() == "/v1/events";
-    if request.method() != Method::POST || !has_key || ingest {
+    if request.method() != Method::POST || !request.headers().contains_key(&KEY) {
         return next.run(request).await;
     }
-    once(&state, request, next).await.unwrap_or_else(IntoResponse::into_response)
+    let answered = if request.uri().path() == "/v1/events" {
+        events_once(&state, request, next).await
+    } else {
+        once(&state, request, next).await
+    };
+    answered.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Events, whose ids are made of the key.
+async fn events_once(state: &ApiState, request: Request, next: Next) -> Result<Response, ApiError> {
+    let (asked, request) = Asked::read(request, super::largest_ingest(&state.limits)).await?;
+    let records = &state.store.records;
+    if records.get(COLLECTION, &asked.id).await?.is_some() {
+        return again(state, &asked).await;
+    }
+    let response = next.run(request).await;
+    if !response.status().is_success() {
+        return Ok(response);
+    }
+    let (answer, response) = Answer::of(response).await?;
+    // One that is too large to be kept is made anew: the ids are the same.
+    if let Some(answer) = answer {
+        let known = document(&Known { request: asked.request, answer: Some(answer) });
+        match records.put(COLLECTION, &asked.id, known, Some(0), Some(KEPT)).await {
+            // Somebody else with the same key was faster; both have taken the same events.
+            Ok(_) | Err(StoreError::Conflict { .. }) => {}
+            Err(error) => tracing::warn!(%error, "an answer is not kept for its idempotency key"),
+        }
+    }
+    Ok(response)
+}
+
+/// A request with a key.
+struct Asked {
+    /// Under which its answer is kept.
+    id: String,
+    /// What it asks for: a hash of path and body.
+    request: String,
+}
+
+impl Asked {
+    /// Reads a request; it is there for its handler all the same.
+    async fn read(request: Request, largest: usize) -> Result<(Self, Request), ApiError> {
+        let key = read_key(request.headers())?;
+        let (parts, body) = request.into_parts();
+        let too_large = |_| {
+            let message = "the body is larger than a request may be";
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "bad_body", message)
+        };
+        let body = to_bytes(body, largest).await.map_err(too_large)?;
+        let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+        let tenant = parts.headers.get("fanfare-tenant").map_or(&b""[..], HeaderValue::as_bytes);
+        // A key is its caller's own: nobody learns from it what others have done.
+        let principal = parts.extensions.get::<Arc<Principal>>();
+        let caller = principal.map_or("", |principal| &principal.key_id);
+        // Of events it is also their tenant's own, as their ids are.
+        let id = match parts.uri.path() {
+            "/v1/events" => hash(&[caller.as_bytes(), key.as_bytes(), path.as_bytes(), tenant]),
+            _ => hash(&[caller.as_bytes(), key.as_bytes()]),
+        };
+        let asked = Self { id, request: hash(&[path.as_bytes(), &body]) };
+        Ok((asked, Request::from_parts(parts, Body::from(body))))
+    }
+}
+
+impl Answer {
+    /// What is kept of a response, if it is not too large; and the response.
+    async fn of(response: Response) -> Result<(Option<Self>, Response), ApiError> {
+        let (parts, body) = response.into_parts();
+        let Ok(body) = to_bytes(body, usize::MAX).await else {
+            return Err(ApiError::conflict("unknown_outcome", "the answer could not be read"));
+        };
+        let kept = parts.extensions.get::<Kept>().map_or(&body, |kept| &kept.0);
+        let answer = (kept.len() <= LONGEST).then(|| Self {
+            status: parts.status.as_u16(),
+            headers: kept_headers(&parts.headers),
+            body: String::from_utf8_lossy(kept).into_owned(),
+        });
+        Ok((answer, Response::from_parts(parts, Body::from(body))))
+    }
 }
 
 async fn once(state: &ApiState, request: Request, next: Next) -> Result<Response, ApiError> {
-    let key = read_key(request.headers())?;
-    let (parts, body) = request.into_parts();
-    let too_large = |_| {
-        let message = "the body is larger than a request may be";
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "bad_body", message)
-    };
-    let body = to_bytes(body, super::LARGEST_BODY).await.map_err(too_large)?;
-    let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
-    let hash = hash(&[path.as_bytes(), &body]);
-    // A key is its caller's own: nobody learns from it what others have done.
-    let principal = parts.extensions.get::<Arc<Principal>>();
-    let caller = principal.map_or("", |principal| &principal.key_id);
-    let id = self::hash(&[caller.as_bytes(), key.as_bytes()]);
-
+    let (asked, request) = Asked::read(request, super::LARGEST_BODY).await?;
     let records = &state.store.records;
-    let mark = document(&Known { request: hash.clone(), answer: None });
-    let revision = match records.put(COLLECTION, &id, mark, Some(0), Some(MARK)).await {
+    let mark = document(&Known { request: asked.request.clone(), answer: None });
+    let revision = match records.put(COLLECTION, &asked.id, mark, Some(0), Some(MARK)).await {
         Ok(revision) => revision,
-        Err(StoreError::Conflict { .. }) => return again(state, &id, &hash).await,
+        Err(StoreError::Conflict { .. }) => return again(state, &asked).await,
         Err(error) => return Err(error.into()),
     };
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    let response = next.run(request).await;
     let status = response.status();
     let says_nothing = status.is_server_error()
         || [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED].contains(&status);
     if says_nothing {
-        let _ = records.remove(COLLECTION, &id, Some(revision)).await;
+        let _ = records.remove(COLLECTION, &asked.id, Some(revision)).await;
         return Ok(response);
     }
-    let (parts, body) = response.into_parts();
-    let Ok(body) = to_bytes(body, usize::MAX).await else {
-        return Err(ApiError::conflict("unknown_outcome", "the answer could not be read"));
-    };
-    let kept = parts.extensions.get::<Kept>().map_or(&body, |kept| &kept.0);
-    let answer = Answer {
-        status: status.as_u16(),
-        headers: kept_headers(&parts.headers),
-        body: String::from_utf8_lossy(&kept[..kept.len().min(LONGEST)]).into_owned(),
-    };
-    let known = document(&Known { request: hash, answer: Some(answer) });
-    if let Err(error) = records.put(COLLECTION, &id, known, Some(revision), Some(KEPT)).await {
+    let (answer, response) = Answer::of(response).await?;
+    // Of one that is too large, that it was done is kept.
+    let answer = answer.or_else(|| {
+        let body = json!({"status": "success", "data": null}).to_string();
+        Some(Answer { status: status.as_u16(), headers: Vec::new(), body })
+    });
+    let known = document(&Known { request: asked.request, answer });
+    if let Err(error) = records.put(COLLECTION, &asked.id, known, Some(revision), Some(KEPT)).await
+    {
         tracing::warn!(%error, "an answer is not kept for its idempotency key");
     }
-    Ok(Response::from_parts(parts, Body::from(body)))
+    Ok(response)
 }
 
 fn read_key(headers: &HeaderMap) -> Result<String, ApiError> {
@@ -128,16 +193,16 @@ fn read_key(headers: &HeaderMap) -> Result<String, ApiError> {
 }
 
 /// What is answered to a request whose key is known.
-async fn again(state: &ApiState, id: &str, request: &str) -> Result<Response, ApiError> {
+async fn again(state: &ApiState, asked: &Asked) -> Result<Response, ApiError> {
     let in_progress = || {
         let message =
             "a request with this Idempotency-Key is being done now; ask again in a moment";
         ApiError::conflict("in_progress", message)
     };
-    let found = state.store.records.get(COLLECTION, id).await?.ok_or_else(in_progress)?;
+    let found = state.store.records.get(COLLECTION, &asked.id).await?.ok_or_else(in_progress)?;
     let known: Known = serde_json::from_slice(&found.doc)
         .map_err(|_| StoreError::Corrupt("an answer that was kept".to_owned()))?;
-    if known.request != request {
+    if known.request != asked.request {
         let message = "this Idempotency-Key was used for another request; take a new one";
         return Err(ApiError::invalid("key_reused", message));
     }

@@ -58,6 +58,8 @@ pub struct ApiState {
     pub max_batch: usize,
     /// Who is let in.
     pub door: Arc<Door>,
+    /// Whether the description of the API is for everybody.
+    pub open_docs: bool,
     /// Counts and traces what comes in.
     pub observe: Arc<Observe>,
     /// Shows the numbers, unless that is switched off.
@@ -73,11 +75,20 @@ pub struct ApiState {
 /// Largest body, but for events: as large as all of a tenant's settings may be.
 const LARGEST_BODY: usize = 8 * 1024 * 1024;
 
+/// A batch may be large, but not without bound: 32 MiB or one event, whatever is more.
+fn largest_ingest(limits: &Limits) -> usize {
+    (limits.max_bytes + 1024).max(32 * 1024 * 1024)
+}
+
+/// Makes the description of the API, by which bodies are checked, now rather than when it is first
+/// needed.
+pub fn prepare() {
+    openapi::prepare();
+}
+
 /// All paths. Whatever is not open to all goes among the guarded.
 pub fn router(state: ApiState) -> Router {
-    // A batch may be large, but not without bound: 32 MiB or one event, whatever is more.
-    let largest = (state.limits.max_bytes + 1024).max(32 * 1024 * 1024);
-    openapi::prepare();
+    let largest = largest_ingest(&state.limits);
     let alias = state.v1.alias.clone();
     let state = Arc::new(state);
     let guard = middleware::from_fn_with_state(state.door.clone(), auth::guard);
@@ -86,16 +97,22 @@ pub fn router(state: ApiState) -> Router {
     let resources = resources.route_layer(DefaultBodyLimit::max(LARGEST_BODY));
     let ingest = Router::from(v1::ingest()).route_layer(DefaultBodyLimit::max(largest));
     let guarded = resources.merge(ingest).route_layer(once).route_layer(guard);
-    // Health and the description are open; the numbers have a rule of their own.
-    let open = Router::new()
-        .route("/metrics", get(metrics::metrics))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+    let mut described = Router::new()
         .route("/openapi.json", get(openapi::serve))
         .route("/docs", get(docs::home))
         .route("/docs/", get(docs::index))
         .route("/docs/{*file}", get(docs::asset));
+    if !state.open_docs {
+        let guard = middleware::from_fn_with_state(state.door.clone(), auth::guard_docs);
+        described = described.route_layer(guard);
+    }
+    // Health is open; the numbers have a rule of their own.
+    let open = Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz));
     guarded
+        .merge(described)
         .merge(open)
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::wrong_method)

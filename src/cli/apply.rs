@@ -1,408 +1,206 @@
-//! `fanfare apply`: tenant files into the store. All or nothing: one mistake, and none is written.
+//! `fanfare apply`: tenant files into a store or a server. First it is told what changes, then it is
+//! written: all or nothing, one mistake, and none is.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use http::Method;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::remote::{Api, Ask};
-use super::settings::Settings;
-use super::{Done, Failure, output};
-use crate::app;
-use crate::config::Config;
-use crate::delivery::layers::Quiet;
-use crate::store::Store;
-use crate::tenant::{self, Channels, Problem, TenantSpec, file};
+use super::remote::{Api, Ask, Target, Use};
+use super::{Done, Failure, output, show, tenant_files};
+use crate::event::tenant_id;
+use crate::tenant::TenantSpec;
 
 /// Options.
 #[derive(ClapArgs)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   fanfare apply config/tenants --development
   fanfare apply acme.toml --store redis://127.0.0.1:6379
-  fanfare apply config/tenants --prune --dry-run")]
+  fanfare apply config/tenants --server https://fanfare.example --dry-run
+  fanfare apply config/tenants --prune
+
+What changes is shown before anything is written; with --dry-run that is all. A tenant's admin may
+apply its own tenant's file to a server; making and removing tenants takes an operator.")]
 pub(super) struct Args {
     /// Tenant files, or folders of them
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    #[command(flatten)]
-    settings: Settings,
-    /// Allow http:// and loopback receivers
-    #[arg(long, env = "FANFARE_DEVELOPMENT", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
-    development: bool,
     /// Only show what would be written
     #[arg(long)]
     dry_run: bool,
-    /// Remove the tenants that are in the store and in none of the files, with their keys
+    /// Remove the tenants that are there and in none of the files, with their keys
     #[arg(long)]
     prune: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    target: Target,
 }
 
 pub(super) async fn run(args: Args) -> Done {
-    let mut config = args.settings.load()?;
-    config.development |= args.development;
-    let specs = read(&args.paths).map_err(|problems| told(&problems))?;
-    let channels = offline_channels(&config)?;
-    let store = app::open_store(&config, app::Purpose::Tool).await?;
-    let named: BTreeSet<String> = specs.iter().map(|(_, spec)| spec.id.clone()).collect();
-    let mut applied = apply(&store, &config, &channels, specs, args.dry_run).await?;
-    if args.prune {
-        applied.extend(prune(&config, &store, &named, args.dry_run).await?);
+    let specs =
+        tenant_files::read(&args.paths).map_err(|problems| tenant_files::told(&problems))?;
+    let api = Api::open(&args.target, Use::Apply).await?;
+    let mut plans = plan(&api, &specs).await?;
+    let gone = if args.prune { unnamed(&api, &specs).await? } else { Vec::new() };
+    if !args.target.json {
+        let would = if args.dry_run { " (dry run)" } else { "" };
+        for plan in &plans {
+            plan.print(would);
+        }
+        for id in &gone {
+            output::line(format!("{id}: removed{would}\n  - all of it"));
+        }
     }
-    if args.json {
-        output::json(&json!({"tenants": applied.iter().map(Applied::json).collect::<Vec<_>>()}));
-        return Ok(());
+    if !args.dry_run {
+        for plan in plans.iter_mut().filter(|plan| plan.outcome != "unchanged") {
+            plan.write(&api, args.target.json).await?;
+        }
+        for id in &gone {
+            api.call(Ask::of(Method::DELETE, &["tenants", id])).await?;
+        }
     }
-    for tenant in &applied {
-        tenant.print(args.dry_run);
+    if args.target.json {
+        let removed = |id: &String| json!({"id": id, "outcome": "removed", "changes": ["- all of it"], "revealed": []});
+        let all: Vec<Value> =
+            plans.iter().map(Plan::json).chain(gone.iter().map(removed)).collect();
+        output::json(&json!({"tenants": all}));
     }
     Ok(())
 }
 
-/// Removes the tenants that are not named, as the API does: keys and audit trail included.
-async fn prune(
-    config: &Config,
-    store: &Store,
-    named: &BTreeSet<String>,
-    dry_run: bool,
-) -> Result<Vec<Applied>, Failure> {
-    let (_, stored) = store.directory.all().await?;
-    let ids = stored.into_iter().map(|tenant| tenant.id).filter(|id| !named.contains(id));
-    let ids: Vec<String> = ids.collect();
-    if !ids.is_empty() && !dry_run {
-        let api = Api::over(config, store.clone()).await?;
-        for id in &ids {
-            api.call(Ask::of(Method::DELETE, &["tenants", id])).await?;
-        }
-    }
-    Ok(ids.into_iter().map(Applied::removed).collect())
-}
-
-/// The channels, for checking and completing settings; nothing is sent.
-pub(super) fn offline_channels(config: &Config) -> Result<Channels, Failure> {
-    let templates = Arc::new(app::engine(config, &BTreeMap::new())?);
-    Ok(app::channels(config, templates, Arc::new(Forgetful), Arc::new(Quiet))?)
-}
-
-/// A memory for channels that send nothing.
-struct Forgetful;
-
-#[async_trait::async_trait]
-impl fanfare_contract::Memo for Forgetful {
-    async fn get(&self, _: &str) -> Option<String> {
-        None
-    }
-    async fn put(&self, _: &str, _: &str, _: std::time::Duration) {}
-}
-
-/// Reads files and folders.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(PathBuf, TenantSpec)>, Vec<Problem>> {
-    let mut specs = Vec::new();
-    let mut problems = Vec::new();
-    for path in paths {
-        let read = if path.is_dir() {
-            file::read_dir(path, &file::process_env)
-        } else {
-            file::read(path, &file::process_env).map(|spec| vec![(path.clone(), spec)])
-        };
-        match read {
-            Ok(found) => specs.extend(found),
-            Err(found) => problems.extend(found),
-        }
-    }
-    if problems.is_empty() { Ok(specs) } else { Err(problems) }
-}
-
-/// Prints problems; the failure that follows.
-pub(super) fn told(problems: &[Problem]) -> Failure {
-    for problem in problems {
-        output::error(&problem.to_string());
-    }
-    Failure::No
-}
-
-/// What became of one tenant.
-pub(super) struct Applied {
+/// What is to become of one tenant.
+struct Plan {
     id: String,
-    created: bool,
-    removed: bool,
+    body: Value,
+    /// The version that it was told of.
+    tag: Option<String>,
+    outcome: String,
     changes: Vec<String>,
-    /// (destination, field, value) made just now and shown this once.
-    revealed: Vec<(String, String, String)>,
+    /// What was made, to be shown once.
+    revealed: Value,
 }
 
-impl Applied {
-    fn removed(id: String) -> Self {
-        let changes = vec!["- all of it".to_owned()];
-        Self { id, created: false, removed: true, changes, revealed: Vec::new() }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        let outcome = if self.removed {
-            "removed"
-        } else if self.created {
-            "created"
-        } else if self.changes.is_empty() {
-            "unchanged"
-        } else {
-            "changed"
-        };
-        let revealed = self.revealed.iter().map(|(destination, field, value)| {
-            json!({"destination": destination, "field": field, "value": value})
-        });
-        json!({
-            "id": self.id, "outcome": outcome, "changes": self.changes,
-            "revealed": revealed.collect::<Vec<_>>(),
-        })
-    }
-
-    pub(super) fn print(&self, dry_run: bool) {
-        let would = if dry_run { " (dry run)" } else { "" };
-        if self.changes.is_empty() {
-            output::line(format!("{}: unchanged", self.id));
-            return;
+/// Asks what all of the files would change. What is wrong is told with the file, all at once.
+async fn plan(api: &Api, specs: &[(PathBuf, TenantSpec)]) -> Result<Vec<Plan>, Failure> {
+    let mut plans = Vec::new();
+    let mut is_wrong = false;
+    for (path, spec) in specs {
+        let file = path.display();
+        if let Err(refusal) = tenant_id(spec.id.as_bytes()) {
+            output::error(&format!("{file}: tenant, id: {}", refusal.message));
+            is_wrong = true;
+            continue;
         }
-        let word = match (self.removed, self.created) {
-            (true, _) => "removed",
-            (_, true) => "new tenant",
+        let body = body(spec);
+        let ask = put(&spec.id).with("dry_run", Some(true)).body(body.clone());
+        match api.try_call(ask).await? {
+            Ok(answer) => plans.push(Plan {
+                id: spec.id.clone(),
+                body,
+                tag: answer.tag,
+                outcome: show::word(&answer.data["outcome"]),
+                changes: lines(&answer.data["changes"]),
+                revealed: json!([]),
+            }),
+            Err(error) => {
+                is_wrong = true;
+                let details = error["details"].as_array().map(Vec::as_slice).unwrap_or_default();
+                for detail in details {
+                    let [field, message] =
+                        ["field", "message"].map(|name| show::word(&detail[name]));
+                    let at = if field.is_empty() { field } else { format!("{field}: ") };
+                    output::error(&format!("{file}: {at}{message}"));
+                }
+                if details.is_empty() {
+                    output::error(&format!("{file}: {}", show::word(&error["message"])));
+                }
+            }
+        }
+    }
+    if is_wrong { Err(Failure::No) } else { Ok(plans) }
+}
+
+fn put(id: &str) -> Ask {
+    Ask::of(Method::PUT, &["tenants", id, "document"])
+}
+
+fn lines(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(show::word).collect()
+}
+
+/// What a file says, as the API takes it.
+fn body(spec: &TenantSpec) -> Value {
+    let destination = |one: &crate::tenant::DestinationSpec| {
+        let settings: &Map<String, Value> = &one.fields;
+        json!({"id": one.id, "channel": one.channel, "settings": settings})
+    };
+    let destinations: Vec<Value> = spec.destinations.iter().map(destination).collect();
+    json!({
+        "name": spec.name, "destinations": destinations, "routes": spec.routes,
+        "links": spec.links, "templates": spec.templates,
+    })
+}
+
+/// The tenants that are in no file.
+async fn unnamed(api: &Api, specs: &[(PathBuf, TenantSpec)]) -> Result<Vec<String>, Failure> {
+    let named: BTreeSet<&str> = specs.iter().map(|(_, spec)| spec.id.as_str()).collect();
+    let mut gone = Vec::new();
+    let mut cursor = None::<String>;
+    loop {
+        let ask = Ask::of(Method::GET, &["tenants"]).with("limit", Some(1000));
+        let page = api.data(ask.with("cursor", cursor.as_ref())).await?;
+        let ids = page["data"].as_array().into_iter().flatten().map(|one| show::word(&one["id"]));
+        gone.extend(ids.filter(|id| !named.contains(id.as_str())));
+        cursor = page["next_cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            return Ok(gone);
+        }
+    }
+}
+
+impl Plan {
+    fn print(&self, would: &str) {
+        let word = match &*self.outcome {
+            "unchanged" => return output::line(format!("{}: unchanged", self.id)),
+            "created" => "new tenant",
             _ => "changed",
         };
         output::line(format!("{}: {word}{would}", self.id));
         for change in &self.changes {
             output::line(format!("  {change}"));
         }
-        for (destination, field, value) in &self.revealed {
-            output::line(format!("  {destination}: {field} = {value}"));
-            output::note("  this was made now and is shown once; keep it");
-        }
     }
-}
 
-/// Checks all, then writes those that changed.
-pub(super) async fn apply(
-    store: &Store,
-    config: &Config,
-    channels: &Channels,
-    specs: Vec<(PathBuf, TenantSpec)>,
-    dry_run: bool,
-) -> Result<Vec<Applied>, Failure> {
-    let show = if dry_run { Show::Dry } else { Show::Made };
-    write(store, config, channels, specs, show).await.map_err(|refused| match refused {
-        Refused::Problems(problems) => told(&problems),
-        Refused::Store(error) => error.into(),
-    })
-}
-
-/// The same for a server, which has nowhere to show a secret: the ids that changed, or what is
-/// wrong, as lines.
-pub(super) async fn apply_quietly(
-    store: &Store,
-    config: &Config,
-    channels: &Channels,
-    specs: Vec<(PathBuf, TenantSpec)>,
-) -> Result<Vec<String>, Vec<String>> {
-    match write(store, config, channels, specs, Show::Nothing).await {
-        Ok(applied) => {
-            let changed = applied.into_iter().filter(|tenant| !tenant.changes.is_empty());
-            Ok(changed.map(|tenant| tenant.id).collect())
-        }
-        Err(Refused::Problems(problems)) => Err(problems.iter().map(ToString::to_string).collect()),
-        Err(Refused::Store(error)) => Err(vec![error.to_string()]),
-    }
-}
-
-/// What is done with values that are made rather than given.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Show {
-    /// They are shown, this once.
-    Made,
-    /// Nothing is written, so nothing is made.
-    Dry,
-    /// They cannot be shown: making one is refused.
-    Nothing,
-}
-
-/// Why nothing was written.
-enum Refused {
-    Problems(Vec<Problem>),
-    Store(crate::store::StoreError),
-}
-
-impl From<crate::store::StoreError> for Refused {
-    fn from(error: crate::store::StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-async fn write(
-    store: &Store,
-    config: &Config,
-    channels: &Channels,
-    specs: Vec<(PathBuf, TenantSpec)>,
-    show: Show,
-) -> Result<Vec<Applied>, Refused> {
-    let mut ready = Vec::new();
-    let mut problems = Vec::new();
-    let mut all = tenant::all_stored(store).await?;
-    for (path, mut spec) in specs {
-        let before = all.remove(&spec.id);
-        let revealed = complete(&mut spec, before.as_ref(), channels);
-        if show == Show::Nothing {
-            problems.extend(in_file(revealed.iter().map(unshowable).collect(), &path));
-        }
-        let compiled = tenant::compile(Arc::new(spec.clone()), 0, channels, None);
-        let mut found = compiled.err().unwrap_or_default();
-        found.extend(template_problems(config, &spec));
-        if found.is_empty() {
-            ready.push((spec, before, revealed));
-        } else {
-            problems.extend(in_file(found, &path));
-        }
-    }
-    if !problems.is_empty() {
-        return Err(Refused::Problems(problems));
-    }
-    let mut applied = Vec::new();
-    for (spec, before, revealed) in ready {
-        let changes = changes(before.as_ref(), &spec);
-        let (id, created) = (spec.id.clone(), before.is_none());
-        if show != Show::Dry && !changes.is_empty() {
-            tenant::put(store, channels, spec).await.map_err(|error| match error {
-                tenant::PutError::Problems(problems) => Refused::Problems(problems),
-                tenant::PutError::Store(error) => Refused::Store(error),
-            })?;
-        }
-        let revealed = if show == Show::Made { revealed } else { Vec::new() };
-        applied.push(Applied { id, created, removed: false, changes, revealed });
-    }
-    Ok(applied)
-}
-
-fn unshowable((destination, field, _): &(String, String, String)) -> Problem {
-    Problem::new(
-        format!("destination \"{destination}\""),
-        field.as_str(),
-        "is missing; run `fanfare apply` with this file first, which makes one and shows it once, or \
-         write { env = \"NAME\" }",
-    )
-}
-
-fn in_file(problems: Vec<Problem>, path: &Path) -> Vec<Problem> {
-    let file = path.display().to_string();
-    problems.into_iter().map(|problem| problem.in_file(&file)).collect()
-}
-
-/// Fills in what is made rather than given: kept from the stored document, or made now.
-fn complete(
-    spec: &mut TenantSpec,
-    before: Option<&TenantSpec>,
-    channels: &Channels,
-) -> Vec<(String, String, String)> {
-    let mut revealed = Vec::new();
-    for destination in &mut spec.destinations {
-        let Some((channel, _)) = channels.get(&destination.channel) else { continue };
-        let mut made = destination.fields.clone();
-        for value in channel.complete(&mut made) {
-            let old = before
-                .and_then(|spec| spec.destinations.iter().find(|d| d.id == destination.id))
-                .filter(|old| old.channel == destination.channel)
-                .and_then(|old| old.fields.get(value.field));
-            match old {
-                Some(old) => _ = made.insert(value.field.to_owned(), old.clone()),
-                None => {
-                    revealed.push((destination.id.clone(), value.field.to_owned(), value.value));
-                }
+    /// Writes what was shown; not if somebody else changed the tenant meanwhile.
+    async fn write(&mut self, api: &Api, quietly: bool) -> Done {
+        let ask = put(&self.id).if_match(self.tag.take()).body(self.body.take());
+        let answer = api.try_call(ask).await?.map_err(|error| {
+            let message = show::word(&error["message"]);
+            let why = if error["code"] == "precondition_failed" {
+                "it was changed meanwhile; look at it again with --dry-run".to_owned()
+            } else {
+                message
+            };
+            Failure::Because(format!("{}: not written: {why}", self.id))
+        })?;
+        let made = answer.data["shown_once"].as_array().cloned().unwrap_or_default();
+        if !quietly && !made.is_empty() {
+            output::line(format!("{}: made now, and shown this once; keep it", self.id));
+            for one in &made {
+                let [destination, field, value] =
+                    ["destination", "field", "value"].map(|name| show::word(&one[name]));
+                output::line(format!("  {destination}: {field} = {value}"));
             }
         }
-        destination.fields = made;
+        self.revealed = made.into();
+        Ok(())
     }
-    revealed
-}
 
-/// The same without a store: what would be made is made and thrown away.
-pub(super) fn complete_for_check(spec: &mut TenantSpec, channels: &Channels) {
-    complete(spec, None, channels);
-}
-
-/// What is wrong with a tenant's own templates and links.
-pub(super) fn template_problems(config: &Config, spec: &TenantSpec) -> Vec<Problem> {
-    if spec.templates.is_empty() && spec.links.is_empty() {
-        return Vec::new();
+    fn json(&self) -> Value {
+        json!({
+            "id": self.id, "outcome": self.outcome, "changes": self.changes,
+            "revealed": self.revealed,
+        })
     }
-    let own = match app::render_tenant(spec) {
-        Ok(own) => own,
-        Err(errors) => {
-            return errors.into_iter().map(|error| Problem::new("links", "", error)).collect();
-        }
-    };
-    match app::engine(config, &BTreeMap::from([(spec.id.clone(), own)])) {
-        Ok(_) => Vec::new(),
-        Err(error) => vec![Problem::new("templates", "", error.to_string())],
-    }
-}
-
-/// What changes, a line each; no values, for some are secrets.
-fn changes(before: Option<&TenantSpec>, now: &TenantSpec) -> Vec<String> {
-    let mut lines = Vec::new();
-    let empty = TenantSpec { name: String::new(), ..TenantSpec::empty(&now.id) };
-    let before = before.unwrap_or(&empty);
-    if before.name != now.name {
-        lines.push(format!("~ name: {}", now.name));
-    }
-    for new in &now.destinations {
-        match before.destinations.iter().find(|old| old.id == new.id) {
-            None => lines.push(format!("+ destination {} ({})", new.id, new.channel)),
-            Some(old) if old != new => {
-                lines.push(format!("~ destination {}: {}", new.id, changed_fields(old, new)));
-            }
-            Some(_) => {}
-        }
-    }
-    for old in &before.destinations {
-        if !now.destinations.iter().any(|new| new.id == old.id) {
-            lines.push(format!("- destination {}", old.id));
-        }
-    }
-    let shown = |route: &crate::routing::RouteSpec| {
-        let filter = if route.when.is_some() { " (filtered)" } else { "" };
-        format!("route {}{filter} → {}", route.events.join(", "), route.to.join(", "))
-    };
-    let added = now.routes.iter().filter(|route| !before.routes.contains(route));
-    lines.extend(added.map(|route| format!("+ {}", shown(route))));
-    let removed = before.routes.iter().filter(|route| !now.routes.contains(route));
-    lines.extend(removed.map(|route| format!("- {}", shown(route))));
-    if lines.is_empty()
-        && (&before.destinations, &before.routes) != (&now.destinations, &now.routes)
-    {
-        lines.push("~ order".to_owned());
-    }
-    if before.templates != now.templates {
-        lines.push("~ templates".to_owned());
-    }
-    if before.links != now.links {
-        lines.push("~ links".to_owned());
-    }
-    lines
-}
-
-fn changed_fields(
-    old: &crate::tenant::DestinationSpec,
-    new: &crate::tenant::DestinationSpec,
-) -> String {
-    let mut fields: Vec<&str> = old
-        .fields
-        .iter()
-        .filter(|(key, value)| new.fields.get(*key) != Some(value))
-        .map(|(key, _)| key.as_str())
-        .chain(new.fields.keys().filter(|key| !old.fields.contains_key(*key)).map(String::as_str))
-        .collect();
-    if old.channel != new.channel {
-        fields.push("channel");
-    }
-    fields.join(", ")
 }

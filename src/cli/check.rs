@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args as ClapArgs;
 use serde_json::json;
 
-use super::{Done, Failure, apply, output};
+use super::{Done, Failure, output, tenant_files};
 use crate::config::{self, Config};
 use crate::tenant::{self, Problem};
 
@@ -46,25 +46,25 @@ pub(super) fn run(args: &Args) -> Done {
         return if problems.is_empty() { Ok(()) } else { Err(Failure::No) };
     }
     if !problems.is_empty() {
-        return Err(apply::told(&problems));
+        return Err(tenant_files::told(&problems));
     }
     output::line(format!("{} of {} checked: no problem", args.paths.len(), args.paths.len()));
     Ok(())
 }
 
 fn problems(config: &Config, paths: &[PathBuf]) -> Result<Vec<Problem>, Failure> {
-    let specs = match apply::read(paths) {
+    let specs = match tenant_files::read(paths) {
         Ok(specs) => specs,
         Err(problems) => return Ok(problems),
     };
-    let channels = apply::offline_channels(config)?;
+    let channels = tenant_files::offline_channels(config)?;
     let mut problems = Vec::new();
     for (path, mut spec) in specs {
         let file = path.display().to_string();
-        apply::complete_for_check(&mut spec, &channels);
+        tenant_files::complete_for_check(&mut spec, &channels);
         let compiled = tenant::compile(Arc::new(spec.clone()), 0, &channels, None);
         problems.extend(compiled.err().into_iter().flatten().map(|p| p.in_file(&file)));
-        let templates = apply::template_problems(config, &spec);
+        let templates = tenant_files::template_problems(config, &spec);
         problems.extend(templates.into_iter().map(|p| p.in_file(&file)));
     }
     Ok(problems)

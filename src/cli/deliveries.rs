@@ -1,130 +1,146 @@
 //! `fanfare deliveries`: what went where, what waits, what was given up.
 
 use clap::Args as ClapArgs;
-use fanfare_contract::DeliveryId;
+use http::Method;
+use serde_json::Value;
 
-use super::remote::Of;
-use super::{Done, Failure, events, lookups, output};
-use crate::store::{DeliveryQuery, DeliveryRecord, DeliveryState};
+use super::remote::{Api, Of, Use};
+use super::{Done, events, output, replay, show};
+use crate::agenda::Clock;
 
 /// Options.
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   fanfare deliveries --tenant acme
   fanfare deliveries --tenant acme --state dead --destination backoffice
+  fanfare deliveries --tenant acme --error http_500 --since 2h
   fanfare deliveries --tenant acme dlv_evt_07review.support")]
 pub(super) struct Args {
     /// One delivery: shows its attempts
-    pub(super) id: Option<String>,
+    id: Option<String>,
     #[command(flatten)]
-    pub(super) of: Of,
+    of: Of,
     /// Only this state
     #[arg(long, value_parser = ["delivered", "waiting", "suppressed", "dead"])]
-    pub(super) state: Option<String>,
+    state: Option<String>,
     /// Only this destination
     #[arg(long)]
-    pub(super) destination: Option<String>,
+    destination: Option<String>,
     /// Only this event type
     #[arg(long = "type", value_name = "TYPE")]
-    pub(super) kind: Option<String>,
+    kind: Option<String>,
+    /// Only those whose last failure, or reason, is this: `http_500`, `timeout`
+    #[arg(long, value_name = "CODE")]
+    error: Option<String>,
+    /// Only of live or only of test events
+    #[arg(long, value_parser = ["live", "test"])]
+    environment: Option<String>,
+    /// Only events received since this long ago (2h, 3d) or this time (RFC 3339)
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Only events received before this long ago or this time
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(super) limit: u16,
+    limit: u16,
     /// Where the page before ended
     #[arg(long)]
-    pub(super) cursor: Option<String>,
+    cursor: Option<String>,
 }
 
 pub(super) async fn run(args: Args) -> Done {
-    let target = &args.of.target;
-    if target.server.is_some() {
-        return lookups::deliveries(&args).await;
+    let api = Api::open(&args.of.target, Use::Plain).await?;
+    match &args.id {
+        Some(id) => one(&api, &args, id).await,
+        None => list(&api, &args).await,
     }
-    let (_, store) = target.settings.open_existing().await?;
-    let tenant = args.of.tenant.clone().unwrap_or_default();
-    if let Some(id) = &args.id {
-        let id = DeliveryId::from(id.as_str());
-        let Some((event, destination)) = id.parts() else {
-            return Err(Failure::Because(format!(
-                "`{id}` is no delivery id; they look like dlv_evt_07review.support"
-            )));
-        };
-        let record = store.ledger.event(&tenant, event).await?;
-        let delivery = record
-            .and_then(|record| record.deliveries.into_iter().find(|d| d.destination == destination))
-            .ok_or_else(|| Failure::Because(format!("tenant {tenant} has no delivery {id}")))?;
-        if target.json {
-            output::json(&delivery);
-        } else {
-            print(&delivery);
-        }
-        return Ok(());
+}
+
+async fn one(api: &Api, args: &Args, id: &str) -> Done {
+    let delivery = api.data(args.of.ask(Method::GET, ["deliveries", id])).await?;
+    if args.of.target.json {
+        output::json(&delivery);
+    } else {
+        print(&delivery);
     }
-    let query = DeliveryQuery {
-        tenant,
-        state: args.state.clone(),
-        destination: args.destination.clone(),
-        kind: args.kind.clone(),
-        cursor: args.cursor.clone(),
-        limit: args.limit.into(),
-        ..DeliveryQuery::default()
-    };
-    let page = store.ledger.deliveries(&query).await?;
-    if target.json {
+    Ok(())
+}
+
+async fn list(api: &Api, args: &Args) -> Done {
+    let now = Clock::System.now_ms();
+    let time = |text: &Option<String>| text.as_deref().map(|t| replay::when(t, now)).transpose();
+    let ask = args
+        .of
+        .ask(Method::GET, ["deliveries"])
+        .with("status", args.state.as_ref())
+        .with("destination", args.destination.as_ref())
+        .with("type", args.kind.as_ref())
+        .with("error", args.error.as_ref())
+        .with("environment", args.environment.as_ref())
+        .with("from_ms", time(&args.since)?)
+        .with("to_ms", time(&args.until)?)
+        .with("limit", Some(args.limit))
+        .with("cursor", args.cursor.as_ref());
+    let page = api.data(ask).await?;
+    if args.of.target.json {
         output::json(&page);
         return Ok(());
     }
     let mut table = output::table(&["DELIVERY", "TYPE", "CHANNEL", "STATE", "TRIES", "LAST"]);
-    for delivery in &page.items {
-        let last = delivery.attempts.last().map_or("", |attempt| attempt.code.as_str());
+    for delivery in page["data"].as_array().into_iter().flatten() {
+        let attempts = delivery["attempts"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let last = attempts.last().map(|attempt| show::word(&attempt["code"]));
         table.add_row([
-            delivery.id.to_string(),
-            events::of(&delivery.kind, delivery.environment),
-            delivery.channel.clone(),
+            show::word(&delivery["id"]),
+            events::of(delivery),
+            show::word(&delivery["channel"]),
             state(delivery),
-            delivery.attempts.len().to_string(),
-            last.to_owned(),
+            attempts.len().to_string(),
+            last.unwrap_or_default(),
         ]);
     }
     output::print_table(&table);
-    events::more(page.next.as_deref());
+    events::more(page["next_cursor"].as_str());
     Ok(())
 }
 
-fn state(delivery: &DeliveryRecord) -> String {
-    match delivery.state.reason() {
-        Some(reason) => format!("{} ({reason})", delivery.state.word()),
-        None => delivery.state.word().to_owned(),
+fn state(delivery: &Value) -> String {
+    let word = show::word(&delivery["state"]);
+    match delivery["reason"].as_str() {
+        Some(reason) => format!("{word} ({reason})"),
+        None => word,
     }
 }
 
 /// One delivery with its attempts.
-pub(super) fn print(delivery: &DeliveryRecord) {
+pub(super) fn print(delivery: &Value) {
+    let state = show::word(&delivery["state"]);
     output::line(format!(
         "{}  {}  {}",
-        output::bold(delivery.id.as_str()),
-        delivery.channel,
-        output::state(delivery.state.word())
+        output::bold(&show::word(&delivery["id"])),
+        show::word(&delivery["channel"]),
+        output::state(&state)
     ));
-    match &delivery.state {
-        DeliveryState::Waiting { due_ms, reason, .. } => {
-            output::line(format!("  waits ({reason}) until {}", output::time(*due_ms)));
-        }
-        DeliveryState::Suppressed { reason } | DeliveryState::Dead { reason } => {
-            output::line(format!("  because: {reason}"));
-        }
-        DeliveryState::Delivered => {}
+    if let Some(reason) = delivery["reason"].as_str() {
+        output::line(if state == "waiting" {
+            format!("  waits ({reason}) until {}", show::time(&delivery["due_ms"]))
+        } else {
+            format!("  because: {reason}")
+        });
     }
-    for attempt in &delivery.attempts {
-        let status = attempt.status.map(|status| format!(" {status}")).unwrap_or_default();
+    for attempt in delivery["attempts"].as_array().into_iter().flatten() {
+        let status = attempt["status"].as_u64().map(|status| format!(" {status}"));
         let mut line = format!(
-            "  attempt {} at {}: {}{status} in {} ms",
-            attempt.number,
-            output::time(attempt.at_ms),
-            attempt.code,
-            attempt.took_ms
+            "  attempt {} at {}: {}{} in {} ms",
+            attempt["number"],
+            show::time(&attempt["at_ms"]),
+            show::word(&attempt["code"]),
+            status.unwrap_or_default(),
+            attempt["took_ms"]
         );
-        for (name, text) in [("", &attempt.message), ("answer: ", &attempt.answer)] {
+        for (name, field) in [("", "message"), ("answer: ", "answer")] {
+            let text = show::word(&attempt[field]);
             if !text.is_empty() {
                 line = format!("{line}\n    {name}{text}");
             }

@@ -72,7 +72,7 @@ pub(super) async fn run(args: Args) -> Done {
         confirm(&args, &found)?;
     }
     let by = Principal {
-        key_id: "command-line".into(),
+        key_id: "cli".into(),
         role: Role::Operator,
         tenant: None,
         environment: Environment::Live,

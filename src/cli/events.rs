@@ -1,12 +1,12 @@
 //! `fanfare events`: what came in, and the whole path of one.
 
 use clap::Args as ClapArgs;
-use fanfare_contract::Environment;
-use serde_json::json;
+use http::Method;
+use serde_json::Value;
 
-use super::remote::Target;
-use super::{Done, Failure, deliveries, lookups, output};
-use crate::store::{EventQuery, EventRecord, Store};
+use super::remote::{Api, Ask, Target, Use};
+use super::{Done, deliveries, follow, output, replay, show};
+use crate::agenda::Clock;
 
 /// Options.
 #[derive(ClapArgs)]
@@ -25,6 +25,15 @@ pub(super) struct Args {
     /// Only this type; with --follow a pattern
     #[arg(long = "type", value_name = "TYPE")]
     pub(super) kind: Option<String>,
+    /// Only live or only test events
+    #[arg(long, value_parser = ["live", "test"], conflicts_with_all = ["id", "rejected", "follow"])]
+    environment: Option<String>,
+    /// Only those received since this long ago (2h, 3d) or this time (RFC 3339)
+    #[arg(long, value_name = "WHEN", conflicts_with_all = ["id", "rejected", "follow"])]
+    since: Option<String>,
+    /// Only those received before this long ago or this time
+    #[arg(long, value_name = "WHEN", conflicts_with_all = ["id", "rejected", "follow"])]
+    until: Option<String>,
     /// Entries that could not be taken as events, with the reasons
     #[arg(long, conflicts_with_all = ["id", "kind"])]
     pub(super) rejected: bool,
@@ -47,61 +56,69 @@ pub(super) struct Args {
     pub(super) target: Target,
 }
 
-pub(super) async fn run(args: Args) -> Done {
-    if args.follow {
-        return lookups::follow(&args).await;
+impl Args {
+    fn ask(&self, rest: &[&str]) -> Ask {
+        let tenant = self.tenant.as_deref().unwrap_or("me");
+        Ask::of(Method::GET, &[&["tenants", tenant], rest].concat())
     }
-    if args.target.server.is_some() {
-        return lookups::events(&args).await;
-    }
-    let (_, store) = args.target.settings.open_existing().await?;
-    if args.rejected {
-        return rejected(&store, &args).await;
-    }
-    let tenant = args.tenant.clone().unwrap_or_default();
-    match &args.id {
-        Some(id) => show(&store, &tenant, id, args.target.json).await,
-        None => list(&store, tenant, &args).await,
+
+    fn page(&self, ask: Ask) -> Ask {
+        ask.with("limit", Some(self.limit)).with("cursor", self.cursor.as_ref())
     }
 }
 
-async fn list(store: &Store, tenant: String, args: &Args) -> Done {
-    let query = EventQuery {
-        tenant,
-        kind: args.kind.clone(),
-        cursor: args.cursor.clone(),
-        limit: args.limit.into(),
-        ..EventQuery::default()
-    };
-    let page = store.ledger.events(&query).await?;
+pub(super) async fn run(args: Args) -> Done {
+    if args.follow {
+        return follow::follow(&args).await;
+    }
+    let api = Api::open(&args.target, Use::Plain).await?;
+    if args.rejected {
+        return rejected(&api, &args).await;
+    }
+    match &args.id {
+        Some(id) => show(&api, &args, id).await,
+        None => list(&api, &args).await,
+    }
+}
+
+async fn list(api: &Api, args: &Args) -> Done {
+    let now = Clock::System.now_ms();
+    let time = |text: &Option<String>| text.as_deref().map(|t| replay::when(t, now)).transpose();
+    let ask = args
+        .page(args.ask(&["events"]))
+        .with("type", args.kind.as_ref())
+        .with("environment", args.environment.as_ref())
+        .with("from_ms", time(&args.since)?)
+        .with("to_ms", time(&args.until)?);
+    let page = api.data(ask).await?;
     if args.target.json {
         output::json(&page);
         return Ok(());
     }
     let mut table =
         output::table(&["RECEIVED", "EVENT", "TYPE", "STATE", "OK", "WAIT", "SUPPR", "DEAD"]);
-    for event in &page.items {
-        let state = serde_json::to_value(event.state).unwrap_or_default();
-        let counts = event.deliveries;
+    for event in page["data"].as_array().into_iter().flatten() {
+        let counts = &event["deliveries"];
         table.add_row([
-            output::time(event.received_ms),
-            event.id.clone(),
-            of(&event.kind, event.environment),
-            state.as_str().unwrap_or_default().to_owned(),
-            counts.delivered.to_string(),
-            counts.waiting.to_string(),
-            counts.suppressed.to_string(),
-            counts.dead.to_string(),
+            show::time(&event["received_ms"]),
+            show::word(&event["id"]),
+            of(event),
+            show::word(&event["state"]),
+            counts["delivered"].to_string(),
+            counts["waiting"].to_string(),
+            counts["suppressed"].to_string(),
+            counts["dead"].to_string(),
         ]);
     }
     output::print_table(&table);
-    more(page.next.as_deref());
+    more(page["next_cursor"].as_str());
     Ok(())
 }
 
-/// A type, marked when it is of a test event.
-pub(super) fn of(kind: &str, environment: Environment) -> String {
-    if environment.is_live() { kind.to_owned() } else { format!("{kind} (test)") }
+/// The type of an event or a delivery, marked when it is of a test event.
+pub(super) fn of(one: &Value) -> String {
+    let kind = show::word(&one["type"]);
+    if one["environment"] == "test" { format!("{kind} (test)") } else { kind }
 }
 
 /// How to see the page after.
@@ -111,58 +128,38 @@ pub(super) fn more(next: Option<&str>) {
     }
 }
 
-async fn show(store: &Store, tenant: &str, id: &str, json: bool) -> Done {
-    let Some(record) = store.ledger.event(tenant, id).await? else {
-        return Err(Failure::Because(format!(
-            "tenant {tenant} has no event {id}; it may be past the retention time"
-        )));
-    };
-    if json {
-        output::json(&as_json(&record));
+async fn show(api: &Api, args: &Args, id: &str) -> Done {
+    let record = api.data(args.ask(&["events", id])).await?;
+    if args.target.json {
+        output::json(&record);
         return Ok(());
     }
-    let event = &record.event;
-    let state = serde_json::to_value(record.state).unwrap_or_default();
-    let kind = of(&event.kind, event.environment);
-    output::line(format!("{}  {kind}", output::bold(&event.id)));
-    output::line(format!("received  {}", output::time(event.received_ms)));
-    output::line(format!("created   {}", output::time(event.created * 1000)));
-    output::line(format!("state     {}", state.as_str().unwrap_or_default()));
-    output::line(format!("body      {}", String::from_utf8_lossy(&event.body)));
-    for delivery in &record.deliveries {
+    let event = &record["event"];
+    let mut kind = show::word(&event["type"]);
+    if record["environment"] == "test" {
+        kind += " (test)";
+    }
+    output::line(format!("{}  {kind}", output::bold(&show::word(&event["id"]))));
+    output::line(format!("received  {}", show::time(&record["received_ms"])));
+    let created = event["created"].as_i64().unwrap_or_default();
+    output::line(format!("created   {}", output::time(created.saturating_mul(1000))));
+    output::line(format!("state     {}", show::word(&record["state"])));
+    output::line(format!("body      {event}"));
+    for delivery in record["deliveries"].as_array().into_iter().flatten() {
         output::line("");
         deliveries::print(delivery);
     }
     Ok(())
 }
 
-fn as_json(record: &EventRecord) -> serde_json::Value {
-    json!({
-        "event": record.event.value(),
-        "environment": record.event.environment,
-        "received_ms": record.event.received_ms,
-        "state": record.state,
-        "deliveries": record.deliveries,
-    })
-}
-
-async fn rejected(store: &Store, args: &Args) -> Done {
-    let page = store.ledger.rejected(args.cursor.as_deref(), args.limit.into()).await?;
-    if args.target.json {
-        output::json(&page);
-        return Ok(());
-    }
-    let mut table = output::table(&["AT", "ENTRY", "TENANT", "CODE", "REASON"]);
-    for entry in &page.items {
-        table.add_row([
-            output::time(entry.at_ms),
-            entry.entry.clone(),
-            entry.tenant.clone().unwrap_or_default(),
-            entry.code.clone(),
-            entry.reason.clone(),
-        ]);
-    }
-    output::print_table(&table);
-    more(page.next.as_deref());
-    Ok(())
+async fn rejected(api: &Api, args: &Args) -> Done {
+    let data = api.data(args.page(Ask::of(Method::GET, &["rejected"]))).await?;
+    let columns = [
+        ("AT", "at_ms"),
+        ("ENTRY", "entry"),
+        ("TENANT", "tenant"),
+        ("CODE", "code"),
+        ("REASON", "reason"),
+    ];
+    show::list(args.target.json, &data, &columns)
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::remote::{Api, Ask, Remote};
 use super::settings::Settings;
-use super::{Done, Failure, apply};
+use super::{Done, Failure, tenant_files};
 use crate::agenda::Clock;
 use crate::ops::{self, Export};
 use crate::tenant::DestinationSpec;
@@ -43,7 +43,7 @@ pub(super) async fn run(args: Args) -> Done {
         return from_server(&api, args).await;
     }
     let (config, store) = args.settings.open_existing().await?;
-    let channels = apply::offline_channels(&config)?;
+    let channels = tenant_files::offline_channels(&config)?;
     let masked = |one: &DestinationSpec| {
         let channel = channels.get(&one.channel);
         channel.map(|(channel, _)| channel.masked(&one.fields)).unwrap_or_default()

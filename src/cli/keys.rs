@@ -1,5 +1,5 @@
-//! `fanfare keys`: make, list and revoke keys. On the store directly, for the first key of all is made
-//! before any server would let anybody in; the others also with --server.
+//! `fanfare keys`: make, list and revoke keys. The first key of all is made on the store, before any
+//! server would let anybody in.
 
 use std::str::FromStr;
 
@@ -7,14 +7,11 @@ use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::remote::{Api, Ask, Target, Use};
-use super::settings::Settings;
-use super::{Done, Failure, output};
-use crate::access::keys::{self, Key, MakeError, NewKey};
+use super::remote::{Api, Ask, Page, Target, Use};
+use super::{Done, Failure, output, show};
 use crate::access::{Environment, Role};
 use crate::agenda::Clock;
 use crate::config::Period;
-use crate::store::Store;
 
 /// Options.
 #[derive(ClapArgs)]
@@ -40,7 +37,7 @@ enum What {
         after_help = "Example:\n  fanfare keys create --role publisher --tenant acme --expires 90d"
     )]
     Create(Create),
-    /// Lists keys, without what is secret of them; of a server, those of one tenant or the operators'
+    /// Lists keys, without what is secret of them
     #[command(after_help = "Example:\n  fanfare keys list --tenant acme")]
     List(List),
     /// Ends keys at once
@@ -87,10 +84,7 @@ struct Portal {
     #[arg(long, value_name = "TIME", default_value = "15m")]
     expires: Period,
     #[command(flatten)]
-    settings: Settings,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    target: Target,
 }
 
 #[derive(ClapArgs)]
@@ -98,6 +92,8 @@ struct List {
     /// Only those of one tenant
     #[arg(long, env = "FANFARE_TENANT")]
     tenant: Option<String>,
+    #[command(flatten)]
+    page: Page,
     #[command(flatten)]
     target: Target,
 }
@@ -107,7 +103,7 @@ struct Revoke {
     /// Their ids, as `fanfare keys list` shows them
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
-    /// With --server: the tenant whose keys they are; the operators' when left out
+    /// The tenant whose keys they are; an operator need not say it
     #[arg(long)]
     tenant: Option<String>,
     #[command(flatten)]
@@ -118,25 +114,22 @@ pub(super) async fn run(args: Args) -> Done {
     match args.what {
         What::Create(create) => {
             // FANFARE_TENANT is a help for those who work on one tenant; an operator's has none.
-            let tenant = create.tenant.as_deref().filter(|_| create.role != Role::Operator);
-            if create.target.server.is_some() {
-                return make_over_http(&create, tenant).await;
-            }
-            let new = NewKey {
-                environment: create.environment,
-                label: create.label,
-                ttl: create.expires.map(|period| period.0),
-                ..NewKey::new(create.role, tenant)
+            let tenant = match create.role {
+                Role::Operator => None,
+                _ => Some(create.tenant.as_deref().unwrap_or("me")),
             };
-            make(new, &create.target.settings, create.target.json).await
+            let body = json!({
+                "role": create.role.word(), "environment": create.environment.word(),
+                "label": create.label,
+            });
+            make(&create.target, tenant, body, create.expires).await
         }
         What::Portal(portal) => {
-            let new = NewKey {
-                environment: portal.environment,
-                ttl: Some(portal.expires.0),
-                ..NewKey::portal(portal.role, &portal.tenant)
-            };
-            make(new, &portal.settings, portal.json).await
+            let body = json!({
+                "role": portal.role.word(), "environment": portal.environment.word(),
+                "portal": true,
+            });
+            make(&portal.target, Some(&portal.tenant), body, Some(portal.expires)).await
         }
         What::List(args) => list(args).await,
         What::Revoke(args) => revoke(args).await,
@@ -151,50 +144,27 @@ fn ask(method: Method, tenant: Option<&str>, rest: &[&str]) -> Ask {
     }
 }
 
-async fn make_over_http(create: &Create, tenant: Option<&str>) -> Done {
-    let mut body = json!({
-        "role": create.role.word(), "environment": create.environment.word(),
-        "label": create.label,
-    });
-    if let Some(Period(expires)) = create.expires {
+async fn make(
+    target: &Target,
+    tenant: Option<&str>,
+    mut body: Value,
+    expires: Option<Period>,
+) -> Done {
+    if let Some(Period(expires)) = expires {
         body["expires_in_seconds"] = json!(expires.as_secs());
     }
-    let api = Api::open(&create.target, Use::Plain).await?;
+    let api = Api::open(target, Use::Begin).await?;
     let mut made = api.data(ask(Method::POST, tenant, &["keys"]).body(body)).await?;
-    // As it is called when the store is asked.
     let key = made.as_object_mut().and_then(|made| made.remove("key")).unwrap_or_default();
-    if create.target.json {
+    if target.json {
         made["secret"] = key;
         output::json(&made);
         return Ok(());
     }
     output::line(key.as_str().unwrap_or_default());
-    let id = made["id"].as_str().unwrap_or_default();
-    output::note(format!("{id}: {}. It is not shown again.", create.role));
-    Ok(())
-}
-
-async fn make(new: NewKey, settings: &Settings, as_json: bool) -> Done {
-    let (_, store) = settings.open().await?;
-    if let Some(tenant) = &new.tenant {
-        known_tenant(&store, tenant).await?;
-    }
-    let made = keys::create(&*store.records, new, Clock::System.now_ms()).await;
-    let made = made.map_err(|error| match error {
-        MakeError::Wrong(_) => Failure::Because(error.to_string()),
-        MakeError::Store(error) => error.into(),
-        MakeError::NoRandomness(_) => Failure::Unreachable(error.into()),
-    })?;
-    if as_json {
-        let mut json = serde_json::to_value(&made.key).unwrap_or_default();
-        json["secret"] = made.secret.reveal().into();
-        output::json(&json);
-        return Ok(());
-    }
-    output::line(made.secret.reveal());
-    let Key { id, role, environment, .. } = &made.key;
-    let of = made.key.tenant.as_deref().map_or_else(String::new, |tenant| format!(" of {tenant}"));
-    let until = match made.key.expires_ms {
+    let [id, role, environment] = ["id", "role", "environment"].map(|name| show::word(&made[name]));
+    let of = made["tenant"].as_str().map(|tenant| format!(" of {tenant}")).unwrap_or_default();
+    let until = match made["expires_ms"].as_i64() {
         Some(expires) => format!("good until {}", output::time(expires)),
         None => format!("good until `fanfare keys revoke {id}`"),
     };
@@ -202,29 +172,11 @@ async fn make(new: NewKey, settings: &Settings, as_json: bool) -> Done {
     Ok(())
 }
 
-async fn known_tenant(store: &Store, tenant: &str) -> Done {
-    let (_, tenants) = store.directory.all().await?;
-    if tenants.iter().any(|known| known.id == tenant) {
-        return Ok(());
-    }
-    Err(Failure::Because(format!("there is no tenant `{tenant}`; add it with `fanfare apply`")))
-}
-
-/// Keys, as they stand in the store or as a server shows them.
-async fn listed(args: &List) -> Result<Value, Failure> {
-    let tenant = args.tenant.as_deref();
-    if args.target.server.is_some() {
-        let api = Api::open(&args.target, Use::Plain).await?;
-        let mut page =
-            api.data(ask(Method::GET, tenant, &["keys"]).with("limit", Some(1000))).await?;
-        return Ok(page["data"].take());
-    }
-    let (_, store) = args.target.settings.open_existing().await?;
-    Ok(json!(keys::list(&*store.records, tenant).await?))
-}
-
 async fn list(args: List) -> Done {
-    let keys = listed(&args).await?;
+    let api = Api::open(&args.target, Use::Plain).await?;
+    let tenant = args.tenant.as_deref();
+    let asked = ask(Method::GET, tenant, &["keys"]).page(&args.page);
+    let keys = api.data(asked.with("all", tenant.is_none().then_some(true))).await?;
     if args.target.json {
         output::json(&keys);
         return Ok(());
@@ -240,37 +192,35 @@ async fn list(args: List) -> Done {
         "EXPIRES",
         "LAST USED",
     ]);
-    for key in keys.as_array().into_iter().flatten() {
-        let word = |name: &str| key[name].as_str().unwrap_or_default().to_owned();
+    for key in keys["data"].as_array().into_iter().flatten() {
         let expires = match key["expires_ms"].as_i64() {
             Some(expires) if expires <= now => "expired".to_owned(),
             Some(expires) => output::time(expires),
             None => "never".to_owned(),
         };
         table.add_row([
-            word("id"),
-            word("hint"),
-            word("role"),
+            show::word(&key["id"]),
+            show::word(&key["hint"]),
+            show::word(&key["role"]),
             key["tenant"].as_str().unwrap_or("all").to_owned(),
-            word("environment"),
-            word("label"),
+            show::word(&key["environment"]),
+            show::word(&key["label"]),
             expires,
             key["last_used_ms"].as_i64().map_or_else(|| "never".to_owned(), output::time),
         ]);
     }
     output::print_table(&table);
+    super::events::more(keys["next_cursor"].as_str());
     Ok(())
 }
 
 async fn revoke(args: Revoke) -> Done {
-    if args.target.server.is_some() {
-        return revoke_over_http(&args).await;
-    }
-    let (_, store) = args.target.settings.open_existing().await?;
+    let api = Api::open(&args.target, Use::Plain).await?;
     let mut missing = Vec::new();
     let mut rows = Vec::new();
     for id in args.ids {
-        let revoked = keys::revoke(&*store.records, &id).await?;
+        let asked = ask(Method::DELETE, args.tenant.as_deref(), &["keys", &id]);
+        let revoked = api.find(asked).await?.is_some();
         rows.push(json!({"id": id, "revoked": revoked}));
         if revoked && !args.target.json {
             output::line(format!("{id}: revoked"));
@@ -286,20 +236,4 @@ async fn revoke(args: Revoke) -> Done {
     }
     let missing = missing.join(", ");
     Err(Failure::Because(format!("there is no key {missing}; `fanfare keys list` shows them")))
-}
-
-async fn revoke_over_http(args: &Revoke) -> Done {
-    let api = Api::open(&args.target, Use::Plain).await?;
-    let mut rows = Vec::new();
-    for id in &args.ids {
-        api.call(ask(Method::DELETE, args.tenant.as_deref(), &["keys", id])).await?;
-        rows.push(json!({"id": id, "revoked": true}));
-        if !args.target.json {
-            output::line(format!("{id}: revoked"));
-        }
-    }
-    if args.target.json {
-        output::json(&rows);
-    }
-    Ok(())
 }

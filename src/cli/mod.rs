@@ -14,10 +14,10 @@ mod destinations;
 mod erase;
 mod events;
 mod export;
+mod follow;
 mod input;
 mod keys;
 mod logging;
-mod lookups;
 mod mailbox;
 #[cfg(test)]
 mod operations;
@@ -32,7 +32,9 @@ mod send;
 mod serve;
 mod settings;
 mod show;
+mod suppressions;
 mod templates;
+mod tenant_files;
 mod tenants;
 mod types;
 mod verify;
@@ -77,7 +79,7 @@ enum Command {
     /// Sends events from a file or standard input
     Send(Box<send::Args>),
     /// Writes tenant files to the store
-    Apply(apply::Args),
+    Apply(Box<apply::Args>),
     /// Checks settings, tenant files and templates without a store
     Check(check::Args),
     /// Explains where an event would go, and why
@@ -87,11 +89,11 @@ enum Command {
     /// Lists events, or shows one with its whole path
     Events(Box<events::Args>),
     /// Lists deliveries, or shows one with its attempts
-    Deliveries(deliveries::Args),
+    Deliveries(Box<deliveries::Args>),
     /// Sends again what ended: one delivery, or everything that was missed
-    Replay(replay::Args),
+    Replay(Box<replay::Args>),
     /// Ends deliveries that wait
-    Cancel(replay::CancelArgs),
+    Cancel(Box<replay::CancelArgs>),
     /// Lists, makes, changes and removes tenants
     Tenants(tenants::Args),
     /// A tenant's destinations: lists, makes, changes, tests, pauses, recovers, removes them
@@ -106,6 +108,8 @@ enum Command {
     Templates(templates::Args),
     /// The catalogue of event types, with examples and schemas
     Types(types::Args),
+    /// What nothing is sent to any more: lists it with what was kept back, lifts it
+    Suppressions(suppressions::Args),
     /// What is collected into digests; sends one now
     Digests(channels::Digests),
     /// Tells who changed what, and when
@@ -217,14 +221,14 @@ async fn run(command: Command) -> Done {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(*args).await,
         Command::Send(args) => send::run(*args).await,
-        Command::Apply(args) => apply::run(args).await,
+        Command::Apply(args) => apply::run(*args).await,
         Command::Check(args) => check::run(&args),
         Command::Route(args) => route::run(&args).await,
         Command::Render(args) => render::run(&args),
         Command::Events(args) => events::run(*args).await,
-        Command::Deliveries(args) => deliveries::run(args).await,
-        Command::Replay(args) => replay::run(args).await,
-        Command::Cancel(args) => replay::run_cancel(args).await,
+        Command::Deliveries(args) => deliveries::run(*args).await,
+        Command::Replay(args) => replay::run(*args).await,
+        Command::Cancel(args) => replay::run_cancel(*args).await,
         Command::Tenants(args) => tenants::run(args).await,
         Command::Destinations(args) => destinations::run(*args).await,
         Command::Routes(args) => routes::run(*args).await,
@@ -232,6 +236,7 @@ async fn run(command: Command) -> Done {
         Command::NotificationChannels(args) => channels::run(args).await,
         Command::Templates(args) => templates::run(args).await,
         Command::Types(args) => types::run(args).await,
+        Command::Suppressions(args) => suppressions::run(args).await,
         Command::Digests(args) => channels::run_digests(args).await,
         Command::Changes(args) => channels::run_changes(args).await,
         Command::Keys(args) => keys::run(args).await,

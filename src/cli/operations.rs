@@ -11,12 +11,14 @@ use crate::api::openapi;
 const TENANT: &str = "/v1/tenants/{tenant}";
 
 /// The method, the path, and the command; `~` stands for the tenant's path.
-const TABLE: [(&str, &str, &str); 61] = [
+const TABLE: [(&str, &str, &str); 67] = [
     ("GET", "/v1/tenants", "tenants list"),
     ("POST", "/v1/tenants", "tenants create"),
     ("GET", "~", "tenants get"),
     ("PATCH", "~", "tenants update"),
     ("DELETE", "~", "tenants delete"),
+    ("GET", "~/document", "tenants document"),
+    ("PUT", "~/document", "apply"),
     ("GET", "~/notification-channels", "notification-channels get"),
     ("PATCH", "~/notification-channels", "notification-channels set"),
     ("GET", "~/destinations", "destinations list"),
@@ -50,6 +52,9 @@ const TABLE: [(&str, &str, &str); 61] = [
     ("GET", "/v1/event-types/{event_type}", "types get"),
     ("PUT", "/v1/event-types/{event_type}", "types put"),
     ("DELETE", "/v1/event-types/{event_type}", "types delete"),
+    ("GET", "~/suppressions", "suppressions list"),
+    ("GET", "~/suppressions/{suppression}", "suppressions get"),
+    ("POST", "~/suppressions/{suppression}/lift", "suppressions lift"),
     ("GET", "~/digests", "digests list"),
     ("POST", "~/digests/{destination}/send", "digests send"),
     ("GET", "~/keys", "keys list"),
@@ -69,6 +74,7 @@ const TABLE: [(&str, &str, &str); 61] = [
     ("GET", "~/deliveries/{delivery}", "deliveries"),
     ("POST", "~/deliveries/{delivery}/replay", "replay"),
     ("POST", "~/deliveries/{delivery}/cancel", "cancel"),
+    ("POST", "~/deliveries/cancel", "cancel"),
     ("GET", "~/dead-letters", "deliveries"),
     ("POST", "~/dead-letters/replay", "replay"),
     ("GET", "~/export", "export"),

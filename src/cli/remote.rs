@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::store::Store;
 
 /// What the audit trail calls whoever works on the store.
-const ON_THE_STORE: &str = "command-line";
+const ON_THE_STORE: &str = "cli";
 /// Longer than the longest that a request may wait.
 const TIMEOUT: Duration = Duration::from_secs(90);
 /// Largest answer.
@@ -160,6 +160,8 @@ pub(super) enum Use {
     Addresses,
     /// An embedded one is made if there is none.
     Begin,
+    /// Both: it is made, and addresses are checked.
+    Apply,
 }
 
 /// The API.
@@ -187,11 +189,12 @@ impl Api {
             return Self::at(base, target.key.as_deref());
         }
         let (mut config, store) = match how {
-            Use::Begin => target.settings.open().await?,
+            Use::Begin | Use::Apply => target.settings.open().await?,
             Use::Plain | Use::Addresses => target.settings.open_existing().await?,
         };
         // What is in the store already was checked when it came in.
-        config.development |= target.development || how != Use::Addresses;
+        let checks = matches!(how, Use::Addresses | Use::Apply);
+        config.development |= target.development || !checks;
         Self::over(&config, store).await
     }
 
@@ -216,6 +219,7 @@ impl Api {
             door: Arc::new(door),
             observe: app.observe.clone(),
             meter: None,
+            open_docs: true,
             catalogue: app.catalogue.clone(),
             v1: Arc::new(Shared::new(
                 app::tenant_engines(config)?,
@@ -245,6 +249,16 @@ impl Api {
     pub(super) async fn call(&self, ask: Ask) -> Result<Answer, Failure> {
         let (status, tag, body) = self.send(ask).await?;
         read(status, tag, &body)
+    }
+
+    /// The same; a refusal is the caller's to tell.
+    pub(super) async fn try_call(&self, ask: Ask) -> Result<Result<Answer, Value>, Failure> {
+        let (status, tag, body) = self.send(ask).await?;
+        if !status.is_client_error() {
+            return read(status, tag, &body).map(Ok);
+        }
+        let mut body: Value = serde_json::from_slice(&body).map_err(|_| not_ours(status))?;
+        Ok(Err(body["error"].take()))
     }
 
     /// An answer of any length, piece by piece, to `take`. Answers whether all of it came.

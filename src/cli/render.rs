@@ -10,7 +10,7 @@ use fanfare_contract::{Delivery, Event, Part, Templates};
 use serde_json::json;
 
 use super::settings::Settings;
-use super::{Done, Failure, apply, output, route};
+use super::{Done, Failure, output, route, tenant_files};
 use crate::app;
 use crate::render::{Engine, samples};
 
@@ -130,7 +130,8 @@ fn engine(args: &Args) -> Result<Engine, Failure> {
     let config = args.settings.load()?;
     let mut tenants = BTreeMap::new();
     if let Some(dir) = &args.tenants {
-        let specs = apply::read(std::slice::from_ref(dir)).map_err(|p| apply::told(&p))?;
+        let specs =
+            tenant_files::read(std::slice::from_ref(dir)).map_err(|p| tenant_files::told(&p))?;
         for (_, spec) in specs {
             let own =
                 app::render_tenant(&spec).map_err(|errors| Failure::Because(errors.join("\n")))?;

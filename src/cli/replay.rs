@@ -1,27 +1,30 @@
 //! `fanfare replay` and `fanfare cancel`: what ended goes again, what waits ends.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use tokio::time::{Instant, sleep_until};
 
-use super::remote::{Api, Ask, Target, Use};
+use super::remote::{Api, Of, Use};
 use super::{Done, Failure, output, show};
 use crate::agenda::Clock;
 use crate::config::Period;
-use crate::ops::{self, Counted, Selection};
 use crate::store::Ms;
+
+/// Most deliveries that the API changes in one request.
+const MOST: u32 = 10_000;
 
 /// Which deliveries.
 #[derive(ClapArgs)]
 pub(super) struct Choice {
     /// One delivery by its id
     id: Option<String>,
-    /// The tenant
-    #[arg(long, env = "FANFARE_TENANT")]
-    tenant: String,
+    #[command(flatten)]
+    of: Of,
     /// Only this destination
     #[arg(long, conflicts_with = "id")]
     destination: Option<String>,
@@ -40,8 +43,6 @@ pub(super) struct Choice {
     /// Count only, change nothing
     #[arg(long)]
     dry_run: bool,
-    #[command(flatten)]
-    target: Target,
 }
 
 /// Options of `replay`.
@@ -78,20 +79,17 @@ pub(super) struct CancelArgs {
 }
 
 impl Choice {
-    fn selection(&self, states: Vec<String>) -> Result<Selection, Failure> {
+    /// The filter, as the API takes it.
+    fn filter(&self) -> Result<Map<String, Value>, Failure> {
         let now = Clock::System.now_ms();
         let time = |text: &Option<String>| text.as_deref().map(|t| when(t, now)).transpose();
-        Ok(Selection {
-            tenant: self.tenant.clone(),
-            id: self.id.clone(),
-            states,
-            destination: self.destination.clone(),
-            kind: self.kind.clone(),
-            error: self.error.clone(),
-            from_ms: time(&self.since)?,
-            to_ms: time(&self.until)?,
-            most: None,
-        })
+        let filter = json!({
+            "destination": self.destination, "type": self.kind, "error": self.error,
+            "from_ms": time(&self.since)?, "to_ms": time(&self.until)?,
+        });
+        let mut filter = filter.as_object().cloned().unwrap_or_default();
+        filter.retain(|_, value| !value.is_null());
+        Ok(filter)
     }
 }
 
@@ -109,160 +107,142 @@ pub(super) fn when(text: &str, now: Ms) -> Result<Ms, Failure> {
 }
 
 pub(super) async fn run(args: Args) -> Done {
-    let states = if args.state.is_empty() {
-        vec!["dead".to_owned(), "suppressed".to_owned()]
-    } else {
-        args.state.clone()
+    let work = Work {
+        choice: &args.choice,
+        action: "replay",
+        path: ["dead-letters", "replay"],
+        word: "replayed",
+        would: "would be put back",
+        rate: Some(args.rate),
     };
-    let selection = args.choice.selection(states)?;
-    if args.choice.target.server.is_some() {
-        return replay_over_http(&args.choice, &selection).await;
+    let mut filter = args.choice.filter()?;
+    if !args.state.is_empty() {
+        filter.insert("status".to_owned(), json!(args.state));
     }
-    let (_, store) = args.choice.target.settings.open_existing().await?;
-    let counted = ops::count(&store, &selection).await?;
-    if report(&counted, &args.choice, "would be put back")? {
-        return Ok(());
-    }
-    let bar = bar(counted.total);
-    let now = Clock::System.now_ms();
-    let done = |count| bar.set_position(count);
-    let count = ops::replay(&store, &selection, now, args.rate, &done).await?;
-    finish(&bar, &args.choice, "replayed", count);
-    Ok(())
+    work.run(filter).await
 }
 
 pub(super) async fn run_cancel(args: CancelArgs) -> Done {
-    if args.choice.target.server.is_some() {
-        return cancel_over_http(&args.choice).await;
-    }
-    let selection = args.choice.selection(vec!["waiting".to_owned()])?;
-    let (_, store) = args.choice.target.settings.open_existing().await?;
-    let counted = ops::count(&store, &selection).await?;
-    if report(&counted, &args.choice, "would be ended")? {
-        return Ok(());
-    }
-    let bar = bar(counted.total);
-    let now = Clock::System.now_ms();
-    let done = |count| bar.set_position(count);
-    let count = ops::cancel(&store, &selection, now, &done).await?;
-    finish(&bar, &args.choice, "cancelled", count);
-    Ok(())
-}
-
-/// By one delivery's id, or by the filter until nothing is left of what it found.
-async fn replay_over_http(choice: &Choice, selection: &Selection) -> Done {
-    let api = Api::open(&choice.target, Use::Plain).await?;
-    if let Some(id) = &choice.id {
-        return one_over_http(&api, choice, id, "replay", "replayed").await;
-    }
-    let body = json!({
-        "status": selection.states, "destination": selection.destination,
-        "type": selection.kind, "error": selection.error, "from_ms": selection.from_ms,
-        "to_ms": selection.to_ms, "dry_run": choice.dry_run,
-    });
-    let mut body = body.as_object().cloned().unwrap_or_default();
-    body.retain(|_, value| !value.is_null());
-    let mut replayed = 0;
-    loop {
-        let ask = Ask::of(Method::POST, &["tenants", &choice.tenant, "dead-letters", "replay"]);
-        let report = api.data(ask.body(body.clone().into())).await?;
-        if choice.dry_run {
-            return counts(choice, &report);
-        }
-        replayed += report["replayed"].as_u64().unwrap_or(0);
-        if report["left"].as_u64().unwrap_or(0) == 0 {
-            break;
-        }
-    }
-    finish(&ProgressBar::hidden(), choice, "replayed", replayed);
-    Ok(())
-}
-
-fn counts(choice: &Choice, report: &Value) -> Done {
-    if choice.target.json {
-        output::json(&json!({"total": report["found"], "by": report["counts"]}));
-        return Ok(());
-    }
-    let columns = [
-        ("DESTINATION", "destination"),
-        ("STATE", "state"),
-        ("REASON", "reason"),
-        ("COUNT", "count"),
-    ];
-    show::list(false, &report["counts"], &columns)?;
-    output::line(format!("{} would be put back", report["found"]));
-    Ok(())
-}
-
-async fn cancel_over_http(choice: &Choice) -> Done {
-    let Some(id) = &choice.id else {
-        return Err(Failure::Because(
-            "a server ends one delivery at a time: name it by its id; on the store (--store) \
-             many can be chosen"
-                .to_owned(),
-        ));
+    let work = Work {
+        choice: &args.choice,
+        action: "cancel",
+        path: ["deliveries", "cancel"],
+        word: "cancelled",
+        would: "would be ended",
+        rate: None,
     };
-    let api = Api::open(&choice.target, Use::Plain).await?;
-    one_over_http(&api, choice, id, "cancel", "cancelled").await
+    work.run(args.choice.filter()?).await
 }
 
-async fn one_over_http(api: &Api, choice: &Choice, id: &str, action: &str, word: &str) -> Done {
-    let path = ["tenants", &choice.tenant, "deliveries", id];
-    if choice.dry_run {
-        api.call(Ask::of(Method::GET, &path)).await?;
-        output::line(format!("1 would be {word}"));
-        return Ok(());
-    }
-    api.call(Ask::of(Method::POST, &[&path[..], &[action]].concat())).await?;
-    finish(&ProgressBar::hidden(), choice, word, 1);
-    Ok(())
+/// What is done to what is chosen.
+struct Work<'a> {
+    choice: &'a Choice,
+    action: &'static str,
+    path: [&'static str; 2],
+    word: &'static str,
+    would: &'static str,
+    /// So many a second.
+    rate: Option<u32>,
 }
 
-/// Shows a dry run's counts; true when that was all.
-fn report(counted: &Counted, choice: &Choice, would: &str) -> Result<bool, Failure> {
-    if counted.total == 0 && choice.id.is_some() {
-        let id = choice.id.as_deref().unwrap_or_default();
-        return Err(Failure::Because(format!("tenant {} has no delivery {id}", choice.tenant)));
+impl Work<'_> {
+    async fn run(&self, filter: Map<String, Value>) -> Done {
+        let Choice { of, id, dry_run, .. } = self.choice;
+        let api = Api::open(&of.target, Use::Plain).await?;
+        match id {
+            Some(id) => self.one(&api, id).await,
+            None if *dry_run => self.counted(&self.count(&api, &filter).await?),
+            None => self.all(&api, filter).await,
+        }
     }
-    if !choice.dry_run {
-        return Ok(false);
-    }
-    if choice.target.json {
-        let rows = counted.by.iter().map(|((destination, state, reason), count)| {
-            json!({"destination": destination, "state": state, "reason": reason, "count": count})
-        });
-        output::json(&json!({"total": counted.total, "by": rows.collect::<Vec<_>>()}));
-        return Ok(true);
-    }
-    let mut table = output::table(&["DESTINATION", "STATE", "REASON", "COUNT"]);
-    for ((destination, state, reason), count) in &counted.by {
-        table.add_row([
-            destination.clone(),
-            (*state).to_owned(),
-            reason.clone(),
-            count.to_string(),
-        ]);
-    }
-    output::print_table(&table);
-    output::line(format!("{} {would}", counted.total));
-    Ok(true)
-}
 
-fn bar(total: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
+    async fn one(&self, api: &Api, id: &str) -> Done {
+        let Choice { of, dry_run, .. } = self.choice;
+        if *dry_run {
+            let one = api.data(of.ask(Method::GET, ["deliveries", id])).await?;
+            let destination = one["destination"].as_str().unwrap_or_default();
+            let destination = destination.split('~').next().unwrap_or_default();
+            let row = json!({
+                "destination": destination, "state": one["state"], "reason": one["reason"],
+                "count": 1,
+            });
+            return self.counted(&json!({"found": 1, "counts": [row]}));
+        }
+        api.call(of.ask(Method::POST, ["deliveries", id, self.action])).await?;
+        self.finish(1);
+        Ok(())
     }
-    ProgressBar::new(total).with_style(
-        ProgressStyle::with_template("{bar:30} {pos}/{len} {eta}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    )
-}
 
-fn finish(bar: &ProgressBar, choice: &Choice, word: &str, count: u64) {
-    bar.finish_and_clear();
-    if choice.target.json {
-        output::json(&json!({ word: count }));
-    } else {
-        output::line(format!("{count} {word}"));
+    async fn count(&self, api: &Api, filter: &Map<String, Value>) -> Result<Value, Failure> {
+        let mut body = filter.clone();
+        body.insert("dry_run".to_owned(), true.into());
+        api.data(self.choice.of.ask(Method::POST, self.path).body(body.into())).await
+    }
+
+    /// Request after request, until nothing is left of what there was at first.
+    async fn all(&self, api: &Api, mut filter: Map<String, Value>) -> Done {
+        let bar = self.bar(api, &filter).await?;
+        if let Some(rate) = self.rate {
+            // A part takes ten seconds at most.
+            filter.insert("limit".to_owned(), rate.saturating_mul(10).min(MOST).into());
+            filter.insert("rate".to_owned(), rate.into());
+        }
+        let (mut done, began) = (0, Instant::now());
+        loop {
+            let ask = self.choice.of.ask(Method::POST, self.path);
+            let report = api.data(ask.body(filter.clone().into())).await?;
+            done += report[self.word].as_u64().unwrap_or(0);
+            bar.set_position(done);
+            if report["left"].as_u64().unwrap_or(0) == 0 {
+                break;
+            }
+            if let Some(rate) = self.rate {
+                // What was put back and has ended again is not taken a second time.
+                filter
+                    .entry("changed_before_ms".to_owned())
+                    .or_insert_with(|| report["at_ms"].clone());
+                #[expect(clippy::cast_precision_loss, reason = "a time to wait")]
+                let due = Duration::from_secs_f64(done as f64 / f64::from(rate));
+                sleep_until(began + due).await;
+            }
+        }
+        bar.finish_and_clear();
+        self.finish(done);
+        Ok(())
+    }
+
+    /// Shows how far it is, to people alone: for that all are counted first.
+    async fn bar(&self, api: &Api, filter: &Map<String, Value>) -> Result<ProgressBar, Failure> {
+        if !std::io::stderr().is_terminal() {
+            return Ok(ProgressBar::hidden());
+        }
+        let found = self.count(api, filter).await?["found"].as_u64().unwrap_or(0);
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {eta}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        Ok(ProgressBar::new(found).with_style(style))
+    }
+
+    fn counted(&self, report: &Value) -> Done {
+        if self.choice.of.target.json {
+            output::json(&json!({"total": report["found"], "by": report["counts"]}));
+            return Ok(());
+        }
+        let columns = [
+            ("DESTINATION", "destination"),
+            ("STATE", "state"),
+            ("REASON", "reason"),
+            ("COUNT", "count"),
+        ];
+        show::list(false, &report["counts"], &columns)?;
+        output::line(format!("{} {}", report["found"], self.would));
+        Ok(())
+    }
+
+    fn finish(&self, count: u64) {
+        if self.choice.of.target.json {
+            output::json(&json!({ self.word: count }));
+        } else {
+            output::line(format!("{count} {}", self.word));
+        }
     }
 }

@@ -9,7 +9,7 @@ use fanfare_contract::{Environment, Event};
 use serde_json::json;
 
 use super::settings::Settings;
-use super::{Done, Failure, apply, output};
+use super::{Done, Failure, output, tenant_files};
 use crate::app;
 use crate::event::{Fill, decode};
 use crate::tenant::{self, Tenant, TenantSpec};
@@ -99,7 +99,7 @@ async fn load(args: &Args) -> Result<Tenant, Failure> {
     // Explaining sends nothing: an address that could not be used in production is no reason to
     // refuse.
     config.development = true;
-    let channels = apply::offline_channels(&config)?;
+    let channels = tenant_files::offline_channels(&config)?;
     let unknown = |place: &str| {
         Failure::Because(format!(
             "there is no tenant `{}` in {place}; `fanfare apply` adds it",
@@ -107,10 +107,11 @@ async fn load(args: &Args) -> Result<Tenant, Failure> {
         ))
     };
     let spec = if let Some(dir) = &args.tenants {
-        let specs = apply::read(std::slice::from_ref(dir)).map_err(|p| apply::told(&p))?;
+        let specs =
+            tenant_files::read(std::slice::from_ref(dir)).map_err(|p| tenant_files::told(&p))?;
         let found = specs.into_iter().find(|(_, spec)| spec.id == args.tenant);
         let mut spec = found.ok_or_else(|| unknown(&dir.display().to_string()))?.1;
-        apply::complete_for_check(&mut spec, &channels);
+        tenant_files::complete_for_check(&mut spec, &channels);
         spec
     } else {
         let (config, store) = args.settings.open_existing().await?;
@@ -121,7 +122,8 @@ async fn load(args: &Args) -> Result<Tenant, Failure> {
 }
 
 fn compile(spec: TenantSpec, channels: &tenant::Channels) -> Result<Tenant, Failure> {
-    tenant::compile(Arc::new(spec), 0, channels, None).map_err(|problems| apply::told(&problems))
+    tenant::compile(Arc::new(spec), 0, channels, None)
+        .map_err(|problems| tenant_files::told(&problems))
 }
 
 /// Reads one event from a file or standard input.

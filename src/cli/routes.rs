@@ -62,6 +62,9 @@ struct Rule {
     /// What people call it
     #[arg(long)]
     name: Option<String>,
+    /// Event-type patterns that take types out again; an empty one for none
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    except: Option<Vec<String>>,
     /// A filter on the whole event: an EventBridge event pattern, as JSON; null for none
     #[arg(long, value_name = "JSON", value_parser = json_text)]
     when: Option<Value>,
@@ -116,6 +119,9 @@ impl Rule {
             value.map(|value| body.insert(name.to_owned(), value));
         };
         set("name", self.name.as_ref().map(|name| json!(name)));
+        let given =
+            |types: &Vec<String>| types.iter().filter(|text| !text.is_empty()).cloned().collect();
+        set("except", self.except.as_ref().map(given));
         set("when", self.when.clone());
         set("enabled", self.disabled.map(|disabled| json!(!disabled)));
         set("events", (!events.is_empty()).then(|| json!(events)));
@@ -123,10 +129,11 @@ impl Rule {
     }
 }
 
-const COLUMNS: [(&str, &str); 6] = [
+const COLUMNS: [(&str, &str); 7] = [
     ("ROUTE", "id"),
     ("NAME", "name"),
     ("EVENTS", "events"),
+    ("EXCEPT", "except"),
     ("WHEN", "when"),
     ("TO", "to"),
     ("ENABLED", "enabled"),

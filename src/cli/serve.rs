@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::settings::Settings;
-use super::{Done, Failure, apply, logging};
+use super::{Done, Failure, logging, tenant_files};
 use crate::access::{Hash, Keyring, Pace};
 use crate::api::{self, ApiState, Door, Meter, Shared};
 use crate::app::{self, App, Purpose};
@@ -109,12 +109,14 @@ pub(super) async fn run(args: Args) -> Done {
         tracing::warn!("{warning}");
     }
     if let Some(dir) = &config.tenants {
-        let channels = apply::offline_channels(&config)?;
-        let specs = apply::read(std::slice::from_ref(dir)).map_err(|p| apply::told(&p))?;
-        apply::apply_quietly(&store, &config, &channels, specs)
+        let channels = tenant_files::offline_channels(&config)?;
+        let specs =
+            tenant_files::read(std::slice::from_ref(dir)).map_err(|p| tenant_files::told(&p))?;
+        tenant_files::apply(&store, &config, &channels, specs, tenant_files::Secrets::Given)
             .await
             .map_err(|lines| Failure::Because(lines.join("\n")))?;
     }
+    api::prepare();
     let app = App::build(&config, store).await?;
     let keyring = Keyring::load(&app.store, app.clock, pace(&config)).await?;
     let listener = bind(config.listen).await?;
@@ -124,7 +126,7 @@ pub(super) async fn run(args: Args) -> Done {
     let router = tokio::spawn(app.router().run(app.version, stop.clone()));
     let meter = config.metrics.enabled.then(|| {
         let window = config.router.window.max(1);
-        let local = config.is_local() && config.metrics.key.is_none();
+        let local = config.development && config.is_local() && config.metrics.key.is_none();
         let open = config.metrics.open.unwrap_or(local);
         Meter::new(app.observe.clone(), window, config.metrics.key.as_deref(), open)
     });
@@ -145,6 +147,7 @@ pub(super) async fn run(args: Args) -> Done {
         observe: app.observe.clone(),
         meter,
         catalogue: app.catalogue.clone(),
+        open_docs: config.http.open_docs,
         v1: Arc::new(Shared::new(
             engine,
             config.http.alias.clone(),
@@ -387,8 +390,10 @@ async fn watch(
 }
 
 async fn reload(dir: &Path, config: &Config, store: &Store, channels: &Channels) {
-    let applied = match apply::read(&[dir.to_owned()]) {
-        Ok(specs) => apply::apply_quietly(store, config, channels, specs).await,
+    let applied = match tenant_files::read(&[dir.to_owned()]) {
+        Ok(specs) => {
+            tenant_files::apply(store, config, channels, specs, tenant_files::Secrets::Given).await
+        }
         Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
     };
     match applied {

@@ -82,6 +82,16 @@ fn text(name: &str, value: &Value) -> String {
     }
 }
 
+/// A text of an answer.
+pub(super) fn word(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// A time of an answer.
+pub(super) fn time(value: &Value) -> String {
+    value.as_i64().map(output::time).unwrap_or_default()
+}
+
 /// Something was done to `id`, and there is nothing more to show.
 pub(super) fn done(as_json: bool, id: &str, word: &str) -> Done {
     if as_json {

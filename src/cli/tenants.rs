@@ -25,6 +25,9 @@ enum What {
     /// Shows one
     #[command(after_help = "Example:\n  fanfare tenants get acme")]
     Get(One),
+    /// Shows all of its settings as one document, as `fanfare apply` puts it; secrets are masked
+    #[command(after_help = "Example:\n  fanfare tenants document acme --json")]
+    Document(One),
     /// Makes one
     #[command(after_help = "Example:\n  fanfare tenants create acme --name 'Acme Bank'")]
     Create(Change),
@@ -94,6 +97,11 @@ pub(super) async fn run(args: Args) -> Done {
             let api = Api::open(&one.target, Use::Plain).await?;
             let data = api.data(Ask::of(Method::GET, &["tenants", &one.tenant])).await?;
             show::one(one.target.json, &data)
+        }
+        What::Document(one) => {
+            let api = Api::open(&one.target, Use::Plain).await?;
+            let ask = Ask::of(Method::GET, &["tenants", &one.tenant, "document"]);
+            show::one(one.target.json, &api.data(ask).await?)
         }
         What::Create(new) => {
             let mut body = new.body();

@@ -168,11 +168,19 @@ pub struct Http {
     pub burst: u32,
     /// Where tenants' notification channels are served as well.
     pub alias: Option<String>,
+    /// `/openapi.json` and `/docs` need no key.
+    pub open_docs: bool,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { behind_proxy: false, requests_per_second: 1_000, burst: 5_000, alias: None }
+        Self {
+            behind_proxy: false,
+            requests_per_second: 1_000,
+            burst: 5_000,
+            alias: None,
+            open_docs: false,
+        }
     }
 }
 

@@ -15,5 +15,5 @@ pub use audit::{Audit, Exception, audit};
 pub use erase::{Erasing, ErasureReport, Extent, Found, erase, find};
 pub use export::{Export, LINES_AHEAD, export};
 pub use hold::{Change, change};
-pub use select::{Counted, Selection, cancel, count, replay, send_now};
+pub use select::{Changed, Counted, Kinds, Selection, cancel, count, replay, send_now};
 pub use subject::Subject;

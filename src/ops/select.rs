@@ -15,6 +15,8 @@ use crate::store::{
 const BATCH: usize = 100;
 /// Deliveries read at once.
 const PAGE: usize = 500;
+/// What is left is counted up to here.
+const COUNTED_ON: u64 = 10_000;
 
 /// Which deliveries.
 #[derive(Clone, Debug, Default)]
@@ -35,9 +37,16 @@ pub struct Selection {
     pub from_ms: Option<Ms>,
     /// Event received before.
     pub to_ms: Option<Ms>,
+    /// What the state's reason begins with.
+    pub because: Option<&'static str>,
+    /// Last changed before: what an earlier part of the same work has put back is not chosen again.
+    pub changed_before_ms: Option<Ms>,
     /// Most that are changed at once; none is all.
     pub most: Option<u64>,
 }
+
+/// Deliveries by destination, state and reason.
+pub type Kinds = BTreeMap<(String, &'static str, String), u64>;
 
 /// How many are chosen: what a dry run shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +54,26 @@ pub struct Counted {
     /// All of them.
     pub total: u64,
     /// By destination, state and reason.
-    pub by: BTreeMap<(String, &'static str, String), u64>,
+    pub by: Kinds,
+}
+
+/// What was changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// How many.
+    pub count: u64,
+    /// By destination, and by the state and reason that they had.
+    pub by: Kinds,
+    /// Chosen as well, and not changed because there were more than `most`; counted up to 10,000.
+    pub left: u64,
+    /// Of these lanes.
+    lanes: BTreeSet<String>,
+}
+
+fn kind(delivery: &DeliveryRecord) -> (String, &'static str, String) {
+    let destination = delivery.destination.split('~').next().unwrap_or_default();
+    let reason = delivery.state.reason().unwrap_or_default();
+    (destination.to_owned(), delivery.state.word(), reason.to_owned())
 }
 
 /// Counts what is chosen.
@@ -53,10 +81,7 @@ pub async fn count(store: &Store, selection: &Selection) -> Result<Counted> {
     let mut chosen = Chosen::new(store, selection);
     let mut counted = Counted::default();
     while let Some(delivery) = chosen.next().await? {
-        let destination = delivery.destination.split('~').next().unwrap_or_default();
-        let reason = delivery.state.reason().unwrap_or_default().to_owned();
-        let key = (destination.to_owned(), delivery.state.word(), reason);
-        *counted.by.entry(key).or_insert(0) += 1;
+        *counted.by.entry(kind(&delivery)).or_insert(0) += 1;
         counted.total += 1;
     }
     Ok(counted)
@@ -72,11 +97,11 @@ pub async fn replay(
     now: Ms,
     rate: u32,
     done: &(dyn Fn(u64) + Sync),
-) -> Result<u64> {
+) -> Result<Changed> {
     let state = DeliveryState::Waiting { due_ms: now, serve_ms: now, reason: REPLAY.to_owned() };
     let ended = |d: &DeliveryRecord| !matches!(d.state, DeliveryState::Waiting { .. });
     let change = Change { now, serve_ms: now, rate: Some(rate), wanted: &ended, state };
-    Ok(write(store, selection, &change, done).await?.count)
+    write(store, selection, &change, done).await
 }
 
 /// Ends chosen deliveries that wait; they are kept as suppressed and can be replayed.
@@ -85,11 +110,11 @@ pub async fn cancel(
     selection: &Selection,
     now: Ms,
     done: &(dyn Fn(u64) + Sync),
-) -> Result<u64> {
+) -> Result<Changed> {
     let state = DeliveryState::Suppressed { reason: "cancelled".to_owned() };
     let waits = |d: &DeliveryRecord| matches!(d.state, DeliveryState::Waiting { .. });
     let change = Change { now, serve_ms: now, rate: None, wanted: &waits, state };
-    Ok(write(store, selection, &change, done).await?.count)
+    write(store, selection, &change, done).await
 }
 
 /// Makes everything that waits for a destination due at one and the same moment, so that a digest
@@ -125,22 +150,16 @@ struct Change<'a> {
     state: DeliveryState,
 }
 
-/// What was changed.
-#[derive(Default)]
-struct Written {
-    count: u64,
-    lanes: BTreeSet<String>,
-}
-
 async fn write(
     store: &Store,
     selection: &Selection,
     change: &Change<'_>,
     done: &(dyn Fn(u64) + Sync),
-) -> Result<Written> {
+) -> Result<Changed> {
     let mut chosen = Chosen::new(store, selection);
-    let mut changed = Written::default();
+    let mut changed = Changed::default();
     loop {
+        let before = changed.count;
         let left = selection.most.unwrap_or(u64::MAX).saturating_sub(changed.count);
         let size = usize::try_from(left).unwrap_or(BATCH).min(BATCH);
         let mut batch = Vec::with_capacity(size);
@@ -151,16 +170,16 @@ async fn write(
                 batch.push(delivery);
             }
         }
-        let last = batch.len() < BATCH;
-        let written = write_batch(store, &selection.tenant, batch, change).await?;
-        changed.count += written.count;
-        changed.lanes.extend(written.lanes);
+        let (last, full) = (batch.len() < BATCH, batch.len() == size);
+        write_batch(store, &selection.tenant, batch, change, &mut changed).await?;
+        let written = changed.count - before;
         done(changed.count);
         if last {
+            changed.left = if full { chosen.count_on(change.wanted).await? } else { 0 };
             return Ok(changed);
         }
         if let Some(rate) = change.rate {
-            let written = u32::try_from(written.count).unwrap_or(u32::MAX);
+            let written = u32::try_from(written).unwrap_or(u32::MAX);
             tokio::time::sleep(Duration::from_secs(1) * written / rate.max(1)).await;
         }
     }
@@ -172,11 +191,13 @@ async fn write_batch(
     tenant: &str,
     batch: Vec<DeliveryRecord>,
     change: &Change<'_>,
-) -> Result<Written> {
+    changed: &mut Changed,
+) -> Result<()> {
     let mut lanes: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for delivery in batch {
         // Past its time: nothing to send any more.
         let Some(record) = store.ledger.event(tenant, &delivery.event).await? else { continue };
+        *changed.by.entry(kind(&delivery)).or_insert(0) += 1;
         let update = DeliveryUpdate {
             id: delivery.id,
             destination: delivery.destination.as_str().into(),
@@ -187,15 +208,14 @@ async fn write_batch(
         };
         lanes.entry(delivery.destination).or_default().push((record.event, update));
     }
-    let mut written = Written::default();
     for (destination, updates) in lanes {
         let lane = LaneKey { tenant: tenant.into(), destination: destination.as_str().into() };
-        written.count += updates.len() as u64;
-        written.lanes.insert(destination);
+        changed.count += updates.len() as u64;
+        changed.lanes.insert(destination);
         store.agenda.settle(&lane, updates).await?;
         store.agenda.reschedule(&lane, change.serve_ms).await?;
     }
-    Ok(written)
+    Ok(())
 }
 
 /// Goes through what is chosen, oldest first.
@@ -250,6 +270,17 @@ impl<'a> Chosen<'a> {
         Ok(earliest.and_then(|list| list.front.pop_front()))
     }
 
+    /// Goes on and only counts, up to a bound.
+    async fn count_on(&mut self, wanted: &(dyn Fn(&DeliveryRecord) -> bool + Sync)) -> Result<u64> {
+        let mut count = 0;
+        while count < COUNTED_ON
+            && let Some(delivery) = self.next().await?
+        {
+            count += u64::from(wanted(&delivery));
+        }
+        Ok(count)
+    }
+
     async fn by_id(&self, id: &str) -> Result<Option<DeliveryRecord>> {
         let id = fanfare_contract::DeliveryId::from(id);
         let Some((event, destination)) = id.parts() else { return Ok(None) };
@@ -264,7 +295,7 @@ impl List {
     async fn fill(&mut self, store: &Store, selection: &Selection) -> Result<()> {
         while self.front.is_empty() && !self.is_at_end {
             let page = store.ledger.deliveries(&self.query).await?;
-            self.front.extend(page.items.into_iter().filter(|d| selection.is_error(d)));
+            self.front.extend(page.items.into_iter().filter(|d| selection.takes(d)));
             self.is_at_end = page.next.is_none();
             self.query.cursor = page.next;
         }
@@ -273,7 +304,14 @@ impl List {
 }
 
 impl Selection {
-    fn is_error(&self, delivery: &DeliveryRecord) -> bool {
+    fn takes(&self, delivery: &DeliveryRecord) -> bool {
+        let because = |start| delivery.state.reason().is_some_and(|why| why.starts_with(start));
+        if !self.because.is_none_or(because) {
+            return false;
+        }
+        if self.changed_before_ms.is_some_and(|before| delivery.updated_ms >= before) {
+            return false;
+        }
         let Some(wanted) = &self.error else { return true };
         let last = delivery.attempts.last().map(|attempt| attempt.code.as_str());
         last == Some(wanted) || delivery.state.reason() == Some(wanted)

@@ -48,6 +48,12 @@ impl Table {
                 expected: written.collect::<Vec<_>>().join(" or "),
                 found: event.kind.to_string(),
             })
+        } else if let Some(exception) = route.excepted(&event.kind) {
+            Some(WhyNot {
+                field: "type".to_owned(),
+                expected: format!("any but {exception}, an exception of this route"),
+                found: event.kind.to_string(),
+            })
         } else {
             route.filter.as_ref().and_then(|filter| filter.why_not(event.value()))
         };

@@ -8,7 +8,7 @@
 //! # Event types
 //! Types are compared segment by segment, case-sensitively. `*` stands for exactly one segment,
 //! `**` for one or more: `kyc.**` matches `kyc.a` and `kyc.a.b`, not `kyc`; `**` alone matches
-//! every type.
+//! every type. Patterns under `except` take types out again.
 //!
 //! # Filters
 //! A filter is an Amazon EventBridge event pattern over the whole envelope; the meaning of every
@@ -37,6 +37,14 @@ pub use pattern::WhyNot;
 pub use spec::RouteSpec;
 pub(crate) use suggest::did_you_mean;
 pub use table::Table;
+
+impl RouteSpec {
+    /// Whether it is about this type, whatever the filter says.
+    pub fn names(&self, kind: &str) -> bool {
+        let matches = |pattern: &String| type_matches(pattern, kind);
+        self.events.iter().any(matches) && !self.except.iter().any(matches)
+    }
+}
 
 /// Whether an event-type pattern, as it is written, matches a type; a wrong one matches none.
 pub fn type_matches(pattern: &str, kind: &str) -> bool {

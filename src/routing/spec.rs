@@ -20,6 +20,7 @@ const NO_JSON_FLOAT: &str = "$__float_without_json_form";
 /// [[route]]
 /// name = "risky sessions"                # optional, for people
 /// events = ["kyc.session.processed"]     # `*`: one segment, `**`: one or more
+/// except = ["kyc.session.created"]       # types of these that are not meant, optional
 /// when = { data = { risk_score = [{ numeric = [">=", 70] }] } }   # EventBridge pattern, optional
 /// to = ["support"]                       # ids of destinations
 /// enabled = true                         # the default
@@ -35,6 +36,9 @@ pub struct RouteSpec {
     pub name: Option<String>,
     /// Event-type patterns; one of them must match.
     pub events: Vec<String>,
+    /// Event-type patterns, none of which may match.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
     /// An EventBridge event pattern on the whole envelope; none matches every event.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "filter")]
     pub when: Option<Value>,

@@ -33,6 +33,8 @@ pub(super) struct Route {
     pub(super) enabled: bool,
     /// As written, and compiled.
     pub(super) events: Vec<(Box<str>, TypePattern)>,
+    /// Types that are not meant though they match; as written, and compiled.
+    pub(super) except: Vec<(Box<str>, TypePattern)>,
     pub(super) filter: Option<Pattern>,
     /// Indexes of destinations, ascending, each once.
     pub(super) to: Vec<u32>,
@@ -45,6 +47,8 @@ struct Entry {
     direct: Vec<u32>,
     /// The routes with a filter.
     filtered: Option<FilterIndex>,
+    /// Numbers of the routes with exceptions, whether with a filter or without.
+    excepting: Vec<u32>,
 }
 
 impl Table {
@@ -89,6 +93,11 @@ impl Table {
             }
             if let Some(filtered) = &entry.filtered {
                 filtered.candidates(event.value(), &mut candidates);
+            }
+            for number in &entry.excepting {
+                if self.routes[*number as usize].excepted(&event.kind).is_none() {
+                    candidates.add(*number);
+                }
             }
         });
         if sources > 1 {
@@ -135,9 +144,16 @@ impl Route {
             name: spec.name.as_deref().map(Into::into),
             enabled: spec.enabled,
             events: events(&spec.events, faults),
+            except: types("except", &spec.except, faults),
             filter,
             to: to(&spec.to, known, faults),
         }
+    }
+
+    /// The exception that keeps a type out, as written.
+    pub(super) fn excepted(&self, kind: &str) -> Option<&str> {
+        let by = self.except.iter().find(|(_, pattern)| pattern.matches(kind));
+        by.map(|(written, _)| &**written)
     }
 }
 
@@ -147,16 +163,20 @@ fn events(written: &[String], faults: &mut Vec<Fault>) -> Vec<(Box<str>, TypePat
             "is empty, so no event can match; name event types, or write [\"**\"] for all";
         faults.push(Fault::new("events", message));
     }
+    types("events", written, faults)
+}
+
+fn types(field: &str, written: &[String], faults: &mut Vec<Fault>) -> Vec<(Box<str>, TypePattern)> {
     if written.len() > MAX_EVENTS {
         let message = format!("has {} patterns; the limit is {MAX_EVENTS}", written.len());
-        faults.push(Fault::new("events", message));
+        faults.push(Fault::new(field, message));
         return Vec::new();
     }
     let mut read = Vec::with_capacity(written.len());
     for (i, text) in written.iter().enumerate() {
         match TypePattern::parse(text) {
             Ok(pattern) => read.push((text.as_str().into(), pattern)),
-            Err(message) => faults.push(Fault::new(format!("events[{i}]"), message)),
+            Err(message) => faults.push(Fault::new(format!("{field}[{i}]"), message)),
         }
     }
     read
@@ -210,7 +230,9 @@ fn index(routes: &[Route]) -> (TypeIndex, Vec<Entry>) {
                 entries.resize_with(at + 1, Entry::default);
                 filtered.resize(at + 1, Vec::new());
             }
-            if route.filter.is_none() {
+            if !route.except.is_empty() {
+                entries[at].excepting.push(number);
+            } else if route.filter.is_none() {
                 entries[at].direct.extend_from_slice(&route.to);
             } else {
                 filtered[at].push(number);

@@ -1,6 +1,6 @@
 //! From a tenant's document to what runs: a routing table and lanes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -192,9 +192,4 @@ fn with_timeout(
     }
     let layer = crate::delivery::layers::DeadlineLayer::new(policy.attempt_timeout, "timeout");
     tower::util::BoxCloneSyncService::new(layer.layer(stack.clone()))
-}
-
-/// Destinations by id, for comparing two versions of a document.
-pub(super) fn by_id(spec: &TenantSpec) -> BTreeMap<&str, &DestinationSpec> {
-    spec.destinations.iter().map(|d| (d.id.as_str(), d)).collect()
 }

@@ -46,7 +46,7 @@ fn all_mistakes_are_told_at_once_with_the_mend() {
             "tenant, plan: is unknown; there are `id` and `name`",
             "destination \"x\", since: is a date; JSON has none: write \"2024-01-01\"",
             "destination \"x\", channel: is missing; write \"webhook\", \"email\" or \"slack\"",
-            "route 1: unknown field `event`, expected one of `id`, `name`, `events`, `when`, `to`, `enabled`; a route is events = [\"kyc.**\"], to = [\"support\"], and `when`, `name`, `enabled` if you like",
+            "route 1: unknown field `event`, expected one of `id`, `name`, `events`, `except`, `when`, `to`, `enabled`; a route is events = [\"kyc.**\"], to = [\"support\"], and `when`, `name`, `enabled` if you like",
         ]
     );
     assert!(problems("[tenant\nid=1")[0].contains("line 1"));

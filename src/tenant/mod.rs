@@ -6,6 +6,7 @@
 
 mod channels;
 mod compile;
+mod diff;
 pub mod file;
 mod options;
 mod registry;
@@ -13,6 +14,7 @@ mod spec;
 
 pub use channels::Channels;
 pub use compile::{Target, Tenant, compile};
+pub use diff::{MadeValue, carry, changes, complete};
 pub use options::Options;
 pub use registry::{PutError, Registry, Snapshot, Standing, all_stored, document, put, stored};
 pub use spec::{Change, DestinationSpec, Disabled, Problem, TenantSpec};

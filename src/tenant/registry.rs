@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::compile::by_id;
+use super::diff::carry;
 use super::{Channels, Disabled, Problem, Tenant, TenantSpec, compile};
 use crate::agenda::{Clock, Lane, Lanes, Trouble};
 use crate::store::{LaneKey, Store, StoreError, StoredTenant};
@@ -306,11 +306,7 @@ pub async fn put(
     loop {
         let before = stored(store, &spec.id).await?;
         if let Some((before, _)) = &before {
-            spec.disabled = still_disabled(before, &spec);
-            let there = |id: &&String| spec.destinations.iter().any(|d| d.id == **id);
-            spec.held = before.held.iter().filter(there).cloned().collect();
-            spec.journal.clone_from(&before.journal);
-            spec.notify_in_batches = before.notify_in_batches;
+            carry(before, &mut spec);
         }
         compile(Arc::new(spec.clone()), 0, channels, None).map_err(PutError::Problems)?;
         let revision = before.as_ref().map_or(0, |(_, revision)| *revision);
@@ -323,19 +319,6 @@ pub async fn put(
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-fn still_disabled(
-    before: &TenantSpec,
-    now: &TenantSpec,
-) -> std::collections::BTreeMap<String, Disabled> {
-    let (old, new) = (by_id(before), by_id(now));
-    let same = |lane: &str| {
-        let id = lane.split('~').next().unwrap_or(lane);
-        old.contains_key(id) && old.get(id) == new.get(id)
-    };
-    let kept = before.disabled.iter().filter(|(id, _)| same(id));
-    kept.map(|(id, disabled)| (id.clone(), disabled.clone())).collect()
 }
 
 /// A tenant's document and revision in the store.

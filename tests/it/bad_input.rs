@@ -86,7 +86,7 @@ fn a_bad_entry_of_the_stream_goes_to_the_dead_letters_alone_with_its_reason() {
     let total = bad_events().len() + strays.len();
     let rejected = until(SOON, || {
         let page = scene.json(&["events", "--rejected", "--limit", "1000"]);
-        let items = page["items"].as_array().cloned().unwrap_or_default();
+        let items = page["data"].as_array().cloned().unwrap_or_default();
         (items.len() == total).then_some(items)
     });
     let rejected = rejected.expect("every bad entry is in the dead letters");
@@ -305,7 +305,7 @@ fn a_tenant_with_a_template_that_cannot_be_is_refused_and_spoils_no_other() {
     ] {
         let told = refusal.refused(1);
         let place = "template email/kyc.session.created/subject, line 1, field `data.nmae`";
-        assert!(told.contains("bad.toml: templates: ") && told.contains(place), "{told}");
+        assert!(told.contains("bad.toml: templates") && told.contains(place), "{told}");
     }
 }
 

@@ -257,8 +257,8 @@ fn events_and_deliveries_are_listed_and_shown_for_people_and_for_scripts() {
             args.extend(["--cursor", &cursor]);
         }
         let page = scene.json(&args);
-        seen.push(page["items"][0]["id"].clone());
-        cursor = page["next"].as_str().unwrap_or_default().to_owned();
+        seen.push(page["data"][0]["id"].clone());
+        cursor = page["next_cursor"].as_str().unwrap_or_default().to_owned();
     }
     assert!(seen.contains(&json!("evt_one")) && seen.contains(&json!("evt_two")), "{seen:?}");
     for args in [["events", "evt_none"], ["deliveries", "dlv_evt_none.hooks"], ["deliveries", "x"]]

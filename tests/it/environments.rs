@@ -110,7 +110,7 @@ fn an_entry_of_the_stream_may_say_that_it_is_a_test() {
     arrived(&test, &["evt_2"]);
     let rejected = until(SOON, || {
         let rejected = scene.json(&["events", "--rejected"]);
-        rejected["items"][0]["code"].as_str().map(str::to_owned)
+        rejected["data"][0]["code"].as_str().map(str::to_owned)
     });
     assert_eq!(rejected.as_deref(), Some("bad_environment"), "a word that is neither is no guess");
 }

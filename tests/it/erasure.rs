@@ -130,7 +130,7 @@ fn erases_a_subject(scene: &Scene, is_there: &dyn Fn(&str) -> bool) {
     let line = trail.as_array().expect("lines").iter().find(|line| line["id"] == done["audit"]);
     let line = line.unwrap_or_else(|| panic!("{trail:#}"));
     assert_eq!((&line["action"], &line["outcome"]), (&json!("erase"), &json!("done")));
-    assert_eq!(line["by"], "command-line");
+    assert_eq!(line["by"], "cli");
     assert_eq!(line["after"]["erased"], done["erased"]);
     assert!(line["before"]["subject"]["sha256"].as_str().is_some_and(|hash| hash.len() == 64));
     assert!(!server.stderr().contains(ANN) && !server.stdout().contains(ANN));
@@ -167,7 +167,7 @@ fn entries_that_nobody_has_read_and_dead_letters_are_erased_too() {
     add("globex", &format!("not json {ANN}"));
     let rejected = || {
         let found = scene.json(&["events", "--rejected"]);
-        (found["items"].as_array().map(Vec::len) == Some(3)).then_some(())
+        (found["data"].as_array().map(Vec::len) == Some(3)).then_some(())
     };
     until(SOON, rejected).expect("three dead letters");
     drop(server);

@@ -94,6 +94,56 @@ fn what_arrived_while_a_destination_was_disabled_is_recovered_by_time() {
 }
 
 #[test]
+fn what_a_suppression_kept_back_is_counted_and_sent_once_it_is_lifted() {
+    let redis = Redis::start();
+    for scene in scenes(&redis) {
+        let gone = Switched::with(410);
+        scene.tenant("acme", &table(&gone.counter, ""));
+        let _router = scene.start();
+        let list = || scene.json(&["suppressions", "list", "--tenant", "acme"])["data"].clone();
+        assert_eq!(list(), json!([]));
+        scene.send("acme", &of("test.one", 0..1)).ok();
+        until(SOON, || (list()[0]["id"] == "hooks").then_some(())).expect("it is disabled");
+        scene.send("acme", &of("test.one", 1..30)).ok();
+        scene.settled("acme", 31);
+        let found = list();
+        assert_eq!(found[0]["reason"], "gone", "{found}");
+        assert_eq!(found[0]["kept"], 31, "with the notice of it: {found}");
+        assert!(found[0]["since_ms"].as_i64().is_some_and(|since| since > 1_735_228_800_000));
+        assert!(found[0]["to"].as_str().is_some_and(|to| to.contains("127.0.0.1")), "{found}");
+        let one = scene.json(&["suppressions", "get", "--tenant", "acme", "hooks"]);
+        assert_eq!(one, found[0]);
+        // What was ended by hand was not kept back by it.
+        scene.run(&["destinations", "pause", "--tenant", "acme", "hooks"]).ok();
+
+        gone.mended();
+        let told =
+            scene.run(&["suppressions", "lift", "--tenant", "acme", "hooks", "--replay"]).ok();
+        assert_eq!(told, "hooks: lifted\n31 replayed, 0 left\n");
+        assert_eq!(list(), json!([]));
+        scene.run(&["destinations", "resume", "--tenant", "acme", "hooks"]).ok();
+        gone.counter.wait_for(31, SOON);
+        let deliveries = scene.settled("acme", 31);
+        assert!(deliveries.iter().all(|delivery| delivery["state"] == "delivered"));
+        let again = scene.run(&["suppressions", "lift", "--tenant", "acme", "hooks"]).refused(1);
+        assert!(again.contains("there is no suppression `hooks`"), "{again}");
+        let trail = scene.json(&["changes", "--tenant", "acme"])["data"].clone();
+        let told: Vec<_> = trail
+            .as_array()
+            .unwrap()
+            .iter()
+            .take(4)
+            .map(|line| (line["by"].clone(), line["action"].clone(), line["resource"].clone()))
+            .collect();
+        assert!(
+            told.iter()
+                .any(|line| *line == (json!("cli"), json!("replay"), json!("suppressions/hooks"))),
+            "{trail}"
+        );
+    }
+}
+
+#[test]
 fn dead_letters_are_listed_shown_and_replayed_by_filter_one_or_all() {
     let redis = Redis::start();
     for scene in scenes(&redis) {
@@ -105,7 +155,7 @@ fn dead_letters_are_listed_shown_and_replayed_by_filter_one_or_all() {
         scene.send("acme", &[of("test.one", 0..2), of("test.two", 2..3)].concat()).ok();
         let dead = |kind: &str| -> Vec<Value> {
             let args = ["deliveries", "--tenant", "acme", "--state", "dead", "--type", kind];
-            scene.json(&args)["items"].as_array().cloned().unwrap_or_default()
+            scene.json(&args)["data"].as_array().cloned().unwrap_or_default()
         };
         let count =
             || ["test.one", "test.two", "fanfare.delivery.dead"].map(|kind| dead(kind).len());

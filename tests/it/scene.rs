@@ -132,8 +132,8 @@ impl Scene {
                 args.extend(["--cursor", cursor]);
             }
             let page = self.json(&args);
-            items.extend(page["items"].as_array().expect("a list").iter().cloned());
-            match page["next"].as_str() {
+            items.extend(page["data"].as_array().expect("a list").iter().cloned());
+            match page["next_cursor"].as_str() {
                 Some(next) => cursor = Some(next.to_owned()),
                 None => return items,
             }

@@ -137,13 +137,7 @@ pub(super) async fn enable(
     State(state): State<Arc<ApiState>>,
     Ids((_, id)): Ids<(String, String)>,
 ) -> Result<Response, ApiError> {
-    switch(&scope, &state, &id, "enable", switch_on).await
-}
-
-fn switch_on(spec: &mut TenantSpec, id: &str) {
-    spec.disabled.remove(id);
-    let one = spec.destinations.iter_mut().find(|one| one.id == id);
-    one.map(|one| one.fields.shift_remove("enabled"));
+    switch(&scope, &state, &id, "enable", super::destinations::enable).await
 }
 
 async fn switch(
@@ -285,7 +279,7 @@ pub(super) async fn recover(
     Ids((_, id)): Ids<(String, String)>,
     Optional(given): Optional<Recovery>,
 ) -> Result<Response, ApiError> {
-    switch(&scope, &state, &id, "enable", switch_on).await?;
+    switch(&scope, &state, &id, "enable", super::destinations::enable).await?;
     let filter = Filter {
         destination: Some(id.clone()),
         from_ms: given.from_ms,

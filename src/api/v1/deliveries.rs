@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::check_limit;
 use super::keys::EnvironmentWord;
-use super::replay::{self, Filter};
+use super::replay;
 use crate::api::ApiState;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Ids, Params};
@@ -329,18 +329,4 @@ pub(super) async fn dead_letters(
         }
     }
     list(scope, state, Params(filter)).await
-}
-
-impl From<Filter> for crate::ops::Selection {
-    fn from(filter: Filter) -> Self {
-        Self {
-            states: filter.states(),
-            destination: filter.destination,
-            kind: filter.kind,
-            error: filter.error,
-            from_ms: filter.from_ms,
-            to_ms: filter.to_ms,
-            ..Self::default()
-        }
-    }
 }

@@ -139,7 +139,9 @@ impl Resource for One<'_> {
 
     fn whole(&self, spec: &TenantSpec) -> Option<Value> {
         let destination = self.find(spec)?;
-        let (held, disabled) = (spec.held.contains(self.0), spec.disabled.get(self.0));
+        let held = spec.held.contains(self.0);
+        let disabled = spec.disabled.iter().filter(|(lane, _)| base(lane) == self.0);
+        let disabled: Vec<_> = disabled.collect();
         Some(json!({"destination": destination, "held": held, "disabled": disabled}))
     }
 
@@ -301,10 +303,11 @@ pub(super) async fn put(
         match spec.destinations.iter_mut().find(|there| there.id == id) {
             Some(there) => {
                 // As in files: what was changed is thought to be mended.
-                if *there != one {
-                    spec.disabled.remove(&id);
-                }
+                let is_changed = *there != one;
                 *there = one;
+                if is_changed {
+                    forget_disabled(spec, &id);
+                }
             }
             None => spec.destinations.push(one),
         }
@@ -336,7 +339,7 @@ pub(super) async fn patch(
         keep_masked(&mut one.fields, &shown, &old);
         let made = complete(channels, one);
         if one.fields != old {
-            spec.disabled.remove(&id);
+            forget_disabled(spec, &id);
         }
         Ok(made)
     });
@@ -375,7 +378,29 @@ pub(super) fn remove(spec: &mut TenantSpec, id: &str) {
     }
     spec.routes.retain(|route| !route.to.is_empty());
     spec.held.remove(id);
-    spec.disabled.remove(id);
+    forget_disabled(spec, id);
+}
+
+/// The destination that a lane is of.
+pub(super) fn base(lane: &str) -> &str {
+    lane.split('~').next().unwrap_or(lane)
+}
+
+/// Forgets why a destination, or a receiver of it, was disabled.
+fn forget_disabled(spec: &mut TenantSpec, id: &str) {
+    spec.disabled.retain(|lane, _| base(lane) != id);
+}
+
+/// Whether its settings let events through.
+pub(super) fn is_enabled(one: &DestinationSpec) -> bool {
+    one.fields.get("enabled").and_then(Value::as_bool).unwrap_or(true)
+}
+
+/// Sends to it again, and to all its receivers.
+pub(super) fn enable(spec: &mut TenantSpec, id: &str) {
+    forget_disabled(spec, id);
+    let one = spec.destinations.iter_mut().find(|one| one.id == id);
+    one.map(|one| one.fields.shift_remove("enabled"));
 }
 
 /// The destination as it is now; what was made is shown in this answer, and not when it is given

@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{PageQuery, check_limit, success_once};
-use crate::access::{self, Environment, MakeError, NewKey, Principal, Role};
+use crate::access::{self, Environment, MakeError, NewKey, PORTAL_TTL, Principal, Role};
 use crate::api::ApiState;
 use crate::api::answer::{ApiError, Detail, success};
 use crate::api::body::{Body, Ids, Params};
@@ -88,7 +88,7 @@ pub(super) struct Key {
     label: String,
     /// When it was made, in Unix milliseconds.
     created_ms: i64,
-    /// The key that made it; null for the command line.
+    /// The key that made it; `cli` for the command line on the store.
     created_by: Option<String>,
     /// When it ends, in Unix milliseconds; null for never.
     expires_ms: Option<i64>,
@@ -135,9 +135,28 @@ pub(super) struct KeyBody {
     #[serde(default)]
     #[schema(max_length = 100, example = "deployment")]
     label: String,
-    /// How long it is good; for ever when left out.
+    /// How long it is good; for ever when left out, a portal link's 15 minutes.
     #[schema(minimum = 1, maximum = 315_360_000, example = 7_776_000)]
     expires_in_seconds: Option<u32>,
+    /// Makes the key of a portal link: an admin's or a reader's of one tenant, good for 24 hours at
+    /// most, which makes no further keys.
+    #[serde(default)]
+    portal: bool,
+}
+
+/// Which keys to list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct KeyQuery {
+    /// Those of all tenants as well.
+    #[serde(default)]
+    all: bool,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u16>,
 }
 
 /// List a tenant's keys
@@ -149,7 +168,8 @@ pub(super) async fn list(
     Params(query): Params<PageQuery>,
 ) -> Result<Response, ApiError> {
     load(&state, &scope.tenant).await?;
-    list_of(&state, Some(&scope.tenant), &query).await
+    let keys = access::keys::list(&*state.store.records, Some(&scope.tenant)).await?;
+    page_of(keys, query.cursor.as_deref(), query.limit)
 }
 
 /// Make a key of a tenant
@@ -176,18 +196,23 @@ pub(super) async fn revoke(
     State(state): State<Arc<ApiState>>,
     Ids((_, id)): Ids<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    revoke_of(&state, &scope.principal, Some(&scope.tenant), &id).await
+    let own = |key: &access::Key| key.tenant.as_ref() == Some(&scope.tenant);
+    revoke_one(&state, &scope.principal, &id, own).await
 }
 
 /// List operators' keys
-#[utoipa::path(get, path = "/v1/keys", tag = "Keys", params(PageQuery), security(("key" = ["operator"])),
+///
+/// With `all=true` those of tenants as well.
+#[utoipa::path(get, path = "/v1/keys", tag = "Keys", params(KeyQuery), security(("key" = ["operator"])),
     responses((status = 200, description = "Keys by id.", body = Page<Key>)))]
 pub(super) async fn list_operators(
     _: By<Operate>,
     State(state): State<Arc<ApiState>>,
-    Params(query): Params<PageQuery>,
+    Params(query): Params<KeyQuery>,
 ) -> Result<Response, ApiError> {
-    list_of(&state, None, &query).await
+    let mut keys = access::keys::list(&*state.store.records, None).await?;
+    keys.retain(|key| query.all || key.tenant.is_none());
+    page_of(keys, query.cursor.as_deref(), query.limit)
 }
 
 /// Make an operator's key
@@ -204,6 +229,8 @@ pub(super) async fn create_operator(
 }
 
 /// Revoke an operator's key
+///
+/// Or any tenant's. Within a second no server takes it.
 #[utoipa::path(delete, path = "/v1/keys/{key}", tag = "Keys", params(super::OperatorKeyPath), security(("key" = ["operator"])),
     responses((status = 204, description = "It is revoked.")))]
 pub(super) async fn revoke_operator(
@@ -211,20 +238,17 @@ pub(super) async fn revoke_operator(
     State(state): State<Arc<ApiState>>,
     Ids(id): Ids<String>,
 ) -> Result<StatusCode, ApiError> {
-    revoke_of(&state, &principal, None, &id).await
+    revoke_one(&state, &principal, &id, |_| true).await
 }
 
-async fn list_of(
-    state: &ApiState,
-    tenant: Option<&str>,
-    query: &PageQuery,
+fn page_of(
+    mut keys: Vec<access::Key>,
+    cursor: Option<&str>,
+    limit: Option<u16>,
 ) -> Result<Response, ApiError> {
-    check_limit(query.limit)?;
-    let mut keys = access::keys::list(&*state.store.records, tenant).await?;
-    keys.retain(|key| key.tenant.as_deref() == tenant);
+    check_limit(limit)?;
     keys.sort_by(|a, b| a.id.cmp(&b.id));
-    let shown = keys.into_iter().map(Key::of);
-    let page = Page::cut(shown, query.cursor.as_deref(), query.limit, |key| key.id.clone());
+    let page = Page::cut(keys.into_iter().map(Key::of), cursor, limit, |key| key.id.clone());
     Ok(success(StatusCode::OK, page))
 }
 
@@ -235,10 +259,13 @@ async fn make(
     body: KeyBody,
 ) -> Result<Response, ApiError> {
     let environment = body.environment.environment();
+    let usual = body.portal.then_some(PORTAL_TTL);
+    let given = body.expires_in_seconds.map(|seconds| Duration::from_secs(seconds.into()));
     let new = NewKey {
         environment,
         label: body.label,
-        ttl: body.expires_in_seconds.map(|seconds| Duration::from_secs(seconds.into())),
+        ttl: given.or(usual),
+        portal: body.portal,
         created_by: Some(by.key_id.clone()),
         ..NewKey::new(body.role.role(), tenant)
     };
@@ -247,8 +274,7 @@ async fn make(
     if !problems.is_empty() {
         return Err(wrong(problems));
     }
-    let what =
-        json!({"role": new.role.word(), "label": new.label, "environment": environment.word()});
+    let what = json!({"role": new.role.word(), "label": new.label, "environment": environment.word(), "portal": new.portal});
     let line = audit::line(by, state.clock.now_ms(), "create", "keys", Value::Null, what);
     let made = audit::around(&state.store, tenant.unwrap_or(SERVER), line, async {
         state.door.keyring.create(new).await.map_err(|error| match error {
@@ -276,19 +302,19 @@ fn wrong(problems: Vec<(&'static str, String)>) -> ApiError {
     ApiError::fields(problems.into_iter().map(detail).collect())
 }
 
-async fn revoke_of(
+async fn revoke_one(
     state: &ApiState,
     by: &Principal,
-    tenant: Option<&str>,
     id: &str,
+    may: impl Fn(&access::Key) -> bool,
 ) -> Result<StatusCode, ApiError> {
     let absent = || ApiError::not_found("key", "");
     let found = access::keys::get(&*state.store.records, id).await?;
-    let key = found.filter(|key| key.tenant.as_deref() == tenant).ok_or_else(absent)?;
+    let key = found.filter(may).ok_or_else(absent)?;
     let before = json!({"role": key.role.word(), "label": key.label, "hint": key.hint});
     let now = state.clock.now_ms();
     let line = audit::line(by, now, "revoke", format!("keys/{id}"), before, Value::Null);
-    audit::around(&state.store, tenant.unwrap_or(SERVER), line, async {
+    audit::around(&state.store, key.tenant.as_deref().unwrap_or(SERVER), line, async {
         if state.door.keyring.revoke(id).await? {
             Ok(StatusCode::NO_CONTENT)
         } else {

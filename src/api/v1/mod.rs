@@ -7,6 +7,7 @@ mod actions;
 mod deliveries;
 mod destinations;
 mod digests;
+mod document;
 mod events;
 mod follow;
 mod keys;
@@ -16,6 +17,7 @@ mod preferences;
 mod privacy;
 mod replay;
 mod routes;
+mod suppressions;
 mod templates;
 mod tenants;
 mod trail;
@@ -106,6 +108,7 @@ paths! {
     DestinationPath, destination, "The destination's id.", "backoffice";
     DeliveryPath, delivery, "The delivery's id.", "dlv_evt_04flagged.backoffice";
     EventIdPath, event, "The event's id.", "evt_04flagged";
+    SuppressionPath, suppression, "The suppression's id: of a destination, or of one receiver of it.", "desk~4f2a90";
     RoutePath, route, "The route's id.", "rte_5d41402abc";
     KeyPath, key, "The key's id.", "key_4kQ0v8xT2mZr7Lw1Yc9b";
 }
@@ -188,6 +191,7 @@ fn success_once(
     (name = "Events", description = "What came in, and what became of it."),
     (name = "Deliveries", description = "One event on its way to one destination, with its attempts."),
     (name = "Dead letters", description = "What ended badly, and sending it again."),
+    (name = "Suppressions", description = "What nothing is sent to until somebody mends it, and what was kept back."),
     (name = "Digests", description = "What is collected, and when it goes out."),
     (name = "Keys", description = "Who may use this API, and for what."),
     (name = "Data protection", description = "All that there is of a tenant, and erasing it, or all that tells of somebody."),
@@ -207,6 +211,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
     OpenApiRouter::with_openapi(head)
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::get, tenants::patch, tenants::delete))
+        .routes(routes!(document::get, document::put))
         .routes(routes!(notification::get, notification::patch))
         .routes(routes!(destinations::list, destinations::create))
         .routes(routes!(
@@ -231,6 +236,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(templates::preview))
         .routes(routes!(types::list))
         .routes(routes!(types::get, types::put, types::delete))
+        .routes(routes!(suppressions::list))
+        .routes(routes!(suppressions::get))
+        .routes(routes!(suppressions::lift))
         .routes(routes!(digests::list))
         .routes(routes!(digests::send))
         .routes(routes!(keys::list, keys::create))
@@ -250,6 +258,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(deliveries::cancel))
         .routes(routes!(deliveries::dead_letters))
         .routes(routes!(replay::replay))
+        .routes(routes!(replay::cancel))
 }
 
 /// The paths of events, which may be large.

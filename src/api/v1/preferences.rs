@@ -3,7 +3,9 @@
 //! A cell is true when an enabled route without a filter takes the type to the destination,
 //! `"filtered"` when only routes with filters do, else false. Turning a cell on adds the type to the
 //! route `preferences-<destination>`; turning it off takes it out of every route that names the type.
-//! A cell that a pattern (`kyc.**`) gives cannot be turned off here: the answer names the route.
+//! Where a pattern (`kyc.**`) gives it, the route gets the type as an exception, for that destination
+//! alone: a route that leads to others as well is parted in two. Turning it on again takes the
+//! exception away.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::routes::{ids, managed, said};
+use super::routes::{managed, said};
 use crate::api::ApiState;
 use crate::api::answer::{ApiError, Detail, success};
 use crate::api::body::Body;
@@ -127,9 +129,7 @@ fn leads<'s>(
     to: &'s str,
 ) -> impl Iterator<Item = (usize, &'s RouteSpec)> {
     spec.routes.iter().enumerate().filter(move |(_, route)| {
-        route.enabled
-            && route.to.iter().any(|id| id == to)
-            && route.events.iter().any(|pattern| type_matches(pattern, kind))
+        route.enabled && route.to.iter().any(|id| id == to) && route.names(kind)
     })
 }
 
@@ -203,11 +203,26 @@ fn set(spec: &mut TenantSpec, kind: &str, to: &str, wanted: Cell) -> Result<(), 
             turn_on(spec, kind, to);
             Ok(())
         }
-        (Cell::All(false), _) => turn_off(spec, kind, to),
+        (Cell::All(false), _) => {
+            turn_off(spec, kind, to);
+            Ok(())
+        }
     }
 }
 
 fn turn_on(spec: &mut TenantSpec, kind: &str, to: &str) {
+    let own = |route: &&mut RouteSpec| {
+        route.enabled
+            && route.when.is_none()
+            && route.to == [to]
+            && route.except.contains(&kind.to_owned())
+    };
+    for route in spec.routes.iter_mut().filter(own) {
+        route.except.retain(|text| text != kind);
+    }
+    if cell(spec, kind, to) == Cell::All(true) {
+        return;
+    }
     let id = format!("preferences-{to}");
     match spec.routes.iter_mut().find(|route| route.id.as_deref() == Some(&id)) {
         Some(route) => {
@@ -218,22 +233,22 @@ fn turn_on(spec: &mut TenantSpec, kind: &str, to: &str) {
     }
 }
 
-fn turn_off(spec: &mut TenantSpec, kind: &str, to: &str) -> Result<(), String> {
-    let by_pattern = leads(spec, kind, to).find_map(|(at, route)| {
-        let matching = |pattern: &&String| is_pattern(pattern) && type_matches(pattern, kind);
-        Some((at, route.events.iter().find(matching)?))
-    });
-    if let Some((at, pattern)) = by_pattern {
-        let route = ids(spec).swap_remove(at);
-        return Err(format!(
-            "comes from the pattern `{pattern}` of route `{route}`; change that route"
-        ));
-    }
+fn turn_off(spec: &mut TenantSpec, kind: &str, to: &str) {
     let at: Vec<usize> = leads(spec, kind, to).map(|(at, _)| at).collect();
     for at in at.into_iter().rev() {
         let route = &mut spec.routes[at];
         let others: Vec<String> = route.to.iter().filter(|id| *id != to).cloned().collect();
-        if route.events.iter().all(|text| text == kind) {
+        let by_pattern =
+            route.events.iter().any(|text| is_pattern(text) && type_matches(text, kind));
+        if by_pattern && others.is_empty() {
+            route.except.push(kind.to_owned());
+        } else if by_pattern {
+            // The route goes on for the others; this destination gets one of its own.
+            let mut own = RouteSpec { id: None, to: vec![to.to_owned()], ..route.clone() };
+            own.except.push(kind.to_owned());
+            route.to = others;
+            spec.routes.insert(at + 1, own);
+        } else if route.events.iter().all(|text| text == kind) {
             route.to = others;
         } else {
             // The route goes on for its other types; for this one, to the others.
@@ -244,5 +259,4 @@ fn turn_off(spec: &mut TenantSpec, kind: &str, to: &str) -> Result<(), String> {
         }
     }
     spec.routes.retain(|route| !route.to.is_empty());
-    Ok(())
 }

@@ -44,6 +44,10 @@ pub(super) struct RouteBody {
     /// Event-type patterns, one of which must match: `*` is one segment, `**` one or more.
     #[schema(example = json!(["kyc.session.processed"]))]
     events: Vec<String>,
+    /// Event-type patterns that take types out again: none may match.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, example = json!(["kyc.session.created"]))]
+    except: Vec<String>,
     /// An EventBridge event pattern on the whole envelope; all events without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, example = json!({"data": {"risk_score": [{"numeric": [">=", 70]}]}}))]
@@ -78,17 +82,24 @@ pub(super) struct RoutesBody {
 }
 
 /// A route among all.
-#[derive(Clone, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct PlacedRoute {
+pub(super) struct PlacedRoute {
     /// Of a route that is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
     id: Option<String>,
     /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// Event-type patterns.
     events: Vec<String>,
+    /// Event-type patterns that take types out again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    except: Vec<String>,
     /// An EventBridge event pattern.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     when: Option<Map<String, Value>>,
     /// Ids of destinations.
@@ -99,11 +110,25 @@ struct PlacedRoute {
     enabled: bool,
 }
 
+impl PlacedRoute {
+    /// With the id of its own, if it has one.
+    pub(super) fn of(spec: &RouteSpec) -> Self {
+        let RouteBody { name, events, except, when, to, enabled } = RouteBody::of(spec);
+        Self { id: spec.id.clone(), name, events, except, when, to, enabled }
+    }
+
+    pub(super) fn spec(self) -> RouteSpec {
+        let Self { id, name, events, except, when, to, enabled } = self;
+        RouteBody { name, events, except, when, to, enabled }.spec(id)
+    }
+}
+
 impl RouteBody {
     pub(super) fn of(spec: &RouteSpec) -> Self {
         Self {
             name: spec.name.clone(),
             events: spec.events.clone(),
+            except: spec.except.clone(),
             when: spec.when.as_ref().and_then(Value::as_object).cloned(),
             to: spec.to.clone(),
             enabled: spec.enabled,
@@ -111,8 +136,8 @@ impl RouteBody {
     }
 
     fn spec(self, id: Option<String>) -> RouteSpec {
-        let Self { name, events, when, to, enabled } = self;
-        RouteSpec { id, name, events, when: when.map(Value::Object), to, enabled }
+        let Self { name, events, except, when, to, enabled } = self;
+        RouteSpec { id, name, events, except, when: when.map(Value::Object), to, enabled }
     }
 }
 
@@ -210,12 +235,12 @@ pub(super) async fn put_all(
         let mut details = Vec::new();
         let mut routes = Vec::with_capacity(body.routes.len());
         for (n, placed) in body.routes.iter().cloned().enumerate() {
-            let PlacedRoute { id, name, events, when, to, enabled } = placed;
+            let PlacedRoute { id, name, events, except, when, to, enabled } = placed;
             if let Some(id) = id.as_ref().filter(|id| !known.contains(id)) {
                 let message = format!("there is no route `{id}`; leave the id out to make one");
                 details.push(Detail::new(format!("routes.{n}.id"), message));
             }
-            let body = RouteBody { name, events, when, to, enabled };
+            let body = RouteBody { name, events, except, when, to, enabled };
             // What says the same as before needs no id of its own.
             let before = id.as_ref().and_then(|id| known.iter().position(|there| there == id));
             let before = before.map(|at| &spec.routes[at]);
@@ -312,7 +337,8 @@ pub(super) async fn delete(
 
 /// A route for tests of other resources.
 pub(super) fn managed(id: &str, events: Vec<String>, to: Vec<String>) -> RouteSpec {
-    RouteSpec { id: Some(id.to_owned()), name: None, events, when: None, to, enabled: true }
+    let id = Some(id.to_owned());
+    RouteSpec { id, name: None, events, except: Vec::new(), when: None, to, enabled: true }
 }
 
 /// Said in a body, for the audit trail.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::access;
+use crate::access::{self, Principal};
 use crate::api::ApiState;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, Params};
@@ -134,7 +134,7 @@ pub(super) async fn create(
     State(state): State<Arc<ApiState>>,
     Body(new): Body<NewTenant>,
 ) -> Result<Response, ApiError> {
-    let mut spec = TenantSpec {
+    let spec = TenantSpec {
         name: new.name.unwrap_or_else(|| new.id.clone()),
         links: new.links.unwrap_or_default(),
         ..TenantSpec::empty(&new.id)
@@ -143,8 +143,20 @@ pub(super) async fn create(
     edit::compiled(&state, &spec).map_err(|problems| part.refuse(problems))?;
     (state.v1.engine)(&spec).map_err(|problems| part.refuse(problems))?;
     let after = Head(&spec.id).whole(&spec).unwrap_or_default();
+    let spec = make(&state, &principal, spec, "tenant", after).await?;
+    Ok(success(StatusCode::CREATED, Tenant::of(&spec)))
+}
+
+/// Writes a tenant that is not there yet, with its line of the audit trail.
+pub(super) async fn make(
+    state: &ApiState,
+    by: &Principal,
+    mut spec: TenantSpec,
+    resource: &str,
+    after: Value,
+) -> Result<TenantSpec, ApiError> {
     let now = state.clock.now_ms();
-    spec.journal = vec![audit::line(&principal, now, "create", "tenant", Value::Null, after)];
+    spec.journal = vec![audit::line(by, now, "create", resource, Value::Null, after)];
     let document = tenant::document(&spec);
     match state.store.directory.put(&spec.id, document, Some(0)).await {
         Ok(revision) => {
@@ -152,7 +164,7 @@ pub(super) async fn create(
             state.registry.catch_up(&spec.id, revision).await?;
         }
         Err(StoreError::Conflict { .. }) => {
-            let there = load(&state, &spec.id).await?.0;
+            let there = load(state, &spec.id).await?.0;
             // The answer to our own write may have been lost.
             if there.journal != spec.journal {
                 let message = format!("there is a tenant `{}` already", spec.id);
@@ -161,7 +173,7 @@ pub(super) async fn create(
         }
         Err(error) => return Err(error.into()),
     }
-    Ok(success(StatusCode::CREATED, Tenant::of(&spec)))
+    Ok(spec)
 }
 
 /// Get a tenant

@@ -19,7 +19,7 @@ use clap::Args as ClapArgs;
 use fanfare_contract::Event;
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, Failure, apply, output};
+use super::{Done, Failure, output, tenant_files};
 use crate::app::{self, App, Purpose};
 use crate::config::{Config, Security};
 use crate::event::{Fill, decode, new_event_id};
@@ -56,13 +56,16 @@ pub(super) async fn run(args: Args) -> Done {
 
     let config = config(&folder, &receivers);
     let store = app::open_store(&config, Purpose::Route).await?;
-    let channels = apply::offline_channels(&config)?;
+    let channels = tenant_files::offline_channels(&config)?;
     let table = receivers.table(TABLE);
-    let spec = file::parse(&table, &|_| None).map_err(|problems| apply::told(&problems))?;
+    let spec = file::parse(&table, &|_| None).map_err(|problems| tenant_files::told(&problems))?;
     let path = folder.join("acme.toml");
     std::fs::write(&path, &table)
         .with_context(|| format!("{} cannot be written", path.display()))?;
-    apply::apply(&store, &config, &channels, vec![(path, spec)], false).await?;
+    let specs = vec![(path, spec)];
+    tenant_files::apply(&store, &config, &channels, specs, tenant_files::Secrets::Made)
+        .await
+        .map_err(|lines| Failure::Because(lines.join("\n")))?;
     let app = App::build(&config, store).await?;
     let stop = CancellationToken::new();
     let router = tokio::spawn(app.router().run(app.version, stop.clone()));

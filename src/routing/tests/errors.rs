@@ -21,6 +21,7 @@ fn all_errors_of_all_routes_come_at_once() {
         id: None,
         name: Some(name.to_owned()).filter(|name| !name.is_empty()),
         events: events.iter().map(ToString::to_string).collect(),
+        except: vec![],
         when,
         to: to.iter().map(ToString::to_string).collect(),
         enabled: true,

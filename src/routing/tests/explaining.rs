@@ -46,6 +46,7 @@ fn types_that_do_not_match_and_disabled_routes_are_told_apart() {
         id: None,
         name: Some("reviews".into()),
         events: vec!["kyc.session.manual_review".into(), "kyc.job.*".into()],
+        except: vec![],
         when: None,
         to: vec!["there".into()],
         enabled: true,
@@ -59,4 +60,18 @@ fn types_that_do_not_match_and_disabled_routes_are_told_apart() {
     let explained = table.explain(&event(&json!({"type": "kyc.session.created"})));
     insta::assert_snapshot!(lines(&explained));
     insta::assert_snapshot!(serde_json::to_string_pretty(&explained).unwrap());
+}
+
+#[test]
+fn an_exception_is_told_of_by_name() {
+    let mut route = filtered(&json!({"data": {"x": [1]}}));
+    route.except = vec!["kyc.job.*".into(), "kyc.**.created".into()];
+    let envelope = json!({"type": "kyc.session.created", "data": {"x": 1}});
+    let table = Table::compile(&[route], &["there"]).unwrap();
+    let told = lines(&table.explain(&event(&envelope)));
+    assert_eq!(
+        told,
+        "route 1: no, type: expected any but kyc.**.created, an exception of this route, found \
+         kyc.session.created"
+    );
 }

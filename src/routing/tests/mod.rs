@@ -32,6 +32,7 @@ fn filtered(when: &Value) -> RouteSpec {
         id: None,
         name: None,
         events: vec!["**".into()],
+        except: vec![],
         when: Some(when.clone()),
         to: vec!["there".into()],
         enabled: true,

@@ -14,6 +14,7 @@ fn route(events: &[&str], when: Option<Value>, to: &[&str]) -> RouteSpec {
         id: None,
         name: None,
         events: events.iter().map(ToString::to_string).collect(),
+        except: vec![],
         when,
         to: to.iter().map(ToString::to_string).collect(),
         enabled: true,
@@ -30,6 +31,31 @@ fn matching(routes: &[RouteSpec], event: &Event) -> Vec<u32> {
 fn a_table_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Table>();
+}
+
+#[test]
+fn an_exception_takes_a_type_out_of_its_own_route_alone() {
+    let but = |except: &[&str], route: RouteSpec| RouteSpec {
+        except: except.iter().map(ToString::to_string).collect(),
+        ..route
+    };
+    let when = json!({"data": {"x": [1]}});
+    let routes = [
+        but(&["kyc.a"], route(&["kyc.**"], None, &["a"])),
+        but(&["kyc.a", "kyc.b.*"], route(&["**"], Some(when), &["b", "c"])),
+        route(&["kyc.a"], None, &["d"]),
+        but(&["**"], route(&["kyc.*"], None, &["d"])),
+    ];
+    let of =
+        |kind: &str, x: i64| matching(&routes, &event(&json!({"type": kind, "data": {"x": x}})));
+    assert_eq!(of("kyc.a", 1), [3]);
+    assert_eq!(of("kyc.c", 1), [0, 1, 2]);
+    assert_eq!(of("kyc.c", 2), [0]);
+    assert_eq!(of("kyc.b.c", 1), [0]);
+    assert_eq!(of("other", 1), [1, 2]);
+    let bad = but(&["kyc.sess*"], route(&["**"], None, &["a"]));
+    let told = Table::compile(&[bad], &PLACES).unwrap_err();
+    assert!(told[0].to_string().contains("except[0]"), "{}", told[0]);
 }
 
 #[test]

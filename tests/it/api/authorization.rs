@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::Api;
 use crate::scene::Scene;
-use crate::support::until;
+use crate::support::{Fanfare, request, until};
 
 /// One operation of the description.
 struct Operation {
@@ -30,6 +32,7 @@ impl Operation {
             ("{event_type}", "kyc.session.created"),
             ("{part}", "subject"),
             ("{key}", "key_1"),
+            ("{suppression}", "hooks"),
         ];
         for (name, value) in names {
             path = path.replace(name, value);
@@ -52,8 +55,8 @@ impl Operation {
     }
 }
 
-fn operations(api: &Api) -> Vec<Operation> {
-    let document = api.server.get("/openapi.json").json();
+fn operations(cast: &Cast) -> Vec<Operation> {
+    let document = cast.api.server.get_with(&cast.keys["reader"], "/openapi.json").json();
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("operations") {
@@ -139,7 +142,7 @@ fn code(body: &str) -> String {
 fn no_operation_answers_or_acts_without_a_key_of_the_right_tenant_and_role() {
     let mut cast = Cast::start();
     let before = cast.state();
-    let operations = operations(&cast.api);
+    let operations = operations(&cast);
     for operation in &operations {
         let what = format!("{} {}", operation.method, operation.path);
         let (status, body) = operation.call(&cast.api, "acme");
@@ -168,7 +171,7 @@ fn a_foreign_tenant_is_told_of_as_one_that_does_not_exist() {
     let mut cast = Cast::start();
     let before = cast.state();
     let key = cast.keys["foreign"].clone();
-    let operations = operations(&cast.api);
+    let operations = operations(&cast);
     let (mut called, mut slower) = (0, Vec::new());
     for operation in operations.iter().filter(|one| one.is_of_a_tenant() && one.role != "operator")
     {
@@ -195,4 +198,60 @@ fn a_foreign_tenant_is_told_of_as_one_that_does_not_exist() {
     assert!(called > 35, "only {called} operations");
     assert!(slower.is_empty(), "the time tells whether there is such a tenant: {slower:#?}");
     assert_eq!(cast.state(), before, "something was done all the same");
+}
+
+#[test]
+fn every_path_but_health_asks_for_a_key() {
+    let cast = Cast::start();
+    let (server, reader) = (&cast.api.server, &cast.keys["reader"]);
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(server.get(path).status, 200, "{path}");
+    }
+    assert_eq!(server.get("/metrics").status, 401);
+    for path in ["/openapi.json", "/docs", "/docs/", "/docs/swagger-ui.css", "/docs/nowhere"] {
+        let closed = server.get(path);
+        assert_eq!((closed.status, &*code(&closed.body)), (401, "no_key"), "{path}");
+        let head = closed.head.to_lowercase();
+        assert!(
+            head.contains("www-authenticate: basic realm=") && head.contains("bearer"),
+            "{head}"
+        );
+        assert_eq!(server.get_with("sk_live_nobodys", path).status, 401, "{path}");
+        assert_ne!(server.get_with(reader, path).status, 401, "{path}");
+    }
+}
+
+#[test]
+fn a_browser_reads_the_documentation_with_a_key_as_password_and_nothing_else() {
+    let cast = Cast::start();
+    let server = &cast.api.server;
+    let get = |user: &str, key: &str, path: &str| {
+        let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{key}")));
+        let headers = [("authorization", &*basic)];
+        request(server.address(), "GET", path, &headers, b"").expect("fanfare answers").status
+    };
+    let (reader, operator) = (&cast.keys["reader"], &cast.keys["operator"]);
+    for path in ["/docs/", "/openapi.json", "/docs/swagger-initializer.js"] {
+        assert_eq!(get("ann", reader, path), 200, "{path}");
+        assert_eq!(get("", operator, path), 200, "{path}");
+        assert_eq!(get(reader, "", path), 401, "{path}");
+        assert_eq!(get("ann", "sk_live_nobodys", path), 401, "{path}");
+    }
+    // Any page could make a browser send these along.
+    assert_eq!(get("ann", operator, "/v1/tenants"), 401);
+    assert_eq!(get("ann", operator, "/metrics"), 401);
+}
+
+#[test]
+fn the_documentation_is_open_where_the_settings_say_so_and_in_development() {
+    let scene = Scene::embedded();
+    let open = |server: &Fanfare| [server.get("/openapi.json").status, server.get("/docs/").status];
+    assert_eq!(open(&scene.start()), [200, 200]);
+    scene.settings("[http]\nopen_docs = true");
+    let server = scene.launch().for_customers().start();
+    assert_eq!(open(&server), [200, 200]);
+    assert_eq!(server.get("/v1/tenants").status, 401);
+    drop(server);
+    scene.settings("[http]\nbehind_proxy = true");
+    assert_eq!(open(&scene.start()), [401, 401], "a proxy may let anybody through");
 }

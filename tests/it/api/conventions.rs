@@ -152,3 +152,38 @@ fn every_change_is_in_the_audit_trail_with_secrets_masked() {
         assert_eq!(rest["data"][0], lines[2]);
     });
 }
+
+#[test]
+fn events_that_are_sent_again_under_the_same_key_get_the_first_answer() {
+    Api::over_both(|api| {
+        let events = "/v1/events?tenant=acme";
+        let post = |path: &str, key: &str, body: &serde_json::Value| {
+            api.call("POST", path, &[("idempotency-key", key)], Some(body))
+        };
+        let body = json!({"type": "a.b", "data": {"n": 1}});
+        let first = post(events, "k-1", &body);
+        assert_eq!(first.is(202)["outcome"], "accepted");
+        assert_eq!(first.answer.header("idempotency-replayed"), None);
+        let again = post(events, "k-1", &body);
+        assert_eq!(again.is(202), first.is(202), "not a duplicate: the same answer");
+        assert_eq!(again.answer.header("idempotency-replayed"), Some("true"));
+        let other = json!({"type": "a.b", "data": {"n": 2}});
+        post(events, "k-1", &other).refused(422, "key_reused");
+
+        // Another tenant's is another request.
+        let theirs = post("/v1/events?tenant=globex", "k-1", &other).is(202);
+        assert_ne!(theirs["id"], first.is(202)["id"]);
+        let batch = json!([body, {"type": "not a type", "data": {}}]);
+        let taken = post(events, "k-2", &batch).is(202);
+        assert_eq!((&taken["accepted"], &taken["refused"]), (&json!(1), &json!(1)));
+        assert_eq!(post(events, "k-2", &batch).is(202), taken);
+        // What was refused may be sent again once it is mended, with the same key.
+        let bad = json!({"type": "a.b"});
+        post(events, "k-3", &bad).refused(422, "missing_field");
+        let refused = post(events, "k-3", &bad);
+        refused.refused(422, "missing_field");
+        assert_eq!(refused.answer.header("idempotency-replayed"), None);
+        post(events, "k-3", &body).is(202);
+        post(events, "two words", &body).refused(422, "bad_key");
+    });
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Api, webhook};
+use super::{Api, fields, webhook};
 use crate::scene::SOON;
 use crate::support::{Hook, Peer, until};
 use crate::verifiers::SECRET;
@@ -140,4 +140,94 @@ fn wait_for(api: &Api, event: &str, state: &str) {
         (said.answer.status == 200 && said.is(200)["state"] == state).then_some(())
     });
     assert!(reached.is_some(), "{event} is not {state}: {}", api.get(&path).answer.body);
+}
+
+#[test]
+fn one_address_that_bounced_is_lifted_without_its_neighbours() {
+    Api::over_both(|api| {
+        let settings = json!({"to": ["ann@acme.example", "bob@acme.example"], "enabled": false});
+        let body = json!({"channel": "email", "settings": settings});
+        api.put(&format!("{ALL}/desk"), &body).is(201);
+        api.post("/v1/tenants/acme/routes", &json!({"events": ["**"], "to": ["desk"]})).is(201);
+        let event = json!({"id": "evt_1", "type": "a.b", "data": {}});
+        api.post("/v1/events?tenant=acme", &event).is(202);
+        let all = "/v1/tenants/acme/suppressions";
+        let found = crate::support::until(crate::scene::SOON, || {
+            let found = api.get(all).is(200);
+            (found["data"][0]["kept"] == 2).then_some(found)
+        });
+        let found = found.expect("both are kept back");
+        let one = &found["data"][0];
+        assert_eq!((&one["id"], &one["reason"]), (&json!("desk"), &json!("by its settings")));
+        assert_eq!((&one["to"], &one["since_ms"]), (&Value::Null, &Value::Null), "{found}");
+        assert!(!found.to_string().contains("ann@acme"), "{found}");
+
+        api.get(&format!("{all}/nobody")).refused(404, "not_found");
+        api.post(&format!("{all}/nobody/lift"), &json!({})).refused(404, "not_found");
+        let lifted = api.post(&format!("{all}/desk/lift"), &json!({"replay": false})).is(200);
+        assert_eq!(lifted, json!({"id": "desk"}));
+        assert_eq!(api.get(all).is(200)["data"], json!([]));
+        assert_eq!(api.get(&format!("{ALL}/desk")).is(200)["state"], "active");
+    });
+}
+
+#[test]
+fn a_document_is_put_whole_says_what_changes_and_changes_nothing_the_second_time() {
+    Api::over_both(|api| {
+        let path = "/v1/tenants/initech/document";
+        let document = json!({
+            "name": "Initech",
+            "destinations": [
+                {"id": "hooks", "channel": "webhook", "settings": {"url": "http://127.0.0.1:9/a"}},
+            ],
+            "routes": [{"events": ["k.**"], "except": ["k.not"], "to": ["hooks"]}],
+            "templates": {"email/k.one/subject.txt.hbs": "It is {{type}}"},
+        });
+        let dry = api.put(&format!("{path}?dry_run=true"), &document).is(200);
+        let changes = json!([
+            "~ name: Initech",
+            "+ destination hooks (webhook)",
+            "+ route k.** except k.not → hooks",
+            "~ templates",
+        ]);
+        assert_eq!((&dry["outcome"], &dry["changes"]), (&json!("created"), &changes));
+        assert_eq!(dry["shown_once"], json!([]));
+        api.get("/v1/tenants/initech").refused(404, "unknown_tenant");
+        let made = api.put(path, &document).is(201);
+        let secret = made["shown_once"][0]["value"].as_str().expect("a secret was made").to_owned();
+        assert!(secret.starts_with("whsec_"), "{made}");
+
+        let got = api.get(path);
+        assert!(!got.answer.body.contains(&secret));
+        for same in [&document, &got.is(200)] {
+            let again = api.put(path, same).is(200);
+            assert_eq!((&again["outcome"], &again["changes"]), (&json!("unchanged"), &json!([])));
+            assert_eq!(again["shown_once"], json!([]), "the secret stays");
+        }
+        let mut other = got.is(200);
+        other["destinations"][0]["settings"]["url"] = json!("http://127.0.0.1:9/b");
+        other["routes"] = json!([]);
+        let dry = api.put(&format!("{path}?dry_run=true"), &other);
+        let changes = json!(["~ destination hooks: url", "- route k.** except k.not → hooks"]);
+        assert_eq!(dry.is(200)["changes"], changes);
+        assert_eq!(dry.tag(), got.tag(), "nothing is written");
+        api.call("PUT", path, &[("if-match", &got.tag())], Some(&other)).is(200);
+        api.call("PUT", path, &[("if-match", &got.tag())], Some(&document))
+            .refused(412, "precondition_failed");
+        let bad = json!({"destinations": [{"id": "x", "channel": "webhook", "settings": {}}], "routes": [{"events": ["a"], "to": ["y"]}]});
+        let error = api.put(path, &bad).refused(422, "invalid_fields");
+        assert_eq!(fields(&error).len(), 2, "{error}");
+        let trail = api.get("/v1/tenants/initech/audit").answer.body;
+        assert!(trail.contains("document") && !trail.contains(&secret), "{trail}");
+    });
+    // Whoever is no operator makes no tenants, but applies its own document.
+    let mut api = Api::start();
+    let admin = api.key("acme", "admin");
+    api.with(&admin, |api| {
+        api.put("/v1/tenants/initech/document", &json!({})).refused(404, "unknown_tenant");
+        assert_eq!(
+            api.put("/v1/tenants/me/document", &json!({"name": "A"})).is(200)["outcome"],
+            "changed"
+        );
+    });
 }

@@ -127,3 +127,39 @@ fn an_admin_makes_no_wider_key_than_its_own() {
         api.get("/v1/tenants").refused(403, "forbidden");
     });
 }
+
+#[test]
+fn a_replay_in_parts_takes_nothing_twice_though_it_dies_again_meanwhile() {
+    Api::over_both(|api| {
+        // Nothing listens there: what is put back dies at once.
+        let settings = json!({"url": "http://127.0.0.1:9/", "secret": SECRET, "retry": []});
+        let body = json!({"channel": "webhook", "settings": settings});
+        api.put("/v1/tenants/acme/destinations/hooks", &body).is(201);
+        let routes = "/v1/tenants/acme/routes";
+        api.post(routes, &json!({"events": ["a.*"], "to": ["hooks"]})).is(201);
+        let events: Vec<Value> =
+            (0..7).map(|n| json!({"id": format!("evt_{n}"), "type": "a.b", "data": {}})).collect();
+        api.post("/v1/events?tenant=acme", &json!(events)).is(202);
+        let replay = "/v1/tenants/acme/dead-letters/replay";
+        let all_dead = || {
+            let found = api.post(replay, &json!({"dry_run": true})).is(200);
+            (found["found"] == 7).then_some(())
+        };
+        until(SOON, all_dead).expect("all die");
+
+        let first = api.post(replay, &json!({"limit": 3})).is(200);
+        assert_eq!(
+            (&first["replayed"], &first["left"], &first["found"]),
+            (&json!(3), &json!(4), &json!(7))
+        );
+        assert_eq!(first["counts"][0]["count"], 3, "{first}");
+        until(SOON, all_dead).expect("they die again");
+        let mut body = json!({"limit": 3, "changed_before_ms": first["at_ms"], "rate": 1000});
+        let parts: Vec<Value> = (0..3).map(|_| api.post(replay, &body).is(200)).collect();
+        let replayed: Vec<_> = parts.iter().map(|part| part["replayed"].clone()).collect();
+        assert_eq!(replayed, [3, 1, 0]);
+        assert_eq!(parts[1]["left"], 0);
+        body["rate"] = json!(0);
+        api.post(replay, &body).refused(422, "invalid_fields");
+    });
+}

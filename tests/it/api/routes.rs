@@ -104,8 +104,58 @@ fn the_matrix_is_read_and_written_as_one_and_says_what_it_cannot_do() {
     api.post(ROUTES, &json!({"name": "all", "events": ["k.**"], "to": ["b"]})).is(201);
     let off = json!({"preferences": {"k.two": {"b": false, "c": true}}});
     let error = api.put(MATRIX, &off).refused(422, "invalid_fields");
-    assert_eq!(fields(&error), ["preferences.k.two.b", "preferences.k.two.c"]);
-    assert!(error.to_string().contains("`k.**`"), "{error}");
+    assert_eq!(fields(&error), ["preferences.k.two.c"]);
+    assert_eq!(api.get(MATRIX).is(200)["preferences"]["k.two"]["b"], true, "all or nothing");
+}
+
+#[test]
+fn a_cell_that_a_pattern_gives_is_turned_off_for_its_destination_alone_and_on_again() {
+    let api = Api::start();
+    for id in ["a", "b"] {
+        let path = format!("/v1/tenants/acme/destinations/{id}");
+        api.put(&path, &webhook("http://127.0.0.1:9/")).is(201);
+    }
+    for kind in ["k.one", "k.two"] {
+        api.put(&format!("/v1/event-types/{kind}"), &json!({})).is(201);
+    }
+    let when = json!({"data": {"n": [1]}});
+    api.post(ROUTES, &json!({"events": ["k.**"], "to": ["a", "b"]})).is(201);
+    api.post(ROUTES, &json!({"events": ["k.*"], "to": ["a"], "when": when})).is(201);
+    let put = |cells: Value| api.put(MATRIX, &json!({"preferences": cells}));
+    let now = put(json!({"k.one": {"a": false}})).is(200);
+    let expected = json!({"k.one": {"a": false, "b": true}, "k.two": {"a": true, "b": true}});
+    assert_eq!(now["preferences"], expected);
+
+    let routes = api.get(ROUTES).is(200)["routes"].clone();
+    let said: Vec<_> =
+        routes.as_array().expect("routes").iter().map(|one| (&one["to"], &one["except"])).collect();
+    let k_one = json!(["k.one"]);
+    let (a, b, none) = (json!(["a"]), json!(["b"]), Value::Null);
+    assert_eq!(said, [(&b, &none), (&a, &k_one), (&a, &k_one)], "{routes}");
+
+    let event = json!({"id": "evt_1", "type": "k.one", "data": {"n": 1}});
+    api.post("/v1/events?tenant=acme", &event).is(202);
+    let path = crate::support::until(crate::scene::SOON, || {
+        let found = api.get("/v1/tenants/acme/events/evt_1");
+        let event = (found.answer.status == 200).then(|| found.is(200))?;
+        (event["state"] == "routed").then_some(event)
+    });
+    let path = path.expect("it is routed");
+    let to: Vec<_> =
+        path["deliveries"].as_array().unwrap().iter().map(|one| &one["destination"]).collect();
+    assert_eq!(to, [&json!("b")]);
+    assert_eq!(path["routes"][1]["reason"]["field"], "type", "{path}");
+    assert!(path["routes"][1]["reason"]["expected"].as_str().unwrap().contains("k.one"), "{path}");
+
+    let now = put(json!({"k.one": {"a": true}})).is(200);
+    assert_eq!(now["preferences"]["k.one"], json!({"a": true, "b": true}));
+    // Off and on again and again leaves no heap of routes.
+    for on in [false, true, false, true] {
+        put(json!({"k.one": {"a": on, "b": on}})).is(200);
+    }
+    assert_eq!(api.get(ROUTES).is(200)["routes"].as_array().map(Vec::len), Some(3));
+    let bad = json!({"events": ["**"], "except": ["k.*x"], "to": ["a"]});
+    assert_eq!(fields(&api.post(ROUTES, &bad).refused(422, "invalid_fields")), ["except[0]"]);
 }
 
 #[test]

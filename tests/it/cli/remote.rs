@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::scene::{SOON, Said, Scene, hooks_at, said};
+use crate::scene::{SOON, Said, Scene, hooks_at, numbered, said};
 use crate::support::{Fanfare, Hook, Peer, Process, command, until};
 use crate::verifiers::SECRET;
 
@@ -69,7 +69,10 @@ fn a_tenant_with_all_that_belongs_to_it_is_made_changed_and_removed() {
 
         let route = place.json("routes create --tenant acme --events a.*,b.** --to hooks");
         let id = route["id"].as_str().unwrap().to_owned();
-        place.ok(&format!("routes update {id} --tenant acme --events c.d --name third"));
+        place.ok(&format!("routes update {id} --tenant acme --except a.x,a.y"));
+        let shown = place.json(&format!("routes get {id} --tenant acme"));
+        assert_eq!(shown["except"], json!(["a.x", "a.y"]), "{shown}");
+        place.ok(&format!("routes update {id} --tenant acme --events c.d --name third --except="));
         let routes = place.json("routes list --tenant acme");
         assert_eq!(routes["routes"][0]["events"], json!(["c.d"]), "{routes}");
         assert_eq!(routes["routes"][0]["name"], "third");
@@ -196,6 +199,113 @@ fn what_a_server_did_is_looked_up_followed_and_sent_again() {
 }
 
 #[test]
+fn what_is_looked_up_has_one_shape_whether_a_store_or_a_server_is_asked() {
+    let hooks = Peer::start("http_receiver.mjs", &["--secret", SECRET]);
+    let scene = Scene::embedded();
+    scene.tenant("acme", &hooks_at(&hooks.url("/")));
+    let server = scene.start();
+    let key = scene.run(&["keys", "create", "--role", "operator"]).ok();
+    scene.run(&words("keys create --role reader --tenant acme --label desk")).ok();
+    scene.send("acme", &numbered(3)).ok();
+    scene.settled("acme", 3);
+    let there = Place { scene: &scene, server: Some((&server, key.trim())) };
+    let here = Place { scene: &scene, server: None };
+    for args in [
+        "events --tenant acme",
+        "events --tenant acme --limit 2",
+        "events --tenant acme --since 1h --environment live",
+        "events --tenant acme evt_1",
+        "events --rejected",
+        "deliveries --tenant acme --state delivered --until 1h",
+        "deliveries --tenant acme --since 1h",
+        "deliveries --tenant acme dlv_evt_1.hooks",
+        "keys list --tenant acme",
+        "replay --tenant acme --state delivered --dry-run",
+        "replay --tenant acme dlv_evt_1.hooks --dry-run",
+        "cancel --tenant acme --dry-run",
+    ] {
+        assert_eq!(here.json(args), there.json(args), "{args}");
+        assert_eq!(here.ok(args), there.ok(args), "{args}");
+    }
+    let listed = here.json("events --tenant acme --limit 2");
+    assert_eq!(listed["data"].as_array().map(Vec::len), Some(2), "{listed}");
+    assert!(listed["next_cursor"].is_string(), "{listed}");
+    assert_eq!(here.json("replay --tenant acme --state delivered --dry-run")["total"], 3);
+    assert_eq!(here.json("keys list")["data"].as_array().map(Vec::len), Some(2), "of all tenants");
+}
+
+#[test]
+fn what_the_command_line_changes_on_a_store_is_in_the_audit_trail() {
+    let scene = Scene::embedded();
+    scene.tenant("acme", &hooks_at("http://127.0.0.1:9/"));
+    let router = scene.start();
+    scene.run(&words("destinations pause hooks --tenant acme")).ok();
+    scene.send("acme", &numbered(1)).ok();
+    let waits = until(SOON, || {
+        let found = scene.json(&words("deliveries --tenant acme --state waiting"));
+        (found["data"].as_array().map(Vec::len) == Some(1)).then_some(())
+    });
+    waits.expect("it waits");
+    drop(router);
+    scene.run(&words("cancel --tenant acme --destination hooks")).ok();
+    scene.run(&words("replay --tenant acme --destination hooks")).ok();
+    scene.run(&words("cancel --tenant acme dlv_evt_0.hooks")).ok();
+    let made = scene.json(&words("keys create --role reader --tenant acme"));
+    assert_eq!(made["created_by"], "cli", "{made}");
+    scene.run(&["keys", "revoke", made["id"].as_str().unwrap()]).ok();
+    scene.run(&words("keys portal --tenant acme")).ok();
+    let trail = scene.json(&words("changes --tenant acme --limit 100"));
+    let lines = trail["data"].as_array().expect("lines");
+    let told: Vec<_> = lines
+        .iter()
+        .filter(|line| line["by"] == "cli" && line["outcome"] == "done")
+        .map(|line| format!("{} {}", line["action"], line["resource"]).replace('"', ""))
+        .map(|told| told.split("/key_").next().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "create keys",
+            "revoke keys",
+            "create keys",
+            "cancel deliveries/dlv_evt_0.hooks",
+            "replay dead-letters",
+            "cancel deliveries",
+            "pause destinations/hooks",
+        ]
+    );
+    // Keys of operators are no tenant's.
+    scene.run(&words("keys create --role operator")).ok();
+    let trail = scene.json(&words("changes --of-server"));
+    assert_eq!(
+        (&trail["data"][0]["by"], &trail["data"][0]["action"]),
+        (&json!("cli"), &json!("create"))
+    );
+}
+
+#[test]
+fn what_waits_is_ended_by_a_choice_of_a_server_as_well() {
+    in_both_places(|place| {
+        let scene = place.scene;
+        scene.tenant("acme", &hooks_at("http://127.0.0.1:9/"));
+        scene.run(&["apply", "--development", &scene.tenants().display().to_string()]).ok();
+        place.ok("destinations pause hooks --tenant acme");
+        let own = place.server.is_none().then(|| scene.start());
+        scene.send("acme", &numbered(5)).ok();
+        let waiting = || place.json("cancel --tenant acme --destination hooks --dry-run");
+        until(SOON, || (waiting()["total"] == 5).then_some(())).expect("they wait");
+        drop(own);
+        assert_eq!(waiting()["by"][0]["state"], "waiting");
+        let other = place.json("cancel --tenant acme --type no.such");
+        assert_eq!(other["cancelled"], 0, "{other}");
+        assert_eq!(place.ok("cancel --tenant acme --destination hooks"), "5 cancelled\n");
+        assert_eq!(waiting()["total"], 0);
+        let kept = place.json("replay --tenant acme --error cancelled --dry-run");
+        assert_eq!(kept["total"], 5, "{kept}");
+    });
+}
+
+#[test]
 fn applying_removes_a_tenant_that_no_file_names_only_when_asked() {
     let scene = Scene::embedded();
     for id in ["acme", "globex"] {
@@ -214,10 +324,52 @@ fn applying_removes_a_tenant_that_no_file_names_only_when_asked() {
     let done = scene.run(&["apply", &folder, "--prune"]).ok();
     assert!(done.contains("acme: unchanged") && done.contains("globex: removed"), "{done}");
     assert_eq!(tenants(), 1);
-    assert_eq!(scene.json(&["keys", "list", "--tenant", "globex"]), json!([]));
+    // What is gone has no keys; who made and removed it is still known.
+    assert_eq!(scene.json(&["keys", "list"])["data"], json!([]));
     assert_eq!(scene.run(&["apply", &folder, "--prune"]).ok(), "acme: unchanged\n");
     let trail = scene.json(&["changes", "--tenant", "globex"]);
     assert_eq!(trail["data"][0]["action"], "delete", "{trail}");
+}
+
+#[test]
+fn files_are_applied_to_a_server_as_to_a_store_and_what_changes_is_told_first() {
+    in_both_places(|place| {
+        let scene = place.scene;
+        let hooks = |path: &str| {
+            let table = hooks_at(&format!("https://hooks.example/{path}"));
+            table.replace(&format!("secret = \"{SECRET}\""), "")
+        };
+        scene.tenant("acme", &hooks("a"));
+        let folder = scene.tenants().display().to_string();
+        let dry = place.ok(&format!("apply {folder} --dry-run"));
+        assert!(dry.contains("acme: new tenant (dry run)") && !dry.contains("whsec_"), "{dry}");
+        assert_eq!(place.json("tenants list")["data"], json!([]));
+        let first = place.ok(&format!("apply {folder}"));
+        let told = first.find("+ destination hooks").expect("what changes");
+        assert!(first.find("secret = whsec_").is_some_and(|made| made > told), "{first}");
+        assert_eq!(place.ok(&format!("apply {folder}")), "acme: unchanged\n");
+
+        // Of several files all are right, or none is written.
+        scene.tenant("acme", &hooks("b"));
+        scene.tenant("globex", &hooks("c").replace("to = [\"hooks\"]", "to = [\"hoks\"]"));
+        let told = place.run(&["apply", &folder]).refused(1);
+        assert!(told.contains("globex.toml: ") && told.contains("`hoks`"), "{told}");
+        let url = || place.json("destinations get hooks --tenant acme")["settings"]["url"].clone();
+        assert_eq!(url(), "https://hooks.example/a");
+        fs::remove_file(scene.tenants().join("globex.toml")).unwrap();
+        let json = place.json(&format!("apply {folder}"));
+        assert_eq!(json["tenants"][0]["changes"], json!(["~ destination hooks: url"]), "{json}");
+        assert_eq!(url(), "https://hooks.example/b");
+
+        place.ok("tenants create globex");
+        assert_eq!(place.ok(&format!("apply {folder}")), "acme: unchanged\n");
+        let dry = place.ok(&format!("apply {folder} --prune --dry-run"));
+        assert!(dry.contains("globex: removed (dry run)"), "{dry}");
+        place.ok(&format!("apply {folder} --prune"));
+        assert_eq!(place.json("tenants list")["data"].as_array().map(Vec::len), Some(1));
+        let shown = place.json("tenants document acme");
+        assert_eq!(shown["routes"][0]["to"], json!(["hooks"]), "{shown}");
+    });
 }
 
 #[test]

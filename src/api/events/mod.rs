@@ -1,17 +1,21 @@
 //! `POST /v1/events`: one event, or a batch with an answer for each. 202 once they are durable.
 
+mod shapes;
+mod split;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fanfare_contract::Event;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use serde_json::value::RawValue;
-use utoipa::ToSchema;
+
+use shapes::{Sent, Taken};
+use split::split;
 
 use super::ApiState;
 use super::answer::{ApiError, Detail, success};
@@ -38,89 +42,6 @@ struct Answer {
     flagged: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<serde_json::Value>,
-}
-
-/// One event as it is sent; further fields are kept, sent on and matchable.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body; events are decoded from their very bytes")]
-pub(super) struct NewEvent {
-    /// 1 to 128 of `A-Z a-z 0-9 _ - :`; unique within the tenant. Made when left out.
-    #[schema(pattern = "^[A-Za-z0-9_:-]{1,128}$", example = "evt_04flagged")]
-    id: Option<String>,
-    /// Words joined by full stops.
-    #[serde(rename = "type")]
-    #[schema(
-        pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
-        max_length = 128,
-        example = "kyc.session.created"
-    )]
-    kind: String,
-    /// Unix seconds; the time of arrival when left out.
-    #[schema(minimum = 0, maximum = 253_402_300_799_i64)]
-    created: Option<i64>,
-    /// What happened.
-    #[schema(value_type = Object, example = json!({"session_id": "7f6c2a54"}))]
-    data: serde_json::Value,
-}
-
-/// Several events.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body")]
-pub(super) struct NewEvents {
-    /// At most 1,000 (`events.max_batch`).
-    #[schema(min_items = 1, max_items = 1000)]
-    events: Vec<NewEvent>,
-}
-
-/// What is sent: one event, or several.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body")]
-#[schema(rename_all = "lowercase")]
-#[serde(untagged)]
-pub(super) enum Sent {
-    One(NewEvent),
-    Several(NewEvents),
-    List(Vec<NewEvent>),
-}
-
-/// What became of one event, or of each of several.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes an answer")]
-#[serde(untagged)]
-pub(super) enum Taken {
-    Several(TakenEvents),
-    One(TakenEvent),
-}
-
-/// What became of one event.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes an answer")]
-pub(super) struct TakenEvent {
-    /// Its id, if it was taken.
-    #[schema(example = "evt_04flagged")]
-    id: Option<String>,
-    /// `accepted`, `duplicate` or `refused`.
-    #[schema(example = "accepted")]
-    outcome: String,
-    /// Where it does not fit the schema of its type, which is set to `flag`.
-    flagged: Option<Vec<String>>,
-    /// Why it was refused.
-    #[schema(value_type = Option<Object>)]
-    error: Option<serde_json::Value>,
-}
-
-/// What became of several events.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes an answer")]
-pub(super) struct TakenEvents {
-    /// Durable now.
-    accepted: u64,
-    /// There already.
-    duplicates: u64,
-    /// Not taken.
-    refused: u64,
-    /// Each, in the order sent.
-    events: Vec<TakenEvent>,
 }
 
 /// Send events
@@ -236,41 +157,6 @@ fn decode_one(
     };
     let event = accept(tenant, raw, state.limits, &Fill { id: &id, received_ms: now })?;
     Ok(event.with_environment(principal.environment))
-}
-
-/// The parts of a batch: a JSON array, `{"events": […]}`, or NDJSON by its content type. `None` when
-/// the body is one event.
-fn split(
-    body: &Bytes,
-    headers: &HeaderMap,
-    max_batch: usize,
-) -> Result<Option<Vec<Bytes>>, ApiError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Wrapped<'a> {
-        #[serde(borrow)]
-        events: Vec<&'a RawValue>,
-    }
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let parts: Vec<Bytes> = if content_type.is_some_and(|t| t.contains("ndjson")) {
-        body.split(|&byte| byte == b'\n')
-            .filter(|line| !line.trim_ascii().is_empty())
-            .map(|line| body.slice_ref(line))
-            .collect()
-    } else if body.trim_ascii_start().first() == Some(&b'[') {
-        let parts: Vec<&RawValue> = serde_json::from_slice(body)
-            .map_err(|error| ApiError::invalid("not_json", format!("not a JSON array: {error}")))?;
-        parts.into_iter().map(|part| body.slice_ref(part.get().as_bytes())).collect()
-    } else if let Ok(wrapped) = serde_json::from_slice::<Wrapped<'_>>(body) {
-        wrapped.events.into_iter().map(|part| body.slice_ref(part.get().as_bytes())).collect()
-    } else {
-        return Ok(None);
-    };
-    if parts.is_empty() || parts.len() > max_batch {
-        let message = format!("a batch has 1 to {max_batch} events; this one has {}", parts.len());
-        return Err(ApiError::invalid("bad_batch", message));
-    }
-    Ok(Some(parts))
 }
 
 /// Counts a request that is refused as a whole as one event, unless it is not about events.

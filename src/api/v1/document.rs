@@ -1,0 +1,282 @@
+//! All of a tenant's settings as one document: what a tenant file says. Put whole or not at all; what
+//! it would change can be asked first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use utoipa::{IntoParams, ToSchema};
+
+use super::destinations::masked;
+use super::routes::PlacedRoute;
+use super::{success_once, tenants};
+use crate::access::{Action, Denied};
+use crate::api::ApiState;
+use crate::api::answer::{ApiError, success};
+use crate::api::body::{Body, Params};
+use crate::api::edit::{self, Resource, edit, load};
+use crate::api::etag::{IfMatch, tagged};
+use crate::api::idempotency::MASK;
+use crate::api::scope::{Read, Scope, Write};
+use crate::api::secret::keep_masked;
+use crate::tenant::{self, Channels, DestinationSpec, MadeValue, TenantSpec};
+
+/// All of a tenant's settings.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    /// For people; in messages. The id when left out.
+    #[serde(default)]
+    #[schema(max_length = 200, example = "Acme Bank")]
+    name: Option<String>,
+    /// The places to notify. Secrets are masked; one that is sent back masked stays.
+    #[serde(default)]
+    #[schema(required = false)]
+    destinations: Vec<NamedDestination>,
+    /// Which events go where, in their order.
+    #[serde(default)]
+    #[schema(required = false, max_items = 10000)]
+    routes: Vec<PlacedRoute>,
+    /// Addresses in the tenant's own systems, for buttons in messages: name → address.
+    #[serde(default)]
+    #[schema(required = false)]
+    links: BTreeMap<String, String>,
+    /// Its own templates by path.
+    #[serde(default)]
+    #[schema(required = false)]
+    templates: BTreeMap<String, String>,
+}
+
+/// A destination in a document.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NamedDestination {
+    /// 1 to 64 of `a-z 0-9 - _`.
+    #[schema(example = "backoffice")]
+    id: String,
+    /// `webhook`, `email`, `slack` or `poll`.
+    #[schema(example = "webhook")]
+    channel: String,
+    /// The channel's settings and the options of every destination, as in tenant files.
+    #[schema(value_type = Object, example = json!({"url": "https://hooks.acme.example/kyc"}))]
+    settings: Map<String, Value>,
+}
+
+/// What became of a document.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Applied {
+    /// The tenant.
+    #[schema(example = "acme")]
+    id: String,
+    /// `created`, `changed` or `unchanged`.
+    #[schema(example = "changed")]
+    outcome: &'static str,
+    /// What changes, a line each, without values.
+    #[schema(example = json!(["~ destination backoffice: url"]))]
+    changes: Vec<String>,
+    /// What was made rather than given: shown whole in this one answer.
+    shown_once: Vec<ShownOnce>,
+}
+
+/// A value that was made.
+#[derive(Serialize, ToSchema)]
+struct ShownOnce {
+    /// Of which destination.
+    #[schema(example = "backoffice")]
+    destination: String,
+    /// Which field.
+    #[schema(example = "secret")]
+    field: String,
+    /// It.
+    value: String,
+}
+
+/// How a document is put.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DocumentQuery {
+    /// Only tell what would change.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+impl Document {
+    fn of(spec: &TenantSpec, channels: &Channels) -> Self {
+        let destination = |one: &DestinationSpec| NamedDestination {
+            id: one.id.clone(),
+            channel: one.channel.clone(),
+            settings: masked(channels, one),
+        };
+        Self {
+            name: Some(spec.name.clone()),
+            destinations: spec.destinations.iter().map(destination).collect(),
+            routes: spec.routes.iter().map(PlacedRoute::of).collect(),
+            links: spec.links.clone(),
+            templates: spec.templates.clone(),
+        }
+    }
+
+    /// The tenant's document when this has taken the place of `before`, and what was made for it.
+    fn over(
+        &self,
+        id: &str,
+        before: Option<&TenantSpec>,
+        channels: &Channels,
+    ) -> (TenantSpec, Vec<MadeValue>) {
+        let destination = |one: &NamedDestination| {
+            let NamedDestination { id, channel, settings } = one.clone();
+            let mut one = DestinationSpec { id, channel, fields: settings };
+            let there = before.into_iter().flat_map(|before| &before.destinations);
+            let mut old = there.filter(|old| old.id == one.id && old.channel == one.channel);
+            if let Some(old) = old.next() {
+                keep_masked(&mut one.fields, &masked(channels, old), &old.fields);
+            }
+            one
+        };
+        let mut spec = TenantSpec {
+            name: self.name.clone().unwrap_or_else(|| id.to_owned()),
+            destinations: self.destinations.iter().map(destination).collect(),
+            routes: self.routes.iter().cloned().map(PlacedRoute::spec).collect(),
+            links: self.links.clone(),
+            templates: self.templates.clone(),
+            ..TenantSpec::empty(id)
+        };
+        let made = tenant::complete(&mut spec, before, channels);
+        if let Some(before) = before {
+            tenant::carry(before, &mut spec);
+        }
+        (spec, made)
+    }
+}
+
+/// The whole document.
+struct Whole;
+
+impl Resource for Whole {
+    fn name(&self) -> String {
+        "document".to_owned()
+    }
+
+    fn whole(&self, spec: &TenantSpec) -> Option<Value> {
+        let TenantSpec { name, destinations, routes, links, templates, .. } = spec;
+        Some(json!([name, destinations, routes, links, templates]))
+    }
+
+    fn shown(&self, state: &ApiState, spec: &TenantSpec) -> Option<Value> {
+        let mut shown = serde_json::to_value(Document::of(spec, state.registry.channels())).ok()?;
+        // Templates are long; that they changed is told.
+        for (_, text) in shown["templates"].as_object_mut()? {
+            let hash = Sha256::digest(text.as_str().unwrap_or_default());
+            *text = format!("sha256 {}", hex::encode(&hash[..8])).into();
+        }
+        Some(shown)
+    }
+}
+
+/// Get all of a tenant's settings
+///
+/// As one document, which can be put again. Secrets are masked.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/document", tag = "Tenants", params(super::TenantPath),
+    security(("key" = ["reader"])), responses((status = 200, description = "The document.", body = Document)))]
+pub(super) async fn get(
+    scope: Scope<Read>,
+    State(state): State<Arc<ApiState>>,
+) -> Result<Response, ApiError> {
+    let (spec, _) = load(&state, &scope.tenant).await?;
+    let tag = edit::tag(&state, &Whole, &spec).await?.unwrap_or_default();
+    Ok(tagged(success(StatusCode::OK, Document::of(&spec, state.registry.channels())), &tag))
+}
+
+/// Put all of a tenant's settings
+///
+/// All that the document does not name is taken away. Putting it again changes nothing. With `dry_run`
+/// it only tells what would change. A tenant that is not there is made, by an operator.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/document", tag = "Tenants", params(super::TenantPath, DocumentQuery),
+    request_body = Document, security(("key" = ["admin"])),
+    responses((status = 200, description = "What changed, or would.", body = Applied), (status = 201, description = "The tenant was made.", body = Applied)))]
+pub(super) async fn put(
+    scope: Scope<Write>,
+    State(state): State<Arc<ApiState>>,
+    if_match: IfMatch,
+    Params(query): Params<DocumentQuery>,
+    Body(document): Body<Document>,
+) -> Result<Response, ApiError> {
+    let channels = state.registry.channels();
+    let id = &*scope.tenant;
+    let Some((old, _)) = tenant::stored(&state.store, id).await? else {
+        return create(&scope, &state, &if_match, &query, &document).await;
+    };
+    if query.dry_run {
+        let tag = edit::tag(&state, &Whole, &old).await?;
+        if_match.check(tag.as_deref())?;
+        let (new, _) = document.over(id, Some(&old), channels);
+        edit::check(&state, &Whole, &old, &new)?;
+        let applied = Applied::of(id, tenant::changes(Some(&old), &new), Vec::new());
+        return Ok(tagged(success(StatusCode::OK, applied), &tag.unwrap_or_default()));
+    }
+    let edited = edit(&state, &scope, Whole, "apply", &if_match, |spec| {
+        let (new, made) = document.over(id, Some(spec), channels);
+        let changes = tenant::changes(Some(spec), &new);
+        *spec = new;
+        Ok((changes, made))
+    });
+    let edited = edited.await?;
+    let (changes, made) = edited.out;
+    let response = Applied::of(id, changes, made).answer(StatusCode::OK);
+    Ok(tagged(response, &edited.tag.unwrap_or_default()))
+}
+
+async fn create(
+    scope: &Scope<Write>,
+    state: &ApiState,
+    if_match: &IfMatch,
+    query: &DocumentQuery,
+    document: &Document,
+) -> Result<Response, ApiError> {
+    let id = &*scope.tenant;
+    if !scope.principal.may(Action::Operate) {
+        return Err(Denied::no_tenant(id).into());
+    }
+    if_match.check(None)?;
+    let (spec, made) = document.over(id, None, state.registry.channels());
+    edit::check(state, &Whole, &TenantSpec::empty(id), &spec)?;
+    let mut applied = Applied::of(id, tenant::changes(None, &spec), Vec::new());
+    applied.outcome = "created";
+    if query.dry_run {
+        return Ok(success(StatusCode::OK, applied));
+    }
+    let after = Whole.shown(state, &spec).unwrap_or_default();
+    let spec = tenants::make(state, &scope.principal, spec, "document", after).await?;
+    applied.shown_once = made.into_iter().map(ShownOnce::of).collect();
+    let tag = edit::tag(state, &Whole, &spec).await?.unwrap_or_default();
+    Ok(tagged(applied.answer(StatusCode::CREATED), &tag))
+}
+
+impl ShownOnce {
+    fn of(made: MadeValue) -> Self {
+        let MadeValue { destination, field, value } = made;
+        Self { destination, field, value }
+    }
+}
+
+impl Applied {
+    fn of(id: &str, changes: Vec<String>, made: Vec<MadeValue>) -> Self {
+        let outcome = if changes.is_empty() { "unchanged" } else { "changed" };
+        let shown_once = made.into_iter().map(ShownOnce::of).collect();
+        Self { id: id.to_owned(), outcome, changes, shown_once }
+    }
+
+    fn answer(&self, status: StatusCode) -> Response {
+        success_once(status, self, |data| {
+            for one in data["shown_once"].as_array_mut().into_iter().flatten() {
+                one["value"] = MASK.into();
+            }
+        })
+    }
+}

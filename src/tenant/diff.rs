@@ -1,0 +1,127 @@
+//! What a document would change of the one that is stored: told without values, for some are secrets.
+
+use super::{Channels, DestinationSpec, Disabled, TenantSpec};
+use crate::routing::RouteSpec;
+
+/// A value that was made rather than given.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MadeValue {
+    /// Of which destination.
+    pub destination: String,
+    /// Which field.
+    pub field: String,
+    /// It, to be shown once.
+    pub value: String,
+}
+
+/// Fills in what is made rather than given: kept from the stored document, or made now. Answers what
+/// was made now.
+pub fn complete(
+    spec: &mut TenantSpec,
+    before: Option<&TenantSpec>,
+    channels: &Channels,
+) -> Vec<MadeValue> {
+    let mut all = Vec::new();
+    for destination in &mut spec.destinations {
+        let Some((channel, _)) = channels.get(&destination.channel) else { continue };
+        let mut fields = destination.fields.clone();
+        for made in channel.complete(&mut fields) {
+            let old = before
+                .and_then(|spec| spec.destinations.iter().find(|d| d.id == destination.id))
+                .filter(|old| old.channel == destination.channel)
+                .and_then(|old| old.fields.get(made.field));
+            match old {
+                Some(old) => _ = fields.insert(made.field.to_owned(), old.clone()),
+                None => all.push(MadeValue {
+                    destination: destination.id.clone(),
+                    field: made.field.to_owned(),
+                    value: made.value,
+                }),
+            }
+        }
+        destination.fields = fields;
+    }
+    all
+}
+
+/// Gives a document that replaces `before` what no file says: what was held by hand, and what was
+/// disabled and has not changed since.
+pub fn carry(before: &TenantSpec, spec: &mut TenantSpec) {
+    let find = |spec: &TenantSpec, id: &str| -> Option<DestinationSpec> {
+        spec.destinations.iter().find(|one| one.id == id).cloned()
+    };
+    let is_same = |lane: &str| {
+        let id = lane.split('~').next().unwrap_or(lane);
+        find(before, id).is_some_and(|old| find(spec, id) == Some(old))
+    };
+    let disabled = before.disabled.iter().filter(|(lane, _)| is_same(lane));
+    let disabled = disabled.map(|(lane, why): (&String, &Disabled)| (lane.clone(), why.clone()));
+    let disabled = disabled.collect();
+    let there = |id: &&String| spec.destinations.iter().any(|one| one.id == **id);
+    let held = before.held.iter().filter(there).cloned().collect();
+    spec.disabled = disabled;
+    spec.held = held;
+    spec.journal.clone_from(&before.journal);
+    spec.notify_in_batches = before.notify_in_batches;
+}
+
+/// What changes, a line each; no values, for some are secrets.
+pub fn changes(before: Option<&TenantSpec>, now: &TenantSpec) -> Vec<String> {
+    let mut lines = Vec::new();
+    let empty = TenantSpec { name: String::new(), ..TenantSpec::empty(&now.id) };
+    let before = before.unwrap_or(&empty);
+    if before.name != now.name {
+        lines.push(format!("~ name: {}", now.name));
+    }
+    for new in &now.destinations {
+        match before.destinations.iter().find(|old| old.id == new.id) {
+            None => lines.push(format!("+ destination {} ({})", new.id, new.channel)),
+            Some(old) if old != new => {
+                lines.push(format!("~ destination {}: {}", new.id, changed_fields(old, new)));
+            }
+            Some(_) => {}
+        }
+    }
+    for old in &before.destinations {
+        if !now.destinations.iter().any(|new| new.id == old.id) {
+            lines.push(format!("- destination {}", old.id));
+        }
+    }
+    let added = now.routes.iter().filter(|route| !before.routes.contains(route));
+    lines.extend(added.map(|route| format!("+ {}", shown(route))));
+    let removed = before.routes.iter().filter(|route| !now.routes.contains(route));
+    lines.extend(removed.map(|route| format!("- {}", shown(route))));
+    if lines.is_empty()
+        && (&before.destinations, &before.routes) != (&now.destinations, &now.routes)
+    {
+        lines.push("~ order".to_owned());
+    }
+    if before.templates != now.templates {
+        lines.push("~ templates".to_owned());
+    }
+    if before.links != now.links {
+        lines.push("~ links".to_owned());
+    }
+    lines
+}
+
+fn shown(route: &RouteSpec) -> String {
+    let filter = if route.when.is_some() { " (filtered)" } else { "" };
+    let mut events = route.events.join(", ");
+    if !route.except.is_empty() {
+        events = format!("{events} except {}", route.except.join(", "));
+    }
+    let off = if route.enabled { "" } else { " (disabled)" };
+    format!("route {events}{filter} → {}{off}", route.to.join(", "))
+}
+
+fn changed_fields(old: &DestinationSpec, new: &DestinationSpec) -> String {
+    let other = old.fields.iter().filter(|(key, value)| new.fields.get(*key) != Some(value));
+    let added = new.fields.keys().filter(|key| !old.fields.contains_key(*key));
+    let mut fields: Vec<&str> =
+        other.map(|(key, _)| key.as_str()).chain(added.map(String::as_str)).collect();
+    if old.channel != new.channel {
+        fields.push("channel");
+    }
+    fields.join(", ")
+}
