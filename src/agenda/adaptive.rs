@@ -32,6 +32,12 @@ impl Adaptive {
         self.limit as u32
     }
 
+    /// Where the limit will be in a few round trips: until the first sign of trouble it doubles in each.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 ..= max, a u32")]
+    pub fn reach(&self) -> u32 {
+        if self.slow_start { self.max as u32 } else { self.limit() }
+    }
+
     /// It took one while `in_flight` were out. Grows only if the limit was what held it back.
     pub fn well(&mut self, in_flight: u32) {
         if f64::from(in_flight) * 2.0 >= self.limit {

@@ -23,6 +23,14 @@ const LONGEST_LINE: Duration = Duration::from_millis(500);
 /// And the most that may stand there.
 const LONGEST_LINE_COUNT: usize = 1_024;
 
+/// A receiver for which so many may stand in line is worth waiting for.
+const QUICK: usize = 256;
+/// So many attempts tell how quick a receiver is, if they take no longer than a cold start.
+const FEW: u8 = 10;
+const COLD: Duration = Duration::from_millis(250);
+/// A receiver moves if it answered within this time.
+const LATELY: Duration = Duration::from_millis(200);
+
 /// How long newcomers go behind what was parked, unless it is noted again: time enough for the
 /// agenda to have come by.
 const BACKLOG_LASTS: Duration = Duration::from_secs(3);
@@ -67,6 +75,18 @@ pub enum Offer {
     Park(Job, Hold),
 }
 
+/// Whether there is room in a moment for a newcomer that finds none. So it is with a receiver that
+/// empties even a long line quickly, and for its first moments with one that nobody knows yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowding {
+    /// There is room, or there will be none soon.
+    None,
+    /// Its line is full.
+    Moment,
+    /// Something is parked, and it is being served.
+    Backlog,
+}
+
 /// What an operator may see of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateView {
@@ -88,8 +108,13 @@ struct State {
     /// Those of them that will come by for the next in line.
     workers: u32,
     line: VecDeque<Job>,
-    /// Mean time of an attempt in seconds, exponentially weighted; none before the first.
+    /// Mean time of an attempt in seconds, exponentially weighted; none before there were a few: the
+    /// first open connections and compile templates.
     mean_s: Option<f64>,
+    /// Attempts that ended, as far as it matters.
+    ends: u8,
+    /// When an attempt last ended, well or not.
+    last_end: Option<Instant>,
     /// The receiver asked to be spared until then.
     spared_until: Ms,
     /// Something due waits in the durable queue: newcomers go behind it. It ends by itself, for
@@ -116,6 +141,8 @@ impl Gate {
                 workers: 0,
                 line: VecDeque::new(),
                 mean_s: None,
+                ends: 0,
+                last_end: None,
                 spared_until: Ms::MIN / 2,
                 backlog_until: None,
             }),
@@ -157,24 +184,31 @@ impl Gate {
         Offer::Start(job, Worker { permit: Permit { gate: self.clone() }, gone: false })
     }
 
-    /// Is there merely no room for a newcomer, and will there be in a moment? So it is with a
-    /// receiver that empties even the longest line quickly, and for its first moments with one that
-    /// nobody knows yet. To wait for it is better than a detour over the durable queue, behind which
-    /// everything else would then have to go.
-    pub fn is_full_for_a_moment(&self, now: Ms) -> bool {
+    /// Is there merely no room for a newcomer, and will there be in a moment?
+    pub fn crowding(&self, now: Ms) -> Crowding {
         let state = self.state();
-        state.in_flight >= state.adaptive.limit()
+        if self.pace.is_some() || state.hold(now).is_some() || !state.is_quick() {
+            return Crowding::None;
+        }
+        if state.has_backlog() {
+            let lately = |ended: Instant| ended.elapsed() < LATELY;
+            let moves = state.last_end.is_some_and(lately);
+            return if moves { Crowding::Backlog } else { Crowding::None };
+        }
+        let full = state.in_flight >= state.adaptive.limit()
             && state.workers > 0
-            && state.line.len() >= LONGEST_LINE_COUNT
-            && self.pace.is_none()
-            && !state.has_backlog()
-            && state.hold(now).is_none()
+            && state.line.len() >= state.line_allowed();
+        if full { Crowding::Moment } else { Crowding::None }
     }
 
-    /// An attempt has taken `so_far` and goes on: the receiver is at least as slow as that. Answers
-    /// those in line that it will not serve soon after all, to be parked.
+    /// An attempt has taken `so_far` and goes on. If none has ended since it began, the receiver is at
+    /// least as slow as that. Answers those in line that it will not serve soon after all, to be
+    /// parked.
     pub fn takes_long(&self, so_far: Duration) -> Vec<Job> {
         let mut state = self.state();
+        if state.last_end.is_some_and(|ended| ended.elapsed() < so_far) {
+            return Vec::new();
+        }
         let mean = state.mean_s.unwrap_or_default();
         state.mean_s = Some(mean.max(so_far.as_secs_f64()));
         let stay = state.line_allowed().min(state.line.len());
@@ -239,8 +273,7 @@ impl Gate {
         random: f64,
     ) -> Option<bool> {
         let mut state = self.state();
-        let mean = state.mean_s.unwrap_or(took.as_secs_f64());
-        state.mean_s = Some(mean * 0.9 + took.as_secs_f64() * 0.1);
+        state.timed(took);
         let in_flight = state.in_flight;
         match judgement {
             Judgement::Well => {
@@ -292,6 +325,20 @@ impl State {
         self.backlog_until = Some(Instant::now() + BACKLOG_LASTS);
     }
 
+    fn timed(&mut self, took: Duration) {
+        self.last_end = Some(Instant::now());
+        self.ends = self.ends.saturating_add(1);
+        if self.ends < FEW && self.mean_s.is_none() && took < COLD {
+            return;
+        }
+        let mean = self.mean_s.unwrap_or(took.as_secs_f64());
+        self.mean_s = Some(mean * 0.9 + took.as_secs_f64() * 0.1);
+    }
+
+    fn is_quick(&self) -> bool {
+        self.line_allowed() >= QUICK
+    }
+
     /// How many may stand in line: what the receiver serves in [`LONGEST_LINE`].
     fn line_allowed(&self) -> usize {
         if !self.circuit.is_closed() {
@@ -300,9 +347,10 @@ impl State {
         // Nobody knows yet; an attempt that takes long will tell.
         let Some(mean) = self.mean_s else { return LONGEST_LINE_COUNT };
         let each = mean.max(1e-5);
+        // One that has not answered yet is not on its way to more.
+        let places = if self.ends > 0 { self.adaptive.reach() } else { self.adaptive.limit() };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "capped below")]
-        let served =
-            (f64::from(self.adaptive.limit()) * LONGEST_LINE.as_secs_f64() / each) as usize;
+        let served = (f64::from(places) * LONGEST_LINE.as_secs_f64() / each) as usize;
         served.min(LONGEST_LINE_COUNT)
     }
 }

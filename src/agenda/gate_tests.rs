@@ -38,12 +38,19 @@ fn policy(concurrency: u32, rate: Option<Rate>) -> Policy {
 }
 
 const FAST: Duration = Duration::from_millis(1);
+/// The receiver is known to answer in that time.
+fn known(gate: &Gate, took: Duration) {
+    for _ in 0..FEW {
+        gate.learn(Judgement::Well, took, 0, 0.0);
+    }
+}
+
 const BAD: Judgement = Judgement::Unwell { spare: None };
 
 #[tokio::test(start_paused = true)]
 async fn at_the_limit_a_fast_receiver_has_a_line_and_a_slow_one_has_none() {
     let gate = Gate::new(&policy(2, None));
-    gate.learn(Judgement::Well, FAST, 0, 0.0);
+    known(&gate, FAST);
     let mut workers: Vec<_> = (0..2)
         .map(|_| match gate.offer(job(), 0) {
             Offer::Start(_, worker) => worker,
@@ -68,16 +75,46 @@ async fn at_the_limit_a_fast_receiver_has_a_line_and_a_slow_one_has_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_a_long_line_that_moves_is_worth_a_moment_and_not_once_something_is_parked() {
+async fn a_quick_receiver_is_worth_a_moment_and_so_is_its_backlog_while_it_moves() {
     let gate = Gate::new(&policy(1, None));
-    assert!(!gate.is_full_for_a_moment(0), "there is room");
+    assert_eq!(gate.crowding(0), Crowding::None, "there is room");
     let Offer::Start(_, _worker) = gate.offer(job(), 0) else { panic!("there is room") };
-    while !gate.is_full_for_a_moment(0) {
+    while gate.crowding(0) == Crowding::None {
         assert!(matches!(gate.offer(job(), 0), Offer::InLine));
     }
+    assert_eq!(gate.crowding(0), Crowding::Moment);
     assert_eq!(gate.view(0).line, LONGEST_LINE_COUNT);
     assert!(matches!(gate.offer(job(), 0), Offer::Park(..)));
-    assert!(!gate.is_full_for_a_moment(0), "something is parked: the rest goes behind it");
+    assert_eq!(
+        gate.crowding(0),
+        Crowding::None,
+        "something is parked, and nobody knows the receiver"
+    );
+    gate.learn(Judgement::Well, FAST, 0, 0.0);
+    assert_eq!(gate.crowding(0), Crowding::Backlog, "it moves");
+    tokio::time::advance(LATELY).await;
+    assert_eq!(gate.crowding(0), Crowding::None, "it does not move any more");
+    for _ in 0..50 {
+        gate.learn(Judgement::Well, Duration::from_millis(20), 0, 0.0);
+    }
+    assert_eq!(gate.crowding(0), Crowding::None, "it moves, but 50 a second are not quick");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_late_answer_does_not_make_a_receiver_slow_whose_others_go_on() {
+    let gate = Gate::new(&policy(2, None));
+    gate.learn(Judgement::Well, FAST, 0, 0.0);
+    let workers: Vec<_> = (0..2).map(|_| gate.offer(job(), 0)).collect();
+    for _ in 0..100 {
+        assert!(matches!(gate.offer(job(), 0), Offer::InLine));
+    }
+    tokio::time::advance(Duration::from_millis(400)).await;
+    gate.learn(Judgement::Well, FAST, 0, 0.0);
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert!(gate.takes_long(Duration::from_millis(500)).is_empty(), "the other place moves");
+    tokio::time::advance(Duration::from_millis(400)).await;
+    assert_eq!(gate.takes_long(Duration::from_millis(500)).len(), 98, "now neither does");
+    drop(workers);
 }
 
 #[tokio::test(start_paused = true)]

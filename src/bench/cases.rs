@@ -120,7 +120,7 @@ impl Sizes {
 }
 
 /// Longest time for a case: beyond it something is lost.
-const LONGEST: Duration = Duration::from_mins(5);
+pub(super) const LONGEST: Duration = Duration::from_mins(5);
 /// Between two looks at the sink; it notes the times itself.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -210,7 +210,7 @@ pub(super) async fn preload_stream(
 }
 
 /// Waits until every entry of the stream is settled.
-pub(super) async fn until_empty(redis: &Redis) -> anyhow::Result<()> {
+async fn until_empty(redis: &Redis) -> anyhow::Result<()> {
     let mut connection = redis.connection().await?;
     let began = Instant::now();
     loop {

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use tokio::process::Command;
 
 use super::actors::{Redis, Router, head, program};
-use super::cases::{preload_stream, until_empty};
+use super::cases::{LONGEST, preload_stream};
 use super::message::{TENANT, now_us};
 use super::process::{Process, Usage};
 use super::report::{Figures, float};
@@ -20,6 +20,8 @@ const CONNECTIONS: &str = "8";
 /// About what the mail of the measured event is, with both of its parts.
 const MAIL_BYTES: &str = "20000";
 const READY: Duration = Duration::from_secs(10);
+/// Between two looks at the router's own count.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Both programs, if this machine has them.
 pub(super) fn programs() -> Option<(PathBuf, PathBuf)> {
@@ -87,10 +89,13 @@ pub(super) async fn drain(count: usize) -> anyhow::Result<Figures> {
     let addresses = Addresses { http: nowhere, smtp: relay.address };
     let before = redis.process.usage();
     let router = Router::start(&redis.url, &[table], &addresses).await?;
-    until_empty(&redis).await?;
+    let began = Instant::now();
+    // An outcome is counted once it is durable. What finds no connection free waits in its queue.
+    while delivered(router.api).await? < count {
+        ensure!(began.elapsed() < LONGEST, "not delivered in {} s", LONGEST.as_secs());
+        tokio::time::sleep(LOOK).await;
+    }
     let us = now_us().saturating_sub(router.began_us).max(1);
-    let sent = delivered(router.api).await?;
-    ensure!(sent == count, "{sent} of {count} mails were taken at the first attempt");
     let mut figures = Figures::default();
     #[expect(clippy::cast_precision_loss, reason = "microseconds of minutes")]
     figures.set("per_s", float(count) * 1e6 / us as f64);

@@ -39,6 +39,7 @@ mod tenants;
 mod types;
 mod verify;
 
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -188,7 +189,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(3);
         }
     };
-    let done = runtime.block_on(run(cli.command));
+    // Boxed, for the runtime's loops are compiled once for each type of what they run.
+    let command: Pin<Box<dyn Future<Output = Done>>> = Box::pin(run(cli.command));
+    let done = runtime.block_on(command);
     // Blocking reads of standard input must not keep the process.
     runtime.shutdown_background();
     match done {

@@ -6,6 +6,7 @@
 //! permits travel with the entries.
 
 mod admission;
+mod crowded;
 mod dispatch;
 mod intake;
 mod notices;

@@ -6,16 +6,16 @@ use std::time::Duration;
 use fanfare_contract::Event;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Intake;
 use super::admission::{self, Admitted};
+use super::crowded::Crowded;
 use super::dispatch::Dispatch;
 use super::intake::{self, refused, rejected};
 use super::notices::{Bulletin, BulletinWriter};
 use super::settle::{self, Outbox, Settled, Tracking};
-use crate::agenda::{Clock, Gate, Job, Lane, Mode, ServeOptions, Server, Trouble};
+use crate::agenda::{Clock, Job, Lane, Mode, ServeOptions, Server, Trouble};
 use crate::catalogue::Catalogue;
 use crate::event::{Limits, Refusal};
 use crate::observe::{Observe, Source};
@@ -48,6 +48,9 @@ impl Default for RouterOptions {
         }
     }
 }
+
+/// Entries read at once when the lanes that they go to are full, at most.
+const LEAST: usize = 32;
 
 /// The router of one process.
 pub struct Router {
@@ -181,9 +184,10 @@ impl Reader {
         // What a replica that stops had read and not begun waits for no longer than this.
         let mut look_for_left = tokio::time::interval(Duration::from_millis(500));
         look_for_left.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut at_once = self.batch;
         while !stop.is_cancelled() {
             let turn = async {
-                let places = self.places().await;
+                let places = self.places(at_once).await;
                 let (entries, left) = tokio::select! {
                     biased;
                     _ = look_for_left.tick() => {
@@ -208,20 +212,22 @@ impl Reader {
                     if more_left {
                         look_for_left.reset_immediately();
                     }
-                    self.take(entries, places, stop).await;
+                    let overran = self.take(entries, places, stop).await;
+                    at_once = if overran { at_once / 2 } else { at_once * 2 };
+                    at_once = at_once.clamp(LEAST.min(self.batch), self.batch);
                 }
                 Err(error) => trouble.wait("the event log", &error, stop).await,
             }
         }
     }
 
-    /// Places in the window: at least one, at most a batch.
-    async fn places(&self) -> Vec<OwnedSemaphorePermit> {
+    /// Places in the window: at least one, at most `most`.
+    async fn places(&self, most: usize) -> Vec<OwnedSemaphorePermit> {
         let mut places = Vec::new();
         if let Ok(first) = self.window.clone().acquire_owned().await {
             places.push(first);
         }
-        while places.len() < self.batch
+        while places.len() < most
             && let Ok(place) = self.window.clone().try_acquire_owned()
         {
             places.push(place);
@@ -235,22 +241,29 @@ impl Reader {
         &self,
         deliveries: usize,
         mut place: OwnedSemaphorePermit,
+        crowded: &mut Crowded<'_>,
     ) -> OwnedSemaphorePermit {
         let more = deliveries.saturating_sub(1).min(self.most_places);
         let more = u32::try_from(more).unwrap_or(u32::MAX);
+        if let Ok(more) = self.window.clone().try_acquire_many_owned(more) {
+            place.merge(more);
+            return place;
+        }
+        // Those that stand aside hold places too.
+        crowded.flush().await;
         if let Ok(more) = self.window.clone().acquire_many_owned(more).await {
             place.merge(more);
         }
         place
     }
 
-    /// Decodes, admits and routes a batch.
+    /// Decodes, admits and routes a batch. Answers whether it was more than its lanes take at a time.
     async fn take(
         &self,
         entries: Vec<Entry>,
         places: Vec<OwnedSemaphorePermit>,
         stop: &CancellationToken,
-    ) {
+    ) -> bool {
         self.observe.metrics.read(entries.len());
         let tenants = self.registry.snapshot();
         let mut taken = Vec::with_capacity(entries.len());
@@ -270,14 +283,16 @@ impl Reader {
                 }
             }
         }
-        let Some(admitted) = admission::admit(&*self.store.log, &taken, stop).await else { return };
-        let mut patience = Patience::default();
+        let Some(admitted) = admission::admit(&*self.store.log, &taken, stop).await else {
+            return false;
+        };
+        let mut crowded = Crowded::new(&self.dispatch);
         for (((id, event), admitted), (source, place)) in
             taken.into_iter().zip(admitted).zip(placed)
         {
             match admitted {
                 Admitted::As(Admission::Fresh) => {
-                    self.route(&tenants, (id, source), event, place, &mut patience).await;
+                    self.route(&tenants, (id, source), event, place, &mut crowded).await;
                 }
                 Admitted::As(Admission::Settled | Admission::Duplicate) => {
                     self.settle((id, source), Outcome::Duplicate, place);
@@ -289,6 +304,8 @@ impl Reader {
                 }
             }
         }
+        crowded.flush().await;
+        crowded.overran()
     }
 
     fn decode(
@@ -331,7 +348,7 @@ impl Reader {
         entry: (EntryId, Source),
         event: Arc<Event>,
         place: OwnedSemaphorePermit,
-        patience: &mut Patience,
+        crowded: &mut Crowded<'_>,
     ) {
         if let (Some(spans), Source::Stream) = (&self.observe.spans, entry.1) {
             spans.read(&event);
@@ -348,7 +365,7 @@ impl Reader {
         if lanes.is_empty() {
             return self.settle(entry, Outcome::Unrouted(event), place);
         }
-        let place = self.places_for(lanes.len(), place).await;
+        let place = self.places_for(lanes.len(), place, crowded).await;
         let told = (self.outbox.clone(), self.observe.clone());
         let ticket = Tracking::new(entry, event.clone(), lanes.len(), place, told);
         // Order in a FIFO lane must not wait for somebody else's slow answer, so an event that also
@@ -359,8 +376,7 @@ impl Reader {
                 self.dispatch.queue(lane, &event, &*ticket);
                 continue;
             }
-            patience.until_room(&lane.gate, self.clock).await;
-            self.dispatch.send(lane, Job { event: event.clone(), ticket: ticket.clone() });
+            crowded.send(lane, Job { event: event.clone(), ticket: ticket.clone() });
         }
     }
 
@@ -375,34 +391,5 @@ impl Reader {
         let ended = self.observe.span_time();
         let settled = Settled { settlement, source, ended, _place: place, durable: None };
         let _ = self.outbox.send(settled);
-    }
-}
-
-/// How long one batch may be held up for lanes that are full for a moment.
-///
-/// A receiver that keeps up is so fed as fast as it takes, and what it cannot take yet stays in the
-/// log: one that counts as quick takes a whole batch in this time. A receiver that stops answering
-/// holds the others up for it once: then what finds no room is parked, and as long as something is,
-/// nobody waits for that lane any more.
-struct Patience {
-    left: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { left: Duration::from_millis(200) }
-    }
-}
-
-impl Patience {
-    /// Between two looks; a thousand in line last longer.
-    const STEP: Duration = Duration::from_millis(1);
-
-    async fn until_room(&mut self, gate: &Gate, clock: Clock) {
-        while !self.left.is_zero() && gate.is_full_for_a_moment(clock.now_ms()) {
-            let began = Instant::now();
-            tokio::time::sleep(Self::STEP).await;
-            self.left = self.left.saturating_sub(began.elapsed());
-        }
     }
 }

@@ -52,7 +52,33 @@ pub(super) fn compile(source: &Expanded) -> Result<Html, MjmlError> {
         .element
         .render(&options)
         .map_err(|error| MjmlError { at: None, message: format!("MJML: {error}") })?;
-    reveal(&html, source)
+    reveal(&in_lines(html), source)
+}
+
+/// Longest line before the next tag begins another.
+const LINE: usize = 120;
+
+/// HTML in short lines, so that mail can carry it without encoding it. A line ends within a tag, behind
+/// its name, where any white space is like any other.
+fn in_lines(html: String) -> String {
+    let mut bytes = html.into_bytes();
+    let (mut line, mut at) = (0, 0);
+    while at < bytes.len() {
+        if bytes[at] == b'\n' {
+            line = at + 1;
+        }
+        if bytes[at] == b'<' && bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic) {
+            let name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b':';
+            at += 1 + bytes[at + 1..].iter().take_while(|byte| name(byte)).count();
+            let attribute = bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic);
+            if at - line > LINE && bytes.get(at) == Some(&b' ') && attribute {
+                bytes[at] = b'\n';
+            }
+        } else {
+            at += 1;
+        }
+    }
+    String::from_utf8(bytes).expect("a space became a line end, both ASCII")
 }
 
 /// The text with every expression replaced by a word, and where its stretches begin in both.
@@ -140,5 +166,19 @@ fn explain(error: &Error) -> String {
             "MJML: mj-include is not supported: use {{> name}}".to_owned()
         }
         other => format!("MJML: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_within_tags_and_change_nothing_else() {
+        let html = "<p>a b</p><td class=\"x y\"> <br /><b>ü</b> </td>".repeat(40);
+        let lines = in_lines(html.clone());
+        assert!(lines.lines().all(|line| line.len() < 250), "{lines}");
+        assert!(lines.lines().skip(1).all(|line| line.starts_with("class=")), "{lines}");
+        assert_eq!(lines.replace('\n', " "), html);
     }
 }

@@ -20,6 +20,8 @@ use crate::verdict;
 
 /// Attempts let in for each connection: the others render while one sends.
 const ATTEMPTS_PER_CONNECTION: usize = 4;
+/// Of those to one address.
+const CONCURRENCY: u32 = 16;
 /// Refusals of one address in a row, with nothing taken between, after which it gets no more mail.
 const BOUNCES: u32 = 3;
 const RETRY: Verdict = Verdict::Retry { not_before: None };
@@ -81,7 +83,7 @@ impl Channel for EmailChannel {
             attempt_timeout: Duration::from_secs(90),
             deadline: Duration::from_mins(2),
             quick_retries: 1,
-            concurrency: 8,
+            concurrency: CONCURRENCY,
             rate: None,
             channel_concurrency: self.inner.connections * ATTEMPTS_PER_CONNECTION,
             endless: false,

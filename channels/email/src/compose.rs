@@ -9,11 +9,13 @@ use fanfare_contract::{Content, Delivery, Event};
 use lettre::message::header::{
     ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
 };
-use lettre::message::{Attachment, Body, Mailbox, MessageBuilder, MultiPart, SinglePart};
+use lettre::message::{Attachment, Body, Mailbox, MessageBuilder, MultiPart};
 use lettre::{Address, Message};
+use memchr::memmem;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::body;
 use crate::config::{self, TOKEN};
 use crate::digest;
 use crate::dkim::Signer;
@@ -112,7 +114,7 @@ impl Composer {
         let message = String::from_utf8(message.formatted()).ok().filter(|text| text.is_ascii());
         let message = message.ok_or(Error::NotMail)?;
         let (from, to) = (self.sender.email.clone(), recipient.to.email.clone());
-        Ok(Outgoing { from, to, size: message.len(), wire: stuffed(&message), remark })
+        Ok(Outgoing { from, to, size: message.len(), wire: stuffed(message), remark })
     }
 
     fn head(&self, delivery: &Delivery, recipient: &Recipient, subject: &str) -> MessageBuilder {
@@ -214,10 +216,9 @@ fn date(at_ms: i64) -> SystemTime {
 /// its DKIM signer takes it for missing; the signature would then not verify.
 fn assembled(head: MessageBuilder, parts: &MultiPart) -> Result<Message, Error> {
     let kind = parts.headers().get::<ContentType>().ok_or(Error::NotMail)?;
-    let formatted = parts.formatted();
-    let blank_line = formatted.windows(4).position(|bytes| bytes == b"\r\n\r\n");
-    let start = blank_line.ok_or(Error::NotMail)? + 4;
-    let body = formatted[start..].to_vec();
+    let mut body = parts.formatted();
+    let blank_line = memmem::find(&body, b"\r\n\r\n");
+    body.drain(..blank_line.ok_or(Error::NotMail)? + 4);
     let body = Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit);
     Ok(head.header(MIME_VERSION_1_0).header(kind).body(body)?)
 }
@@ -231,23 +232,19 @@ fn boundary(delivery: &Delivery, rendered: &Rendered) -> String {
 fn alternative(rendered: Rendered, boundary: String) -> MultiPart {
     MultiPart::alternative()
         .boundary(boundary)
-        .singlepart(SinglePart::plain(text::body(rendered.text)))
-        .singlepart(SinglePart::html(text::body(rendered.html)))
+        .singlepart(body::plain(rendered.text))
+        .singlepart(body::html(rendered.html))
 }
 
 /// RFC 5321, section 4.5.2: a line that begins with a dot gets another; a lone dot ends it all.
-fn stuffed(message: &str) -> String {
-    let mut wire = String::with_capacity(message.len() + 64);
-    for line in message.split_inclusive('\n') {
-        if line.starts_with('.') {
-            wire.push('.');
-        }
-        wire.push_str(line);
-    }
-    if !wire.ends_with("\r\n") {
-        wire.push_str("\r\n");
-    }
-    wire.push_str(".\r\n");
+fn stuffed(message: String) -> String {
+    // A message begins with a header, which has no dot.
+    let mut wire = if memmem::find(message.as_bytes(), b"\n.").is_some() {
+        message.replace("\n.", "\n..")
+    } else {
+        message
+    };
+    wire.push_str(if wire.ends_with("\r\n") { ".\r\n" } else { "\r\n.\r\n" });
     wire
 }
 

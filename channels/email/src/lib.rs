@@ -7,12 +7,14 @@
 //! | `settings` | a tenant's destination: `to`, `from`, `reply_to` |
 //! | `address` | one mailbox as people write it |
 //! | `compose` | headers and MIME parts of a message |
+//! | `body` | the encoding of a part |
 //! | `digest` | the CSV file of a digest |
 //! | `dkim` | keys in, signature out |
 //! | `smtp` | connections, their pool, one exchange |
 //! | `verdict` | what an SMTP failure means for the delivery |
 
 mod address;
+mod body;
 mod channel;
 mod compose;
 mod config;

@@ -1,4 +1,4 @@
-//! Making foreign text fit for headers, bodies and errors.
+//! Making foreign text fit for headers and errors.
 
 use std::borrow::Cow;
 
@@ -29,14 +29,6 @@ pub(crate) fn one_line(text: &str, most: usize) -> String {
         }
     }
     line
-}
-
-/// Body text without what mail may not carry: NUL, and a carriage return that ends no line.
-pub(crate) fn body(text: String) -> String {
-    if !text.contains(['\r', '\0']) {
-        return text;
-    }
-    text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "")
 }
 
 /// A server's answer without addresses, on one line: every word with an `@`, and every word that

@@ -1,0 +1,141 @@
+//! How text travels: as it is where mail allows it, in lettre's choice of an encoding where not.
+//!
+//! Mail carries ASCII in lines of up to 998 bytes (RFC 5322, section 2.1.1) untouched. What fits is
+//! sent so: nothing is to be encoded, the source of a mail can be read, and HTML, of which the built-in
+//! templates make short lines, needs no more than its few other characters written as references.
+
+use std::fmt::Write as _;
+
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, SinglePart};
+use memchr::memmem;
+
+/// Longest line sent as it is: a relay may add a little to one.
+const LONGEST_LINE: usize = 990;
+
+/// The part of plain text.
+pub(crate) fn plain(text: String) -> SinglePart {
+    part(ContentType::TEXT_PLAIN, text)
+}
+
+/// The part of HTML.
+pub(crate) fn html(html: String) -> SinglePart {
+    let html = if html.is_ascii() { html } else { in_ascii(&html).unwrap_or(html) };
+    part(ContentType::TEXT_HTML, html)
+}
+
+fn part(kind: ContentType, text: String) -> SinglePart {
+    let text = sound(text);
+    let builder = SinglePart::builder().header(kind);
+    match untouched(&text) {
+        Some(lines) => {
+            let encoding = ContentTransferEncoding::SevenBit;
+            builder.body(Body::dangerous_pre_encoded(lines, encoding))
+        }
+        None => builder.body(text),
+    }
+}
+
+/// Without what mail may not carry: NUL, and a carriage return that ends no line.
+fn sound(text: String) -> String {
+    if memchr::memchr2(b'\r', b'\0', text.as_bytes()).is_none() {
+        return text;
+    }
+    text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "")
+}
+
+/// The text with the line ends of mail, if it needs nothing else.
+fn untouched(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() {
+        return None;
+    }
+    let text = text.as_bytes();
+    let mut lines = Vec::with_capacity(text.len() + text.len() / 32 + 2);
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', text).chain([text.len()]) {
+        if end - start > LONGEST_LINE {
+            return None;
+        }
+        lines.extend_from_slice(&text[start..end]);
+        if end < text.len() {
+            lines.extend_from_slice(b"\r\n");
+        }
+        start = end + 1;
+    }
+    Some(lines)
+}
+
+/// HTML with every character beyond ASCII as a reference, which means the same; none where it would
+/// not, for a style sheet knows no references.
+fn in_ascii(html: &str) -> Option<String> {
+    let first = html.bytes().position(|byte| !byte.is_ascii())?;
+    let raw =
+        |name: &[u8]| [&b"style"[..], b"script"].iter().any(|raw| name.eq_ignore_ascii_case(raw));
+    let is_raw_end = |at: usize| {
+        let name =
+            html.as_bytes()[first + at + 2..].split(|byte| !byte.is_ascii_alphabetic()).next();
+        name.is_some_and(raw)
+    };
+    if memmem::find_iter(&html.as_bytes()[first..], "</").any(is_raw_end) {
+        return None;
+    }
+    let mut ascii = String::with_capacity(html.len() + html.len() / 16);
+    let mut rest = html;
+    while let Some(at) = rest.bytes().position(|byte| !byte.is_ascii()) {
+        ascii.push_str(&rest[..at]);
+        let mut chars = rest[at..].chars();
+        if let Some(c) = chars.next() {
+            // Writing to a string cannot fail.
+            let _ = write!(ascii, "&#{};", u32::from(c));
+        }
+        rest = chars.as_str();
+    }
+    ascii.push_str(rest);
+    Some(ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(part: &SinglePart) -> String {
+        String::from_utf8(part.formatted()).unwrap()
+    }
+
+    #[test]
+    fn ascii_in_short_lines_travels_as_it_is() {
+        let sent = wire(&plain("one\ntwo = 2\n".to_owned()));
+        assert!(sent.contains("Content-Transfer-Encoding: 7bit\r\n"), "{sent}");
+        assert!(sent.contains("\r\n\r\none\r\ntwo = 2\r\n"), "{sent}");
+    }
+
+    #[test]
+    fn no_line_is_longer_than_mail_may_carry() {
+        for text in ["x".repeat(991), format!("a\n{}\nb", "y ".repeat(800))] {
+            let sent = wire(&plain(text.clone()));
+            assert!(sent.split("\r\n").all(|line| line.len() <= 998), "{sent}");
+            assert!(!sent.contains("7bit"), "{sent}");
+        }
+        assert!(wire(&plain("x".repeat(990))).contains("7bit"));
+    }
+
+    #[test]
+    fn html_needs_no_encoding_for_its_other_characters() {
+        let sent = wire(&html("<style>p{}</style><p title=\"ü\">大 – ok</p>".to_owned()));
+        assert!(sent.contains("7bit"), "{sent}");
+        assert!(sent.contains("<p title=\"&#252;\">&#22823; &#8211; ok</p>"), "{sent}");
+    }
+
+    #[test]
+    fn a_style_sheet_keeps_its_characters() {
+        let sent = wire(&html("<Style>p:before{content:'»'}</Style><p>ü</p>".to_owned()));
+        assert!(!sent.contains("&#"), "{sent}");
+        assert!(sent.is_ascii() && !sent.contains("7bit"), "{sent}");
+    }
+
+    #[test]
+    fn what_mail_may_not_carry_is_not_sent() {
+        let sent = wire(&plain("a\0b\rc\r\nd".to_owned()));
+        assert!(sent.ends_with("\r\n\r\nab\r\nc\r\nd\r\n"), "{sent:?}");
+    }
+}
