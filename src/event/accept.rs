@@ -11,7 +11,7 @@ use super::{Fill, Limits, Refusal, decode};
 /// Types that begin so are of events that the router itself makes.
 pub const OWN_TYPES: &str = "fanfare.";
 
-/// Takes one event in from a producer, whichever way it comes: as [`decode`], and refuses what only
+/// Takes one event in from a producer, whichever way it comes: as [`decode()`], and refuses what only
 /// the router may say, for routes and people rely on it.
 pub fn accept(
     tenant: &Arc<str>,

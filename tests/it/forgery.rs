@@ -119,7 +119,7 @@ fn a_mark_that_was_copied_or_made_up_passes_for_nothing() {
     assert_eq!(counter.ids(), expected);
     assert_eq!(counter.duplicates(), 0);
     let rejected = scene.json(&["events", "--rejected"]);
-    let codes = rejected["items"].as_array().expect("a list").iter();
+    let codes = rejected["data"].as_array().expect("a list").iter();
     let mut codes: Vec<&str> = codes.filter_map(|one| one["code"].as_str()).collect();
     codes.sort_unstable();
     let wanted = ["bad_environment", "missing_field", "reserved_type", "reserved_type"];
@@ -145,5 +145,5 @@ fn entries_of_ours_are_known_again_after_redis_forgot_everything() {
     until(SOON, there).expect("it is taken");
     // And its notice, which is the router's own.
     counter.wait_for(2, SOON);
-    assert_eq!(scene.json(&["events", "--rejected"])["items"], Value::Array(Vec::new()));
+    assert_eq!(scene.json(&["events", "--rejected"])["data"], Value::Array(Vec::new()));
 }

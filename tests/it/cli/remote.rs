@@ -339,8 +339,13 @@ fn files_are_applied_to_a_server_as_to_a_store_and_what_changes_is_told_first() 
             let table = hooks_at(&format!("https://hooks.example/{path}"));
             table.replace(&format!("secret = \"{SECRET}\""), "")
         };
-        scene.tenant("acme", &hooks("a"));
-        let folder = scene.tenants().display().to_string();
+        // Not the folder that the server itself follows.
+        fs::create_dir(scene.path("files")).unwrap();
+        let folder = scene.path("files").display().to_string();
+        let tenant = |id: &str, table: &str| {
+            scene.file(&format!("files/{id}.toml"), format!("[tenant]\nid = \"{id}\"\n{table}"));
+        };
+        tenant("acme", &hooks("a"));
         let dry = place.ok(&format!("apply {folder} --dry-run"));
         assert!(dry.contains("acme: new tenant (dry run)") && !dry.contains("whsec_"), "{dry}");
         assert_eq!(place.json("tenants list")["data"], json!([]));
@@ -350,13 +355,13 @@ fn files_are_applied_to_a_server_as_to_a_store_and_what_changes_is_told_first() 
         assert_eq!(place.ok(&format!("apply {folder}")), "acme: unchanged\n");
 
         // Of several files all are right, or none is written.
-        scene.tenant("acme", &hooks("b"));
-        scene.tenant("globex", &hooks("c").replace("to = [\"hooks\"]", "to = [\"hoks\"]"));
+        tenant("acme", &hooks("b"));
+        tenant("globex", &hooks("c").replace("to = [\"hooks\"]", "to = [\"hoks\"]"));
         let told = place.run(&["apply", &folder]).refused(1);
         assert!(told.contains("globex.toml: ") && told.contains("`hoks`"), "{told}");
         let url = || place.json("destinations get hooks --tenant acme")["settings"]["url"].clone();
         assert_eq!(url(), "https://hooks.example/a");
-        fs::remove_file(scene.tenants().join("globex.toml")).unwrap();
+        fs::remove_file(scene.path("files/globex.toml")).unwrap();
         let json = place.json(&format!("apply {folder}"));
         assert_eq!(json["tenants"][0]["changes"], json!(["~ destination hooks: url"]), "{json}");
         assert_eq!(url(), "https://hooks.example/b");
