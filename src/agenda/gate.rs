@@ -20,11 +20,14 @@ use crate::store::{DeliveryUpdate, Ms};
 
 /// Longest time that a delivery may be expected to stand in a lane's line in memory.
 const LONGEST_LINE: Duration = Duration::from_millis(500);
+/// And while there is space: a machine that is busy for a moment makes all receivers slow at once, and
+/// the durable queues would only add to it.
+const LONGEST_WITH_SPACE: Duration = Duration::from_secs(2);
 /// And the most that may stand there.
 const LONGEST_LINE_COUNT: usize = 1_024;
 
 /// A receiver for which so many may stand in line is worth waiting for.
-const QUICK: usize = 256;
+const QUICK: usize = 128;
 /// So many attempts tell how quick a receiver is, if they take no longer than a cold start.
 const FEW: u8 = 10;
 const COLD: Duration = Duration::from_millis(250);
@@ -63,6 +66,15 @@ pub struct Hold {
     pub reason: &'static str,
     /// Not before; none when it may be served as soon as there is room.
     pub until: Option<Ms>,
+}
+
+/// How much of the router's memory is left for lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// A good part of it.
+    Ample,
+    /// Lines are to be short.
+    Scarce,
 }
 
 /// The answer to an offer.
@@ -157,7 +169,7 @@ impl Gate {
     }
 
     /// A newcomer asks to go.
-    pub fn offer(self: &Arc<Self>, job: Job, now: Ms) -> Offer {
+    pub fn offer(self: &Arc<Self>, job: Job, now: Ms, space: Space) -> Offer {
         let mut state = self.state();
         if let Some(hold) = state.hold(now) {
             return Offer::Park(job, hold);
@@ -168,7 +180,7 @@ impl Gate {
         if state.in_flight >= state.adaptive.limit() {
             // A line needs somebody who comes by; and one that is paced would leave in a bunch.
             let line = state.workers > 0 && self.pace.is_none();
-            if line && state.line.len() < state.line_allowed() {
+            if line && state.line.len() < state.line_allowed(space) {
                 state.line.push_back(job);
                 return Offer::InLine;
             }
@@ -185,19 +197,17 @@ impl Gate {
     }
 
     /// Is there merely no room for a newcomer, and will there be in a moment?
-    pub fn crowding(&self, now: Ms) -> Crowding {
+    pub fn crowding(&self, now: Ms, space: Space) -> Crowding {
         let state = self.state();
         if self.pace.is_some() || state.hold(now).is_some() || !state.is_quick() {
             return Crowding::None;
         }
         if state.has_backlog() {
-            let lately = |ended: Instant| ended.elapsed() < LATELY;
-            let moves = state.last_end.is_some_and(lately);
-            return if moves { Crowding::Backlog } else { Crowding::None };
+            return if state.moves() { Crowding::Backlog } else { Crowding::None };
         }
         let full = state.in_flight >= state.adaptive.limit()
             && state.workers > 0
-            && state.line.len() >= state.line_allowed();
+            && state.line.len() >= state.line_allowed(space);
         if full { Crowding::Moment } else { Crowding::None }
     }
 
@@ -211,7 +221,7 @@ impl Gate {
         }
         let mean = state.mean_s.unwrap_or_default();
         state.mean_s = Some(mean.max(so_far.as_secs_f64()));
-        let stay = state.line_allowed().min(state.line.len());
+        let stay = state.line_allowed(Space::Scarce).min(state.line.len());
         let parked = state.line.split_off(stay);
         if !parked.is_empty() {
             state.note_backlog();
@@ -336,21 +346,30 @@ impl State {
     }
 
     fn is_quick(&self) -> bool {
-        self.line_allowed() >= QUICK
+        self.line_allowed(Space::Scarce) >= QUICK
     }
 
-    /// How many may stand in line: what the receiver serves in [`LONGEST_LINE`].
-    fn line_allowed(&self) -> usize {
+    fn moves(&self) -> bool {
+        self.last_end.is_some_and(|ended| ended.elapsed() < LATELY)
+    }
+
+    /// How many may stand in line: what the receiver serves in [`LONGEST_LINE`], or, if it moves, in
+    /// [`LONGEST_WITH_SPACE`].
+    fn line_allowed(&self, space: Space) -> usize {
         if !self.circuit.is_closed() {
             return 0;
         }
         // Nobody knows yet; an attempt that takes long will tell.
         let Some(mean) = self.mean_s else { return LONGEST_LINE_COUNT };
         let each = mean.max(1e-5);
+        let longest = match space {
+            Space::Ample if self.moves() => LONGEST_WITH_SPACE,
+            Space::Ample | Space::Scarce => LONGEST_LINE,
+        };
         // One that has not answered yet is not on its way to more.
         let places = if self.ends > 0 { self.adaptive.reach() } else { self.adaptive.limit() };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "capped below")]
-        let served = (f64::from(places) * LONGEST_LINE.as_secs_f64() / each) as usize;
+        let served = (f64::from(places) * longest.as_secs_f64() / each) as usize;
         served.min(LONGEST_LINE_COUNT)
     }
 }
@@ -386,7 +405,7 @@ impl Worker {
     pub fn next(&mut self, now: Ms) -> Option<(Job, Option<Hold>)> {
         let mut state = self.permit.gate.state();
         let hold = state.hold(now);
-        if hold.is_none() && state.line.len() > state.line_allowed() {
+        if hold.is_none() && state.line.len() > state.line_allowed(Space::Ample) {
             state.note_backlog();
             let busy = Some(Hold { reason: "busy", until: None });
             return state.line.pop_back().map(|job| (job, busy));

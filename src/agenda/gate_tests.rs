@@ -52,61 +52,83 @@ async fn at_the_limit_a_fast_receiver_has_a_line_and_a_slow_one_has_none() {
     let gate = Gate::new(&policy(2, None));
     known(&gate, FAST);
     let mut workers: Vec<_> = (0..2)
-        .map(|_| match gate.offer(job(), 0) {
+        .map(|_| match gate.offer(job(), 0, Space::Scarce) {
             Offer::Start(_, worker) => worker,
             _ => panic!("there is room"),
         })
         .collect();
-    assert!(matches!(gate.offer(job(), 0), Offer::InLine));
+    assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::InLine));
     let (_, hold) = workers[0].next(0).expect("somebody stands in line");
     assert_eq!(hold, None);
 
     for _ in 0..200 {
         gate.learn(Judgement::Well, Duration::from_secs(5), 0, 0.0);
     }
-    let Offer::Park(_, hold) = gate.offer(job(), 0) else { panic!("5 s each: not in memory") };
+    let Offer::Park(_, hold) = gate.offer(job(), 0, Space::Scarce) else {
+        panic!("5 s each: not in memory")
+    };
     assert_eq!(hold.reason, "busy");
     // Whoever comes later goes behind it, even when there is room again.
     drop(workers);
-    let Offer::Park(_, hold) = gate.offer(job(), 0) else { panic!("there is a backlog") };
+    let Offer::Park(_, hold) = gate.offer(job(), 0, Space::Scarce) else {
+        panic!("there is a backlog")
+    };
     assert_eq!(hold.reason, "backlog");
     gate.set_backlog(false);
-    assert!(matches!(gate.offer(job(), 0), Offer::Start(..)));
+    assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::Start(..)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_quick_receiver_is_worth_a_moment_and_so_is_its_backlog_while_it_moves() {
     let gate = Gate::new(&policy(1, None));
-    assert_eq!(gate.crowding(0), Crowding::None, "there is room");
-    let Offer::Start(_, _worker) = gate.offer(job(), 0) else { panic!("there is room") };
-    while gate.crowding(0) == Crowding::None {
-        assert!(matches!(gate.offer(job(), 0), Offer::InLine));
+    assert_eq!(gate.crowding(0, Space::Scarce), Crowding::None, "there is room");
+    let Offer::Start(_, _worker) = gate.offer(job(), 0, Space::Scarce) else {
+        panic!("there is room")
+    };
+    while gate.crowding(0, Space::Scarce) == Crowding::None {
+        assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::InLine));
     }
-    assert_eq!(gate.crowding(0), Crowding::Moment);
+    assert_eq!(gate.crowding(0, Space::Scarce), Crowding::Moment);
     assert_eq!(gate.view(0).line, LONGEST_LINE_COUNT);
-    assert!(matches!(gate.offer(job(), 0), Offer::Park(..)));
+    assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::Park(..)));
     assert_eq!(
-        gate.crowding(0),
+        gate.crowding(0, Space::Scarce),
         Crowding::None,
         "something is parked, and nobody knows the receiver"
     );
     gate.learn(Judgement::Well, FAST, 0, 0.0);
-    assert_eq!(gate.crowding(0), Crowding::Backlog, "it moves");
+    assert_eq!(gate.crowding(0, Space::Scarce), Crowding::Backlog, "it moves");
     tokio::time::advance(LATELY).await;
-    assert_eq!(gate.crowding(0), Crowding::None, "it does not move any more");
+    assert_eq!(gate.crowding(0, Space::Scarce), Crowding::None, "it does not move any more");
     for _ in 0..50 {
         gate.learn(Judgement::Well, Duration::from_millis(20), 0, 0.0);
     }
-    assert_eq!(gate.crowding(0), Crowding::None, "it moves, but 50 a second are not quick");
+    assert_eq!(
+        gate.crowding(0, Space::Scarce),
+        Crowding::None,
+        "it moves, but 50 a second are not quick"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_there_is_space_a_receiver_that_moves_has_a_longer_line() {
+    let gate = Gate::new(&policy(2, None));
+    known(&gate, Duration::from_millis(50));
+    let _workers: Vec<_> = (0..2).map(|_| gate.offer(job(), 0, Space::Ample)).collect();
+    for _ in 0..80 {
+        assert!(matches!(gate.offer(job(), 0, Space::Ample), Offer::InLine), "2 s for both");
+    }
+    tokio::time::advance(LATELY).await;
+    let Offer::Park(..) = gate.offer(job(), 0, Space::Ample) else { panic!("it has stopped") };
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_late_answer_does_not_make_a_receiver_slow_whose_others_go_on() {
     let gate = Gate::new(&policy(2, None));
     gate.learn(Judgement::Well, FAST, 0, 0.0);
-    let workers: Vec<_> = (0..2).map(|_| gate.offer(job(), 0)).collect();
+    let workers: Vec<_> = (0..2).map(|_| gate.offer(job(), 0, Space::Scarce)).collect();
     for _ in 0..100 {
-        assert!(matches!(gate.offer(job(), 0), Offer::InLine));
+        assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::InLine));
     }
     tokio::time::advance(Duration::from_millis(400)).await;
     gate.learn(Judgement::Well, FAST, 0, 0.0);
@@ -120,13 +142,16 @@ async fn one_late_answer_does_not_make_a_receiver_slow_whose_others_go_on() {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_takes_long_sends_away_who_would_stand_in_line_for_too_long() {
     let gate = Gate::new(&policy(4, None));
-    let workers: Vec<_> = (0..4).map(|_| gate.offer(job(), 0)).collect();
+    let workers: Vec<_> = (0..4).map(|_| gate.offer(job(), 0, Space::Scarce)).collect();
     for _ in 0..100 {
-        assert!(matches!(gate.offer(job(), 0), Offer::InLine), "nobody knows yet");
+        assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::InLine), "nobody knows yet");
     }
     let parked = gate.takes_long(Duration::from_millis(500));
     assert_eq!((parked.len(), gate.view(0).line), (96, 4), "4 places, each free in half a second");
-    assert!(matches!(gate.offer(job(), 0), Offer::Park(..)), "newcomers go behind them");
+    assert!(
+        matches!(gate.offer(job(), 0, Space::Scarce), Offer::Park(..)),
+        "newcomers go behind them"
+    );
     assert!(gate.takes_long(Duration::from_millis(500)).is_empty(), "these four may stay");
     drop(workers);
 }
@@ -135,8 +160,10 @@ async fn an_attempt_that_takes_long_sends_away_who_would_stand_in_line_for_too_l
 async fn the_line_of_a_broken_receiver_is_parked() {
     let gate = Gate::new(&policy(1, None));
     gate.learn(Judgement::Well, FAST, 0, 0.0);
-    let Offer::Start(_, mut worker) = gate.offer(job(), 0) else { panic!("there is room") };
-    assert!(matches!(gate.offer(job(), 0), Offer::InLine));
+    let Offer::Start(_, mut worker) = gate.offer(job(), 0, Space::Scarce) else {
+        panic!("there is room")
+    };
+    assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::InLine));
     for _ in 0..8 {
         gate.learn(BAD, FAST, 0, 0.0);
     }
@@ -170,8 +197,10 @@ async fn a_receiver_that_asks_to_be_spared_is_spared() {
 #[tokio::test(start_paused = true)]
 async fn a_paced_lane_sends_one_a_period() {
     let gate = Gate::new(&policy(4, Some(Rate { messages: 1, per: Duration::from_secs(1) })));
-    let Offer::Start(_, first) = gate.offer(job(), 0) else { panic!("the first may go") };
-    let Offer::Park(_, hold) = gate.offer(job(), 0) else { panic!("too early") };
+    let Offer::Start(_, first) = gate.offer(job(), 0, Space::Scarce) else {
+        panic!("the first may go")
+    };
+    let Offer::Park(_, hold) = gate.offer(job(), 0, Space::Scarce) else { panic!("too early") };
     drop(first);
     assert_eq!(hold.reason, "paced");
     assert_eq!(hold.until, Some(1_001));
@@ -183,10 +212,14 @@ async fn a_paced_lane_sends_one_a_period() {
 async fn nobody_stands_in_line_behind_a_worker_that_comes_by_no_more() {
     let gate = Gate::new(&policy(1, None));
     gate.learn(Judgement::Well, FAST, 0, 0.0);
-    let Offer::Start(_, mut worker) = gate.offer(job(), 0) else { panic!("there is room") };
+    let Offer::Start(_, mut worker) = gate.offer(job(), 0, Space::Scarce) else {
+        panic!("there is room")
+    };
     assert!(worker.next(0).is_none());
     // It has found the line empty but still holds its place.
-    let Offer::Park(_, hold) = gate.offer(job(), 0) else { panic!("who would take it?") };
+    let Offer::Park(_, hold) = gate.offer(job(), 0, Space::Scarce) else {
+        panic!("who would take it?")
+    };
     assert_eq!(hold.reason, "busy");
 }
 
@@ -195,19 +228,22 @@ async fn nobody_stands_in_line_behind_the_durable_queue() {
     let gate = Gate::new(&policy(1, None));
     gate.learn(Judgement::Well, FAST, 0, 0.0);
     let _attempt = gate.enter(0).expect("there is room");
-    assert!(matches!(gate.offer(job(), 0), Offer::Park(..)), "its permit takes nobody along");
+    assert!(
+        matches!(gate.offer(job(), 0, Space::Scarce), Offer::Park(..)),
+        "its permit takes nobody along"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn when_fewer_are_allowed_the_last_worker_stays_for_the_line() {
     let gate = Gate::new(&policy(2, None));
     gate.learn(Judgement::Well, FAST, 0, 0.0);
-    let start = || match gate.offer(job(), 0) {
+    let start = || match gate.offer(job(), 0, Space::Scarce) {
         Offer::Start(_, worker) => worker,
         _ => panic!("there is room"),
     };
     let (mut one, mut two) = (start(), start());
-    assert!(matches!(gate.offer(job(), 0), Offer::InLine));
+    assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::InLine));
     gate.learn(BAD, FAST, 10_000, 0.0);
     assert_eq!(gate.view(0).limit, 1);
     assert!(one.next(0).is_none(), "the other will come by");
@@ -217,12 +253,17 @@ async fn when_fewer_are_allowed_the_last_worker_stays_for_the_line() {
 #[tokio::test(start_paused = true)]
 async fn newcomers_do_not_go_behind_a_backlog_that_another_process_has_served() {
     let gate = Gate::new(&policy(1, None));
-    let Offer::Start(_, worker) = gate.offer(job(), 0) else { panic!("there is room") };
-    assert!(matches!(gate.offer(job(), 0), Offer::InLine));
+    let Offer::Start(_, worker) = gate.offer(job(), 0, Space::Scarce) else {
+        panic!("there is room")
+    };
+    assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::InLine));
     gate.takes_long(Duration::from_secs(9));
-    assert!(matches!(gate.offer(job(), 0), Offer::Park(..)));
+    assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::Park(..)));
     drop(worker);
-    assert!(matches!(gate.offer(job(), 0), Offer::Park(..)), "something was parked");
+    assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::Park(..)), "something was parked");
     tokio::time::advance(BACKLOG_LASTS).await;
-    assert!(matches!(gate.offer(job(), 0), Offer::Start(..)), "nobody told, and it is over");
+    assert!(
+        matches!(gate.offer(job(), 0, Space::Scarce), Offer::Start(..)),
+        "nobody told, and it is over"
+    );
 }

@@ -8,10 +8,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::dispatch::Dispatch;
-use crate::agenda::{Crowding, Job, Lane};
+use crate::agenda::{Crowding, Job, Lane, Space};
 
 /// How long one batch may be held up. A receiver that stops answering holds the others up for it
 /// once: then what finds no room is parked, and it no longer counts as one that keeps up.
@@ -22,6 +23,8 @@ const STEP: Duration = Duration::from_millis(1);
 /// Deliveries of one batch that stand aside for others.
 pub(super) struct Crowded<'a> {
     dispatch: &'a Dispatch,
+    window: &'a Semaphore,
+    places: usize,
     held: Vec<(Arc<Lane>, Job)>,
     /// Lanes that had room, by address.
     served: HashSet<usize>,
@@ -31,16 +34,25 @@ pub(super) struct Crowded<'a> {
 
 // The addresses are compared and never followed.
 impl<'a> Crowded<'a> {
-    pub(super) fn new(dispatch: &'a Dispatch) -> Self {
-        Self { dispatch, held: Vec::new(), served: HashSet::new(), left: LONGEST, overran: false }
+    /// `window` has a place for each delivery that is in memory, `places` in all.
+    pub(super) fn new(dispatch: &'a Dispatch, window: &'a Semaphore, places: usize) -> Self {
+        Self {
+            dispatch,
+            window,
+            places,
+            held: Vec::new(),
+            served: HashSet::new(),
+            left: LONGEST,
+            overran: false,
+        }
     }
 
     /// Sends it, or keeps it for the end of the batch if its lane is crowded.
     pub(super) fn send(&mut self, lane: &Arc<Lane>, job: Job) {
-        match lane.gate.crowding(self.dispatch.clock.now_ms()) {
+        match lane.gate.crowding(self.dispatch.clock.now_ms(), self.space()) {
             Crowding::None => {
                 self.served.insert(Arc::as_ptr(lane).addr());
-                self.dispatch.send(lane, job);
+                self.dispatch.send(lane, job, self.space());
             }
             Crowding::Moment | Crowding::Backlog => self.held.push((lane.clone(), job)),
         }
@@ -62,7 +74,7 @@ impl<'a> Crowded<'a> {
                 self.left = self.left.saturating_sub(began.elapsed());
             }
             self.overran |= alone && self.left.is_zero();
-            self.dispatch.send(&lane, job);
+            self.dispatch.send(&lane, job, self.space());
         }
     }
 
@@ -72,8 +84,14 @@ impl<'a> Crowded<'a> {
         self.overran
     }
 
+    /// Long lines may take three quarters of the window: slow receivers leave the rest for others.
+    fn space(&self) -> Space {
+        let free = self.window.available_permits();
+        if free * 4 >= self.places { Space::Ample } else { Space::Scarce }
+    }
+
     fn is_worth_waiting(&self, lane: &Lane, alone: bool) -> bool {
-        match lane.gate.crowding(self.dispatch.clock.now_ms()) {
+        match lane.gate.crowding(self.dispatch.clock.now_ms(), self.space()) {
             Crowding::None => false,
             Crowding::Moment => true,
             Crowding::Backlog => alone,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use fanfare_contract::{Content, Delivery, DeliveryId, Event};
 
 use crate::agenda::{
-    Clock, Hold, Job, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, OTHER_ENVIRONMENT, Offer, Ticket,
-    Worker, run_attempt, settle_lane,
+    Clock, Hold, Job, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, OTHER_ENVIRONMENT, Offer, Space,
+    Ticket, Worker, run_attempt, settle_lane,
 };
 use crate::delivery::Concluded;
 use crate::store::{Agenda, DeliveryState, DeliveryUpdate, Ms};
@@ -29,12 +29,12 @@ pub(super) struct Dispatch {
 
 impl Dispatch {
     /// One delivery of `job`'s event to `lane`. Never waits.
-    pub(super) fn send(&self, lane: &Arc<Lane>, job: Job) {
+    pub(super) fn send(&self, lane: &Arc<Lane>, job: Job, space: Space) {
         let now = self.clock.now_ms();
         if let Some(state) = kept(lane, &job.event, now) {
             return conclude(lane, &job, state, now);
         }
-        match lane.gate.offer(job, now) {
+        match lane.gate.offer(job, now, space) {
             Offer::InLine => {}
             Offer::Park(job, hold) => conclude(lane, &job, parked(hold, now), now),
             Offer::Start(job, worker) => {

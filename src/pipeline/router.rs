@@ -117,6 +117,7 @@ impl Router {
             catalogue: self.catalogue,
             dispatch: self.dispatch,
             window: Arc::new(Semaphore::new(self.options.window)),
+            places: self.options.window,
             most_places: self.options.window.saturating_sub(batch) / 2,
             batch,
             outbox,
@@ -171,6 +172,8 @@ struct Reader {
     catalogue: Option<Arc<Catalogue>>,
     dispatch: Dispatch,
     window: Arc<Semaphore>,
+    /// In all.
+    places: usize,
     /// Of one event, whatever the number of its deliveries: the rest of its batch has places too.
     most_places: usize,
     batch: usize,
@@ -286,7 +289,7 @@ impl Reader {
         let Some(admitted) = admission::admit(&*self.store.log, &taken, stop).await else {
             return false;
         };
-        let mut crowded = Crowded::new(&self.dispatch);
+        let mut crowded = Crowded::new(&self.dispatch, &self.window, self.places);
         for (((id, event), admitted), (source, place)) in
             taken.into_iter().zip(admitted).zip(placed)
         {

@@ -223,10 +223,17 @@ fn assembled(head: MessageBuilder, parts: &MultiPart) -> Result<Message, Error> 
     Ok(head.header(MIME_VERSION_1_0).header(kind).body(body)?)
 }
 
-/// Derived from the content as well, so that no content can hold it.
+/// The same for every attempt, and nowhere in the content.
 fn boundary(delivery: &Delivery, rendered: &Rendered) -> String {
-    let parts = ["boundary", delivery.id.as_str(), &rendered.text, &rendered.html];
-    format!("fanfare-{}", hash(&parts))
+    let mut salt = String::new();
+    loop {
+        let boundary = format!("fanfare-{}", hash(&["boundary", delivery.id.as_str(), &salt]));
+        let within = |text: &str| memmem::find(text.as_bytes(), boundary.as_bytes()).is_some();
+        if !within(&rendered.text) && !within(&rendered.html) {
+            return boundary;
+        }
+        salt.push('x');
+    }
 }
 
 fn alternative(rendered: Rendered, boundary: String) -> MultiPart {
@@ -239,10 +246,19 @@ fn alternative(rendered: Rendered, boundary: String) -> MultiPart {
 /// RFC 5321, section 4.5.2: a line that begins with a dot gets another; a lone dot ends it all.
 fn stuffed(message: String) -> String {
     // A message begins with a header, which has no dot.
-    let mut wire = if memmem::find(message.as_bytes(), b"\n.").is_some() {
-        message.replace("\n.", "\n..")
-    } else {
+    let mut dots = memmem::find_iter(message.as_bytes(), "\n.").map(|at| at + 1).peekable();
+    let mut wire = if dots.peek().is_none() {
         message
+    } else {
+        let mut wire = String::with_capacity(message.len() + 256);
+        let mut start = 0;
+        for dot in dots {
+            wire.push_str(&message[start..dot]);
+            wire.push('.');
+            start = dot;
+        }
+        wire.push_str(&message[start..]);
+        wire
     };
     wire.push_str(if wire.ends_with("\r\n") { ".\r\n" } else { "\r\n.\r\n" });
     wire
