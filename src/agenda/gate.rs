@@ -51,6 +51,11 @@ pub trait Ticket: Send + Sync {
     /// One delivery has an outcome, or waits in its queue from now on.
     fn concluded(&self, update: DeliveryUpdate);
 
+    /// When its event arrived by the clock of the log, where that has one.
+    fn arrived_ms(&self) -> Option<Ms> {
+        None
+    }
+
     /// A token that is cancelled once all of the event's outcomes are durable. Asked for before the
     /// last is concluded.
     fn durable(&self) -> CancellationToken;
