@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fanfare_contract::{DeliveryId, Event};
-use redis::Value;
+use redis::{Cmd, Value};
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Batch;
@@ -52,17 +52,8 @@ impl RedisAgenda {
         &self.core
     }
 
-    /// The first that is due in a claimed lane, with its place in the queue.
-    pub(super) async fn first(
-        &self,
-        claim: &Claim,
-        now: Ms,
-    ) -> Result<Option<(String, WaitingItem)>> {
-        Ok(self.look(claim, now, 1).await?.pop())
-    }
-
-    /// What is due in a claimed lane, with the members of its queue.
-    async fn look(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<(String, WaitingItem)>> {
+    /// The question for what is due in a claimed lane.
+    pub(super) fn look(&self, claim: &Claim, now: Ms, max: usize) -> (Tag, Cmd) {
         let lane = &claim.lane;
         let keys = self.core.keys.tenant(&lane.tenant);
         let (queue, events) = (keys.queue(&lane.destination), keys.events());
@@ -70,7 +61,16 @@ impl RedisAgenda {
             script::call(&script::DUE, &[&queue, &events, &keys.outcomes(), &keys.leases()]);
         cmd.arg(&*lane.destination).arg(pack::quote(&lane.destination));
         cmd.arg(&claim.token).arg(now).arg(max);
-        let mut parts = reply::array(self.core.link.ask(keys.tag(), cmd).await?)?.into_iter();
+        (keys.tag(), cmd)
+    }
+
+    /// The answer to [`Self::look`], with the members of the queue.
+    pub(super) async fn seen(
+        &self,
+        lane: &LaneKey,
+        answer: Value,
+    ) -> Result<Vec<(String, WaitingItem)>> {
+        let mut parts = reply::array(answer)?.into_iter();
         let mut items = Vec::new();
         while let (Some(member), Some(due), Some(packed), Some(attempts)) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -252,7 +252,8 @@ impl Agenda for RedisAgenda {
     }
 
     async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>> {
-        let found = self.look(claim, now, max).await?;
+        let (tag, cmd) = self.look(claim, now, max);
+        let found = self.seen(&claim.lane, self.core.link.ask(tag, cmd).await?).await?;
         Ok(found.into_iter().map(|(_, item)| item).collect())
     }
 

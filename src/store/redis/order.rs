@@ -3,11 +3,13 @@
 //! Two replicas may each read one of two neighbouring entries, and the later one may be queued
 //! first. So a head goes when nothing that was read before it is unsettled. That is asked *before*
 //! the queue is looked at, and a settlement writes the queue before it acknowledges: what is settled
-//! by the answer is seen in the queue, and what is not is later than the head.
+//! by the answer is seen in the queue, and what is not is later than the head. One server answers both
+//! in one round trip; in a Cluster the second is asked after the first was answered.
 
-use redis::Value;
+use redis::{Cmd, Value};
 
 use super::agenda::RedisAgenda;
+use super::connection::Batch;
 use super::keys::Tag;
 use super::{Core, pack, reply, script};
 use crate::store::{Claim, EntryId, Head, Ms, Result, StoreError};
@@ -29,8 +31,20 @@ pub(super) async fn head(agenda: &RedisAgenda, claim: &Claim, now: Ms) -> Result
     let core = agenda.core();
     let mut known = None;
     loop {
-        let settled = settled(core).await?;
-        let Some((member, item)) = agenda.first(claim, now).await? else { return Ok(Head::None) };
+        let mut batch = Batch::one(Tag::Stream, question(core));
+        let (tag, look) = agenda.look(claim, now, 1);
+        let (settled, seen) = if core.link.keeps_order() {
+            batch.push(tag, look);
+            let mut answers = core.link.run(&batch).await?.into_iter();
+            let mut next = || answers.next().unwrap_or(Value::Nil);
+            (next(), next())
+        } else {
+            let settled = core.link.run(&batch).await?.pop().unwrap_or(Value::Nil);
+            (settled, core.link.ask(tag, look).await?)
+        };
+        let settled = Settled::read(settled)?;
+        let first = agenda.seen(&claim.lane, seen).await?.pop();
+        let Some((member, item)) = first else { return Ok(Head::None) };
         let arrival = member.split_once(':').and_then(|(arrival, _)| pack::read_arrival(arrival));
         let is_settled = |arrival: EntryId| {
             let was_known = known.is_some_and(|known| arrival <= known);
@@ -48,16 +62,22 @@ pub(super) async fn head(agenda: &RedisAgenda, claim: &Claim, now: Ms) -> Result
     }
 }
 
-async fn settled(core: &Core) -> Result<Settled> {
+fn question(core: &Core) -> Cmd {
     let mut cmd = script::call(&script::SETTLED, &[&core.keys.stream]);
     let longest = WAITED_FOR_MS.max(core.dead_after.as_millis().saturating_mul(2));
     cmd.arg(&core.group).arg(u64::try_from(longest).unwrap_or(u64::MAX).min(1 << 52));
-    let mut parts = reply::array(core.link.ask(Tag::Stream, cmd).await?)?.into_iter();
-    let word = reply::text(parts.next().unwrap_or(Value::Nil))?;
-    let through = reply::entry_id(parts.next().unwrap_or(Value::Nil))?;
-    match word.as_str() {
-        "first" | "last" => Ok(Settled { through, all: false }),
-        "all" => Ok(Settled { through, all: true }),
-        _ => Err(StoreError::Corrupt("Redis does not say what is settled".to_owned())),
+    cmd
+}
+
+impl Settled {
+    fn read(answer: Value) -> Result<Self> {
+        let mut parts = reply::array(answer)?.into_iter();
+        let word = reply::text(parts.next().unwrap_or(Value::Nil))?;
+        let through = reply::entry_id(parts.next().unwrap_or(Value::Nil))?;
+        match word.as_str() {
+            "first" | "last" => Ok(Self { through, all: false }),
+            "all" => Ok(Self { through, all: true }),
+            _ => Err(StoreError::Corrupt("Redis does not say what is settled".to_owned())),
+        }
     }
 }
