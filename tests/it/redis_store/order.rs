@@ -98,7 +98,7 @@ async fn a_head_goes_though_the_group_or_the_whole_stream_is_lost() {
 struct Held {
     runtime: tokio::runtime::Runtime,
     replica: Store,
-    held: (EntryId, Arc<Event>),
+    first: (EntryId, Arc<Event>),
     counter: Counter,
     router: Fanfare,
     beating: tokio::task::JoinHandle<()>,
@@ -115,11 +115,11 @@ impl Held {
         scene.tenant("acme", &table);
         let runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = { runtime }.worker_threads(1).enable_all().build().expect("a runtime");
-        let (replica, held) = runtime.block_on(async {
+        let (replica, first) = runtime.block_on(async {
             let replica = server.open(Duration::MAX).await;
             replica.log.append(events(1)).await.expect("append");
-            let held = read(&replica, 1).await.remove(0);
-            (replica, held)
+            let first = read(&replica, 1).await.remove(0);
+            (replica, first)
         });
         let alive = replica.clone();
         let beating = runtime.spawn(async move {
@@ -130,7 +130,7 @@ impl Held {
         let router = scene.start();
         let later = vec![event("evt_1"), event("evt_2")];
         runtime.block_on(replica.log.append(later)).expect("append");
-        Self { runtime, replica, held, counter, router, beating, _scene: scene, _server: server }
+        Self { runtime, replica, first, counter, router, beating, _scene: scene, _server: server }
     }
 
     /// How often the router has looked at a lane.
@@ -165,13 +165,13 @@ impl Held {
 fn what_a_replica_holds_up_is_delivered_before_what_another_has_read_after_it() {
     let scene = Held::start("true");
     scene.see_it_wait();
-    let (entry, event) = &scene.held;
+    let (entry, event) = &scene.first;
     let mut first = updated(event, queued(*entry));
     first.destination = "hooks".into();
     first.id = DeliveryId::derive(&event.id, "hooks");
     let outcome = Outcome::Routed(Arc::clone(event), vec![first]);
     scene.runtime.block_on(async {
-        scene.replica.log.admit(std::slice::from_ref(&scene.held)).await.expect("admit");
+        scene.replica.log.admit(std::slice::from_ref(&scene.first)).await.expect("admit");
         let settlement = Settlement { entry: *entry, outcome };
         scene.replica.log.settle(vec![settlement]).await.expect("settle");
     });
