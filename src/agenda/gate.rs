@@ -351,6 +351,10 @@ impl State {
         }
         // Nobody knows yet; an attempt that takes long will tell.
         let Some(mean) = self.mean_s else { return LONGEST_LINE_COUNT };
+        if mean >= LONGEST_LINE.as_secs_f64() {
+            // Whoever stands behind an attempt holds its event up for longer than that attempt may.
+            return 0;
+        }
         let each = mean.max(1e-5);
         // One that has not answered yet is not on its way to more.
         let places = if self.ends > 0 { self.adaptive.reach() } else { self.adaptive.limit() };
