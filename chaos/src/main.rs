@@ -11,7 +11,7 @@ use fanfare_chaos::{Options, Parked, Retention, Rolling, StoreKind};
 #[derive(Parser)]
 #[command(
     name = "cargo xtask chaos",
-    after_help = "Exit codes: 0 nothing lost, 1 something lost or without excuse twice, 2 it could not be run.",
+    after_help = "Exit codes: 0 nothing lost, 1 something lost, out of order or without excuse twice, 2 it could not be run.",
     args_conflicts_with_subcommands = true
 )]
 struct Args {

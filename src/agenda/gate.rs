@@ -54,6 +54,11 @@ pub trait Ticket: Send + Sync {
     /// One delivery has an outcome, or waits in its queue from now on.
     fn concluded(&self, update: DeliveryUpdate);
 
+    /// When its event arrived by the clock of the log, where that has one.
+    fn arrived_ms(&self) -> Option<Ms> {
+        None
+    }
+
     /// A token that is cancelled once all of the event's outcomes are durable. Asked for before the
     /// last is concluded.
     fn durable(&self) -> CancellationToken;
@@ -361,6 +366,10 @@ impl State {
         }
         // Nobody knows yet; an attempt that takes long will tell.
         let Some(mean) = self.mean_s else { return LONGEST_LINE_COUNT };
+        if mean >= LONGEST_LINE.as_secs_f64() {
+            // Whoever stands behind an attempt holds its event up for longer than that attempt may.
+            return 0;
+        }
         let each = mean.max(1e-5);
         let longest = match space {
             Space::Ample if self.moves() => LONGEST_WITH_SPACE,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::store::DeliveryState;
+use crate::store::{DeliveryState, DeliveryUpdate, Outcome, Payload, Settlement};
 use crate::testing::{Reply, Scene, Setup, ids};
 
 #[tokio::test(start_paused = true)]
@@ -86,4 +86,39 @@ async fn a_slow_receiver_of_the_same_events_does_not_upset_the_order() {
     }
     let order: Vec<_> = scene.receivers.calls_of("order").into_iter().map(|call| call.id).collect();
     assert_eq!(order, ids(8).collect::<Vec<_>>(), "in order, and none waits for the slow one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_router_is_slow_to_queue_is_not_overtaken() {
+    let destinations = json!({"order": {"fifo": true}, "hook": {}});
+    let mut scene = Scene::start(Setup::default(), &[("acme", destinations)]).await;
+    scene.stop().await;
+    let other = scene.world.open();
+    scene.send_one("acme", "evt_0").await;
+    let entry = other.log.read(1, Duration::ZERO).await.unwrap().remove(0);
+    let Payload::Event(event) = entry.payload else { panic!("it was appended as one") };
+    scene.run().await;
+    scene.send("acme", ids(3).skip(1)).await;
+    scene.pass(Duration::from_secs(20)).await;
+    assert!(scene.receivers.calls_of("order").is_empty(), "the first is still to come");
+    assert_eq!(scene.receivers.calls_of("hook").len(), 2, "and nobody else waits for it");
+
+    let now = scene.now();
+    let update = DeliveryUpdate {
+        id: fanfare_contract::DeliveryId::derive("evt_0", "order"),
+        destination: "order".into(),
+        channel: "fake".into(),
+        state: DeliveryState::Waiting {
+            due_ms: event.received_ms,
+            serve_ms: now,
+            reason: "fifo".to_owned(),
+        },
+        attempts: Vec::new(),
+        at_ms: now,
+    };
+    let outcome = Outcome::Routed(event, vec![update]);
+    other.log.settle(vec![Settlement { entry: entry.id, outcome }]).await.unwrap();
+    scene.pass(Duration::from_secs(1)).await;
+    let order: Vec<_> = scene.receivers.calls_of("order").into_iter().map(|call| call.id).collect();
+    assert_eq!(order, ids(3).collect::<Vec<_>>(), "within half a second");
 }

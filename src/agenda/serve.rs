@@ -11,7 +11,7 @@ use super::{
     direct, fifo, run_attempt,
 };
 use crate::delivery::Concluded;
-use crate::store::{Claim, DeliveryState, DeliveryUpdate, Ms, Next, StoreError, WaitingItem};
+use crate::store::{Claim, DeliveryState, DeliveryUpdate, Head, Ms, Next, StoreError, WaitingItem};
 
 /// How often a lane is looked at whose tenant has a table that cannot be used.
 const LOOK_AT_UNUSABLE_MS: Ms = 2_000;
@@ -62,6 +62,26 @@ impl Round<'_> {
                 .await?;
             if !due.is_empty() || self.over() {
                 return Ok(due);
+            }
+        }
+    }
+
+    /// What stands first in a lane that keeps the order of arrival, and may go to it.
+    pub(super) async fn head(&self, lane: &Lane) -> Result<Head, StoreError> {
+        // Arrivals are told by the clock of the store, which may be a little ahead of ours.
+        const CLOCKS_APART_MS: Ms = 2_000;
+        loop {
+            let now = self.now_ms() + CLOCKS_APART_MS;
+            let head = self.server.store.agenda.head(self.claim, now).await?;
+            match head {
+                Head::Ready(item) if !lane.takes(&item.event) => {
+                    let channel = &lane.destination.channel;
+                    self.settle(self.suppressed(vec![item], OTHER_ENVIRONMENT, channel)).await?;
+                    if self.over() {
+                        return Ok(Head::None);
+                    }
+                }
+                head => return Ok(head),
             }
         }
     }

@@ -15,6 +15,7 @@ use super::problem::Part;
 use super::scope::Caller;
 use crate::access::Denied;
 use crate::audit;
+use crate::ops::begin_anew;
 use crate::store::StoreError;
 use crate::tenant::{self, Problem, Tenant, TenantSpec};
 
@@ -153,7 +154,12 @@ pub(super) async fn edit<T>(
         let put = state.store.directory.put(&caller.tenant, document, Some(revision)).await;
         let edited = Edited { out, spec: Arc::new(new), tag: None, created };
         match put {
-            Ok(revision) => return finish(state, resource, edited, revision).await,
+            Ok(revision) => {
+                if let Err(error) = begin_anew(&state.store, &old, &edited.spec).await {
+                    tracing::warn!(%error, tenant = old.id, "failures from before still count");
+                }
+                return finish(state, resource, edited, revision).await;
+            }
             Err(StoreError::Conflict { .. }) => written = Some((id, edited)),
             Err(error) => return Err(error.into()),
         }

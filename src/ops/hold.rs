@@ -1,6 +1,6 @@
 //! Pausing, resuming and enabling a destination, in its tenant's document.
 
-use crate::store::{Result, Store, StoreError};
+use crate::store::{LaneKey, Result, Store, StoreError};
 use crate::tenant::{self, TenantSpec};
 
 /// What to do to a destination.
@@ -34,11 +34,24 @@ pub async fn change(
         }
         let doc = tenant::document(&spec);
         match store.directory.put(tenant, doc, Some(revision)).await {
-            Ok(_) => return Ok(Some(true)),
+            Ok(_) => {
+                begin_anew(store, &before, &spec).await?;
+                return Ok(Some(true));
+            }
             Err(StoreError::Conflict { .. }) => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+/// What was disabled and is not any more has a new start: failures between its end and when every
+/// replica heard of it do not count.
+pub async fn begin_anew(store: &Store, old: &TenantSpec, new: &TenantSpec) -> Result<()> {
+    for lane in old.disabled.keys().filter(|lane| !new.disabled.contains_key(*lane)) {
+        let destination = lane.as_str().into();
+        store.agenda.well(&LaneKey { tenant: old.id.as_str().into(), destination }).await?;
+    }
+    Ok(())
 }
 
 /// False when there is no such destination.

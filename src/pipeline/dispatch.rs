@@ -31,7 +31,7 @@ impl Dispatch {
     /// One delivery of `job`'s event to `lane`. Never waits.
     pub(super) fn send(&self, lane: &Arc<Lane>, job: Job, space: Space) {
         let now = self.clock.now_ms();
-        if let Some(state) = kept(lane, &job.event, now) {
+        if let Some(state) = kept(lane, &job.event, &*job.ticket, now) {
             return conclude(lane, &job, state, now);
         }
         match lane.gate.offer(job, now, space) {
@@ -109,7 +109,7 @@ impl Dispatch {
     pub(super) fn queue(&self, lane: &Lane, event: &Event, ticket: &dyn Ticket) {
         let now = self.clock.now_ms();
         let due_ms = event.received_ms;
-        let state = kept(lane, event, now).unwrap_or_else(|| DeliveryState::Waiting {
+        let state = kept(lane, event, ticket, now).unwrap_or_else(|| DeliveryState::Waiting {
             due_ms,
             serve_ms: now,
             reason: "queued".to_owned(),
@@ -119,7 +119,7 @@ impl Dispatch {
 }
 
 /// The state of what does not go straight to its receiver, whatever its gate says.
-fn kept(lane: &Lane, event: &Event, now: Ms) -> Option<DeliveryState> {
+fn kept(lane: &Lane, event: &Event, ticket: &dyn Ticket, now: Ms) -> Option<DeliveryState> {
     let waiting = |due_ms, serve_ms, reason: &str| DeliveryState::Waiting {
         due_ms,
         serve_ms,
@@ -131,6 +131,8 @@ fn kept(lane: &Lane, event: &Event, now: Ms) -> Option<DeliveryState> {
     if !lane.takes(event) {
         return Some(DeliveryState::Suppressed { reason: OTHER_ENVIRONMENT.to_owned() });
     }
+    // In the order of the log: the clocks of those who add to it may differ.
+    let arrived_ms = ticket.arrived_ms().unwrap_or(event.received_ms);
     let look = now + LOOK_AT_PAUSED_MS;
     match &lane.mode {
         Mode::Digest(calendar) => {
@@ -138,8 +140,8 @@ fn kept(lane: &Lane, event: &Event, now: Ms) -> Option<DeliveryState> {
             let tick = calendar.after(now).unwrap_or(now + 60_000);
             Some(waiting(tick, if lane.paused { tick.max(look) } else { tick }, "digest"))
         }
-        _ if lane.paused => Some(waiting(event.received_ms, look, "paused")),
-        Mode::Fifo => Some(waiting(event.received_ms, now, "fifo")),
+        _ if lane.paused => Some(waiting(arrived_ms, look, "paused")),
+        Mode::Fifo => Some(waiting(arrived_ms, now, "fifo")),
         Mode::Direct => None,
     }
 }

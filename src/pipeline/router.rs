@@ -370,6 +370,7 @@ impl Reader {
         }
         let place = self.places_for(lanes.len(), place, crowded).await;
         let told = (self.outbox.clone(), self.observe.clone());
+        let entry = (entry.0, entry.1, self.store.log.arrived_ms(entry.0));
         let ticket = Tracking::new(entry, event.clone(), lanes.len(), place, told);
         // Order in a FIFO lane must not wait for somebody else's slow answer, so an event that also
         // goes to one is queued for all.

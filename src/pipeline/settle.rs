@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agenda::{Clock, REFUSED, Ticket, Trouble};
 use crate::observe::{Observe, Source};
 use crate::store::{
-    DeliveryState, DeliveryUpdate, EntryId, Outcome, Settlement, Store, StoreError,
+    DeliveryState, DeliveryUpdate, EntryId, Ms, Outcome, Settlement, Store, StoreError,
 };
 
 /// An entry with its place in the window.
@@ -33,6 +33,7 @@ pub(super) type Outbox = mpsc::UnboundedSender<Settled>;
 pub(super) struct Tracking {
     entry: EntryId,
     source: Source,
+    arrived_ms: Option<Ms>,
     event: Arc<Event>,
     observe: Arc<Observe>,
     pending: AtomicUsize,
@@ -49,7 +50,7 @@ struct Inner {
 impl Tracking {
     /// For `deliveries` of one event, at least one.
     pub(super) fn new(
-        (entry, source): (EntryId, Source),
+        (entry, source, arrived_ms): (EntryId, Source, Option<Ms>),
         event: Arc<Event>,
         deliveries: usize,
         place: OwnedSemaphorePermit,
@@ -58,7 +59,7 @@ impl Tracking {
         let updates = Vec::with_capacity(deliveries);
         let inner = Mutex::new(Inner { updates, place: Some(place), durable: None });
         let pending = AtomicUsize::new(deliveries);
-        Arc::new(Self { entry, source, event, observe, pending, inner, outbox })
+        Arc::new(Self { entry, source, arrived_ms, event, observe, pending, inner, outbox })
     }
 }
 
@@ -79,6 +80,10 @@ impl Ticket for Tracking {
             let settled = Settled { settlement, source, ended, _place: place, durable };
             let _ = self.outbox.send(settled);
         }
+    }
+
+    fn arrived_ms(&self) -> Option<Ms> {
+        self.arrived_ms
     }
 
     fn durable(&self) -> CancellationToken {

@@ -14,8 +14,8 @@ use super::condition::Condition;
 use super::{
     Admission, Agenda, Appended, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryUpdate, Directory, Entry, EntryId, Erased, Erasure, EventQuery, EventRecord,
-    EventSummary, Failing, LaneKey, Ledger, Log, Ms, Next, Page, Record, Records, Rejected, Result,
-    Settlement, Store, StoredTenant, Tail, Upkeep, WaitingItem,
+    EventSummary, Failing, Head, LaneKey, Ledger, Log, Ms, Next, Page, Record, Records, Rejected,
+    Result, Settlement, Store, StoredTenant, Tail, Upkeep, WaitingItem,
 };
 
 /// Which call; calls of one kind and cost share a name.
@@ -33,7 +33,7 @@ pub enum Call {
     Settle,
     /// [`Agenda::claim`]
     Claim,
-    /// [`Agenda::due`]
+    /// [`Agenda::due`] and [`Agenda::head`]
     Due,
     /// [`Agenda::settle`]
     SettleLane,
@@ -177,6 +177,10 @@ impl Log for Metered {
         self.timed(Call::TakeOver, self.store.log.take_over(max), Vec::len).await
     }
 
+    fn arrived_ms(&self, entry: EntryId) -> Option<Ms> {
+        self.store.log.arrived_ms(entry)
+    }
+
     async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>> {
         self.timed(Call::Admit, self.store.log.admit(entries), Vec::len).await
     }
@@ -202,6 +206,11 @@ impl Agenda for Metered {
 
     async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>> {
         self.timed(Call::Due, self.store.agenda.due(claim, now, max), Vec::len).await
+    }
+
+    async fn head(&self, claim: &Claim, now: Ms) -> Result<Head> {
+        let found = |head: &Head| usize::from(matches!(head, Head::Ready(_)));
+        self.timed(Call::Due, self.store.agenda.head(claim, now), found).await
     }
 
     async fn settle(

@@ -29,8 +29,8 @@ pub use metered::{Call, Watch, metered};
 pub use model::{
     Admission, Appended, Attempt, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryState, DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState,
-    EventSummary, Failing, LaneKey, Ms, Next, Outcome, Page, Payload, REPLAY, Record, Rejected,
-    Settlement, StoredTenant, Tail, WaitingItem,
+    EventSummary, Failing, Head, LaneKey, Ms, Next, Outcome, Page, Payload, REPLAY, Record,
+    Rejected, Settlement, StoredTenant, Tail, WaitingItem,
 };
 
 /// Shorthand for what every store call answers.
@@ -81,6 +81,10 @@ pub trait Log: Send + Sync {
     /// reader, however slow, are never among them. Empty when there are none.
     async fn take_over(&self, max: usize) -> Result<Vec<Entry>>;
 
+    /// When an entry arrived by the log's own clock, where it has one: it goes as the entries do,
+    /// whatever the clocks of those who add them.
+    fn arrived_ms(&self, entry: EntryId) -> Option<Ms>;
+
     /// Makes each event known to the ledger under (tenant, id). Tells for each whether it is new
     /// (or the same entry again, not settled yet), already settled, or another entry's duplicate.
     async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>>;
@@ -110,6 +114,11 @@ pub trait Agenda: Send + Sync {
     /// The first `max` deliveries of a claimed lane that are due at `now`. It does not take
     /// them out: what is not settled stays, and a repeated call returns it again.
     async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>>;
+
+    /// The first delivery of a claimed lane that is due at `now`, for a lane that keeps the order of
+    /// arrival: not before everything that arrived earlier, and was read by whomever, has its outcome
+    /// or stands in its queue.
+    async fn head(&self, claim: &Claim, now: Ms) -> Result<Head>;
 
     /// Writes outcomes of deliveries of a claimed lane. A delivery that goes on waiting gets its
     /// new due time; any other leaves the queue. A claimed or held lane's line stays as it is; any

@@ -258,6 +258,20 @@ pub struct WaitingItem {
     pub due_ms: Ms,
 }
 
+/// What stands first in the queue of a lane that keeps the order of arrival.
+#[derive(Clone, Debug)]
+pub enum Head {
+    /// Nothing is due.
+    None,
+    /// The first that is due; nothing that arrived before it can still be queued.
+    Ready(WaitingItem),
+    /// One is due, and something that arrived before it was read and is not settled yet.
+    Early {
+        /// When it became due.
+        due_ms: Ms,
+    },
+}
+
 /// Where an event stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -31,7 +31,7 @@ async fn replicas_and_redis_that_are_killed_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rolling_restart_loses_and_repeats_nothing_and_goes_on() {
+async fn a_rolling_restart_loses_repeats_and_reorders_nothing_and_goes_on() {
     let options = Rolling {
         fanfare: env!("CARGO_BIN_EXE_fanfare").into(),
         redis_server: bin("redis-server"),

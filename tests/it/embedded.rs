@@ -342,6 +342,8 @@ mod conformance {
     }
 
     impl Fixture for Folder {
+        const ONE_READER: bool = true;
+
         async fn start() -> Self {
             Self { dir: tempfile::tempdir().expect("a folder") }
         }

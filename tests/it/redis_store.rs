@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use fanfare::store::redis::{Options, open};
 use fanfare::store::{
-    Admission, Attempt, DeliveryState, DeliveryUpdate, Entry, EntryId, LaneKey, Next, Outcome,
-    Payload, Settlement, Store, StoreError,
+    Admission, Attempt, Claim, DeliveryState, DeliveryUpdate, Entry, EntryId, Head, LaneKey, Next,
+    Outcome, Payload, Settlement, Store, StoreError,
 };
 use fanfare_contract::{DeliveryId, Event};
 
 use crate::support::Redis;
 
+mod order;
 mod replicas;
 mod server;
 

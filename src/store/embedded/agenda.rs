@@ -15,7 +15,8 @@ use super::rows::{self, WAITING};
 use super::writing::Writing;
 use super::{Embedded, choose, failing, names};
 use crate::store::{
-    Agenda, Claim, DeliveryUpdate, Failing, LaneKey, Ms, Next, Result, StoreError, WaitingItem,
+    Agenda, Claim, DeliveryUpdate, Failing, Head, LaneKey, Ms, Next, Result, StoreError,
+    WaitingItem,
 };
 
 /// How often to look whether another process has changed the agenda.
@@ -38,6 +39,11 @@ impl Agenda for Embedded {
     async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>> {
         let claim = claim.clone();
         self.readers.run(move |conn| due(conn, &claim, now, max)).await
+    }
+
+    async fn head(&self, claim: &Claim, now: Ms) -> Result<Head> {
+        // There is one router, and it queues what it reads in the order in which it was appended.
+        Ok(self.due(claim, now, 1).await?.pop().map_or(Head::None, Head::Ready))
     }
 
     async fn settle(

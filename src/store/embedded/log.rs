@@ -13,8 +13,8 @@ use super::tail::Step;
 use super::writing::Writing;
 use super::{Embedded, Role, queue};
 use crate::store::{
-    Admission, Appended, DeliveryUpdate, Entry, EntryId, Log, Outcome, Payload, Rejected, Result,
-    Settlement, StoreError,
+    Admission, Appended, DeliveryUpdate, Entry, EntryId, Log, Ms, Outcome, Payload, Rejected,
+    Result, Settlement, StoreError,
 };
 
 /// How often a waiting reader looks for events that another process appended.
@@ -65,6 +65,10 @@ impl Log for Embedded {
     async fn take_over(&self, _max: usize) -> Result<Vec<Entry>> {
         // The only reader there can be reads what its predecessor left: see `Embedded::open`.
         Ok(Vec::new())
+    }
+
+    fn arrived_ms(&self, _: EntryId) -> Option<Ms> {
+        None
     }
 
     async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>> {

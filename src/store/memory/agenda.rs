@@ -10,7 +10,7 @@ use fanfare_contract::{DeliveryId, Event};
 use super::Memory;
 use super::state::{Line, State};
 use crate::store::{
-    Agenda, Claim, DeliveryUpdate, Failing, LaneKey, Ms, Next, Result, WaitingItem,
+    Agenda, Claim, DeliveryUpdate, Failing, Head, LaneKey, Ms, Next, Result, WaitingItem,
 };
 
 #[async_trait]
@@ -58,6 +58,15 @@ impl Agenda for Memory {
             WaitingItem { id, event, attempts, due_ms }
         };
         Ok(queue.iter().take_while(|(due, _)| *due <= now).take(max).map(item).collect())
+    }
+
+    async fn head(&self, claim: &Claim, now: Ms) -> Result<Head> {
+        let unsettled = self.world.lock().reading.keys().next().copied().unwrap_or(u64::MAX);
+        let Some(item) = self.due(claim, now, 1).await?.pop() else { return Ok(Head::None) };
+        let id = (item.event.tenant.clone(), item.event.id.clone());
+        let seq = self.world.lock().ids.get(&id).copied();
+        let early = seq.is_some_and(|seq| seq > unsettled);
+        Ok(if early { Head::Early { due_ms: item.due_ms } } else { Head::Ready(item) })
     }
 
     async fn settle(

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::state::State;
 use super::{Memory, World};
 use crate::store::{
-    Admission, Appended, Entry, EntryId, EventState, LaneKey, Log, Outcome, Payload, Result,
+    Admission, Appended, Entry, EntryId, EventState, LaneKey, Log, Ms, Outcome, Payload, Result,
     Settlement,
 };
 
@@ -47,6 +47,10 @@ impl Log for Memory {
         let left = reading.iter().filter(|(_, reader)| !alive.contains(reader));
         let left: Vec<u64> = left.map(|(seq, _)| *seq).take(max).collect();
         Ok(left.into_iter().map(|seq| self.hand_over(&mut state, seq)).collect())
+    }
+
+    fn arrived_ms(&self, _: EntryId) -> Option<Ms> {
+        None
     }
 
     async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>> {

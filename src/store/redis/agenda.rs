@@ -12,15 +12,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fanfare_contract::{DeliveryId, Event};
-use redis::Value;
+use redis::{Cmd, Value};
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Batch;
 use super::keys::{SHARDS, Tag, unescape};
-use super::{Core, log, pack, reply, script};
+use super::{Core, log, order, pack, reply, script};
 use crate::store::{
-    Agenda, Claim, DeliveryState, DeliveryUpdate, EntryId, Failing, LaneKey, Ms, Next, Result,
-    StoreError, WaitingItem,
+    Agenda, Claim, DeliveryState, DeliveryUpdate, EntryId, Failing, Head, LaneKey, Ms, Next,
+    Result, StoreError, WaitingItem,
 };
 
 /// How often the agendas are looked at for what other replicas wrote.
@@ -46,6 +46,50 @@ struct Candidate {
 impl RedisAgenda {
     pub(super) fn new(core: Arc<Core>) -> Self {
         Self { core, told: Mutex::default() }
+    }
+
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// The question for what is due in a claimed lane.
+    pub(super) fn look(&self, claim: &Claim, now: Ms, max: usize) -> (Tag, Cmd) {
+        let lane = &claim.lane;
+        let keys = self.core.keys.tenant(&lane.tenant);
+        let (queue, events) = (keys.queue(&lane.destination), keys.events());
+        let mut cmd =
+            script::call(&script::DUE, &[&queue, &events, &keys.outcomes(), &keys.leases()]);
+        cmd.arg(&*lane.destination).arg(pack::quote(&lane.destination));
+        cmd.arg(&claim.token).arg(now).arg(max);
+        (keys.tag(), cmd)
+    }
+
+    /// The answer to [`Self::look`], with the members of the queue.
+    pub(super) async fn seen(
+        &self,
+        lane: &LaneKey,
+        answer: Value,
+    ) -> Result<Vec<(String, WaitingItem)>> {
+        let mut parts = reply::array(answer)?.into_iter();
+        let mut items = Vec::new();
+        while let (Some(member), Some(due), Some(packed), Some(attempts)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        {
+            let member = reply::text(member)?;
+            let id = member.split_once(':').map_or("", |(_, id)| id);
+            let Some(packed) = reply::bytes(packed)? else {
+                self.drop_from_queue(lane, &member).await?;
+                continue;
+            };
+            let item = WaitingItem {
+                id: DeliveryId::derive(id, &lane.destination),
+                event: Arc::new(pack::unpack_event(Arc::clone(&lane.tenant), id, packed)?),
+                attempts: u32::try_from(reply::int(&attempts)?).unwrap_or(u32::MAX),
+                due_ms: reply::int(&due)?,
+            };
+            items.push((member, item));
+        }
+        Ok(items)
     }
 
     async fn candidates(&self, now: Ms, max: usize, per_tenant: usize) -> Result<Vec<Candidate>> {
@@ -208,32 +252,13 @@ impl Agenda for RedisAgenda {
     }
 
     async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>> {
-        let lane = &claim.lane;
-        let keys = self.core.keys.tenant(&lane.tenant);
-        let (queue, events) = (keys.queue(&lane.destination), keys.events());
-        let mut cmd =
-            script::call(&script::DUE, &[&queue, &events, &keys.outcomes(), &keys.leases()]);
-        cmd.arg(&*lane.destination).arg(pack::quote(&lane.destination));
-        cmd.arg(&claim.token).arg(now).arg(max);
-        let mut parts = reply::array(self.core.link.ask(keys.tag(), cmd).await?)?.into_iter();
-        let mut items = Vec::new();
-        while let (Some(member), Some(due), Some(packed), Some(attempts)) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        {
-            let member = reply::text(member)?;
-            let id = member.split_once(':').map_or("", |(_, id)| id);
-            let Some(packed) = reply::bytes(packed)? else {
-                self.drop_from_queue(lane, &member).await?;
-                continue;
-            };
-            items.push(WaitingItem {
-                id: DeliveryId::derive(id, &lane.destination),
-                event: Arc::new(pack::unpack_event(Arc::clone(&lane.tenant), id, packed)?),
-                attempts: u32::try_from(reply::int(&attempts)?).unwrap_or(u32::MAX),
-                due_ms: reply::int(&due)?,
-            });
-        }
-        Ok(items)
+        let (tag, cmd) = self.look(claim, now, max);
+        let found = self.seen(&claim.lane, self.core.link.ask(tag, cmd).await?).await?;
+        Ok(found.into_iter().map(|(_, item)| item).collect())
+    }
+
+    async fn head(&self, claim: &Claim, now: Ms) -> Result<Head> {
+        order::head(self, claim, now).await
     }
 
     async fn settle(

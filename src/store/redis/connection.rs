@@ -310,6 +310,11 @@ impl Link {
         }
     }
 
+    /// Do the commands of one batch run in their order? A Cluster has several nodes.
+    pub(super) fn keeps_order(&self) -> bool {
+        !matches!(self.dialer.kind, Kind::Cluster(_))
+    }
+
     /// How often the server went away: what was seen before and after does not compare.
     pub(super) fn outages(&self) -> u64 {
         self.dialer.outages.load(Ordering::Relaxed)

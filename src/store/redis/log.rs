@@ -14,7 +14,7 @@ use super::keys::{Tag, TenantKeys};
 use super::reader::Reader;
 use super::{Core, pack, reply, script};
 use crate::store::{
-    Admission, Appended, DeliveryState, DeliveryUpdate, Entry, EntryId, Log, Outcome, Rejected,
+    Admission, Appended, DeliveryState, DeliveryUpdate, Entry, EntryId, Log, Ms, Outcome, Rejected,
     Result, Settlement, StoreError,
 };
 
@@ -74,6 +74,10 @@ impl Log for RedisLog {
 
     async fn take_over(&self, max: usize) -> Result<Vec<Entry>> {
         self.watch.take_over(&self.core, &self.reader, max).await
+    }
+
+    fn arrived_ms(&self, entry: EntryId) -> Option<Ms> {
+        Ms::try_from(entry.major).ok()
     }
 
     async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>> {

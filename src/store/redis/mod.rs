@@ -53,6 +53,7 @@ mod keys;
 mod ledger;
 mod log;
 mod mark;
+mod order;
 mod pack;
 mod reader;
 mod records;

@@ -54,6 +54,16 @@ pub(super) fn is_arrival(text: &str) -> bool {
     rest.is_empty()
 }
 
+/// The entry's id that `arrival` made a text of.
+pub(super) fn read_arrival(text: &str) -> Option<EntryId> {
+    if !is_arrival(text) {
+        return None;
+    }
+    let count = usize::from(text.bytes().next()? - b'a');
+    let (major, minor) = (text.get(1..=count)?, text.get(count + 2..)?);
+    Some(EntryId { major: major.parse().ok()?, minor: minor.parse().ok()? })
+}
+
 /// A text as a JSON string.
 pub(super) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -258,11 +268,12 @@ mod tests {
             entry(1_763_900_000_000, 0),
             entry(u64::MAX, u64::MAX),
         ];
+        assert!(entries.iter().all(|entry| read_arrival(&arrival(*entry)) == Some(*entry)));
         let texts: Vec<String> = entries.into_iter().map(arrival).collect();
         assert!(texts.is_sorted(), "{texts:?}");
         assert!(texts.iter().all(|text| is_arrival(text)));
         for wrong in ["", "b", "b1", "b1b1x", "c1b1", "ü", "z1b1", "bxb1"] {
-            assert!(!is_arrival(wrong), "{wrong}");
+            assert!(!is_arrival(wrong) && read_arrival(wrong).is_none(), "{wrong}");
         }
     }
 

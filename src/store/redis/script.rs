@@ -44,6 +44,7 @@ scripts! {
     RESCHEDULE = "refresh" "reschedule";
     RETIRE = "retire";
     SETTLE = "settle";
+    SETTLED = "settled";
     TAIL = "tail";
     TAKE = "refresh" "take";
     TALLY = "tally";

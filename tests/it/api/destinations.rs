@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Api, fields, webhook};
-use crate::scene::SOON;
-use crate::support::{Hook, Peer, until};
+use crate::scene::{SOON, Scene};
+use crate::support::{Hook, Mail, Peer, Redis, until};
 use crate::verifiers::SECRET;
 
 const ALL: &str = "/v1/tenants/acme/destinations";
@@ -144,6 +144,76 @@ fn wait_for(api: &Api, event: &str, state: &str) {
 
 #[test]
 fn one_address_that_bounced_is_lifted_without_its_neighbours() {
+    let refuses = ["--refuse", "ann@acme.example", "550", "--refuse", "cid@acme.example", "550"];
+    let redis = Redis::start();
+    for scene in [Scene::embedded(), Scene::on(&redis)] {
+        let mail = Peer::start("smtp_server.py", &refuses);
+        let port = mail.port();
+        let server = format!("host = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\n");
+        scene.settings(&format!("[email]\n{server}"));
+        let api = Api::on(scene);
+        let to = ["ann", "bob", "cid"].map(|name| format!("{name}@acme.example"));
+        let body = json!({"channel": "email", "settings": {"to": to}});
+        api.put(&format!("{ALL}/desk"), &body).is(201);
+        api.post("/v1/tenants/acme/routes", &json!({"events": ["a.b"], "to": ["desk"]})).is(201);
+
+        // Three bounces in a row disable an address, a moment later.
+        let mut sent = 0;
+        let mut send = || {
+            let event = json!({"id": format!("evt_{sent}"), "type": "a.b", "data": {}});
+            api.post("/v1/events?tenant=acme", &event).is(202);
+            sent += 1;
+            ended(&api, &event["id"])
+        };
+        let kept = until(SOON, || {
+            let deliveries = send();
+            let word = |delivery: &&Value| delivery["state"] == "suppressed";
+            (deliveries.iter().filter(word).count() == 2).then_some(deliveries)
+        });
+        let kept = kept.expect("both are disabled");
+        let all = "/v1/tenants/acme/suppressions";
+        let found = api.get(all).is(200)["data"].clone();
+        let of = |who: &str| {
+            let one = found.as_array().and_then(|all| all.iter().find(|one| one["to"] == who));
+            one.unwrap_or_else(|| panic!("no {who} in {found}")).clone()
+        };
+        let (ann, cid) = (of("a***@acme.example"), of("c***@acme.example"));
+        assert_eq!(found.as_array().map(Vec::len), Some(2), "{found}");
+        assert_eq!((&ann["reason"], &ann["destination"]), (&json!("bounces"), &json!("desk")));
+        assert!(ann["kept"].as_u64() >= Some(1) && ann["since_ms"].is_i64(), "{ann}");
+
+        let id = ann["id"].as_str().expect("a lane");
+        let lift = format!("{all}/{id}/lift");
+        let lifted = api.post(&lift, &json!({"replay": true})).is(200);
+        assert_eq!((&lifted["id"], &lifted["replay"]["replayed"]), (&ann["id"], &ann["kept"]));
+        assert_eq!(api.get(all).is(200)["data"], json!([cid]), "nobody else is lifted");
+        api.post(&lift, &json!({})).refused(404, "not_found");
+        // It is really sent again, and refused again: the mailbox is not mended.
+        let mine = kept.iter().find(|delivery| delivery["destination"] == id).expect("it is there");
+        let path = format!("/v1/tenants/acme/deliveries/{}", mine["id"].as_str().expect("an id"));
+        let tried = || (api.get(&path).is(200)["state"] == "dead").then_some(());
+        until(SOON, tried).unwrap_or_else(|| panic!("{}", api.get(&path).answer.body));
+        let mails: Vec<Mail> = mail.wait_for(sent, SOON);
+        assert!(mails.iter().all(|mail| mail.recipients == ["bob@acme.example"]));
+        assert_eq!(mails.len(), sent, "the neighbour has each of them once");
+    }
+}
+
+/// An event's deliveries, once all of them have ended.
+fn ended(api: &Api, event: &Value) -> Vec<Value> {
+    let id = event.as_str().expect("an id");
+    let path = format!("/v1/tenants/acme/events/{id}");
+    let ended = until(SOON, || {
+        let said = api.get(&path);
+        let record = (said.answer.status == 200).then(|| said.is(200))?;
+        let deliveries = record["deliveries"].as_array().filter(|all| !all.is_empty())?.clone();
+        deliveries.iter().all(|delivery| delivery["state"] != "waiting").then_some(deliveries)
+    });
+    ended.unwrap_or_else(|| panic!("{}", api.get(&path).answer.body))
+}
+
+#[test]
+fn a_destination_that_is_off_by_its_settings_is_lifted_whole() {
     Api::over_both(|api| {
         let settings = json!({"to": ["ann@acme.example", "bob@acme.example"], "enabled": false});
         let body = json!({"channel": "email", "settings": settings});

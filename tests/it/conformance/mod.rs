@@ -20,6 +20,8 @@ use fanfare::store::Store;
 pub(crate) trait Fixture: Sized {
     /// An event that is there already is added all the same, and told apart when it is admitted.
     const ADDS_KNOWN: bool = false;
+    /// Only one process at a time reads, in order, and queues in order.
+    const ONE_READER: bool = false;
 
     /// An empty store.
     async fn start() -> Self;
@@ -75,6 +77,7 @@ macro_rules! every_promise {
             agenda: failures_are_counted_from_the_first_until_a_success,
             agenda: a_silence_between_two_failures_begins_anew,
             serving: due_deliveries_come_by_due_time_and_then_by_arrival,
+            serving: a_head_waits_for_all_that_was_read_before_it,
             serving: what_is_not_settled_is_due_again,
             serving: a_retry_goes_back_with_its_attempts,
             serving: a_digest_takes_all_that_is_due,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use fanfare::store::{DeliveryState, Next, REPLAY};
+use fanfare::store::{Claim, DeliveryState, Head, Next, REPLAY, Store};
 
 use super::Fixture;
 use super::kit::{
@@ -26,6 +26,57 @@ pub(crate) async fn due_deliveries_come_by_due_time_and_then_by_arrival<F: Fixtu
     assert_eq!(due_ids(&store, &claim, T0 - 1).await, ["evt_b"], "the others are not due");
     let first = store.agenda.due(&claim, T0, 2).await.unwrap();
     assert_eq!(first.len(), 2, "at most as many as asked for");
+}
+
+/// The event at the head of a claimed lane; `early` if it may not go yet.
+async fn head_of(store: &Store, claim: &Claim) -> Option<String> {
+    match store.agenda.head(claim, T0).await.expect("head") {
+        Head::None => None,
+        Head::Ready(item) => Some(item.event.id.to_string()),
+        Head::Early { due_ms } => {
+            assert_eq!(due_ms, T0);
+            Some("early".to_owned())
+        }
+    }
+}
+
+pub(crate) async fn a_head_waits_for_all_that_was_read_before_it<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    append(&store, &["evt_1", "evt_2", "evt_3", "evt_4"].map(|id| event("acme", id))).await;
+    let taken = take_fresh(&store, 4).await;
+    let settle = async |n: usize, state: DeliveryState| {
+        let update = update(&taken[n].event, "hook", state);
+        store.log.settle(vec![routed(&taken[n], vec![update])]).await.unwrap();
+    };
+    let leave = async |n: usize| {
+        let event = &taken[n].event;
+        let update = update(event, "hook", DeliveryState::Delivered);
+        settle_one(&store, &lane("acme", "hook"), event, update).await;
+    };
+    settle(2, waiting(T0)).await;
+    let claim = claim_one(&store, T0).await;
+    let early = if F::ONE_READER { "evt_3" } else { "early" };
+    assert_eq!(head_of(&store, &claim).await.as_deref(), Some(early));
+    settle(0, waiting(T0)).await;
+    assert_eq!(
+        head_of(&store, &claim).await.as_deref(),
+        Some("evt_1"),
+        "the second comes after it"
+    );
+    leave(0).await;
+    assert_eq!(head_of(&store, &claim).await.as_deref(), Some(early));
+    settle(1, dead("no_such_thing")).await;
+    assert_eq!(head_of(&store, &claim).await.as_deref(), Some("evt_3"), "whatever came of it");
+    leave(2).await;
+    assert_eq!(head_of(&store, &claim).await, None, "the fourth is not queued");
+    settle(3, waiting(T0)).await;
+    assert_eq!(head_of(&store, &claim).await.as_deref(), Some("evt_4"));
+    let again = DeliveryState::Waiting { due_ms: T0, serve_ms: T0, reason: REPLAY.to_owned() };
+    settle_one(&store, &lane("acme", "hook"), &taken[0].event, {
+        update(&taken[0].event, "hook", again)
+    })
+    .await;
+    assert_eq!(head_of(&store, &claim).await.as_deref(), Some("evt_1"), "what is put back goes");
 }
 
 pub(crate) async fn what_is_not_settled_is_due_again<F: Fixture>(fixture: &F) {
