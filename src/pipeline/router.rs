@@ -6,6 +6,7 @@ use std::time::Duration;
 use fanfare_contract::Event;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Intake;
@@ -149,17 +150,20 @@ async fn beat(store: Store, clock: Clock) {
     }
 }
 
-/// Removes what is past its time, in small steps with rests between.
+/// Removes what is past its time, in small steps with rests between. When it falls behind, the rests
+/// are a share of what a step takes: however fast events come, they go as fast.
 async fn tidy(store: Store, clock: Clock, retention: Duration) {
     const STEP: usize = 500;
+    const REST: Duration = Duration::from_millis(20);
     let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX / 4);
+    // What is kept shortly is looked at often.
+    let idle = Duration::from_millis((retention / 4).clamp(100, 5_000).unsigned_abs());
     loop {
         let before = clock.now_ms() - retention;
+        let began = Instant::now();
         let removed = store.upkeep.tidy(before, STEP).await.unwrap_or(0);
-        // What is kept shortly is looked at often.
-        let idle = (retention / 4).clamp(100, 5_000).unsigned_abs();
-        let rest = if removed < STEP as u64 { idle } else { 20 };
-        tokio::time::sleep(Duration::from_millis(rest)).await;
+        let is_behind = removed >= STEP as u64;
+        tokio::time::sleep(if is_behind { REST.min(began.elapsed() / 4) } else { idle }).await;
     }
 }
 
