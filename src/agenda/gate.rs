@@ -92,18 +92,6 @@ pub enum Offer {
     Park(Job, Hold),
 }
 
-/// Whether there is room in a moment for a newcomer that finds none. So it is with a receiver that
-/// empties even a long line quickly, and for its first moments with one that nobody knows yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Crowding {
-    /// There is room, or there will be none soon.
-    None,
-    /// Its line is full.
-    Moment,
-    /// Something is parked, and it is being served.
-    Backlog,
-}
-
 /// What an operator may see of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateView {
@@ -201,19 +189,18 @@ impl Gate {
         Offer::Start(job, Worker { permit: Permit { gate: self.clone() }, gone: false })
     }
 
-    /// Is there merely no room for a newcomer, and will there be in a moment?
-    pub fn crowding(&self, now: Ms, space: Space) -> Crowding {
+    /// Is there merely no room for a newcomer, and will there be in a moment? So it is with a receiver
+    /// that empties even a long line quickly, and for its first moments with one that nobody knows yet.
+    /// Not once something is parked: who waits for a backlog keeps all others' events in the log.
+    pub fn is_full_for_a_moment(&self, now: Ms, space: Space) -> bool {
         let state = self.state();
-        if self.pace.is_some() || state.hold(now).is_some() || !state.is_quick() {
-            return Crowding::None;
-        }
-        if state.has_backlog() {
-            return if state.moves() { Crowding::Backlog } else { Crowding::None };
-        }
-        let full = state.in_flight >= state.adaptive.limit()
+        state.in_flight >= state.adaptive.limit()
             && state.workers > 0
-            && state.line.len() >= state.line_allowed(space);
-        if full { Crowding::Moment } else { Crowding::None }
+            && state.line.len() >= state.line_allowed(space)
+            && state.is_quick()
+            && self.pace.is_none()
+            && !state.has_backlog()
+            && state.hold(now).is_none()
     }
 
     /// An attempt has taken `so_far` and goes on. If none has ended since it began, the receiver is at
@@ -406,8 +393,9 @@ pub struct Worker {
 
 impl Worker {
     /// After an attempt: the next in line, to be run by this worker, with a hold if it must be
-    /// parked instead: the line broke up, or is longer than the receiver will serve soon. `None` when there is nobody, or fewer attempts are allowed now than
-    /// are in flight and another worker will come by; this one must not be asked again.
+    /// parked instead: the line broke up, or is longer than the receiver will serve soon. `None` when
+    /// there is nobody, or fewer attempts are allowed now than are in flight and another worker will
+    /// come by; this one must not be asked again.
     ///
     /// Whether anybody comes by changes under the same lock as the line: nobody can stand in line
     /// behind a worker that has just found it empty.

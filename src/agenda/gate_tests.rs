@@ -79,35 +79,25 @@ async fn at_the_limit_a_fast_receiver_has_a_line_and_a_slow_one_has_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quick_receiver_is_worth_a_moment_and_so_is_its_backlog_while_it_moves() {
+async fn only_a_quick_receiver_is_worth_a_moment_and_not_once_something_is_parked() {
     let gate = Gate::new(&policy(1, None));
-    assert_eq!(gate.crowding(0, Space::Scarce), Crowding::None, "there is room");
+    let is_full = || gate.is_full_for_a_moment(0, Space::Scarce);
+    assert!(!is_full(), "there is room");
     let Offer::Start(_, _worker) = gate.offer(job(), 0, Space::Scarce) else {
         panic!("there is room")
     };
-    while gate.crowding(0, Space::Scarce) == Crowding::None {
+    while !is_full() {
         assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::InLine));
     }
-    assert_eq!(gate.crowding(0, Space::Scarce), Crowding::Moment);
     assert_eq!(gate.view(0).line, LONGEST_LINE_COUNT);
     assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::Park(..)));
-    assert_eq!(
-        gate.crowding(0, Space::Scarce),
-        Crowding::None,
-        "something is parked, and nobody knows the receiver"
-    );
-    gate.learn(Judgement::Well, FAST, 0, 0.0);
-    assert_eq!(gate.crowding(0, Space::Scarce), Crowding::Backlog, "it moves");
-    tokio::time::advance(LATELY).await;
-    assert_eq!(gate.crowding(0, Space::Scarce), Crowding::None, "it does not move any more");
+    assert!(!is_full(), "something is parked: the rest goes behind it");
+    gate.set_backlog(false);
+    assert!(is_full());
     for _ in 0..50 {
         gate.learn(Judgement::Well, Duration::from_millis(20), 0, 0.0);
     }
-    assert_eq!(
-        gate.crowding(0, Space::Scarce),
-        Crowding::None,
-        "it moves, but 50 a second are not quick"
-    );
+    assert!(!is_full(), "50 a second are not quick");
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,7 +27,7 @@ pub use attempt::{Notices, run_attempt};
 pub use calendar::{Calendar, CalendarError};
 pub use circuit::Circuit;
 pub use clock::Clock;
-pub use gate::{Crowding, Gate, GateView, Hold, Job, Offer, Permit, Space, Ticket, Worker};
+pub use gate::{Gate, GateView, Hold, Job, Offer, Permit, Space, Ticket, Worker};
 pub use lane::{FAR_MS, LOOK_AT_PAUSED_MS, Lane, Lanes, Mode, OTHER_ENVIRONMENT};
 pub use server::{ServeOptions, Server, Trouble};
 pub use settling::{REFUSED, settle_lane};

@@ -50,9 +50,6 @@ impl Default for RouterOptions {
     }
 }
 
-/// Entries read at once when the lanes that they go to are full, at most.
-const LEAST: usize = 32;
-
 /// The router of one process.
 pub struct Router {
     store: Store,
@@ -191,10 +188,9 @@ impl Reader {
         // What a replica that stops had read and not begun waits for no longer than this.
         let mut look_for_left = tokio::time::interval(Duration::from_millis(500));
         look_for_left.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut at_once = self.batch;
         while !stop.is_cancelled() {
             let turn = async {
-                let places = self.places(at_once).await;
+                let places = self.places().await;
                 let (entries, left) = tokio::select! {
                     biased;
                     _ = look_for_left.tick() => {
@@ -219,22 +215,20 @@ impl Reader {
                     if more_left {
                         look_for_left.reset_immediately();
                     }
-                    let overran = self.take(entries, places, stop).await;
-                    at_once = if overran { at_once / 2 } else { at_once * 2 };
-                    at_once = at_once.clamp(LEAST.min(self.batch), self.batch);
+                    self.take(entries, places, stop).await;
                 }
                 Err(error) => trouble.wait("the event log", &error, stop).await,
             }
         }
     }
 
-    /// Places in the window: at least one, at most `most`.
-    async fn places(&self, most: usize) -> Vec<OwnedSemaphorePermit> {
+    /// Places in the window: at least one, at most a batch.
+    async fn places(&self) -> Vec<OwnedSemaphorePermit> {
         let mut places = Vec::new();
         if let Ok(first) = self.window.clone().acquire_owned().await {
             places.push(first);
         }
-        while places.len() < most
+        while places.len() < self.batch
             && let Ok(place) = self.window.clone().try_acquire_owned()
         {
             places.push(place);
@@ -264,13 +258,13 @@ impl Reader {
         place
     }
 
-    /// Decodes, admits and routes a batch. Answers whether it was more than its lanes take at a time.
+    /// Decodes, admits and routes a batch.
     async fn take(
         &self,
         entries: Vec<Entry>,
         places: Vec<OwnedSemaphorePermit>,
         stop: &CancellationToken,
-    ) -> bool {
+    ) {
         self.observe.metrics.read(entries.len());
         let tenants = self.registry.snapshot();
         let mut taken = Vec::with_capacity(entries.len());
@@ -290,9 +284,7 @@ impl Reader {
                 }
             }
         }
-        let Some(admitted) = admission::admit(&*self.store.log, &taken, stop).await else {
-            return false;
-        };
+        let Some(admitted) = admission::admit(&*self.store.log, &taken, stop).await else { return };
         let mut crowded = Crowded::new(&self.dispatch, &self.window, self.places);
         for (((id, event), admitted), (source, place)) in
             taken.into_iter().zip(admitted).zip(placed)
@@ -312,7 +304,6 @@ impl Reader {
             }
         }
         crowded.flush().await;
-        crowded.overran()
     }
 
     fn decode(

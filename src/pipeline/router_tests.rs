@@ -111,3 +111,18 @@ async fn a_backlog_of_any_length_is_not_held_in_memory() {
     let held = scene.world.events().iter().filter(|event| Arc::strong_count(event) > 2).count();
     assert!(held < 600, "{held} events are held by the router");
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_tenants_burst_holds_up_nobody_who_comes_behind_it_in_the_log() {
+    let tenants = [("acme", json!({"hook": {}})), ("globex", json!({"hook": {}}))];
+    let scene = Scene::start(Setup::default(), &tenants).await;
+    // Quick, but the burst is ten seconds of its work.
+    scene.receivers.script(|_| Reply::Slowly(Duration::from_millis(20)));
+    scene.send("acme", ids(16_000)).await;
+    scene.send("globex", ids(1)).await;
+    scene.pass(Duration::from_secs(2)).await;
+    assert_eq!(scene.counts("globex").await.delivered, 1);
+    assert!(scene.counts("acme").await.delivered < 10_000, "the burst goes on");
+    scene.pass(Duration::from_mins(1)).await;
+    assert_eq!(scene.counts("acme").await.delivered, 16_000);
+}
