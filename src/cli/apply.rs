@@ -1,5 +1,5 @@
 //! `fanfare apply`: tenant files into a store or a server. First it is told what changes, then it is
-//! written: all or nothing, one mistake, and none is.
+//! written, tenant by tenant; with one mistake in any file, nothing is.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

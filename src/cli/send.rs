@@ -60,7 +60,8 @@ pub(super) struct Args {
     #[arg(long, default_value = "live", value_parser = Environment::from_str, conflicts_with = "server")]
     environment: Environment,
     /// Waits until every event has been delivered, has died or goes nowhere, and shows it; exit
-    /// code 1 unless all is delivered. Over HTTP the key must be allowed to look
+    /// code 1 unless all is delivered. For 30s, if no time is given. Over HTTP the key must be
+    /// allowed to look
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s")]
     wait: Option<Period>,
     /// Print JSON: counts, and what was refused with the reasons
