@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::error::TemplateError;
 use super::escape;
 use super::expand::{Expanded, expand};
+use super::fold::fold;
 use super::helpers;
 use super::mjml;
 use super::slack;
@@ -51,6 +52,7 @@ pub(super) fn compile(
         let place = error.pos().and_then(|(line, column)| compiled.place(line, column));
         compiled.fault(place, format!("handlebars: {}", error.reason()))
     })?;
+    fold(&mut compiled.template, &REGISTRIES[Format::of(name.part) as usize]);
     Ok(compiled)
 }
 

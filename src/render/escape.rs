@@ -10,7 +10,9 @@ use handlebars::html_escape;
 
 /// HTML text and quoted attributes.
 pub(super) fn html(text: &str) -> String {
-    html_escape(&clean(text))
+    let clean = clean(text);
+    let special = |byte| matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\'' | b'`' | b'=');
+    if clean.bytes().any(special) { html_escape(&clean) } else { clean.into_owned() }
 }
 
 /// Plain text.
@@ -42,7 +44,8 @@ pub(super) fn json(text: &str) -> String {
 
 /// The text without control and reordering characters; line ends become `\n`.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(|c| replacement(c) != Some(c)) {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    if text.bytes().all(plain) || text.chars().all(|c| replacement(c) == Some(c)) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.replace("\r\n", "\n").chars().filter_map(replacement).collect())

@@ -22,6 +22,7 @@ mod engine;
 mod error;
 mod escape;
 mod expand;
+mod fold;
 mod helpers;
 mod links;
 mod mjml;

@@ -68,7 +68,7 @@ fn untouched(text: &str) -> Option<Vec<u8>> {
 /// HTML with every character beyond ASCII as a reference, which means the same; none where it would
 /// not, for a style sheet knows no references.
 fn in_ascii(html: &str) -> Option<String> {
-    let first = html.bytes().position(|byte| !byte.is_ascii())?;
+    let first = first_beyond_ascii(html)?;
     let raw =
         |name: &[u8]| [&b"style"[..], b"script"].iter().any(|raw| name.eq_ignore_ascii_case(raw));
     let is_raw_end = |at: usize| {
@@ -81,7 +81,7 @@ fn in_ascii(html: &str) -> Option<String> {
     }
     let mut ascii = String::with_capacity(html.len() + html.len() / 16);
     let mut rest = html;
-    while let Some(at) = rest.bytes().position(|byte| !byte.is_ascii()) {
+    while let Some(at) = first_beyond_ascii(rest) {
         ascii.push_str(&rest[..at]);
         let mut chars = rest[at..].chars();
         if let Some(c) = chars.next() {
@@ -92,6 +92,15 @@ fn in_ascii(html: &str) -> Option<String> {
     }
     ascii.push_str(rest);
     Some(ascii)
+}
+
+/// A chunk is looked at as a whole: a mail is long, and has few such characters.
+fn first_beyond_ascii(text: &str) -> Option<usize> {
+    const CHUNK: usize = 64;
+    let bytes = text.as_bytes();
+    let ascii = bytes.chunks(CHUNK).take_while(|chunk| chunk.is_ascii()).count() * CHUNK;
+    let within = bytes.get(ascii..)?.iter().position(|byte| !byte.is_ascii())?;
+    Some(ascii + within)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub(super) const HELPERS: [(&str, Function); 2] =
     [("date", |args| date_helper(args, true)), ("day", |args| date_helper(args, false))];
 
 fn date_helper(args: &Args<'_>, with_time: bool) -> Result<Value, String> {
-    let zone = match args.named("zone").or(args.params.get(1).copied()) {
+    let zone = match args.named("zone").or(args.at(1)) {
         Some(Value::String(name)) => {
             Some(name.parse::<Tz>().map_err(|_| format!("`{name}` is not an IANA time zone"))?)
         }

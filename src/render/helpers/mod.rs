@@ -38,11 +38,9 @@ mod facts;
 mod outcome;
 mod values;
 
-use std::collections::BTreeMap;
-
 use handlebars::{
-    Context, Handlebars, Helper, HelperDef, HelperResult, Output, RenderContext, RenderError,
-    RenderErrorReason, Renderable, ScopedJson,
+    Context, Handlebars, Helper, HelperDef, HelperResult, Output, PathAndJson, RenderContext,
+    RenderError, RenderErrorReason, Renderable, ScopedJson,
 };
 use serde_json::Value;
 
@@ -53,27 +51,41 @@ pub(super) use outcome::{Tone, outcome, tone};
 pub(super) use values::{humanize, show, summary};
 
 /// What a helper was called with.
-pub(super) struct Args<'a> {
-    params: Vec<&'a Value>,
-    named: BTreeMap<&'a str, &'a Value>,
-}
+pub(super) struct Args<'a>(&'a Helper<'a>);
 
 impl<'a> Args<'a> {
+    /// What was called, unless a field that it needs is missing.
+    fn strict(helper: &'a Helper<'a>) -> Result<Self, RenderError> {
+        let mut all = helper.params().iter().chain(helper.hash().values());
+        match all.find(|value| value.is_value_missing()) {
+            Some(missing) => Err(RenderError::strict_error(missing.relative_path())),
+            None => Ok(Self(helper)),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &'a Value> + use<'a> {
+        self.0.params().iter().map(PathAndJson::value)
+    }
+
+    fn at(&self, index: usize) -> Option<&'a Value> {
+        self.0.param(index).map(PathAndJson::value)
+    }
+
     fn get(&self, index: usize) -> Result<&'a Value, String> {
-        self.params.get(index).copied().ok_or_else(|| format!("parameter {} is needed", index + 1))
+        self.at(index).ok_or_else(|| format!("parameter {} is needed", index + 1))
     }
 
     fn text(&self, index: usize) -> Option<&'a str> {
-        self.params.get(index).and_then(|value| value.as_str())
+        self.at(index).and_then(Value::as_str)
     }
 
     fn named(&self, name: &str) -> Option<&'a Value> {
-        self.named.get(name).copied().filter(|value| !value.is_null())
+        self.0.hash_get(name).map(PathAndJson::value).filter(|value| !value.is_null())
     }
 
     /// A number of characters or items, by name or at an index.
     fn size(&self, name: &str, index: usize, default: usize) -> usize {
-        let given = self.named(name).or_else(|| self.params.get(index).copied());
+        let given = self.named(name).or_else(|| self.at(index));
         given.and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or(default)
     }
 }
@@ -96,16 +108,7 @@ impl HelperDef for Pure {
         _: &'rc Context,
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>, RenderError> {
-        let missing = h.params().iter().chain(h.hash().values()).find(|v| v.is_value_missing());
-        if let Some(missing) = missing
-            && !self.lenient
-        {
-            return Err(RenderError::strict_error(missing.relative_path()));
-        }
-        let args = Args {
-            params: h.params().iter().map(handlebars::PathAndJson::value).collect(),
-            named: h.hash().iter().map(|(&key, value)| (key, value.value())).collect(),
-        };
+        let args = if self.lenient { Args(h) } else { Args::strict(h)? };
         (self.function)(&args)
             .map(ScopedJson::Derived)
             .map_err(|message| other(format!("{}: {message}", self.name)))
@@ -159,13 +162,7 @@ impl HelperDef for Raw {
         _: &mut RenderContext<'reg, 'rc>,
         out: &mut dyn Output,
     ) -> HelperResult {
-        if let Some(missing) = h.params().iter().find(|param| param.is_value_missing()) {
-            return Err(RenderError::strict_error(missing.relative_path()));
-        }
-        let args = Args {
-            params: h.params().iter().map(handlebars::PathAndJson::value).collect(),
-            named: BTreeMap::new(),
-        };
+        let args = Args::strict(h)?;
         let value =
             (self.function)(&args).map_err(|message| other(format!("{}: {message}", self.name)))?;
         out.write(&(self.escape)(value.as_str().unwrap_or_default()))?;

@@ -19,10 +19,10 @@ pub(super) const STRICT: [(&str, Function); 23] = [
     ("has", |args| Ok(has(args.get(0)?).into())),
     ("first", |args| {
         Ok(args
-            .params
-            .iter()
+            .all()
             .find(|value| has(value))
-            .map_or(Value::Null, |value| (*value).clone()))
+            .cloned()
+            .unwrap_or(Value::Null))
     }),
     ("list", |args| Ok(list(args.get(0)?))),
     ("choose", |args| {
@@ -33,7 +33,7 @@ pub(super) const STRICT: [(&str, Function); 23] = [
         })
     }),
     ("entries", |args| Ok(entries(args.get(0)?, args.size("limit", 1, 40)))),
-    ("concat", |args| Ok(args.params.iter().map(|value| show(value)).collect::<String>().into())),
+    ("concat", |args| Ok(args.all().map(show).collect::<String>().into())),
     ("of100", |args| numeric(args, |score| format!("{} of 100", number(score)))),
     ("text", |args| limited(args, 1000, |text| escape::clean(text).into_owned())),
     ("line", |args| limited(args, 300, escape::one_line)),
@@ -62,7 +62,7 @@ pub(super) const STRICT: [(&str, Function); 23] = [
         let width = args.size("width", 1, 20).min(80);
         text(args, |text| format!("{text:width$}"))
     }),
-    ("sum", |args| Ok(args.params.iter().filter_map(|value| value.as_u64()).sum::<u64>().into())),
+    ("sum", |args| Ok(args.all().filter_map(Value::as_u64).sum::<u64>().into())),
     ("rule", |args| Ok("-".repeat(args.size("width", 0, 60).min(80)).into())),
 ];
 
