@@ -21,7 +21,7 @@ use crate::agenda::Clock;
 use crate::store::{Ms, Records, Store, StoreError};
 
 /// How often changes are looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// And for the sake of a key that nobody knows.
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(100);
 /// How often uses are written down.

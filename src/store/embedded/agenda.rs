@@ -20,7 +20,7 @@ use crate::store::{
 };
 
 /// How often to look whether another process has changed the agenda.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 #[async_trait]
 impl Agenda for Embedded {

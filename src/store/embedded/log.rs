@@ -18,7 +18,7 @@ use crate::store::{
 };
 
 /// How often a waiting reader looks for events that another process appended.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOOK_EVERY: Duration = Duration::from_millis(400);
 /// Events in one request to the writer, so that a huge batch does not hold up the others.
 const CHUNK: usize = 4_096;
 
