@@ -247,6 +247,28 @@ fn read_text(key: &str, path: &Path) -> anyhow::Result<String> {
         .with_context(|| format!("settings, {key}: {} cannot be read", path.display()))
 }
 
+/// What is there before the tenants are read.
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// The channels.
+    pub channels: Channels,
+    templates: Arc<LiveTemplates>,
+    observe: Arc<Observe>,
+}
+
+impl Parts {
+    /// Over an open store.
+    pub fn new(config: &Config, store: Store) -> anyhow::Result<Self> {
+        let observe = Observe::new(config)?;
+        let store = metered(store, observe.clone());
+        let templates = LiveTemplates(ArcSwap::from_pointee(engine(config, &BTreeMap::new())?));
+        let templates = Arc::new(templates);
+        let channels = channels(config, templates.clone(), store.memo.clone(), observe.clone())?;
+        Ok(Self { store, channels, templates, observe })
+    }
+}
+
 /// Everything that a router needs, put together.
 pub struct App {
     /// The store.
@@ -267,13 +289,9 @@ pub struct App {
 }
 
 impl App {
-    /// Puts a router together over an open store.
-    pub async fn build(config: &Config, store: Store) -> anyhow::Result<Self> {
-        let observe = Observe::new(config)?;
-        let store = metered(store, observe.clone());
-        let templates = LiveTemplates(ArcSwap::from_pointee(engine(config, &BTreeMap::new())?));
-        let templates = Arc::new(templates);
-        let channels = channels(config, templates.clone(), store.memo.clone(), observe.clone())?;
+    /// Puts a router together.
+    pub async fn build(config: &Config, parts: Parts) -> anyhow::Result<Self> {
+        let Parts { store, channels, templates, observe } = parts;
         let follow = follow_templates(base_sources(config)?, templates.clone());
         let clock = Clock::System;
         let (registry, version) = Registry::load(store.clone(), channels, clock, follow).await?;

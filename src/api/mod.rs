@@ -80,12 +80,6 @@ fn largest_ingest(limits: &Limits) -> usize {
     (limits.max_bytes + 1024).max(32 * 1024 * 1024)
 }
 
-/// Makes the description of the API, by which bodies are checked, now rather than when it is first
-/// needed.
-pub fn prepare() {
-    openapi::prepare();
-}
-
 /// All paths. Whatever is not open to all goes among the guarded.
 pub fn router(state: ApiState) -> Router {
     let largest = largest_ingest(&state.limits);

@@ -18,7 +18,7 @@ use super::settings::Settings;
 use super::{Failure, output};
 use crate::access::Keyring;
 use crate::api::{self, ApiState, Door, Shared};
-use crate::app::{self, App};
+use crate::app::{self, App, Parts};
 use crate::config::Config;
 use crate::store::Store;
 
@@ -207,7 +207,7 @@ impl Api {
 
     /// Over an open store.
     pub(super) async fn over(config: &Config, store: Store) -> Result<Self, Failure> {
-        let app = App::build(config, store).await?;
+        let app = App::build(config, Parts::new(config, store)?).await?;
         let keyring = Keyring::load(&app.store, app.clock, None).await?;
         let door = Door { keyring, ingest: None, open: Some(ON_THE_STORE), clock: app.clock };
         let state = ApiState {

@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::{Done, Failure, logging, tenant_files};
 use crate::access::{Hash, Keyring, Pace};
 use crate::api::{self, ApiState, Door, Meter, Shared};
-use crate::app::{self, App, Purpose};
+use crate::app::{self, App, Parts, Purpose};
 use crate::config::{Config, LogFormat, Period};
 use crate::secrets::Secrets;
 use crate::store::Store;
@@ -108,16 +108,16 @@ pub(super) async fn run(args: Args) -> Done {
     for warning in store.upkeep.warnings().await {
         tracing::warn!("{warning}");
     }
+    let parts = Parts::new(&config, store)?;
     if let Some(dir) = &config.tenants {
-        let channels = tenant_files::offline_channels(&config)?;
         let specs =
             tenant_files::read(std::slice::from_ref(dir)).map_err(|p| tenant_files::told(&p))?;
-        tenant_files::apply(&store, &config, &channels, specs, tenant_files::Secrets::Given)
+        let given = tenant_files::Secrets::Given;
+        tenant_files::apply(&parts.store, &config, &parts.channels, specs, given)
             .await
             .map_err(|lines| Failure::Because(lines.join("\n")))?;
     }
-    api::prepare();
-    let app = App::build(&config, store).await?;
+    let app = App::build(&config, parts).await?;
     let keyring = Keyring::load(&app.store, app.clock, pace(&config)).await?;
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().context("the address of the listener")?;

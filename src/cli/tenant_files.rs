@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::{StreamExt as _, stream};
+
 use super::{Failure, output};
 use crate::app;
 use crate::config::Config;
@@ -64,6 +66,9 @@ pub(super) enum Secrets {
     Given,
 }
 
+/// Tenants that are written at once.
+const AT_ONCE: usize = 64;
+
 /// Checks all, then writes those that changed; the ids of these, or what is wrong, as lines.
 pub(super) async fn apply(
     store: &Store,
@@ -86,35 +91,39 @@ async fn write(
     specs: Vec<(PathBuf, TenantSpec)>,
     secrets: Secrets,
 ) -> Result<Vec<String>, PutError> {
-    let mut ready = Vec::new();
-    let mut problems = Vec::new();
-    let mut all = tenant::all_stored(store).await?;
-    for (path, mut spec) in specs {
-        let before = all.remove(&spec.id);
-        let made = tenant::complete(&mut spec, before.as_ref(), channels);
+    let all = tenant::all_stored(store).await?;
+    let checked = tenant::on_all_cores(&specs, |(path, spec)| {
+        let (mut spec, before) = (spec.clone(), all.get(&spec.id));
+        let made = tenant::complete(&mut spec, before, channels);
+        let mut found = Vec::new();
         if secrets == Secrets::Given {
-            problems.extend(in_file(made.iter().map(unshowable).collect(), &path));
+            found.extend(made.iter().map(unshowable));
         }
         let compiled = tenant::compile(Arc::new(spec.clone()), 0, channels, None);
-        let mut found = compiled.err().unwrap_or_default();
+        found.extend(compiled.err().unwrap_or_default());
         found.extend(template_problems(config, &spec));
         if found.is_empty() {
-            ready.push((spec, before));
+            Ok((!tenant::changes(before, &spec).is_empty()).then_some(spec))
         } else {
-            problems.extend(in_file(found, &path));
+            Err(in_file(found, path))
+        }
+    });
+    let (mut changed, mut problems) = (Vec::new(), Vec::new());
+    for checked in checked {
+        match checked {
+            Ok(spec) => changed.extend(spec),
+            Err(found) => problems.extend(found),
         }
     }
     if !problems.is_empty() {
         return Err(PutError::Problems(problems));
     }
-    let mut changed = Vec::new();
-    for (spec, before) in ready {
-        if !tenant::changes(before.as_ref(), &spec).is_empty() {
-            changed.push(spec.id.clone());
-            tenant::put(store, channels, spec).await?;
-        }
-    }
-    Ok(changed)
+    let ids = changed.iter().map(|spec| spec.id.clone()).collect();
+    // Several at once: each waits for the disk or the network.
+    let puts = changed.into_iter().map(|spec| tenant::put(store, channels, spec));
+    let done: Vec<_> = stream::iter(puts).buffered(AT_ONCE).collect().await;
+    done.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(ids)
 }
 
 fn unshowable(made: &MadeValue) -> Problem {

@@ -4,16 +4,17 @@
 //! that are kept elsewhere (`{ env = "NAME" }`) are fetched. Whether the settings make sense is the
 //! channels' to say, when the document is compiled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::cores::on_all_cores;
 use super::{DestinationSpec, Problem, TenantSpec};
 use crate::routing::RouteSpec;
 
 /// Looks up an environment variable; a parameter, so that tests need not touch the process's.
-pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Env<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
 /// The process's environment.
 pub fn process_env(name: &str) -> Option<String> {
@@ -32,12 +33,14 @@ pub fn read_dir(dir: &Path, env: Env<'_>) -> Result<Vec<(PathBuf, TenantSpec)>, 
         .filter(|path| path.extension().is_some_and(|ext| ext == "toml"))
         .collect();
     paths.sort();
+    let found = on_all_cores(&paths, |path| read(path, env));
     let mut specs: Vec<(PathBuf, TenantSpec)> = Vec::new();
     let mut problems = Vec::new();
-    for path in paths {
-        match read(&path, env) {
+    let mut files = HashMap::new();
+    for (path, found) in paths.into_iter().zip(found) {
+        match found {
             Ok(spec) => {
-                if let Some((other, _)) = specs.iter().find(|(_, other)| other.id == spec.id) {
+                if let Some(other) = files.insert(spec.id.clone(), path.clone()) {
                     let message =
                         format!("`{}` is the tenant of {} already", spec.id, other.display());
                     problems.push(

@@ -6,6 +6,7 @@
 
 mod channels;
 mod compile;
+mod cores;
 mod diff;
 pub mod file;
 mod options;
@@ -14,6 +15,7 @@ mod spec;
 
 pub use channels::Channels;
 pub use compile::{Target, Tenant, compile};
+pub(crate) use cores::on_all_cores;
 pub use diff::{MadeValue, carry, changes, complete};
 pub use options::Options;
 pub use registry::{PutError, Registry, Snapshot, Standing, all_stored, document, put, stored};

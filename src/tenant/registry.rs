@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
+use super::cores::on_all_cores;
 use super::diff::carry;
 use super::{Channels, Disabled, Problem, Tenant, TenantSpec, compile};
 use crate::agenda::{Clock, Lane, Lanes, Trouble};
@@ -144,25 +145,13 @@ impl Registry {
         Ok(version)
     }
 
-    /// All of them, on every core if there are many: a start waits for it.
+    /// All of them.
     fn take_all(&self, stored: &[StoredTenant], before: &Snapshot, anew: bool) -> Snapshot {
-        const WORTH_A_THREAD: usize = 50;
         let take = |stored: &StoredTenant| {
             let tenant = self.take(stored, before.get(stored.id.as_str()), anew)?;
             Some((tenant.id.clone(), tenant))
         };
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let share = stored.len().div_ceil(cores).max(WORTH_A_THREAD);
-        std::thread::scope(|scope| {
-            let parts = stored.chunks(share);
-            let take_part = |part: &[StoredTenant]| part.iter().filter_map(take).collect();
-            let started: Vec<_> =
-                parts.map(|part| scope.spawn(move || -> Vec<_> { take_part(part) })).collect();
-            let ended = |part: std::thread::ScopedJoinHandle<'_, Vec<_>>| {
-                part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            };
-            started.into_iter().flat_map(ended).collect()
-        })
+        on_all_cores(stored, take).into_iter().flatten().collect()
     }
 
     /// The compiled form of a stored document: kept if unchanged, the previous one if unusable.

@@ -5,7 +5,7 @@
 mod complete;
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -25,9 +25,12 @@ struct Document {
 }
 
 struct Schema {
-    validator: Validator,
+    /// Its reference within the document.
+    place: String,
     /// Names of the fields at its top, for suggestions.
     fields: Vec<String>,
+    /// Made when the first such body comes: most processes see few of them.
+    validator: OnceLock<Validator>,
 }
 
 static DOCUMENT: LazyLock<Document> = LazyLock::new(|| {
@@ -36,11 +39,6 @@ static DOCUMENT: LazyLock<Document> = LazyLock::new(|| {
     complete::complete(&mut document);
     Document { text: document.to_string().into(), bodies: bodies(&document) }
 });
-
-/// Makes the description now rather than when it is first needed.
-pub(super) fn prepare() {
-    LazyLock::force(&DOCUMENT);
-}
 
 /// Every operation: `GET /v1/tenants/{tenant}`.
 #[cfg(test)]
@@ -65,7 +63,7 @@ pub(super) fn check(name: &str, body: &Value) -> Vec<Detail> {
     let Some(schema) = DOCUMENT.bodies.get(name) else { return Vec::new() };
     let fields = || schema.fields.iter().map(String::as_str);
     let mut details = Vec::new();
-    for error in schema.validator.iter_errors(body).take(50) {
+    for error in schema.validator().iter_errors(body).take(50) {
         let path = error.instance_path().to_string();
         let path = path.trim_start_matches('/').replace('/', ".");
         let under = |name: &str| match path.as_str() {
@@ -95,6 +93,17 @@ pub(super) fn check(name: &str, body: &Value) -> Vec<Detail> {
     details
 }
 
+impl Schema {
+    fn validator(&self) -> &Validator {
+        self.validator.get_or_init(|| {
+            let document: Value = serde_json::from_slice(&DOCUMENT.text).expect("it is JSON");
+            let schema = json!({"$ref": self.place, "components": document["components"]});
+            jsonschema::draft202012::new(&schema)
+                .expect("a schema of our own; a test goes through all of them")
+        })
+    }
+}
+
 fn bodies(document: &Value) -> HashMap<String, Schema> {
     let mut bodies = HashMap::new();
     for operation in operations(document) {
@@ -105,10 +114,8 @@ fn bodies(document: &Value) -> HashMap<String, Schema> {
             let name = place.rsplit('/').next().unwrap_or_default().to_owned();
             let properties = document["components"]["schemas"][&name]["properties"].as_object();
             let fields = properties.into_iter().flat_map(Map::keys).cloned().collect();
-            let schema = json!({"$ref": place, "components": document["components"]});
-            let validator = jsonschema::draft202012::new(&schema)
-                .expect("a schema of our own; a test goes through all of them");
-            bodies.insert(name, Schema { validator, fields });
+            let place = place.to_owned();
+            bodies.insert(name, Schema { place, fields, validator: OnceLock::new() });
         }
     }
     bodies
@@ -117,4 +124,17 @@ fn bodies(document: &Value) -> HashMap<String, Schema> {
 fn operations(document: &Value) -> impl Iterator<Item = &Map<String, Value>> {
     let items = document["paths"].as_object().into_iter().flat_map(Map::values);
     items.filter_map(Value::as_object).flat_map(Map::values).filter_map(Value::as_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_body_can_be_checked() {
+        assert!(DOCUMENT.bodies.len() > 10, "{}", DOCUMENT.bodies.len());
+        for (name, schema) in &DOCUMENT.bodies {
+            assert!(!schema.validator().is_valid(&json!("no body is text")), "{name}");
+        }
+    }
 }

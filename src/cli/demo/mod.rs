@@ -20,7 +20,7 @@ use fanfare_contract::Event;
 use tokio_util::sync::CancellationToken;
 
 use super::{Done, Failure, output, tenant_files};
-use crate::app::{self, App, Purpose};
+use crate::app::{self, App, Parts, Purpose};
 use crate::config::{Config, Security};
 use crate::event::{Fill, decode, new_event_id};
 use crate::tenant::file;
@@ -66,7 +66,7 @@ pub(super) async fn run(args: Args) -> Done {
     tenant_files::apply(&store, &config, &channels, specs, tenant_files::Secrets::Made)
         .await
         .map_err(|lines| Failure::Because(lines.join("\n")))?;
-    let app = App::build(&config, store).await?;
+    let app = App::build(&config, Parts::new(&config, store)?).await?;
     let stop = CancellationToken::new();
     let router = tokio::spawn(app.router().run(app.version, stop.clone()));
 
