@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use fanfare_contract::{Content, Delivery, Event};
+use lettre::address::Envelope;
 use lettre::message::header::{
     ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
 };
@@ -107,13 +108,15 @@ impl Composer {
                 mixed.multipart(alternative).singlepart(table)
             }
         };
-        let mut message = assembled(head, &body)?;
+        let (from, to) = (self.sender.email.clone(), recipient.to.email.clone());
+        // Given, for lettre would read it out of the headers.
+        let envelope = Envelope::new(Some(from.clone()), vec![to.clone()])?;
+        let mut message = assembled(head.envelope(envelope), &body)?;
         if let Some(signer) = &self.signer {
             signer.sign(&mut message);
         }
         let message = String::from_utf8(message.formatted()).ok().filter(|text| text.is_ascii());
         let message = message.ok_or(Error::NotMail)?;
-        let (from, to) = (self.sender.email.clone(), recipient.to.email.clone());
         Ok(Outgoing { from, to, size: message.len(), wire: stuffed(message), remark })
     }
 

@@ -17,13 +17,7 @@ pub(super) const LENIENT: [(&str, Function); 2] = [
 /// Helpers for which a missing field is an error. All pass null on.
 pub(super) const STRICT: [(&str, Function); 23] = [
     ("has", |args| Ok(has(args.get(0)?).into())),
-    ("first", |args| {
-        Ok(args
-            .all()
-            .find(|value| has(value))
-            .cloned()
-            .unwrap_or(Value::Null))
-    }),
+    ("first", |args| Ok(args.all().find(|value| has(value)).cloned().unwrap_or(Value::Null))),
     ("list", |args| Ok(list(args.get(0)?))),
     ("choose", |args| {
         Ok(match args.get(0)? {

@@ -72,5 +72,5 @@ fn visible(html: &str) -> String {
         rest = tag.split_once(end).map_or("", |(_, rest)| rest);
     }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "&#8202;");
-    lines.collect::<Vec<_>>().join("\n")
+    lines.collect::<Vec<_>>().join("\n").replace("&ldquo;", "“").replace("&rdquo;", "”")
 }
