@@ -11,9 +11,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 
-use super::message::{SECRET, TENANT};
 use super::process::{Process, Usage, content, ourselves};
-use super::sink::{Addresses, Arrivals};
+use fanfare_peers::message::{SECRET, TENANT};
+use fanfare_peers::sink::{Addresses, Arrivals};
 
 /// Everything is ready well within this time, or something is wrong.
 const READY: Duration = Duration::from_mins(1);
@@ -91,15 +91,8 @@ impl Redis {
     }
 
     pub(super) async fn connection(&self) -> anyhow::Result<redis::aio::MultiplexedConnection> {
-        connect(&self.url).await
+        fanfare_peers::connect(&self.url).await
     }
-}
-
-/// A connection that waits as long as it takes.
-pub(super) async fn connect(url: &str) -> anyhow::Result<redis::aio::MultiplexedConnection> {
-    let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
-    let client = redis::Client::open(url)?;
-    Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
 }
 
 async fn answers(url: &str, process: &mut Process) -> anyhow::Result<bool> {
@@ -108,7 +101,7 @@ async fn answers(url: &str, process: &mut Process) -> anyhow::Result<bool> {
         if process.child.try_wait()?.is_some() {
             return Ok(false);
         }
-        if connect(url).await.is_ok() {
+        if fanfare_peers::connect(url).await.is_ok() {
             return Ok(true);
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -157,7 +150,7 @@ impl Router {
             .arg(&ready)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
-        let (began, began_us) = (Instant::now(), super::message::now_us());
+        let (began, began_us) = (Instant::now(), fanfare_peers::message::now_us());
         let mut process = Process::start("fanfare serve", command)?;
         let api = content(&ready, &mut process, READY).await?.parse()?;
         let ready_ms = began.elapsed().as_secs_f64() * 1_000.0;
@@ -259,7 +252,7 @@ impl Load {
     pub(super) fn start(args: &[&str]) -> anyhow::Result<Self> {
         let mut command = ourselves()?;
         command.arg("bench-load").args(args).stdin(Stdio::null()).stdout(Stdio::piped());
-        let began_us = super::message::now_us();
+        let began_us = fanfare_peers::message::now_us();
         let mut process = Process::start("the load", command)?;
         let output = process.child.stdout.take().context("the load's output")?;
         Ok(Self { process, output: BufReader::new(output).lines(), began_us })

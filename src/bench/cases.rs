@@ -7,11 +7,11 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 use super::actors::{self, Load, Redis, Router, Sink, folder, text};
-use super::message::{TENANT, body, id};
 use super::report::{Figures, float};
-use super::sink::Arrivals;
 use crate::event::{Fill, Limits, decode};
 use crate::store::{Store, embedded};
+use fanfare_peers::message::{TENANT, body, id};
+use fanfare_peers::sink::Arrivals;
 
 /// A case by its name in the answer.
 pub struct Case {
@@ -107,16 +107,23 @@ impl Needs {
 pub(super) struct Sizes {
     deliveries: usize,
     mixed: usize,
+    mails: usize,
     tenants: usize,
     live_s: f64,
     open_s: f64,
 }
 
 impl Sizes {
-    pub(super) const FULL: Self =
-        Self { deliveries: 100_000, mixed: 6_000, tenants: 1_000, live_s: 20.0, open_s: 5.0 };
+    pub(super) const FULL: Self = Self {
+        deliveries: 100_000,
+        mixed: 6_000,
+        mails: 20_000,
+        tenants: 1_000,
+        live_s: 20.0,
+        open_s: 5.0,
+    };
     pub(super) const QUICK: Self =
-        Self { deliveries: 2_000, mixed: 300, tenants: 20, live_s: 0.5, open_s: 0.5 };
+        Self { deliveries: 2_000, mixed: 300, mails: 300, tenants: 20, live_s: 0.5, open_s: 0.5 };
 }
 
 /// Longest time for a case: beyond it something is lost.
@@ -134,8 +141,8 @@ impl Case {
             Kind::Drain(shape) if self.on_redis() => drain_redis(*shape, sizes).await,
             Kind::Drain(_) => drain_embedded(sizes).await,
             Kind::Live => live(self.on_redis(), sizes).await,
-            Kind::Smtp => super::mail::limit(sizes.mixed).await,
-            Kind::Email => super::mail::drain(sizes.mixed).await,
+            Kind::Smtp => super::mail::limit(sizes.mails).await,
+            Kind::Email => super::mail::drain(sizes.mails).await,
         }
     }
 
@@ -201,7 +208,7 @@ pub(super) async fn preload_stream(
         let mut pipe = redis::pipe();
         for n in first..count.min(first + 1_000) {
             let event = body(&id(0, n));
-            pipe.cmd("XADD").arg(super::STREAM).arg("*").arg("tenant").arg(tenant(n));
+            pipe.cmd("XADD").arg(fanfare_peers::STREAM).arg("*").arg("tenant").arg(tenant(n));
             pipe.arg("event").arg(event).ignore();
         }
         let () = pipe.query_async(&mut connection).await?;
@@ -215,7 +222,7 @@ async fn until_empty(redis: &Redis) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
         let left: usize =
-            redis::cmd("XLEN").arg(super::STREAM).query_async(&mut connection).await?;
+            redis::cmd("XLEN").arg(fanfare_peers::STREAM).query_async(&mut connection).await?;
         if left == 0 {
             return Ok(());
         }
@@ -281,7 +288,7 @@ async fn arrived(sink: &mut Sink, router: &mut Router, count: usize) -> anyhow::
 
 /// The rate up to now, when nothing is left to be written.
 fn note_settled(figures: &mut Figures, router: &Router, count: usize) {
-    let us = super::message::now_us().saturating_sub(router.began_us).max(1);
+    let us = fanfare_peers::message::now_us().saturating_sub(router.began_us).max(1);
     #[expect(clippy::cast_precision_loss, reason = "microseconds of minutes")]
     figures.set("settled_per_s", float(count) * 1e6 / us as f64);
 }

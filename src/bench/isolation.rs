@@ -14,8 +14,8 @@ use anyhow::ensure;
 use serde::Serialize;
 
 use super::actors::{Load, Redis, Router, Sink, folder, text};
-use super::message::SECRET;
 use super::report::{Figures, float};
+use fanfare_peers::message::SECRET;
 
 /// Tenants of the measurement.
 pub(super) const TENANTS: usize = 100;

@@ -10,10 +10,10 @@ use tokio::process::Command;
 
 use super::actors::{Redis, Router, head, program};
 use super::cases::{LONGEST, preload_stream};
-use super::message::{TENANT, now_us};
 use super::process::{Process, Usage};
 use super::report::{Figures, float};
-use super::sink::Addresses;
+use fanfare_peers::message::{TENANT, now_us};
+use fanfare_peers::sink::Addresses;
 
 /// What the router opens to its relay by default.
 const CONNECTIONS: &str = "8";

@@ -12,25 +12,20 @@ mod cases;
 mod isolation;
 mod load;
 mod mail;
-mod message;
 mod plot;
 mod process;
 mod report;
-mod sink;
 
 use std::collections::BTreeMap;
 
 pub use cases::CASES;
+pub(crate) use fanfare_peers::sink::run as run_sink;
 pub use isolation::{Isolated, Isolation, RUNS, isolation};
 pub(crate) use load::{Kind, run as run_load};
 pub use plot::plot;
 pub use report::{Figures, Report};
-pub(crate) use sink::run as run_sink;
 
 use cases::{Case, Sizes};
-
-/// The stream that producers write to.
-const STREAM: &str = "fanfare:events";
 
 /// What to measure.
 #[derive(Clone, Debug)]

@@ -21,26 +21,28 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 
-use super::message::{now_us, read_id};
+use crate::message::{now_us, read_id};
 
 /// Where it listens: the first line that it writes.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Addresses {
-    pub(super) http: SocketAddr,
-    pub(super) smtp: SocketAddr,
+pub struct Addresses {
+    /// HTTP.
+    pub http: SocketAddr,
+    /// SMTP.
+    pub smtp: SocketAddr,
 }
 
 /// What arrived since the last reset.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Arrivals {
+pub struct Arrivals {
     /// Requests and mails.
-    pub(super) total: usize,
+    pub total: usize,
     /// Without repetitions.
-    pub(super) distinct: usize,
+    pub distinct: usize,
     /// Unix microseconds; 0 when there was none.
-    pub(super) last_us: u64,
+    pub last_us: u64,
     /// From the moment in the id to the arrival, sorted, microseconds. Empty in answer to `count`.
-    pub(super) latencies_us: Vec<u32>,
+    pub latencies_us: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -80,7 +82,7 @@ impl State {
 }
 
 /// Runs until standard input ends.
-pub(crate) async fn run() -> anyhow::Result<()> {
+pub async fn run() -> anyhow::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no free port")?;
     let state = Shared::default();
     let mailed = state.clone();
