@@ -26,7 +26,7 @@ pub(super) async fn serve(
 ) -> Result<Next, StoreError> {
     while !round.ends(lane) {
         let max = round.server.options.digest_events;
-        let items = one_digest(round.due(lane, max.saturating_add(LATE)).await?, max);
+        let items = one_digest(round.due(lane, max.saturating_add(LATE), &[]).await?, max);
         if items.is_empty() {
             return Ok(Next::WhenDue);
         }

@@ -3,7 +3,7 @@
 //! Sending, writing what came of it, and looking for more go on beside each other: a lane whose
 //! queue is long is limited by its receiver, not by the store's answers in turn.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) async fn serve(round: &Round<'_>, lane: &Arc<Lane>) -> Result<Next, S
         round,
         lane,
         ready: VecDeque::new(),
-        taken: HashSet::new(),
+        taken: HashMap::new(),
         running: JoinSet::new(),
         ended: Vec::new(),
         ended_since: Instant::now(),
@@ -54,7 +54,7 @@ struct Direct<'a> {
     /// Due, not begun.
     ready: VecDeque<WaitingItem>,
     /// Read and not yet settled, begun or not: the store still lists them as due.
-    taken: HashSet<DeliveryId>,
+    taken: HashMap<DeliveryId, Arc<str>>,
     /// In tasks of their own, so that they go on while the store is waited for.
     running: JoinSet<(WaitingItem, Concluded)>,
     ended: Updates,
@@ -185,8 +185,9 @@ impl Direct<'_> {
         if !wanted || lately || self.looking.is_some() {
             return;
         }
-        let (round, lane, max) = (self.round, self.lane, batch + self.taken.len());
-        self.looking = Some(async move { round.due(lane, max).await }.boxed());
+        let (round, lane) = (self.round, self.lane);
+        let taken: Vec<Arc<str>> = self.taken.values().cloned().collect();
+        self.looking = Some(async move { round.due(lane, batch, &taken).await }.boxed());
     }
 
     fn is_idle(&self) -> bool {
@@ -251,7 +252,7 @@ impl Direct<'_> {
     fn found(&mut self, due: Vec<WaitingItem>) {
         let before = self.ready.len();
         for item in due {
-            if self.taken.insert(item.id.clone()) {
+            if self.taken.insert(item.id.clone(), item.event.id.clone()).is_none() {
                 self.ready.push_back(item);
             }
         }

@@ -44,15 +44,17 @@ impl Round<'_> {
         self.server.clock.now_ms()
     }
 
-    /// What is due and may go to this lane. What may not, because the lane is of another
-    /// environment now, ends here.
+    /// What is due and may go to this lane, beside what is `taken` already. What may not, because the
+    /// lane is of another environment now, ends here.
     pub(super) async fn due(
         &self,
         lane: &Lane,
         max: usize,
+        taken: &[Arc<str>],
     ) -> Result<Vec<WaitingItem>, StoreError> {
         loop {
-            let due = self.server.store.agenda.due(self.claim, self.now_ms(), max).await?;
+            let agenda = &self.server.store.agenda;
+            let due = agenda.more_due(self.claim, self.now_ms(), max, taken).await?;
             let (due, foreign): (Vec<_>, Vec<_>) =
                 due.into_iter().partition(|item| lane.takes(&item.event));
             if foreign.is_empty() {

@@ -208,6 +208,17 @@ impl Agenda for Metered {
         self.timed(Call::Due, self.store.agenda.due(claim, now, max), Vec::len).await
     }
 
+    async fn more_due(
+        &self,
+        claim: &Claim,
+        now: Ms,
+        max: usize,
+        taken: &[Arc<str>],
+    ) -> Result<Vec<WaitingItem>> {
+        let more = self.store.agenda.more_due(claim, now, max, taken);
+        self.timed(Call::Due, more, Vec::len).await
+    }
+
     async fn head(&self, claim: &Claim, now: Ms) -> Result<Head> {
         let found = |head: &Head| usize::from(matches!(head, Head::Ready(_)));
         self.timed(Call::Due, self.store.agenda.head(claim, now), found).await

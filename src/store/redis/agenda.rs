@@ -257,6 +257,22 @@ impl Agenda for RedisAgenda {
         Ok(found.into_iter().map(|(_, item)| item).collect())
     }
 
+    async fn more_due(
+        &self,
+        claim: &Claim,
+        now: Ms,
+        max: usize,
+        taken: &[Arc<str>],
+    ) -> Result<Vec<WaitingItem>> {
+        let (tag, mut cmd) = self.look(claim, now, max.saturating_add(taken.len()));
+        for id in taken {
+            cmd.arg(&**id);
+        }
+        let mut found = self.seen(&claim.lane, self.core.link.ask(tag, cmd).await?).await?;
+        found.truncate(max);
+        Ok(found.into_iter().map(|(_, item)| item).collect())
+    }
+
     async fn head(&self, claim: &Claim, now: Ms) -> Result<Head> {
         order::head(self, claim, now).await
     }

@@ -1,6 +1,7 @@
 //! The queues of the lanes: order, attempts, and outcomes that come late.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use fanfare::store::{Claim, DeliveryState, Head, Next, REPLAY, Store};
 
@@ -26,6 +27,10 @@ pub(crate) async fn due_deliveries_come_by_due_time_and_then_by_arrival<F: Fixtu
     assert_eq!(due_ids(&store, &claim, T0 - 1).await, ["evt_b"], "the others are not due");
     let first = store.agenda.due(&claim, T0, 2).await.unwrap();
     assert_eq!(first.len(), 2, "at most as many as asked for");
+    let have = ["evt_b", "evt_a", "evt_nowhere"].map(Arc::from);
+    let more = store.agenda.more_due(&claim, T0, 1, &have).await.unwrap();
+    let more: Vec<&str> = more.iter().map(|item| &*item.event.id).collect();
+    assert_eq!(more, ["evt_c"], "the first beside what the caller has");
 }
 
 /// The event at the head of a claimed lane; `early` if it may not go yet.
