@@ -204,10 +204,6 @@ impl Agenda for Metered {
         self.timed(Call::Claim, claim, Vec::len).await
     }
 
-    async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>> {
-        self.timed(Call::Due, self.store.agenda.due(claim, now, max), Vec::len).await
-    }
-
     async fn more_due(
         &self,
         claim: &Claim,

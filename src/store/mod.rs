@@ -16,7 +16,6 @@ mod metered;
 mod model;
 pub mod redis;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,7 +113,9 @@ pub trait Agenda: Send + Sync {
 
     /// The first `max` deliveries of a claimed lane that are due at `now`. It does not take
     /// them out: what is not settled stays, and a repeated call returns it again.
-    async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>>;
+    async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>> {
+        self.more_due(claim, now, max, &[]).await
+    }
 
     /// As [`Self::due`], without those of the events in `taken`, which the caller has and has not yet
     /// settled: a long queue that is served is not read again and again.
@@ -124,13 +125,7 @@ pub trait Agenda: Send + Sync {
         now: Ms,
         max: usize,
         taken: &[Arc<str>],
-    ) -> Result<Vec<WaitingItem>> {
-        let mut due = self.due(claim, now, max.saturating_add(taken.len())).await?;
-        let taken: HashSet<&str> = taken.iter().map(|id| &**id).collect();
-        due.retain(|item| !taken.contains(&*item.event.id));
-        due.truncate(max);
-        Ok(due)
-    }
+    ) -> Result<Vec<WaitingItem>>;
 
     /// The first delivery of a claimed lane that is due at `now`, for a lane that keeps the order of
     /// arrival: not before everything that arrived earlier, and was read by whomever, has its outcome

@@ -3,6 +3,7 @@
 //! A line has one time: when it may be served, or, while it is claimed, when the lease ends. So the
 //! lanes that can be claimed are those whose time has come, whichever it is.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,9 +37,15 @@ impl Agenda for Embedded {
         self.writer.call(max.min(1_000), work).await
     }
 
-    async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>> {
-        let claim = claim.clone();
-        self.readers.run(move |conn| due(conn, &claim, now, max)).await
+    async fn more_due(
+        &self,
+        claim: &Claim,
+        now: Ms,
+        max: usize,
+        taken: &[Arc<str>],
+    ) -> Result<Vec<WaitingItem>> {
+        let (claim, taken) = (claim.clone(), taken.iter().cloned().collect());
+        self.readers.run(move |conn| due(conn, &claim, now, max, &taken)).await
     }
 
     async fn head(&self, claim: &Claim, now: Ms) -> Result<Head> {
@@ -195,7 +202,13 @@ fn held(conn: &Connection, claim: &Claim) -> Result<Option<i64>> {
     Ok(statement.query_row((lane_id, &claim.token), |row| row.get(0)).optional()?)
 }
 
-fn due(conn: &Connection, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>> {
+fn due(
+    conn: &Connection,
+    claim: &Claim,
+    now: Ms,
+    max: usize,
+    taken: &HashSet<Arc<str>>,
+) -> Result<Vec<WaitingItem>> {
     // Whoever has lost the lane would only send what another sends too.
     let Some(lane_id) = held(conn, claim)? else { return Ok(Vec::new()) };
     let sql = format!(
@@ -206,9 +219,15 @@ fn due(conn: &Connection, claim: &Claim, now: Ms, max: usize) -> Result<Vec<Wait
         rows::EVENT
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let mut found = statement.query((lane_id, now, i64::try_from(max).unwrap_or(i64::MAX)))?;
+    let most = i64::try_from(max.saturating_add(taken.len())).unwrap_or(i64::MAX);
+    let mut found = statement.query((lane_id, now, most))?;
     let mut items = Vec::new();
-    while let Some(row) = found.next()? {
+    while items.len() < max
+        && let Some(row) = found.next()?
+    {
+        if taken.contains(rows::event_id(row, 2)?) {
+            continue;
+        }
         let event = rows::event(row, 2, Arc::clone(&claim.lane.tenant))?;
         items.push(WaitingItem {
             id: DeliveryId::derive(&event.id, &claim.lane.destination),

@@ -123,6 +123,11 @@ pub(super) fn tries(update: &DeliveryUpdate) -> i64 {
 pub(super) const EVENT: &str =
     "e.id, e.kind, e.created, e.received_ms, b.body, b.trace, e.environment";
 
+/// Whose columns of [`EVENT`] begin at `from`.
+pub(super) fn event_id<'a>(row: &'a Row<'_>, from: usize) -> Result<&'a str> {
+    row.get_ref(from)?.as_str().map_err(column)
+}
+
 /// An event from the columns of [`EVENT`], the first of which is at `from`.
 pub(super) fn event(row: &Row<'_>, from: usize, tenant: Arc<str>) -> Result<Event> {
     let text = |n: usize| {

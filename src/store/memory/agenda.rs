@@ -44,7 +44,13 @@ impl Agenda for Memory {
         Ok(due.into_iter().map(claim).collect())
     }
 
-    async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>> {
+    async fn more_due(
+        &self,
+        claim: &Claim,
+        now: Ms,
+        max: usize,
+        taken: &[Arc<str>],
+    ) -> Result<Vec<WaitingItem>> {
         self.world.faults.meet("agenda.due").await?;
         let state = self.world.lock();
         let Some(queue) = state.queues.get(&claim.lane).filter(|_| holds(&state, claim)) else {
@@ -57,7 +63,8 @@ impl Agenda for Memory {
             let attempts = state.deliveries[&(seq, lane)].tries;
             WaitingItem { id, event, attempts, due_ms }
         };
-        Ok(queue.iter().take_while(|(due, _)| *due <= now).take(max).map(item).collect())
+        let due = queue.iter().take_while(|(due, _)| *due <= now).map(item);
+        Ok(due.filter(|item| !taken.contains(&item.event.id)).take(max).collect())
     }
 
     async fn head(&self, claim: &Claim, now: Ms) -> Result<Head> {

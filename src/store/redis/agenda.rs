@@ -251,12 +251,6 @@ impl Agenda for RedisAgenda {
         self.take(found, now, after(now, lease)).await
     }
 
-    async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>> {
-        let (tag, cmd) = self.look(claim, now, max);
-        let found = self.seen(&claim.lane, self.core.link.ask(tag, cmd).await?).await?;
-        Ok(found.into_iter().map(|(_, item)| item).collect())
-    }
-
     async fn more_due(
         &self,
         claim: &Claim,
