@@ -56,17 +56,18 @@ pub(super) async fn run(args: Args) -> Done {
 
     let config = config(&folder, &receivers);
     let store = app::open_store(&config, Purpose::Route).await?;
-    let channels = tenant_files::offline_channels(&config)?;
+    let parts = Parts::new(&config, store)?;
     let table = receivers.table(TABLE);
     let spec = file::parse(&table, &|_| None).map_err(|problems| tenant_files::told(&problems))?;
     let path = folder.join("acme.toml");
     std::fs::write(&path, &table)
         .with_context(|| format!("{} cannot be written", path.display()))?;
     let specs = vec![(path, spec)];
-    tenant_files::apply(&store, &config, &channels, specs, tenant_files::Secrets::Made)
+    let made = tenant_files::Secrets::Made;
+    tenant_files::apply(&parts.store, &config, &parts.channels, specs, made)
         .await
         .map_err(|lines| Failure::Because(lines.join("\n")))?;
-    let app = App::build(&config, Parts::new(&config, store)?).await?;
+    let app = App::build(&config, parts).await?;
     let stop = CancellationToken::new();
     let router = tokio::spawn(app.router().run(app.version, stop.clone()));
 
