@@ -13,6 +13,7 @@ use super::expand::{Expanded, expand};
 use super::fold::fold;
 use super::helpers;
 use super::mjml;
+use super::program::Program;
 use super::slack;
 use super::sources::{File, Format, Layer, Name};
 
@@ -20,13 +21,15 @@ use super::sources::{File, Format, Layer, Name};
 const SUBJECT: usize = 200;
 
 /// Helpers and escape of each format: one registry each, because handlebars escapes by registry.
-static REGISTRIES: LazyLock<[Handlebars<'static>; 3]> =
+pub(super) static REGISTRIES: LazyLock<[Handlebars<'static>; 3]> =
     LazyLock::new(|| [Format::Text, Format::Html, Format::Slack].map(helpers::registry));
 
 /// A template that is ready, and the way back to its source.
 pub(super) struct Compiled {
     name: Name,
     template: Template,
+    /// The same as steps, where all of it can be said in them.
+    program: Option<Program>,
     source: Expanded,
     /// For HTML: what handlebars sees, and where its expressions come from.
     html: Option<mjml::Html>,
@@ -39,9 +42,10 @@ pub(super) fn compile(
     file: &File,
 ) -> Result<Compiled, TemplateError> {
     let source = expanded(layers, name, file)?;
-    let mut compiled =
-        Compiled { name: name.clone(), template: Template::default(), source, html: None };
-    if Format::of(name.part) == Format::Html {
+    let format = Format::of(name.part);
+    let template = Template::default();
+    let mut compiled = Compiled { name: name.clone(), template, program: None, source, html: None };
+    if format == Format::Html {
         let html = mjml::compile(&compiled.source).map_err(|error| {
             let place = error.at.and_then(|at| compiled.source.place(at));
             compiled.fault(place, error.message)
@@ -52,7 +56,8 @@ pub(super) fn compile(
         let place = error.pos().and_then(|(line, column)| compiled.place(line, column));
         compiled.fault(place, format!("handlebars: {}", error.reason()))
     })?;
-    fold(&mut compiled.template, &REGISTRIES[Format::of(name.part) as usize]);
+    fold(&mut compiled.template, &REGISTRIES[format as usize]);
+    compiled.program = Program::compile(&compiled.template, format);
     Ok(compiled)
 }
 
@@ -78,12 +83,12 @@ impl Compiled {
 
     /// Renders, and brings what came out into the form that the part has.
     pub(super) fn render(&self, context: &Context) -> Result<String, RenderError> {
-        let registry = &REGISTRIES[Format::of(self.name.part) as usize];
-        let mut state = RenderContext::new(None);
-        let rendered = self
-            .template
-            .renders(registry, context, &mut state)
-            .map_err(|error| self.explain(&error, context.data()))?;
+        let rendered = match self.quickly(context) {
+            Some(rendered) => rendered,
+            None => {
+                self.by_handlebars(context).map_err(|error| self.explain(&error, context.data()))?
+            }
+        };
         match self.name.part {
             Part::Html => Ok(rendered),
             Part::Text => Ok(paragraphs(&rendered)),
@@ -103,6 +108,20 @@ impl Compiled {
                 self.error(place, None, fault.message + &near)
             }),
         }
+    }
+
+    /// The text, if it can be had without handlebars.
+    pub(super) fn quickly(&self, context: &Context) -> Option<String> {
+        self.program.as_ref()?.run(context.data())
+    }
+
+    /// The text as handlebars makes it, or what it has against it.
+    pub(super) fn by_handlebars(
+        &self,
+        context: &Context,
+    ) -> Result<String, handlebars::RenderError> {
+        let registry = &REGISTRIES[Format::of(self.name.part) as usize];
+        self.template.renders(registry, context, &mut RenderContext::new(None))
     }
 
     /// The one line of the source that is `line`, when there is exactly one.

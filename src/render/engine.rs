@@ -155,7 +155,7 @@ impl Engine {
         tables.find_map(|table| table.source(&name))
     }
 
-    fn context(&self, delivery: &Delivery) -> handlebars::Context {
+    pub(super) fn context(&self, delivery: &Delivery) -> handlebars::Context {
         let id = &*delivery.destination.tenant;
         let entry = self.tenants.get(id);
         let name = entry.and_then(|entry| entry.name.as_deref()).unwrap_or(id);

@@ -8,21 +8,24 @@ use std::borrow::Cow;
 
 use handlebars::html_escape;
 
+/// How a text is escaped.
+pub(super) type Escape = fn(&str) -> Cow<'_, str>;
+
 /// HTML text and quoted attributes.
-pub(super) fn html(text: &str) -> String {
+pub(super) fn html(text: &str) -> Cow<'_, str> {
     let clean = clean(text);
     let special = |byte| matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\'' | b'`' | b'=');
-    if clean.bytes().any(special) { html_escape(&clean) } else { clean.into_owned() }
+    if clean.bytes().any(special) { html_escape(&clean).into() } else { clean }
 }
 
 /// Plain text.
-pub(super) fn text(text: &str) -> String {
-    clean(text).into_owned()
+pub(super) fn text(text: &str) -> Cow<'_, str> {
+    clean(text)
 }
 
 /// The inside of a JSON string that Slack shows: `& < >` as Slack's own entities, so that no
 /// mention or link can be made (<https://docs.slack.dev/messaging/formatting-message-text>).
-pub(super) fn slack(text: &str) -> String {
+pub(super) fn slack(text: &str) -> Cow<'_, str> {
     let clean = clean(text);
     let mut escaped = String::with_capacity(clean.len() + 16);
     for c in clean.chars() {
@@ -33,13 +36,13 @@ pub(super) fn slack(text: &str) -> String {
             c => escaped.push(c),
         }
     }
-    json(&escaped)
+    json(&escaped).into_owned().into()
 }
 
 /// The inside of a JSON string, nothing more.
-pub(super) fn json(text: &str) -> String {
+pub(super) fn json(text: &str) -> Cow<'_, str> {
     let quoted = serde_json::Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].to_owned()
+    quoted[1..quoted.len() - 1].to_owned().into()
 }
 
 /// The text without control and reordering characters; line ends become `\n`.

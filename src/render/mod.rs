@@ -1,7 +1,7 @@
 //! Templates: a delivery goes in, a subject, HTML, plain text or Slack blocks come out.
 //!
 //! Everything that can be done once is done once: partials are expanded, MJML becomes HTML,
-//! handlebars is compiled. Sending costs handlebars alone. The templates of a tenant or of a folder
+//! handlebars is compiled to a list of steps. Sending costs these steps alone. The templates of a tenant or of a folder
 //! are compiled and rendered on sample events when the engine is made, so that a bad one is refused
 //! with its line and not found out by a customer.
 //!
@@ -26,6 +26,7 @@ mod fold;
 mod helpers;
 mod links;
 mod mjml;
+mod program;
 pub mod samples;
 mod slack;
 mod sources;

@@ -35,40 +35,37 @@
 
 mod dates;
 mod facts;
+mod logic;
 mod outcome;
 mod values;
 
+use std::borrow::Cow;
+
 use handlebars::{
-    Context, Handlebars, Helper, HelperDef, HelperResult, Output, PathAndJson, RenderContext,
-    RenderError, RenderErrorReason, Renderable, ScopedJson,
+    Context, Handlebars, Helper, HelperDef, HelperResult, Output, RenderContext, RenderError,
+    RenderErrorReason, Renderable, ScopedJson,
 };
 use serde_json::Value;
 
-use super::escape;
+use super::escape::{self, Escape};
 use super::sources::Format;
 
 pub(super) use outcome::{Tone, outcome, tone};
 pub(super) use values::{humanize, show, summary};
 
 /// What a helper was called with.
-pub(super) struct Args<'a>(&'a Helper<'a>);
+pub(super) struct Args<'a> {
+    pub(super) all: &'a [Cow<'a, Value>],
+    pub(super) named: &'a [(&'a str, Cow<'a, Value>)],
+}
 
 impl<'a> Args<'a> {
-    /// What was called, unless a field that it needs is missing.
-    fn strict(helper: &'a Helper<'a>) -> Result<Self, RenderError> {
-        let mut all = helper.params().iter().chain(helper.hash().values());
-        match all.find(|value| value.is_value_missing()) {
-            Some(missing) => Err(RenderError::strict_error(missing.relative_path())),
-            None => Ok(Self(helper)),
-        }
-    }
-
     fn all(&self) -> impl Iterator<Item = &'a Value> + use<'a> {
-        self.0.params().iter().map(PathAndJson::value)
+        self.all.iter().map(|value| &**value)
     }
 
     fn at(&self, index: usize) -> Option<&'a Value> {
-        self.0.param(index).map(PathAndJson::value)
+        self.all.get(index).map(|value| &**value)
     }
 
     fn get(&self, index: usize) -> Result<&'a Value, String> {
@@ -80,7 +77,8 @@ impl<'a> Args<'a> {
     }
 
     fn named(&self, name: &str) -> Option<&'a Value> {
-        self.0.hash_get(name).map(PathAndJson::value).filter(|value| !value.is_null())
+        let (_, value) = self.named.iter().find(|(own, _)| *own == name)?;
+        Some(&**value).filter(|value| !value.is_null())
     }
 
     /// A number of characters or items, by name or at an index.
@@ -90,17 +88,75 @@ impl<'a> Args<'a> {
     }
 }
 
+/// Makes a value of its parameters.
 type Function = fn(&Args<'_>) -> Result<Value, String>;
+/// Gives one of its parameters back, by its index; none is null.
+type Choice = fn(&Args<'_>) -> Result<Option<usize>, String>;
 
-/// A helper that is a function of its parameters.
-struct Pure {
-    name: &'static str,
-    function: Function,
-    /// Whether a missing field is handed on as null; otherwise it is an error.
-    lenient: bool,
+#[derive(Clone, Copy)]
+enum Kind {
+    Makes(Function),
+    Picks(Choice),
 }
 
-impl HelperDef for Pure {
+/// A helper: a function of its parameters.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    name: &'static str,
+    kind: Kind,
+    /// Whether a missing field is handed on as null; otherwise it is an error.
+    pub(super) lenient: bool,
+    /// For a helper whose text is not escaped as others are: how it is.
+    pub(super) escape: Option<Escape>,
+}
+
+impl Known {
+    const fn making((name, function): (&'static str, Function)) -> Self {
+        Self { name, kind: Kind::Makes(function), lenient: false, escape: None }
+    }
+
+    const fn picking((name, choice): (&'static str, Choice)) -> Self {
+        Self { name, kind: Kind::Picks(choice), lenient: false, escape: None }
+    }
+
+    const fn lenient(self) -> Self {
+        Self { lenient: true, ..self }
+    }
+
+    /// What the helper gives. What it picks is handed on, not copied.
+    pub(super) fn call<'a>(
+        &self,
+        mut all: Vec<Cow<'a, Value>>,
+        named: &[(&str, Cow<'a, Value>)],
+    ) -> Result<Cow<'a, Value>, String> {
+        let args = Args { all: &all, named };
+        let fault = |message| format!("{}: {message}", self.name);
+        match self.kind {
+            Kind::Makes(function) => function(&args).map(Cow::Owned).map_err(fault),
+            Kind::Picks(choice) => match choice(&args).map_err(fault)? {
+                Some(index) if index < all.len() => Ok(all.swap_remove(index)),
+                Some(index) => Err(fault(format!("parameter {} is needed", index + 1))),
+                None => Ok(Cow::Owned(Value::Null)),
+            },
+        }
+    }
+
+    /// Called by handlebars.
+    fn answer<'a>(&self, helper: &'a Helper<'_>) -> Result<Cow<'a, Value>, RenderError> {
+        let (all, named) = (helper.params(), helper.hash());
+        if !self.lenient
+            && let Some(missing) = all.iter().chain(named.values()).find(|v| v.is_value_missing())
+        {
+            return Err(RenderError::strict_error(missing.relative_path()));
+        }
+        let all = all.iter().map(|value| Cow::Borrowed(value.value())).collect();
+        let named: Vec<_> =
+            named.iter().map(|(name, value)| (*name, Cow::Borrowed(value.value()))).collect();
+        self.call(all, &named).map_err(other)
+    }
+}
+
+impl HelperDef for Known {
     fn call_inner<'reg: 'rc, 'rc>(
         &self,
         h: &Helper<'rc>,
@@ -108,10 +164,7 @@ impl HelperDef for Pure {
         _: &'rc Context,
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>, RenderError> {
-        let args = if self.lenient { Args(h) } else { Args::strict(h)? };
-        (self.function)(&args)
-            .map(ScopedJson::Derived)
-            .map_err(|message| other(format!("{}: {message}", self.name)))
+        self.answer(h).map(|value| ScopedJson::Derived(value.into_owned()))
     }
 }
 
@@ -133,25 +186,13 @@ impl HelperDef for Condition {
         if param.is_value_missing() {
             return Err(RenderError::strict_error(param.relative_path()));
         }
-        let holds = match param.value() {
-            Value::Null => false,
-            Value::Bool(holds) => *holds,
-            Value::Number(number) => number.as_f64() != Some(0.0),
-            Value::String(text) => !text.is_empty(),
-            Value::Array(items) => !items.is_empty(),
-            Value::Object(fields) => !fields.is_empty(),
-        };
-        let branch = if holds == self.positive { h.template() } else { h.inverse() };
+        let branch = if holds(param.value()) == self.positive { h.template() } else { h.inverse() };
         branch.map_or(Ok(()), |template| template.render(r, ctx, rc, out))
     }
 }
 
 /// A helper whose text is written without the registry's escape, because it has done its own.
-struct Raw {
-    name: &'static str,
-    function: Function,
-    escape: fn(&str) -> String,
-}
+struct Raw(Known, Escape);
 
 impl HelperDef for Raw {
     fn call<'reg: 'rc, 'rc>(
@@ -162,10 +203,8 @@ impl HelperDef for Raw {
         _: &mut RenderContext<'reg, 'rc>,
         out: &mut dyn Output,
     ) -> HelperResult {
-        let args = Args::strict(h)?;
-        let value =
-            (self.function)(&args).map_err(|message| other(format!("{}: {message}", self.name)))?;
-        out.write(&(self.escape)(value.as_str().unwrap_or_default()))?;
+        let value = self.0.answer(h)?;
+        out.write(&(self.1)(value.as_str().unwrap_or_default()))?;
         Ok(())
     }
 }
@@ -174,39 +213,63 @@ fn other(message: String) -> RenderError {
     RenderErrorReason::Other(message).into()
 }
 
+/// Whether a value holds, as a condition.
+pub(super) fn holds(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(holds) => *holds,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    }
+}
+
+/// How text is escaped for where it stands.
+pub(super) fn escape_of(format: Format) -> Escape {
+    match format {
+        Format::Text => escape::text,
+        Format::Html => escape::html,
+        Format::Slack => escape::slack,
+    }
+}
+
+/// Our helpers, as templates of this format may call them.
+pub(super) fn known(format: Format) -> impl Iterator<Item = (&'static str, Known)> {
+    // An address in JSON: an entity for `&` would be part of it.
+    let escape = (format == Format::Slack).then_some(escape::json as Escape);
+    let url = Known { escape, ..Known::making(("url", values::url)) };
+    let date = Known { escape, ..Known::making(("slack_date", dates::slack_date)) };
+    let date = (format == Format::Slack).then_some(date);
+    let made = values::STRICT.into_iter().chain(outcome::HELPERS);
+    let made = made.chain(facts::HELPERS).chain(dates::HELPERS).map(Known::making);
+    let picked = values::PICKED.into_iter().map(Known::picking);
+    let lenient = values::LENIENT.into_iter().map(|choice| Known::picking(choice).lenient());
+    made.chain(picked).chain(lenient).chain([url]).chain(date).map(|known| (known.name, known))
+}
+
+/// Handlebars' own helpers that give values, for [`super::program`].
+pub(super) fn of_handlebars() -> impl Iterator<Item = (&'static str, Known)> {
+    let strict = logic::STRICT.into_iter().map(Known::making);
+    let lenient = logic::LENIENT.into_iter().map(|function| Known::making(function).lenient());
+    strict.chain(lenient).map(|known| (known.name, known))
+}
+
 /// A strict registry with everything that templates of this format may call.
 pub(super) fn registry(format: Format) -> Handlebars<'static> {
     let mut registry = Handlebars::new();
     registry.set_strict_mode(true);
-    registry.register_escape_fn(match format {
-        Format::Text => escape::text,
-        Format::Html => escape::html,
-        Format::Slack => escape::slack,
-    });
+    let escape = escape_of(format);
+    registry.register_escape_fn(move |text| escape(text).into_owned());
     registry.unregister_helper("log");
     registry.register_helper("if", Box::new(Condition { positive: true }));
     registry.register_helper("unless", Box::new(Condition { positive: false }));
-    for (name, function) in values::LENIENT {
-        registry.register_helper(name, Box::new(Pure { name, function, lenient: true }));
-    }
-    for (name, function) in values::STRICT
-        .into_iter()
-        .chain(outcome::HELPERS)
-        .chain(facts::HELPERS)
-        .chain(dates::HELPERS)
-    {
-        registry.register_helper(name, Box::new(Pure { name, function, lenient: false }));
-    }
-    let url: Box<dyn HelperDef + Send + Sync> = match format {
-        // An address in JSON: an entity for `&` would be part of it.
-        Format::Slack => Box::new(Raw { name: "url", function: values::url, escape: escape::json }),
-        _ => Box::new(Pure { name: "url", function: values::url, lenient: false }),
-    };
-    registry.register_helper("url", url);
-    if format == Format::Slack {
-        let function = dates::slack_date;
-        let date = Raw { name: "slack_date", function, escape: escape::json };
-        registry.register_helper("slack_date", Box::new(date));
+    for (name, known) in known(format) {
+        let helper: Box<dyn HelperDef + Send + Sync> = match known.escape {
+            Some(escape) => Box::new(Raw(known, escape)),
+            None => Box::new(known),
+        };
+        registry.register_helper(name, helper);
     }
     registry
 }

@@ -3,29 +3,30 @@
 use serde_json::Value;
 
 use super::super::escape;
-use super::{Args, Function};
+use super::{Args, Choice, Function};
 
-/// Helpers that take a missing field for null.
-pub(super) const LENIENT: [(&str, Function); 2] = [
-    ("opt", |args| args.get(0).cloned()),
-    ("default", |args| {
-        let value = args.get(0)?;
-        Ok(if has(value) { value.clone() } else { args.get(1)?.clone() })
+/// Helpers that take a missing field for null, and give one of their parameters back.
+pub(super) const LENIENT: [(&str, Choice); 2] = [
+    ("opt", |args| args.get(0).map(|_| Some(0))),
+    ("default", |args| Ok(Some(usize::from(!has(args.get(0)?))))),
+];
+
+/// Likewise, but a missing field is an error.
+pub(super) const PICKED: [(&str, Choice); 2] = [
+    ("first", |args| Ok(args.all().position(has))),
+    ("choose", |args| {
+        Ok(match args.get(0)? {
+            Value::Null => None,
+            Value::Bool(true) => Some(1),
+            _ => Some(2),
+        })
     }),
 ];
 
 /// Helpers for which a missing field is an error. All pass null on.
-pub(super) const STRICT: [(&str, Function); 23] = [
+pub(super) const STRICT: [(&str, Function); 21] = [
     ("has", |args| Ok(has(args.get(0)?).into())),
-    ("first", |args| Ok(args.all().find(|value| has(value)).cloned().unwrap_or(Value::Null))),
     ("list", |args| Ok(list(args.get(0)?))),
-    ("choose", |args| {
-        Ok(match args.get(0)? {
-            Value::Null => Value::Null,
-            Value::Bool(true) => args.get(1)?.clone(),
-            _ => args.get(2)?.clone(),
-        })
-    }),
     ("entries", |args| Ok(entries(args.get(0)?, args.size("limit", 1, 40)))),
     ("concat", |args| Ok(args.all().map(show).collect::<String>().into())),
     ("of100", |args| numeric(args, |score| format!("{} of 100", number(score)))),

@@ -4,6 +4,7 @@ mod all_templates;
 mod digests;
 mod nasty;
 mod overrides;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

@@ -1,0 +1,327 @@
+//! A template as the steps that make its text: what is left of handlebars when a message is rendered.
+//!
+//! Handlebars looks every helper up by its name and collects its parameters in maps, in each message
+//! anew; with 150 calls in a mail, that was more than half of what sending one cost. Here names are
+//! looked up once, and values are handed on instead of copied.
+//!
+//! Handlebars stays the judge. It parses the templates, and a construct that is not known here leaves
+//! the whole template to it. When anything is amiss while rendering (a field is missing, a helper
+//! declines), the steps give up, and handlebars renders in their place: what it says is the
+//! error, and what it renders is the message. So all that has to be right here is text that comes out
+//! without a fault, and the tests compare it with that of handlebars.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use handlebars::template::{HelperTemplate, Parameter, Template, TemplateElement};
+use handlebars::{JsonRender as _, Path, PathSeg};
+use serde_json::Value;
+
+use super::escape::Escape;
+use super::helpers::{self, Known, holds};
+use super::sources::Format;
+
+/// What templates of each format can call.
+static KNOWN: LazyLock<[HashMap<&'static str, Known>; 3]> = LazyLock::new(|| {
+    [Format::Text, Format::Html, Format::Slack]
+        .map(|format| helpers::known(format).chain(helpers::of_handlebars()).collect())
+});
+
+/// A compiled template.
+pub(super) struct Program {
+    steps: Vec<Step>,
+    escape: Escape,
+    /// Bytes of all its constant text: about what comes out.
+    length: usize,
+}
+
+enum Step {
+    Text(String),
+    Show(Expression),
+    /// With an escape of its own.
+    ShowAs(Escape, Expression),
+    If(Expression, Branches),
+    Each(Expression, Branches),
+}
+
+struct Branches {
+    then: Vec<Step>,
+    /// None where the template has no such branch.
+    otherwise: Option<Vec<Step>>,
+}
+
+enum Expression {
+    Constant(Value),
+    Field { from_root: bool, keys: Vec<String> },
+    Loop(LoopValue),
+    Call { known: Known, all: Vec<Expression>, named: Vec<(String, Expression)> },
+}
+
+#[derive(Clone, Copy)]
+enum LoopValue {
+    Key,
+    Index,
+    First,
+    Last,
+}
+
+/// Handlebars is to be asked.
+#[derive(Debug)]
+struct GivesUp;
+
+impl Program {
+    /// The template as steps; none if it has something that only handlebars knows.
+    pub(super) fn compile(template: &Template, format: Format) -> Option<Self> {
+        let compiler = Compiler { known: &KNOWN[format as usize] };
+        let steps = compiler.steps(template)?;
+        let length = length(&steps);
+        Some(Self { steps, escape: helpers::escape_of(format), length })
+    }
+
+    /// The text; none if handlebars is to be asked what it says.
+    pub(super) fn run(&self, context: &Value) -> Option<String> {
+        let mut out = String::with_capacity(self.length + self.length / 4 + 256);
+        let scope = Scope { root: context, this: context, at: None };
+        self.steps(&self.steps, &scope, &mut out).ok()?;
+        Some(out)
+    }
+
+    fn steps(&self, steps: &[Step], scope: &Scope<'_>, out: &mut String) -> Result<(), GivesUp> {
+        for step in steps {
+            match step {
+                Step::Text(text) => out.push_str(text),
+                Step::Show(expression) => match &*expression.value(scope)?.ok_or(GivesUp)? {
+                    Value::String(text) => out.push_str(&(self.escape)(text)),
+                    other => out.push_str(&(self.escape)(&other.render())),
+                },
+                Step::ShowAs(escape, expression) => {
+                    let value = expression.value(scope)?.ok_or(GivesUp)?;
+                    out.push_str(&escape(value.as_str().unwrap_or_default()));
+                }
+                Step::If(condition, branches) => {
+                    let holds = holds(&*condition.value(scope)?.ok_or(GivesUp)?);
+                    let taken =
+                        if holds { Some(&branches.then) } else { branches.otherwise.as_ref() };
+                    self.steps(taken.map_or(&[], Vec::as_slice), scope, out)?;
+                }
+                Step::Each(list, branches) => self.each(list, branches, scope, out)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn each(
+        &self,
+        list: &Expression,
+        branches: &Branches,
+        scope: &Scope<'_>,
+        out: &mut String,
+    ) -> Result<(), GivesUp> {
+        let list = list.value(scope)?.unwrap_or(Cow::Owned(Value::Null));
+        let mut item = |key: Option<&str>, index, count, this: &Value| {
+            let at = Some(At { key, index, count });
+            self.steps(&branches.then, &Scope { root: scope.root, this, at }, out)
+        };
+        match (&*list, &branches.otherwise) {
+            (Value::Array(items), otherwise) if !items.is_empty() || otherwise.is_none() => {
+                let count = items.len();
+                let mut items = items.iter().enumerate();
+                items.try_for_each(|(index, value)| item(None, index, count, value))
+            }
+            (Value::Object(fields), otherwise) if !fields.is_empty() || otherwise.is_none() => {
+                let count = fields.len();
+                let mut fields = fields.iter().enumerate();
+                fields.try_for_each(|(index, (key, value))| item(Some(key), index, count, value))
+            }
+            (_, Some(otherwise)) => self.steps(otherwise, scope, out),
+            (_, None) => Err(GivesUp),
+        }
+    }
+}
+
+/// Where a path begins.
+struct Scope<'a> {
+    root: &'a Value,
+    /// The item of the innermost loop, or the root.
+    this: &'a Value,
+    /// Where in that loop.
+    at: Option<At<'a>>,
+}
+
+#[derive(Clone, Copy)]
+struct At<'a> {
+    key: Option<&'a str>,
+    index: usize,
+    count: usize,
+}
+
+impl Expression {
+    /// The value; none if a field of the event is missing.
+    fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<Option<Cow<'a, Value>>, GivesUp> {
+        match self {
+            Self::Constant(value) => Ok(Some(Cow::Borrowed(value))),
+            Self::Field { from_root, keys } => {
+                let base = if *from_root { scope.root } else { scope.this };
+                Ok(field(base, keys)?.map(Cow::Borrowed))
+            }
+            Self::Loop(value) => Ok(scope.at.and_then(|at| value.of(at)).map(Cow::Owned)),
+            Self::Call { known, all, named } => {
+                let given = |parameter: &'a Self| match parameter.value(scope)? {
+                    Some(value) => Ok(value),
+                    None if known.lenient => Ok(Cow::Owned(Value::Null)),
+                    None => Err(GivesUp),
+                };
+                let all = all.iter().map(given).collect::<Result<Vec<_>, _>>()?;
+                let named = named.iter().map(|(name, value)| Ok((name.as_str(), given(value)?)));
+                let named = named.collect::<Result<Vec<_>, _>>()?;
+                known.call(all, &named).map(Some).map_err(|_| GivesUp)
+            }
+        }
+    }
+}
+
+fn field<'a>(base: &'a Value, keys: &[String]) -> Result<Option<&'a Value>, GivesUp> {
+    let mut value = base;
+    for key in keys {
+        let next = match value {
+            Value::Object(fields) => fields.get(key),
+            Value::Array(items) => items.get(key.parse::<usize>().map_err(|_| GivesUp)?),
+            _ => None,
+        };
+        match next {
+            Some(next) => value = next,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(value))
+}
+
+impl LoopValue {
+    fn of(self, at: At<'_>) -> Option<Value> {
+        match self {
+            Self::Key => at.key.map(Value::from),
+            Self::Index => Some(at.index.into()),
+            Self::First => Some((at.index == 0).into()),
+            Self::Last => Some((at.index + 1 == at.count).into()),
+        }
+    }
+}
+
+struct Compiler<'k> {
+    known: &'k HashMap<&'static str, Known>,
+}
+
+impl Compiler<'_> {
+    fn steps(&self, template: &Template) -> Option<Vec<Step>> {
+        let mut steps = Vec::with_capacity(template.elements.len());
+        for element in &template.elements {
+            match (element, steps.last_mut()) {
+                (TemplateElement::RawString(text), Some(Step::Text(before))) => {
+                    before.push_str(text);
+                }
+                (TemplateElement::RawString(text), _) => steps.push(Step::Text(text.clone())),
+                (TemplateElement::Expression(call), _) => steps.push(self.shown(call)?),
+                (TemplateElement::HelperBlock(block), _) => steps.push(self.block(block)?),
+                (TemplateElement::Comment(_), _) => {}
+                _ => return None,
+            }
+        }
+        Some(steps)
+    }
+
+    fn shown(&self, call: &HelperTemplate) -> Option<Step> {
+        let name = call.name.as_name()?;
+        if call.params.is_empty() && call.hash.is_empty() && !self.known.contains_key(name) {
+            return self.parameter(&call.name).map(Step::Show);
+        }
+        let call = self.call(call)?;
+        Some(match &call {
+            Expression::Call { known: Known { escape: Some(escape), .. }, .. } => {
+                Step::ShowAs(*escape, call)
+            }
+            _ => Step::Show(call),
+        })
+    }
+
+    fn block(&self, block: &HelperTemplate) -> Option<Step> {
+        let ([over], true, None) = (&*block.params, block.hash.is_empty(), &block.block_param)
+        else {
+            return None;
+        };
+        let over = self.parameter(over)?;
+        let branch = |template: &Option<Template>| match template {
+            Some(template) => self.steps(template).map(Some),
+            None => Some(None),
+        };
+        let (then, otherwise) = (branch(&block.template)?, branch(&block.inverse)?);
+        match block.name.as_name()? {
+            "if" => Some(Step::If(over, Branches { then: then.unwrap_or_default(), otherwise })),
+            "unless" => {
+                let branches = Branches { then: otherwise.unwrap_or_default(), otherwise: then };
+                Some(Step::If(over, branches))
+            }
+            "each" => Some(Step::Each(over, Branches { then: then?, otherwise })),
+            _ => None,
+        }
+    }
+
+    fn call(&self, call: &HelperTemplate) -> Option<Expression> {
+        let known = *self.known.get(call.name.as_name()?)?;
+        let all = call.params.iter().map(|p| self.parameter(p)).collect::<Option<_>>()?;
+        let named = call.hash.iter().map(|(name, p)| Some((name.clone(), self.parameter(p)?)));
+        Some(Expression::Call { known, all, named: named.collect::<Option<_>>()? })
+    }
+
+    fn parameter(&self, parameter: &Parameter) -> Option<Expression> {
+        match parameter {
+            Parameter::Literal(value) => Some(Expression::Constant(value.clone())),
+            Parameter::Path(path) => path_of(path),
+            Parameter::Subexpression(inner) => match &*inner.element {
+                TemplateElement::Expression(call) => self.call(call).filter(|call| {
+                    // What such a helper gives within another is text that is escaped already.
+                    !matches!(call, Expression::Call { known, .. } if known.escape.is_some())
+                }),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// A path down from the root or from the item of a loop, or what a loop says of its item.
+fn path_of(path: &Path) -> Option<Expression> {
+    match path {
+        Path::Local((0, name, _)) => match name.as_str() {
+            "key" => Some(Expression::Loop(LoopValue::Key)),
+            "index" => Some(Expression::Loop(LoopValue::Index)),
+            "first" => Some(Expression::Loop(LoopValue::First)),
+            "last" => Some(Expression::Loop(LoopValue::Last)),
+            _ => None,
+        },
+        Path::Local(_) => None,
+        Path::Relative((segments, raw)) => {
+            let (from_root, segments) = match &**segments {
+                [PathSeg::Ruled(_), rest @ ..] if raw.starts_with("@root") => (true, rest),
+                all => (false, all),
+            };
+            let key = |segment: &PathSeg| match segment {
+                PathSeg::Named(key) => Some(key.clone()),
+                _ => None,
+            };
+            let keys = segments.iter().map(key).collect::<Option<_>>()?;
+            Some(Expression::Field { from_root, keys })
+        }
+    }
+}
+
+fn length(steps: &[Step]) -> usize {
+    let of = |step: &Step| match step {
+        Step::Text(text) => text.len(),
+        Step::Show(_) | Step::ShowAs(..) => 0,
+        Step::If(_, branches) | Step::Each(_, branches) => {
+            length(&branches.then) + branches.otherwise.as_deref().map_or(0, length)
+        }
+    };
+    steps.iter().map(of).sum()
+}
