@@ -55,7 +55,10 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
 }
 
 /// One line: every run of white space is one space.
-pub(super) fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> Cow<'_, str> {
+    if is_one_line(text.as_bytes()) {
+        return Cow::Borrowed(text);
+    }
     let clean = clean(text);
     let mut line = String::with_capacity(clean.len());
     // Spaces that do not break are kept: numbers have them.
@@ -66,7 +69,21 @@ pub(super) fn one_line(text: &str) -> String {
         }
         line.push_str(word);
     }
-    line
+    line.into()
+}
+
+/// Most texts are one line already: words of ASCII, a space between two.
+fn is_one_line(text: &[u8]) -> bool {
+    let mut after_space = true;
+    for byte in text {
+        match byte {
+            b' ' if after_space => return false,
+            b' ' => after_space = true,
+            b'!'..=b'~' => after_space = false,
+            _ => return false,
+        }
+    }
+    text.is_empty() || !after_space
 }
 
 /// At most `limit` characters, the last one an ellipsis when something was cut.

@@ -10,7 +10,7 @@ use lettre::address::Envelope;
 use lettre::message::header::{
     ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
 };
-use lettre::message::{Attachment, Body, Mailbox, MessageBuilder, MultiPart};
+use lettre::message::{Attachment, Body, Mailbox, MessageBuilder};
 use lettre::{Address, Message};
 use memchr::memmem;
 use serde_json::Value;
@@ -20,6 +20,7 @@ use crate::body;
 use crate::config::{self, TOKEN};
 use crate::digest;
 use crate::dkim::Signer;
+use crate::mime::Parts;
 use crate::settings::Recipient;
 use crate::text;
 
@@ -94,7 +95,7 @@ impl Composer {
         let boundary = boundary(delivery, &rendered);
         let alternative = alternative(rendered, format!("{boundary}a"));
         let mut remark = None;
-        let body = match &delivery.content {
+        let parts = match &delivery.content {
             Content::Event(_) => alternative,
             Content::Digest(digest) => {
                 let file = digest::file(digest);
@@ -104,20 +105,39 @@ impl Composer {
                     Body::new_with_encoding(file.content, ContentTransferEncoding::Base64)
                         .map_err(|_| Error::NotMail)?;
                 let table = Attachment::new(file.name).body(content, csv_type());
-                let mixed = MultiPart::mixed().boundary(format!("{boundary}m"));
-                mixed.multipart(alternative).singlepart(table)
+                Parts::mixed(format!("{boundary}m"), 0).multiple(alternative).single(&table)
             }
         };
         let (from, to) = (self.sender.email.clone(), recipient.to.email.clone());
         // Given, for lettre would read it out of the headers.
         let envelope = Envelope::new(Some(from.clone()), vec![to.clone()])?;
-        let mut message = assembled(head.envelope(envelope), &body)?;
+        let kind = parts.kind().ok_or(Error::NotMail)?;
+        let head = head.envelope(envelope).header(MIME_VERSION_1_0).header(kind);
+        let body = String::from_utf8(parts.into_body()).map_err(|_| Error::NotMail)?;
+        let mut message = self.headers(head, &body)?;
+        message.push_str("\r\n");
+        if !message.is_ascii() || !body.is_ascii() {
+            return Err(Error::NotMail);
+        }
+        Ok(Outgoing {
+            from,
+            to,
+            size: message.len() + body.len(),
+            wire: wire(message, &body),
+            remark,
+        })
+    }
+
+    /// All headers of a message with this body, the signature over both among them.
+    fn headers(&self, head: MessageBuilder, body: &str) -> Result<String, Error> {
+        // Only the signer reads the body.
+        let body = if self.signer.is_some() { body.as_bytes().to_vec() } else { Vec::new() };
+        let body = Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit);
+        let mut message = head.body(body)?;
         if let Some(signer) = &self.signer {
             signer.sign(&mut message);
         }
-        let message = String::from_utf8(message.formatted()).ok().filter(|text| text.is_ascii());
-        let message = message.ok_or(Error::NotMail)?;
-        Ok(Outgoing { from, to, size: message.len(), wire: stuffed(message), remark })
+        Ok(message.headers().to_string())
     }
 
     fn head(&self, delivery: &Delivery, recipient: &Recipient, subject: &str) -> MessageBuilder {
@@ -215,17 +235,6 @@ fn date(at_ms: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND))
 }
 
-/// The message with its parts. lettre's own `multipart` keeps `Content-Type` with the parts, where
-/// its DKIM signer takes it for missing; the signature would then not verify.
-fn assembled(head: MessageBuilder, parts: &MultiPart) -> Result<Message, Error> {
-    let kind = parts.headers().get::<ContentType>().ok_or(Error::NotMail)?;
-    let mut body = parts.formatted();
-    let blank_line = memmem::find(&body, b"\r\n\r\n");
-    body.drain(..blank_line.ok_or(Error::NotMail)? + 4);
-    let body = Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit);
-    Ok(head.header(MIME_VERSION_1_0).header(kind).body(body)?)
-}
-
 /// The same for every attempt, and nowhere in the content.
 fn boundary(delivery: &Delivery, rendered: &Rendered) -> String {
     let mut salt = String::new();
@@ -239,32 +248,25 @@ fn boundary(delivery: &Delivery, rendered: &Rendered) -> String {
     }
 }
 
-fn alternative(rendered: Rendered, boundary: String) -> MultiPart {
-    MultiPart::alternative()
-        .boundary(boundary)
-        .singlepart(body::plain(rendered.text))
-        .singlepart(body::html(rendered.html))
+fn alternative(rendered: Rendered, boundary: String) -> Parts {
+    let length = rendered.text.len() + rendered.html.len();
+    let (text, html) = (body::plain(rendered.text), body::html(rendered.html));
+    Parts::alternative(boundary, length + length / 16).single(&text).single(&html)
 }
 
-/// RFC 5321, section 4.5.2: a line that begins with a dot gets another; a lone dot ends it all.
-fn stuffed(message: String) -> String {
-    // A message begins with a header, which has no dot.
-    let mut dots = memmem::find_iter(message.as_bytes(), "\n.").map(|at| at + 1).peekable();
-    let mut wire = if dots.peek().is_none() {
-        message
-    } else {
-        let mut wire = String::with_capacity(message.len() + 256);
-        let mut start = 0;
-        for dot in dots {
-            wire.push_str(&message[start..dot]);
-            wire.push('.');
-            start = dot;
-        }
-        wire.push_str(&message[start..]);
-        wire
-    };
-    wire.push_str(if wire.ends_with("\r\n") { ".\r\n" } else { "\r\n.\r\n" });
-    wire
+/// RFC 5321, section 4.5.2: a line that begins with a dot gets another; a lone dot ends it all. Headers
+/// have no such lines.
+fn wire(mut message: String, body: &str) -> String {
+    message.reserve_exact(body.len() + body.len() / 64 + 64);
+    let mut start = 0;
+    for dot in memmem::find_iter(body.as_bytes(), "\n.").map(|at| at + 1) {
+        message.push_str(&body[start..dot]);
+        message.push('.');
+        start = dot;
+    }
+    message.push_str(&body[start..]);
+    message.push_str(if body.ends_with("\r\n") { ".\r\n" } else { "\r\n.\r\n" });
+    message
 }
 
 fn csv_type() -> ContentType {

@@ -20,6 +20,7 @@ mod compose;
 mod config;
 mod digest;
 mod dkim;
+mod mime;
 mod settings;
 mod smtp;
 mod text;

@@ -1,5 +1,7 @@
 //! Values as people read them: text, lists, numbers, durations.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::super::escape;
@@ -30,7 +32,7 @@ pub(super) const STRICT: [(&str, Function); 21] = [
     ("entries", |args| Ok(entries(args.get(0)?, args.size("limit", 1, 40)))),
     ("concat", |args| Ok(args.all().map(show).collect::<String>().into())),
     ("of100", |args| numeric(args, |score| format!("{} of 100", number(score)))),
-    ("text", |args| limited(args, 1000, |text| escape::clean(text).into_owned())),
+    ("text", |args| limited(args, 1000, escape::clean)),
     ("line", |args| limited(args, 300, escape::one_line)),
     ("humanize", |args| text(args, humanize)),
     ("humanize_all", |args| {
@@ -98,10 +100,10 @@ fn entries(value: &Value, limit: usize) -> Value {
 fn limited(
     args: &Args<'_>,
     default: usize,
-    change: impl Fn(&str) -> String,
+    change: fn(&str) -> Cow<'_, str>,
 ) -> Result<Value, String> {
     let limit = args.size("limit", 1, default).min(SHOWN);
-    let shown = show(args.get(0)?);
+    let shown = shown(args.get(0)?);
     let near = &shown[..shown.floor_char_boundary(limit * 8 + 64)];
     let mut text = escape::truncate(&change(near), limit).into_owned();
     if near.len() < shown.len() && !text.ends_with('…') {
@@ -114,7 +116,7 @@ fn limited(
 fn text(args: &Args<'_>, change: impl Fn(&str) -> String) -> Result<Value, String> {
     match args.get(0)? {
         Value::Null => Ok(Value::Null),
-        value => Ok(change(&show(value)).into()),
+        value => Ok(change(&shown(value)).into()),
     }
 }
 
@@ -128,9 +130,16 @@ fn numeric(args: &Args<'_>, change: fn(f64) -> String) -> Result<Value, String> 
 
 /// A value on paper: yes or no, lists joined, the fields of an object named.
 pub(in crate::render) fn show(value: &Value) -> String {
+    shown(value).into_owned()
+}
+
+fn shown(value: &Value) -> Cow<'_, str> {
+    if let Value::String(text) = value {
+        return text.into();
+    }
     let mut out = String::new();
     push_shown(&mut out, value, 0);
-    out
+    out.into()
 }
 
 /// Longest text that is put together out of a nested value.
@@ -191,23 +200,30 @@ pub(in crate::render) fn humanize(text: &str) -> String {
         return text.to_owned();
     }
     let shouts = !text.bytes().any(|b| b.is_ascii_lowercase());
-    let mut words = Vec::new();
+    let mut out = String::with_capacity(text.len() + 8);
     for word in text.split(['_', '.']).filter(|word| !word.is_empty()) {
-        let lower = word.to_ascii_lowercase();
-        if ABBREVIATIONS.contains(&lower.as_str()) {
-            words.push(lower.to_ascii_uppercase());
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        let start = out.len();
+        if ABBREVIATIONS.iter().any(|known| known.eq_ignore_ascii_case(word)) {
+            out.push_str(word);
+            out[start..].make_ascii_uppercase();
         } else if shouts {
-            words.push(lower);
+            out.push_str(word);
+            out[start..].make_ascii_lowercase();
         } else {
-            words.push(split_camel(word));
+            push_camel(&mut out, word);
         }
     }
-    upper_first(&words.join(" "))
+    if let Some(first) = out.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    out
 }
 
 /// `fullName` → `full name`.
-fn split_camel(word: &str) -> String {
-    let mut out = String::with_capacity(word.len() + 4);
+fn push_camel(out: &mut String, word: &str) {
     let mut was_lower = false;
     for c in word.chars() {
         if c.is_ascii_uppercase() && was_lower {
@@ -218,7 +234,6 @@ fn split_camel(word: &str) -> String {
         }
         was_lower = c.is_ascii_lowercase();
     }
-    out
 }
 
 fn upper_first(text: &str) -> String {
