@@ -11,6 +11,7 @@
 //! without a fault, and the tests compare it with that of handlebars.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -31,6 +32,9 @@ static KNOWN: LazyLock<[HashMap<&'static str, Known>; 3]> = LazyLock::new(|| {
 /// A compiled template.
 pub(super) struct Program {
     steps: Vec<Step>,
+    /// Calls that give the same wherever they stand: a template asks for most things twice, once
+    /// whether they are there. Each is made when it is first needed, and not again.
+    calls: Vec<Expression>,
     escape: Escape,
     /// Bytes of all its constant text: about what comes out.
     length: usize,
@@ -51,14 +55,24 @@ struct Branches {
     otherwise: Option<Vec<Step>>,
 }
 
+#[derive(PartialEq)]
 enum Expression {
     Constant(Value),
-    Field { from_root: bool, keys: Vec<String> },
+    Field {
+        from_root: bool,
+        keys: Vec<String>,
+    },
     Loop(LoopValue),
-    Call { known: Known, all: Vec<Expression>, named: Vec<(String, Expression)> },
+    /// One of the program's calls.
+    Made(usize),
+    Call {
+        known: Known,
+        all: Vec<Expression>,
+        named: Vec<(String, Expression)>,
+    },
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum LoopValue {
     Key,
     Index,
@@ -73,16 +87,18 @@ struct GivesUp;
 impl Program {
     /// The template as steps; none if it has something that only handlebars knows.
     pub(super) fn compile(template: &Template, format: Format) -> Option<Self> {
-        let compiler = Compiler { known: &KNOWN[format as usize] };
+        let mut compiler = Compiler { known: &KNOWN[format as usize], calls: Vec::new(), loops: 0 };
         let steps = compiler.steps(template)?;
         let length = length(&steps);
-        Some(Self { steps, escape: helpers::escape_of(format), length })
+        let escape = helpers::escape_of(format);
+        Some(Self { steps, calls: compiler.calls, escape, length })
     }
 
     /// The text; none if handlebars is to be asked what it says.
     pub(super) fn run(&self, context: &Value) -> Option<String> {
         let mut out = String::with_capacity(self.length + self.length / 4 + 256);
-        let scope = Scope { root: context, this: context, at: None };
+        let made: Vec<_> = self.calls.iter().map(|call| (call, OnceCell::new())).collect();
+        let scope = Scope { root: context, made: &made, this: context, at: None };
         self.steps(&self.steps, &scope, &mut out).ok()?;
         Some(out)
     }
@@ -121,7 +137,7 @@ impl Program {
         let list = list.value(scope)?.unwrap_or(Cow::Owned(Value::Null));
         let mut item = |key: Option<&str>, index, count, this: &Value| {
             let at = Some(At { key, index, count });
-            self.steps(&branches.then, &Scope { root: scope.root, this, at }, out)
+            self.steps(&branches.then, &Scope { this, at, ..*scope }, out)
         };
         match (&*list, &branches.otherwise) {
             (Value::Array(items), otherwise) if !items.is_empty() || otherwise.is_none() => {
@@ -141,8 +157,11 @@ impl Program {
 }
 
 /// Where a path begins.
+#[derive(Clone, Copy)]
 struct Scope<'a> {
     root: &'a Value,
+    /// The program's calls, and what they gave.
+    made: &'a [(&'a Expression, OnceCell<Value>)],
     /// The item of the innermost loop, or the root.
     this: &'a Value,
     /// Where in that loop.
@@ -166,6 +185,14 @@ impl Expression {
                 Ok(field(base, keys)?.map(Cow::Borrowed))
             }
             Self::Loop(value) => Ok(scope.at.and_then(|at| value.of(at)).map(Cow::Owned)),
+            Self::Made(index) => {
+                let (call, made) = scope.made.get(*index).ok_or(GivesUp)?;
+                if let Some(value) = made.get() {
+                    return Ok(Some(Cow::Borrowed(value)));
+                }
+                let value = call.value(scope)?.ok_or(GivesUp)?.into_owned();
+                Ok(Some(Cow::Borrowed(made.get_or_init(|| value))))
+            }
             Self::Call { known, all, named } => {
                 let given = |parameter: &'a Self| match parameter.value(scope)? {
                     Some(value) => Ok(value),
@@ -176,6 +203,21 @@ impl Expression {
                 let named = named.iter().map(|(name, value)| Ok((name.as_str(), given(value)?)));
                 let named = named.collect::<Result<Vec<_>, _>>()?;
                 known.call(all, &named).map(Some).map_err(|_| GivesUp)
+            }
+        }
+    }
+}
+
+impl Expression {
+    /// Whether nothing in it is of a loop's item.
+    fn is_the_same_everywhere(&self) -> bool {
+        match self {
+            Self::Constant(_) | Self::Made(_) => true,
+            Self::Field { from_root, .. } => *from_root,
+            Self::Loop(_) => false,
+            Self::Call { all, named, .. } => {
+                let mut given = all.iter().chain(named.iter().map(|(_, value)| value));
+                given.all(Self::is_the_same_everywhere)
             }
         }
     }
@@ -210,10 +252,13 @@ impl LoopValue {
 
 struct Compiler<'k> {
     known: &'k HashMap<&'static str, Known>,
+    calls: Vec<Expression>,
+    /// How many loops are around what is compiled.
+    loops: usize,
 }
 
 impl Compiler<'_> {
-    fn steps(&self, template: &Template) -> Option<Vec<Step>> {
+    fn steps(&mut self, template: &Template) -> Option<Vec<Step>> {
         let mut steps = Vec::with_capacity(template.elements.len());
         for element in &template.elements {
             match (element, steps.last_mut()) {
@@ -230,32 +275,32 @@ impl Compiler<'_> {
         Some(steps)
     }
 
-    fn shown(&self, call: &HelperTemplate) -> Option<Step> {
+    fn shown(&mut self, call: &HelperTemplate) -> Option<Step> {
         let name = call.name.as_name()?;
         if call.params.is_empty() && call.hash.is_empty() && !self.known.contains_key(name) {
             return self.parameter(&call.name).map(Step::Show);
         }
+        let escape = self.known.get(name)?.escape;
         let call = self.call(call)?;
-        Some(match &call {
-            Expression::Call { known: Known { escape: Some(escape), .. }, .. } => {
-                Step::ShowAs(*escape, call)
-            }
-            _ => Step::Show(call),
+        Some(match escape {
+            Some(escape) => Step::ShowAs(escape, call),
+            None => Step::Show(call),
         })
     }
 
-    fn block(&self, block: &HelperTemplate) -> Option<Step> {
+    fn block(&mut self, block: &HelperTemplate) -> Option<Step> {
         let ([over], true, None) = (&*block.params, block.hash.is_empty(), &block.block_param)
         else {
             return None;
         };
         let over = self.parameter(over)?;
-        let branch = |template: &Option<Template>| match template {
-            Some(template) => self.steps(template).map(Some),
-            None => Some(None),
-        };
-        let (then, otherwise) = (branch(&block.template)?, branch(&block.inverse)?);
-        match block.name.as_name()? {
+        let name = block.name.as_name()?;
+        let loops = usize::from(name == "each");
+        self.loops += loops;
+        let then = self.branch(block.template.as_ref())?;
+        self.loops -= loops;
+        let otherwise = self.branch(block.inverse.as_ref())?;
+        match name {
             "if" => Some(Step::If(over, Branches { then: then.unwrap_or_default(), otherwise })),
             "unless" => {
                 let branches = Branches { then: otherwise.unwrap_or_default(), otherwise: then };
@@ -266,22 +311,41 @@ impl Compiler<'_> {
         }
     }
 
-    fn call(&self, call: &HelperTemplate) -> Option<Expression> {
+    fn branch(&mut self, template: Option<&Template>) -> Option<Option<Vec<Step>>> {
+        match template {
+            Some(template) => self.steps(template).map(Some),
+            None => Some(None),
+        }
+    }
+
+    fn call(&mut self, call: &HelperTemplate) -> Option<Expression> {
         let known = *self.known.get(call.name.as_name()?)?;
         let all = call.params.iter().map(|p| self.parameter(p)).collect::<Option<_>>()?;
         let named = call.hash.iter().map(|(name, p)| Some((name.clone(), self.parameter(p)?)));
-        Some(Expression::Call { known, all, named: named.collect::<Option<_>>()? })
+        let named = named.collect::<Option<_>>()?;
+        let call = Expression::Call { known, all, named };
+        // What is only handed on costs nothing; a loop's item is another each time.
+        if !known.makes() || !call.is_the_same_everywhere() {
+            return Some(call);
+        }
+        let index = self.calls.iter().position(|other| *other == call).unwrap_or_else(|| {
+            self.calls.push(call);
+            self.calls.len() - 1
+        });
+        Some(Expression::Made(index))
     }
 
-    fn parameter(&self, parameter: &Parameter) -> Option<Expression> {
+    fn parameter(&mut self, parameter: &Parameter) -> Option<Expression> {
         match parameter {
             Parameter::Literal(value) => Some(Expression::Constant(value.clone())),
-            Parameter::Path(path) => path_of(path),
+            Parameter::Path(path) => path_of(path, self.loops > 0),
             Parameter::Subexpression(inner) => match &*inner.element {
-                TemplateElement::Expression(call) => self.call(call).filter(|call| {
-                    // What such a helper gives within another is text that is escaped already.
-                    !matches!(call, Expression::Call { known, .. } if known.escape.is_some())
-                }),
+                // What a helper with an escape gives within another is text that is escaped already.
+                TemplateElement::Expression(call)
+                    if self.known.get(call.name.as_name()?)?.escape.is_none() =>
+                {
+                    self.call(call)
+                }
                 _ => None,
             },
             _ => None,
@@ -290,7 +354,7 @@ impl Compiler<'_> {
 }
 
 /// A path down from the root or from the item of a loop, or what a loop says of its item.
-fn path_of(path: &Path) -> Option<Expression> {
+fn path_of(path: &Path, in_loop: bool) -> Option<Expression> {
     match path {
         Path::Local((0, name, _)) => match name.as_str() {
             "key" => Some(Expression::Loop(LoopValue::Key)),
@@ -303,7 +367,7 @@ fn path_of(path: &Path) -> Option<Expression> {
         Path::Relative((segments, raw)) => {
             let (from_root, segments) = match &**segments {
                 [PathSeg::Ruled(_), rest @ ..] if raw.starts_with("@root") => (true, rest),
-                all => (false, all),
+                all => (!in_loop, all),
             };
             let key = |segment: &PathSeg| match segment {
                 PathSeg::Named(key) => Some(key.clone()),

@@ -110,6 +110,13 @@ pub(super) struct Known {
     pub(super) escape: Option<Escape>,
 }
 
+impl PartialEq for Known {
+    /// Within one format, a name says which.
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
 impl Known {
     const fn making((name, function): (&'static str, Function)) -> Self {
         Self { name, kind: Kind::Makes(function), lenient: false, escape: None }
@@ -121,6 +128,11 @@ impl Known {
 
     const fn lenient(self) -> Self {
         Self { lenient: true, ..self }
+    }
+
+    /// Whether it gives something new, not one of its parameters.
+    pub(super) fn makes(&self) -> bool {
+        matches!(self.kind, Kind::Makes(_))
     }
 
     /// What the helper gives. What it picks is handed on, not copied.
