@@ -35,6 +35,8 @@ pub(super) struct Program {
     /// Calls that give the same wherever they stand: a template asks for most things twice, once
     /// whether they are there. Each is made when it is first needed, and not again.
     calls: Vec<Expression>,
+    /// Likewise, fields of the event by their paths.
+    paths: Vec<Vec<String>>,
     escape: Escape,
     /// Bytes of all its constant text: about what comes out.
     length: usize,
@@ -58,17 +60,19 @@ struct Branches {
 #[derive(PartialEq)]
 enum Expression {
     Constant(Value),
-    Field {
-        from_root: bool,
-        keys: Vec<String>,
-    },
+    /// One of the program's paths.
+    Field(usize),
+    /// A path from a loop's item.
+    OfItem(Vec<String>),
     Loop(LoopValue),
+    /// Null if it is missing.
+    Optional(Box<Self>),
     /// One of the program's calls.
     Made(usize),
     Call {
         known: Known,
-        all: Vec<Expression>,
-        named: Vec<(String, Expression)>,
+        all: Vec<Self>,
+        named: Vec<(String, Self)>,
     },
 }
 
@@ -87,23 +91,33 @@ struct GivesUp;
 impl Program {
     /// The template as steps; none if it has something that only handlebars knows.
     pub(super) fn compile(template: &Template, format: Format) -> Option<Self> {
-        let mut compiler = Compiler { known: &KNOWN[format as usize], calls: Vec::new(), loops: 0 };
+        let mut compiler = Compiler::new(format);
         let steps = compiler.steps(template)?;
         let length = length(&steps);
         let escape = helpers::escape_of(format);
-        Some(Self { steps, calls: compiler.calls, escape, length })
+        Some(Self { steps, calls: compiler.calls, paths: compiler.paths, escape, length })
     }
 
     /// The text; none if handlebars is to be asked what it says.
     pub(super) fn run(&self, context: &Value) -> Option<String> {
         let mut out = String::with_capacity(self.length + self.length / 4 + 256);
-        let made: Vec<_> = self.calls.iter().map(|call| (call, OnceCell::new())).collect();
-        let scope = Scope { root: context, made: &made, this: context, at: None };
+        let run = Run {
+            program: self,
+            root: context,
+            made: self.calls.iter().map(|_| OnceCell::new()).collect(),
+            found: self.paths.iter().map(|_| OnceCell::new()).collect(),
+        };
+        let scope = Scope { run: &run, this: context, at: None };
         self.steps(&self.steps, &scope, &mut out).ok()?;
         Some(out)
     }
 
-    fn steps(&self, steps: &[Step], scope: &Scope<'_>, out: &mut String) -> Result<(), GivesUp> {
+    fn steps(
+        &self,
+        steps: &[Step],
+        scope: &Scope<'_, '_>,
+        out: &mut String,
+    ) -> Result<(), GivesUp> {
         for step in steps {
             match step {
                 Step::Text(text) => out.push_str(text),
@@ -131,7 +145,7 @@ impl Program {
         &self,
         list: &Expression,
         branches: &Branches,
-        scope: &Scope<'_>,
+        scope: &Scope<'_, '_>,
         out: &mut String,
     ) -> Result<(), GivesUp> {
         let list = list.value(scope)?.unwrap_or(Cow::Owned(Value::Null));
@@ -156,12 +170,39 @@ impl Program {
     }
 }
 
-/// Where a path begins.
+/// What is known already of one message.
+struct Run<'r> {
+    program: &'r Program,
+    root: &'r Value,
+    /// What the program's calls gave.
+    made: Vec<OnceCell<Value>>,
+    /// What its paths led to.
+    found: Vec<OnceCell<Option<&'r Value>>>,
+}
+
+impl<'r> Run<'r> {
+    fn made(&self, index: usize) -> Result<&Value, GivesUp> {
+        if let Some(value) = self.made[index].get() {
+            return Ok(value);
+        }
+        let scope = Scope { run: self, this: self.root, at: None };
+        let value = self.program.calls[index].value(&scope)?.ok_or(GivesUp)?.into_owned();
+        Ok(self.made[index].get_or_init(|| value))
+    }
+
+    fn field(&self, index: usize) -> Result<Option<&'r Value>, GivesUp> {
+        if let Some(found) = self.found[index].get() {
+            return Ok(*found);
+        }
+        let found = field(self.root, &self.program.paths[index])?;
+        Ok(*self.found[index].get_or_init(|| found))
+    }
+}
+
+/// Where an expression stands.
 #[derive(Clone, Copy)]
-struct Scope<'a> {
-    root: &'a Value,
-    /// The program's calls, and what they gave.
-    made: &'a [(&'a Expression, OnceCell<Value>)],
+struct Scope<'a, 'r> {
+    run: &'a Run<'r>,
     /// The item of the innermost loop, or the root.
     this: &'a Value,
     /// Where in that loop.
@@ -177,22 +218,16 @@ struct At<'a> {
 
 impl Expression {
     /// The value; none if a field of the event is missing.
-    fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<Option<Cow<'a, Value>>, GivesUp> {
+    fn value<'a>(&'a self, scope: &Scope<'a, '_>) -> Result<Option<Cow<'a, Value>>, GivesUp> {
         match self {
             Self::Constant(value) => Ok(Some(Cow::Borrowed(value))),
-            Self::Field { from_root, keys } => {
-                let base = if *from_root { scope.root } else { scope.this };
-                Ok(field(base, keys)?.map(Cow::Borrowed))
-            }
+            Self::Field(index) => Ok(scope.run.field(*index)?.map(Cow::Borrowed)),
+            Self::OfItem(keys) => Ok(field(scope.this, keys)?.map(Cow::Borrowed)),
             Self::Loop(value) => Ok(scope.at.and_then(|at| value.of(at)).map(Cow::Owned)),
-            Self::Made(index) => {
-                let (call, made) = scope.made.get(*index).ok_or(GivesUp)?;
-                if let Some(value) = made.get() {
-                    return Ok(Some(Cow::Borrowed(value)));
-                }
-                let value = call.value(scope)?.ok_or(GivesUp)?.into_owned();
-                Ok(Some(Cow::Borrowed(made.get_or_init(|| value))))
+            Self::Optional(inner) => {
+                Ok(Some(inner.value(scope)?.unwrap_or(Cow::Owned(Value::Null))))
             }
+            Self::Made(index) => scope.run.made(*index).map(|value| Some(Cow::Borrowed(value))),
             Self::Call { known, all, named } => {
                 let given = |parameter: &'a Self| match parameter.value(scope)? {
                     Some(value) => Ok(value),
@@ -212,9 +247,9 @@ impl Expression {
     /// Whether nothing in it is of a loop's item.
     fn is_the_same_everywhere(&self) -> bool {
         match self {
-            Self::Constant(_) | Self::Made(_) => true,
-            Self::Field { from_root, .. } => *from_root,
-            Self::Loop(_) => false,
+            Self::Constant(_) | Self::Made(_) | Self::Field(_) => true,
+            Self::OfItem(_) | Self::Loop(_) => false,
+            Self::Optional(inner) => inner.is_the_same_everywhere(),
             Self::Call { all, named, .. } => {
                 let mut given = all.iter().chain(named.iter().map(|(_, value)| value));
                 given.all(Self::is_the_same_everywhere)
@@ -253,11 +288,16 @@ impl LoopValue {
 struct Compiler<'k> {
     known: &'k HashMap<&'static str, Known>,
     calls: Vec<Expression>,
+    paths: Vec<Vec<String>>,
     /// How many loops are around what is compiled.
     loops: usize,
 }
 
 impl Compiler<'_> {
+    fn new(format: Format) -> Self {
+        Self { known: &KNOWN[format as usize], calls: Vec::new(), paths: Vec::new(), loops: 0 }
+    }
+
     fn steps(&mut self, template: &Template) -> Option<Vec<Step>> {
         let mut steps = Vec::with_capacity(template.elements.len());
         for element in &template.elements {
@@ -322,23 +362,22 @@ impl Compiler<'_> {
         let known = *self.known.get(call.name.as_name()?)?;
         let all = call.params.iter().map(|p| self.parameter(p)).collect::<Option<_>>()?;
         let named = call.hash.iter().map(|(name, p)| Some((name.clone(), self.parameter(p)?)));
-        let named = named.collect::<Option<_>>()?;
+        let (mut all, named): (Vec<_>, Vec<_>) = (all, named.collect::<Option<_>>()?);
+        if known.is_opt() && named.is_empty() && all.len() == 1 {
+            return all.pop().map(|inner| Expression::Optional(Box::new(inner)));
+        }
         let call = Expression::Call { known, all, named };
         // What is only handed on costs nothing; a loop's item is another each time.
         if !known.makes() || !call.is_the_same_everywhere() {
             return Some(call);
         }
-        let index = self.calls.iter().position(|other| *other == call).unwrap_or_else(|| {
-            self.calls.push(call);
-            self.calls.len() - 1
-        });
-        Some(Expression::Made(index))
+        Some(Expression::Made(place(&mut self.calls, call)))
     }
 
     fn parameter(&mut self, parameter: &Parameter) -> Option<Expression> {
         match parameter {
             Parameter::Literal(value) => Some(Expression::Constant(value.clone())),
-            Parameter::Path(path) => path_of(path, self.loops > 0),
+            Parameter::Path(path) => self.path(path),
             Parameter::Subexpression(inner) => match &*inner.element {
                 // What a helper with an escape gives within another is text that is escaped already.
                 TemplateElement::Expression(call)
@@ -351,32 +390,43 @@ impl Compiler<'_> {
             _ => None,
         }
     }
-}
 
-/// A path down from the root or from the item of a loop, or what a loop says of its item.
-fn path_of(path: &Path, in_loop: bool) -> Option<Expression> {
-    match path {
-        Path::Local((0, name, _)) => match name.as_str() {
-            "key" => Some(Expression::Loop(LoopValue::Key)),
-            "index" => Some(Expression::Loop(LoopValue::Index)),
-            "first" => Some(Expression::Loop(LoopValue::First)),
-            "last" => Some(Expression::Loop(LoopValue::Last)),
-            _ => None,
-        },
-        Path::Local(_) => None,
-        Path::Relative((segments, raw)) => {
-            let (from_root, segments) = match &**segments {
-                [PathSeg::Ruled(_), rest @ ..] if raw.starts_with("@root") => (true, rest),
-                all => (!in_loop, all),
-            };
-            let key = |segment: &PathSeg| match segment {
-                PathSeg::Named(key) => Some(key.clone()),
+    /// A path down from the root or from the item of a loop, or what a loop says of its item.
+    fn path(&mut self, path: &Path) -> Option<Expression> {
+        match path {
+            Path::Local((0, name, _)) => match name.as_str() {
+                "key" => Some(Expression::Loop(LoopValue::Key)),
+                "index" => Some(Expression::Loop(LoopValue::Index)),
+                "first" => Some(Expression::Loop(LoopValue::First)),
+                "last" => Some(Expression::Loop(LoopValue::Last)),
                 _ => None,
-            };
-            let keys = segments.iter().map(key).collect::<Option<_>>()?;
-            Some(Expression::Field { from_root, keys })
+            },
+            Path::Local(_) => None,
+            Path::Relative((segments, raw)) => {
+                let (from_root, segments) = match &**segments {
+                    [PathSeg::Ruled(_), rest @ ..] if raw.starts_with("@root") => (true, rest),
+                    all => (self.loops == 0, all),
+                };
+                let key = |segment: &PathSeg| match segment {
+                    PathSeg::Named(key) => Some(key.clone()),
+                    _ => None,
+                };
+                let keys = segments.iter().map(key).collect::<Option<_>>()?;
+                Some(match from_root {
+                    true => Expression::Field(place(&mut self.paths, keys)),
+                    false => Expression::OfItem(keys),
+                })
+            }
         }
     }
+}
+
+/// Where it is, or is from now on.
+fn place<T: PartialEq>(all: &mut Vec<T>, one: T) -> usize {
+    all.iter().position(|other| *other == one).unwrap_or_else(|| {
+        all.push(one);
+        all.len() - 1
+    })
 }
 
 fn length(steps: &[Step]) -> usize {

@@ -18,7 +18,7 @@ use crate::settings::{self, Defaults, Recipient};
 use crate::smtp::{Dialer, Pool};
 use crate::verdict;
 
-/// Attempts let in for each connection: the others render while one sends.
+/// Attempts let in for each connection: some compose slowly while others send.
 const ATTEMPTS_PER_CONNECTION: usize = 4;
 /// Of those to one address.
 const CONCURRENCY: u32 = 16;
@@ -108,23 +108,31 @@ impl Channel for EmailChannel {
     }
 }
 
-/// One attempt: render, compose, send, judge the answer.
+/// One attempt: render, compose, send, judge the answer. What is composed in a moment is composed when
+/// there is a connection for it, by the thread that sends it: a mail is long, and to hand it from one
+/// core to another costs more than to wait.
 async fn attempt(inner: Arc<Inner>, delivery: Delivery) -> Result<Receipt, DeliveryError> {
-    let mail = if inner.composer.is_slow(&delivery.content) {
-        let inner = Arc::clone(&inner);
-        let composed = tokio::task::spawn_blocking(move || inner.compose(&delivery)).await;
-        composed.map_err(|error| {
-            let verdict = if error.is_panic() { Verdict::Permanent } else { RETRY };
-            DeliveryError::new(verdict, "compose_failed", "composing the message was broken off")
-                .with_source(error)
-        })??
+    let (mail, place) = if inner.composer.is_slow(&delivery.content) {
+        (compose_aside(&inner, delivery).await?, inner.pool.place().await)
     } else {
-        inner.compose(&delivery)?
+        let place = inner.pool.place().await;
+        (inner.compose(&delivery)?, place)
     };
-    match inner.pool.send(&mail).await {
+    match place.send(&mail).await {
         Ok(reply) => Ok(verdict::on_success(&reply, &mail.to, mail.remark)),
         Err(error) => Err(verdict::on_failure(error, &mail.to)),
     }
+}
+
+/// Off the network's threads, before a connection is taken.
+async fn compose_aside(inner: &Arc<Inner>, delivery: Delivery) -> Result<Outgoing, DeliveryError> {
+    let inner = Arc::clone(inner);
+    let composed = tokio::task::spawn_blocking(move || inner.compose(&delivery)).await;
+    composed.map_err(|error| {
+        let verdict = if error.is_panic() { Verdict::Permanent } else { RETRY };
+        DeliveryError::new(verdict, "compose_failed", "composing the message was broken off")
+            .with_source(error)
+    })?
 }
 
 impl Inner {

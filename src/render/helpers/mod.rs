@@ -135,6 +135,11 @@ impl Known {
         matches!(self.kind, Kind::Makes(_))
     }
 
+    /// Whether it is `opt`.
+    pub(super) fn is_opt(&self) -> bool {
+        self.name == values::OPT
+    }
+
     /// What the helper gives. What it picks is handed on, not copied.
     pub(super) fn call<'a>(
         &self,

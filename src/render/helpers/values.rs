@@ -7,9 +7,12 @@ use serde_json::Value;
 use super::super::escape;
 use super::{Args, Choice, Function};
 
+/// Says that a field may be missing.
+pub(super) const OPT: &str = "opt";
+
 /// Helpers that take a missing field for null, and give one of their parameters back.
 pub(super) const LENIENT: [(&str, Choice); 2] = [
-    ("opt", |args| args.get(0).map(|_| Some(0))),
+    (OPT, |args| args.get(0).map(|_| Some(0))),
     ("default", |args| Ok(Some(usize::from(!has(args.get(0)?))))),
 ];
 

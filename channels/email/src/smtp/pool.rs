@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::connection::Connection;
@@ -50,10 +50,13 @@ impl Pool {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Sends one mail, as soon as a connection is free.
-    pub(crate) async fn send(&self, mail: &Outgoing) -> Result<Reply, SmtpError> {
+    /// The right to use a connection, as soon as one is free.
+    pub(crate) async fn place(&self) -> Place<'_> {
         let permit = self.shared.permits.acquire().await;
-        let _permit = permit.expect("the semaphore is never closed");
+        Place { pool: self, _permit: permit.expect("the semaphore is never closed") }
+    }
+
+    async fn send(&self, mail: &Outgoing) -> Result<Reply, SmtpError> {
         if let Some(mut connection) = self.kept().await {
             let outcome = connection.deliver(mail).await;
             self.give_back(connection);
@@ -97,6 +100,19 @@ impl Pool {
             idle.watched = true;
             tokio::spawn(watch(Arc::downgrade(&self.shared), self.shared.idle_timeout));
         }
+    }
+}
+
+/// The right to one exchange. Given back by drop.
+pub(crate) struct Place<'p> {
+    pool: &'p Pool,
+    _permit: SemaphorePermit<'p>,
+}
+
+impl Place<'_> {
+    /// Sends one mail.
+    pub(crate) async fn send(self, mail: &Outgoing) -> Result<Reply, SmtpError> {
+        self.pool.send(mail).await
     }
 }
 
