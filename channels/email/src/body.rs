@@ -6,34 +6,23 @@
 
 use std::fmt::Write as _;
 
-use lettre::message::header::{ContentTransferEncoding, ContentType};
-use lettre::message::{Body, SinglePart};
+use lettre::message::header::ContentType;
 use memchr::memmem;
+
+use crate::mime::Parts;
 
 /// Longest line sent as it is: a relay may add a little to one.
 const LONGEST_LINE: usize = 990;
 
-/// The part of plain text.
-pub(crate) fn plain(text: String) -> SinglePart {
-    part(ContentType::TEXT_PLAIN, text)
+/// Plain text.
+pub(crate) fn plain(parts: Parts, text: String) -> Parts {
+    parts.text(ContentType::TEXT_PLAIN, sound(text))
 }
 
-/// The part of HTML.
-pub(crate) fn html(html: String) -> SinglePart {
+/// HTML.
+pub(crate) fn html(parts: Parts, html: String) -> Parts {
     let html = if html.is_ascii() { html } else { in_ascii(&html).unwrap_or(html) };
-    part(ContentType::TEXT_HTML, html)
-}
-
-fn part(kind: ContentType, text: String) -> SinglePart {
-    let text = sound(text);
-    let builder = SinglePart::builder().header(kind);
-    match untouched(&text) {
-        Some(lines) => {
-            let encoding = ContentTransferEncoding::SevenBit;
-            builder.body(Body::dangerous_pre_encoded(lines, encoding))
-        }
-        None => builder.body(text),
-    }
+    parts.text(ContentType::TEXT_HTML, sound(html))
 }
 
 /// Without what mail may not carry: NUL, and a carriage return that ends no line.
@@ -44,25 +33,24 @@ fn sound(text: String) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "")
 }
 
-/// The text with the line ends of mail, if it needs nothing else.
-fn untouched(text: &str) -> Option<Vec<u8>> {
+/// The text with the line ends of mail, if it needs nothing else; whether it was added to `out`.
+pub(crate) fn push_untouched(out: &mut String, text: &str) -> bool {
     if !text.is_ascii() {
-        return None;
+        return false;
     }
-    let text = text.as_bytes();
-    let mut lines = Vec::with_capacity(text.len() + text.len() / 32 + 2);
+    out.reserve(text.len() + text.len() / 32 + 2);
     let mut start = 0;
-    for end in memchr::memchr_iter(b'\n', text).chain([text.len()]) {
+    for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
         if end - start > LONGEST_LINE {
-            return None;
+            return false;
         }
-        lines.extend_from_slice(&text[start..end]);
+        out.push_str(&text[start..end]);
         if end < text.len() {
-            lines.extend_from_slice(b"\r\n");
+            out.push_str("\r\n");
         }
         start = end + 1;
     }
-    Some(lines)
+    true
 }
 
 /// HTML with every character beyond ASCII as a reference, which means the same; none where it would
@@ -107,13 +95,14 @@ fn first_beyond_ascii(text: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn wire(part: &SinglePart) -> String {
-        String::from_utf8(part.formatted()).unwrap()
+    fn alone(part: fn(Parts, String) -> Parts, text: &str) -> String {
+        let parts = part(Parts::alternative("edge".to_owned(), 0), text.to_owned()).into_body();
+        parts.strip_suffix("--edge--\r\n").expect("it is closed").to_owned()
     }
 
     #[test]
     fn ascii_in_short_lines_travels_as_it_is() {
-        let sent = wire(&plain("one\ntwo = 2\n".to_owned()));
+        let sent = alone(plain, "one\ntwo = 2\n");
         assert!(sent.contains("Content-Transfer-Encoding: 7bit\r\n"), "{sent}");
         assert!(sent.contains("\r\n\r\none\r\ntwo = 2\r\n"), "{sent}");
     }
@@ -121,30 +110,30 @@ mod tests {
     #[test]
     fn no_line_is_longer_than_mail_may_carry() {
         for text in ["x".repeat(991), format!("a\n{}\nb", "y ".repeat(800))] {
-            let sent = wire(&plain(text.clone()));
+            let sent = alone(plain, &text);
             assert!(sent.split("\r\n").all(|line| line.len() <= 998), "{sent}");
             assert!(!sent.contains("7bit"), "{sent}");
         }
-        assert!(wire(&plain("x".repeat(990))).contains("7bit"));
+        assert!(alone(plain, &"x".repeat(990)).contains("7bit"));
     }
 
     #[test]
     fn html_needs_no_encoding_for_its_other_characters() {
-        let sent = wire(&html("<style>p{}</style><p title=\"ü\">大 – ok</p>".to_owned()));
+        let sent = alone(html, "<style>p{}</style><p title=\"ü\">大 – ok</p>");
         assert!(sent.contains("7bit"), "{sent}");
         assert!(sent.contains("<p title=\"&#252;\">&#22823; &#8211; ok</p>"), "{sent}");
     }
 
     #[test]
     fn a_style_sheet_keeps_its_characters() {
-        let sent = wire(&html("<Style>p:before{content:'»'}</Style><p>ü</p>".to_owned()));
+        let sent = alone(html, "<Style>p:before{content:'»'}</Style><p>ü</p>");
         assert!(!sent.contains("&#"), "{sent}");
         assert!(sent.is_ascii() && !sent.contains("7bit"), "{sent}");
     }
 
     #[test]
     fn what_mail_may_not_carry_is_not_sent() {
-        let sent = wire(&plain("a\0b\rc\r\nd".to_owned()));
+        let sent = alone(plain, "a\0b\rc\r\nd");
         assert!(sent.ends_with("\r\n\r\nab\r\nc\r\nd\r\n"), "{sent:?}");
     }
 }

@@ -3,6 +3,7 @@
 //! What names the message (its id, the MIME boundaries) is derived from the delivery, so that every
 //! attempt is the same message and a receiver can tell a repeat.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use fanfare_contract::{Content, Delivery, Event};
@@ -43,8 +44,10 @@ pub(crate) struct Outgoing {
     pub(crate) to: Address,
     /// Bytes of the message as the server counts them.
     pub(crate) size: usize,
-    /// The message with its dots stuffed and the closing dot.
-    pub(crate) wire: String,
+    /// All headers, and the empty line.
+    headers: String,
+    /// The rest, and the closing dot.
+    body: String,
     /// For the receipt.
     pub(crate) remark: Option<String>,
 }
@@ -113,19 +116,15 @@ impl Composer {
         let envelope = Envelope::new(Some(from.clone()), vec![to.clone()])?;
         let kind = parts.kind().ok_or(Error::NotMail)?;
         let head = head.envelope(envelope).header(MIME_VERSION_1_0).header(kind);
-        let body = String::from_utf8(parts.into_body()).map_err(|_| Error::NotMail)?;
-        let mut message = self.headers(head, &body)?;
-        message.push_str("\r\n");
-        if !message.is_ascii() || !body.is_ascii() {
+        let mut body = parts.into_body();
+        let mut headers = self.headers(head, &body)?;
+        headers.push_str("\r\n");
+        if !headers.is_ascii() || !body.is_ascii() {
             return Err(Error::NotMail);
         }
-        Ok(Outgoing {
-            from,
-            to,
-            size: message.len() + body.len(),
-            wire: wire(message, &body),
-            remark,
-        })
+        let size = headers.len() + body.len();
+        body.push_str(".\r\n");
+        Ok(Outgoing { from, to, size, headers, body, remark })
     }
 
     /// All headers of a message with this body, the signature over both among them.
@@ -250,23 +249,25 @@ fn boundary(delivery: &Delivery, rendered: &Rendered) -> String {
 
 fn alternative(rendered: Rendered, boundary: String) -> Parts {
     let length = rendered.text.len() + rendered.html.len();
-    let (text, html) = (body::plain(rendered.text), body::html(rendered.html));
-    Parts::alternative(boundary, length + length / 16).single(&text).single(&html)
+    let parts = Parts::alternative(boundary, length + length / 16);
+    body::html(body::plain(parts, rendered.text), rendered.html)
 }
 
-/// RFC 5321, section 4.5.2: a line that begins with a dot gets another; a lone dot ends it all. Headers
-/// have no such lines.
-fn wire(mut message: String, body: &str) -> String {
-    message.reserve_exact(body.len() + body.len() / 64 + 64);
-    let mut start = 0;
-    for dot in memmem::find_iter(body.as_bytes(), "\n.").map(|at| at + 1) {
-        message.push_str(&body[start..dot]);
-        message.push('.');
-        start = dot;
+/// The message as it is sent.
+impl fmt::Display for Outgoing {
+    /// RFC 5321, section 4.5.2: a line that begins with a dot gets another; a lone dot ends it all.
+    /// Headers have no such lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.headers)?;
+        let mut start = 0;
+        let end = self.body.len() - ".\r\n".len();
+        for dot in memmem::find_iter(&self.body.as_bytes()[..end], "\n.").map(|at| at + 1) {
+            f.write_str(&self.body[start..dot])?;
+            f.write_str(".")?;
+            start = dot;
+        }
+        f.write_str(&self.body[start..])
     }
-    message.push_str(&body[start..]);
-    message.push_str(if body.ends_with("\r\n") { ".\r\n" } else { "\r\n.\r\n" });
-    message
 }
 
 fn csv_type() -> ContentType {

@@ -1,17 +1,19 @@
 //! The body of a message of several parts. lettre makes the parts and all headers; it would copy a
 //! whole mail once for every level of parts.
 
-use std::io::Write as _;
+use std::fmt::Write as _;
 
-use lettre::message::header::ContentType;
-use lettre::message::{MultiPart, SinglePart};
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, MultiPart, SinglePart};
+
+use crate::body;
 
 /// Parts, set apart by a boundary that is in none of them.
 pub(crate) struct Parts {
     /// Without parts, for its headers.
     empty: MultiPart,
     boundary: String,
-    body: Vec<u8>,
+    body: String,
 }
 
 impl Parts {
@@ -26,7 +28,7 @@ impl Parts {
     }
 
     fn new(empty: MultiPart, boundary: String, length: usize) -> Self {
-        Self { empty, boundary, body: Vec::with_capacity(length + 1024) }
+        Self { empty, boundary, body: String::with_capacity(length + 1024) }
     }
 
     /// Says what this is, and how its parts are set apart.
@@ -34,21 +36,39 @@ impl Parts {
         self.empty.headers().get()
     }
 
+    /// A text, untouched where mail allows it.
+    pub(crate) fn text(mut self, kind: ContentType, text: String) -> Self {
+        let start = self.body.len();
+        let nothing = Body::dangerous_pre_encoded(Vec::new(), ContentTransferEncoding::SevenBit);
+        self.open(&SinglePart::builder().header(kind.clone()).body(nothing));
+        if body::push_untouched(&mut self.body, &text) {
+            self.body.push_str("\r\n");
+            return self;
+        }
+        self.body.truncate(start);
+        self.single(&SinglePart::builder().header(kind).body(text))
+    }
+
+    /// A part as lettre has encoded it, which is always ASCII.
     pub(crate) fn single(mut self, part: &SinglePart) -> Self {
-        // Writing to a vector cannot fail.
-        let _ = write!(self.body, "--{}\r\n{}\r\n", self.boundary, part.headers());
-        self.body.extend_from_slice(part.raw_body());
-        self.body.extend_from_slice(b"\r\n");
+        self.open(part);
+        self.body.push_str(&String::from_utf8_lossy(part.raw_body()));
+        self.body.push_str("\r\n");
         self
     }
 
     pub(crate) fn multiple(mut self, parts: Self) -> Self {
+        // Writing to a string cannot fail.
         let _ = write!(self.body, "--{}\r\n{}\r\n", self.boundary, parts.empty.headers());
-        self.body.extend_from_slice(&parts.into_body());
+        self.body.push_str(&parts.into_body());
         self
     }
 
-    pub(crate) fn into_body(mut self) -> Vec<u8> {
+    fn open(&mut self, part: &SinglePart) {
+        let _ = write!(self.body, "--{}\r\n{}\r\n", self.boundary, part.headers());
+    }
+
+    pub(crate) fn into_body(mut self) -> String {
         let _ = write!(self.body, "--{}--\r\n", self.boundary);
         self.body
     }

@@ -83,6 +83,60 @@ fn every_built_in_template_is_steps_and_says_the_same() {
     assert!(declined * 50 < rendered, "{declined} left to handlebars of {rendered}");
 }
 
+/// In steps and by handlebars; none where it is not in steps, or refused.
+fn both(source: &str, data: &Value) -> (Option<String>, Option<String>) {
+    let template = Template::compile(source).unwrap();
+    let context = json!({ "data": data, "tenant": { "name": "Acme <Bank>" }, "a": "top" });
+    let quick = Program::compile(&template, Format::Html).and_then(|program| program.run(&context));
+    let (context, mut state) = (Context::from(context), handlebars::RenderContext::new(None));
+    let registry = &REGISTRIES[Format::Html as usize];
+    let slow = handlebars::Renderable::renders(&template, registry, &context, &mut state);
+    (quick, slow.ok())
+}
+
+#[test]
+fn steps_do_what_templates_use() {
+    let data = json!({ "a": { "b": "<x>" }, "list": ["p", { "c": 2 }, []], "n": 3, "t": true });
+    for source in [
+        "{{data.a.b}}|{{opt data.none}}|{{default data.none \"d\"}}|{{a}}",
+        "{{#if data.t}}yes{{else}}no{{/if}}{{#unless data.t}}no{{else}}yes{{/unless}}",
+        "{{#if (eq data.n 4)}}4{{else if (gt data.n 2)}}more{{else}}less{{/if}}",
+        "{{#each data.list}}{{@index}}{{#if @first}}first{{/if}}{{#if @last}}last{{/if}} {{/each}}",
+        "{{#each data.a}}{{@key}}={{this}} {{@root.data.n}} {{@root.tenant.name}}{{/each}}",
+        "{{#each (list data.a.b)}}{{upper this}}{{line @root.data.a.b}}{{/each}}",
+        "{{#each (opt data.none)}}x{{else}}nothing{{/each}}",
+        "{{first (opt data.none) data.a.b \"z\"}} {{choose data.t \"x\" data.none2}}",
+        "{{number 5000.25}} {{join data.list \"; \"}} {{lookup data.list 0}} {{and data.t data.none}}",
+        "{{truncate \"ein langer Text\" limit=5}} {{date 1735228800 zone=\"Europe/Madrid\"}}",
+    ] {
+        let (quick, slow) = both(source, &data);
+        assert_eq!(quick, slow, "{source}");
+        if !source.contains("none2") {
+            assert!(quick.is_some(), "{source}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_in_steps_is_left_to_handlebars() {
+    let data = json!({ "a": { "b": "x" }, "list": [1] });
+    for source in [
+        "{{#each data.list}}{{../a}}{{/each}}",
+        "{{#with data.a}}{{b}}{{/with}}",
+        "{{#each data.list as |item|}}{{item}}{{/each}}",
+        "{{len data.list}}",
+        "{{{data.a.b}}}",
+    ] {
+        let (quick, slow) = both(source, &data);
+        assert!(quick.is_none() && slow.is_some(), "{source}: {quick:?} {slow:?}");
+    }
+    for source in
+        ["{{data.none}}", "{{line data.none}}", "{{#if data.none}}{{/if}}", "{{opt data.list.x}}"]
+    {
+        assert_eq!(both(source, &data), (None, None), "{source}");
+    }
+}
+
 fn path() -> BoxedStrategy<String> {
     let paths = [
         "data",

@@ -1,5 +1,6 @@
 //! One connection to the mail server, and one mail's exchange on it.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,7 +111,7 @@ impl Connection {
             }
             return Err(error);
         }
-        let reply = self.ask(Step::Message, &mail.wire).await?;
+        let reply = self.ask(Step::Message, mail).await?;
         self.in_sync = true;
         match reply.code {
             200..300 => Ok(reply),
@@ -159,7 +160,7 @@ impl Connection {
     }
 
     /// Sends, and waits for one reply.
-    async fn ask(&mut self, step: Step, text: &str) -> Result<Reply, SmtpError> {
+    async fn ask(&mut self, step: Step, text: impl Display) -> Result<Reply, SmtpError> {
         let patience = self.patience(step);
         any_reply(step, timeout(patience, self.smtp.command(text)).await)
     }
