@@ -46,6 +46,9 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(PathBuf, TenantSpec)>, Vec<
             Err(found) => problems.extend(found),
         }
     }
+    if problems.is_empty() {
+        problems = file::doubles(&specs);
+    }
     if problems.is_empty() { Ok(specs) } else { Err(problems) }
 }
 

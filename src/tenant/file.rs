@@ -36,23 +36,28 @@ pub fn read_dir(dir: &Path, env: Env<'_>) -> Result<Vec<(PathBuf, TenantSpec)>, 
     let found = on_all_cores(&paths, |path| read(path, env));
     let mut specs: Vec<(PathBuf, TenantSpec)> = Vec::new();
     let mut problems = Vec::new();
-    let mut files = HashMap::new();
     for (path, found) in paths.into_iter().zip(found) {
         match found {
-            Ok(spec) => {
-                if let Some(other) = files.insert(spec.id.clone(), path.clone()) {
-                    let message =
-                        format!("`{}` is the tenant of {} already", spec.id, other.display());
-                    problems.push(
-                        Problem::new("tenant", "id", message).in_file(&path.display().to_string()),
-                    );
-                }
-                specs.push((path, spec));
-            }
+            Ok(spec) => specs.push((path, spec)),
             Err(found) => problems.extend(found),
         }
     }
+    problems.extend(doubles(&specs));
     if problems.is_empty() { Ok(specs) } else { Err(problems) }
+}
+
+/// Files about a tenant that another file before them is about.
+pub fn doubles(specs: &[(PathBuf, TenantSpec)]) -> Vec<Problem> {
+    let mut files = HashMap::new();
+    let mut problems = Vec::new();
+    for (path, spec) in specs {
+        if let Some(other) = files.insert(&spec.id, path) {
+            let message = format!("`{}` is the tenant of {} already", spec.id, other.display());
+            let problem = Problem::new("tenant", "id", message);
+            problems.push(problem.in_file(&path.display().to_string()));
+        }
+    }
+    problems
 }
 
 /// Reads one file.

@@ -114,6 +114,18 @@ fn without_development_a_plain_http_or_loopback_receiver_is_refused() {
 }
 
 #[test]
+fn two_files_about_one_tenant_are_refused() {
+    let scene = Scene::embedded();
+    let file = scene.tenant("acme", &hooks_at("http://127.0.0.1:9/"));
+    let copy = file.with_file_name("copy.toml");
+    std::fs::copy(&file, &copy).unwrap();
+    let [file, copy] = [file, copy].map(|path| path.display().to_string());
+    let told = scene.run(&["apply", "--development", &file, &copy]).refused(1);
+    assert!(told.contains(&format!("{copy}: tenant, id: ")), "{told}");
+    assert!(told.contains(&format!("`acme` is the tenant of {file} already")), "{told}");
+}
+
+#[test]
 fn a_check_needs_no_store_and_tells_every_problem() {
     let good = said(&["check", "--development", SAMPLE_TENANTS]).ok();
     assert_eq!(good, "1 of 1 checked: no problem\n");
