@@ -24,7 +24,7 @@ use crate::store::{
 };
 
 /// How often the agendas are looked at for what other replicas wrote.
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(500);
 /// Most deliveries in one script.
 const UPDATES_A_SCRIPT: usize = 200;
 
