@@ -16,8 +16,6 @@ use crate::agenda::{Job, Lane, Space};
 /// How long one batch may be held up. A receiver that stops answering holds the others up for it
 /// once: then what finds no room is parked, and as long as something is, nobody waits for that lane.
 const LONGEST: Duration = Duration::from_millis(200);
-/// And one whose deliveries all go to one lane: nobody else was in the log when it was read.
-const LONGEST_ALONE: Duration = Duration::from_millis(500);
 /// Between two looks; a line lasts longer.
 const STEP: Duration = Duration::from_millis(1);
 
@@ -27,31 +25,17 @@ pub(super) struct Crowded<'a> {
     window: &'a Semaphore,
     places: usize,
     held: Vec<(Arc<Lane>, Job)>,
-    /// The lane of the batch's first delivery, as long as it is that of all others.
-    only: Only,
-    waited: Duration,
-}
-
-enum Only {
-    Unknown,
-    Lane(Arc<Lane>),
-    Several,
+    left: Duration,
 }
 
 impl<'a> Crowded<'a> {
     /// `window` has a place for each delivery that is in memory, `places` in all.
     pub(super) fn new(dispatch: &'a Dispatch, window: &'a Semaphore, places: usize) -> Self {
-        let (held, only) = (Vec::new(), Only::Unknown);
-        Self { dispatch, window, places, held, only, waited: Duration::ZERO }
+        Self { dispatch, window, places, held: Vec::new(), left: LONGEST }
     }
 
     /// Sends it, or keeps it for the end of the batch if its lane is crowded.
     pub(super) fn send(&mut self, lane: &Arc<Lane>, job: Job) {
-        match &self.only {
-            Only::Unknown => self.only = Only::Lane(lane.clone()),
-            Only::Lane(only) if !Arc::ptr_eq(only, lane) => self.only = Only::Several,
-            Only::Lane(_) | Only::Several => {}
-        }
         if self.is_full(lane) {
             self.held.push((lane.clone(), job));
         } else {
@@ -62,12 +46,11 @@ impl<'a> Crowded<'a> {
     /// Sends what was kept as soon as there is room; what finds none in time is parked, and the rest of
     /// its lane behind it.
     pub(super) async fn flush(&mut self) {
-        let longest = if matches!(self.only, Only::Several) { LONGEST } else { LONGEST_ALONE };
         for (lane, job) in std::mem::take(&mut self.held) {
-            while self.waited < longest && self.is_full(&lane) {
+            while !self.left.is_zero() && self.is_full(&lane) {
                 let began = Instant::now();
                 tokio::time::sleep(STEP).await;
-                self.waited += began.elapsed();
+                self.left = self.left.saturating_sub(began.elapsed());
             }
             self.dispatch.send(&lane, job, self.space());
         }

@@ -79,9 +79,15 @@ impl Compiler<'_> {
         let name = block.name.as_name()?;
         let loops = usize::from(name == "each");
         self.loops += loops;
-        let then = self.branch(block.template.as_ref())?;
+        let then = match &block.template {
+            Some(template) => Some(self.steps(template)?),
+            None => None,
+        };
         self.loops -= loops;
-        let otherwise = self.branch(block.inverse.as_ref())?;
+        let otherwise = match &block.inverse {
+            Some(template) => Some(self.steps(template)?),
+            None => None,
+        };
         match name {
             "if" => Some(Step::If(over, Branches { then: then.unwrap_or_default(), otherwise })),
             "unless" => {
@@ -90,13 +96,6 @@ impl Compiler<'_> {
             }
             "each" => Some(Step::Each(over, Branches { then: then?, otherwise })),
             _ => None,
-        }
-    }
-
-    fn branch(&mut self, template: Option<&Template>) -> Option<Option<Vec<Step>>> {
-        match template {
-            Some(template) => self.steps(template).map(Some),
-            None => Some(None),
         }
     }
 
@@ -154,9 +153,10 @@ impl Compiler<'_> {
                     _ => None,
                 };
                 let keys = segments.iter().map(key).collect::<Option<_>>()?;
-                Some(match from_root {
-                    true => Expression::Field(place(&mut self.paths, keys)),
-                    false => Expression::OfItem(keys),
+                Some(if from_root {
+                    Expression::Field(place(&mut self.paths, keys))
+                } else {
+                    Expression::OfItem(keys)
                 })
             }
         }
