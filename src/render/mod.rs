@@ -1,9 +1,9 @@
 //! Templates: a delivery goes in, a subject, HTML, plain text or Slack blocks come out.
 //!
 //! Everything that can be done once is done once: partials are expanded, MJML becomes HTML,
-//! handlebars is compiled to a list of steps. Sending costs these steps alone. The templates of a tenant or of a folder
-//! are compiled and rendered on sample events when the engine is made, so that a bad one is refused
-//! with its line and not found out by a customer.
+//! handlebars is compiled to a list of steps. Sending costs these steps alone. The templates of a
+//! tenant or of a folder are compiled and rendered on sample events when the engine is made, so that
+//! a bad one is refused with its line and not found out by a customer.
 //!
 //! The rules that template authors need:
 //!

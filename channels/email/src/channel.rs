@@ -109,8 +109,7 @@ impl Channel for EmailChannel {
 }
 
 /// One attempt: render, compose, send, judge the answer. What is composed in a moment is composed when
-/// there is a connection for it, by the thread that sends it: a mail is long, and to hand it from one
-/// core to another costs more than to wait.
+/// there is a connection for it: no more mails are in memory than are on their way.
 async fn attempt(inner: Arc<Inner>, delivery: Delivery) -> Result<Receipt, DeliveryError> {
     let (mail, place) = if inner.composer.is_slow(&delivery.content) {
         (compose_aside(&inner, delivery).await?, inner.pool.place().await)

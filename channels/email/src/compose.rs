@@ -127,7 +127,8 @@ impl Composer {
         Ok(Outgoing { from, to, size, headers, body, remark })
     }
 
-    /// All headers of a message with this body, the signature over both among them.
+    /// All headers of a message with this body, the signature over both among them. lettre's own
+    /// `multipart` would keep `Content-Type` with the parts, where its signer takes it for missing.
     fn headers(&self, head: MessageBuilder, body: &str) -> Result<String, Error> {
         // Only the signer reads the body.
         let body = if self.signer.is_some() { body.as_bytes().to_vec() } else { Vec::new() };

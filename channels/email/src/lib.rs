@@ -6,7 +6,8 @@
 //! | `config` | the operator's settings, checked once at start |
 //! | `settings` | a tenant's destination: `to`, `from`, `reply_to` |
 //! | `address` | one mailbox as people write it |
-//! | `compose` | headers and MIME parts of a message |
+//! | `compose` | the headers of a message, its parts, its signature |
+//! | `mime` | parts put together |
 //! | `body` | the encoding of a part |
 //! | `digest` | the CSV file of a digest |
 //! | `dkim` | keys in, signature out |

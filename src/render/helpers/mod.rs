@@ -55,8 +55,8 @@ pub(super) use values::{humanize, show, summary};
 
 /// What a helper was called with.
 pub(super) struct Args<'a> {
-    pub(super) all: &'a [Cow<'a, Value>],
-    pub(super) named: &'a [(&'a str, Cow<'a, Value>)],
+    all: &'a [Cow<'a, Value>],
+    named: &'a [(&'a str, Cow<'a, Value>)],
 }
 
 impl<'a> Args<'a> {
