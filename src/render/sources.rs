@@ -48,7 +48,7 @@ pub struct Tenant {
 pub enum Origin {
     /// In the binary.
     Builtin,
-    /// In the server's `templates_dir`.
+    /// In the folder that the server's `templates` names.
     Folder,
     /// The tenant's own.
     Tenant,
