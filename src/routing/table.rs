@@ -46,7 +46,7 @@ struct Entry {
     /// Destinations of the routes without a filter, ascending, each once.
     direct: Vec<u32>,
     /// The routes with a filter.
-    filtered: Option<FilterIndex>,
+    filtered: Option<Box<FilterIndex>>,
     /// Numbers of the routes with exceptions, whether with a filter or without.
     excepting: Vec<u32>,
 }
@@ -243,6 +243,7 @@ fn index(routes: &[Route]) -> (TypeIndex, Vec<Entry>) {
     for (entry, numbers) in entries.iter_mut().zip(filtered) {
         entry.direct.sort_unstable();
         entry.direct.dedup();
+        entry.direct.shrink_to_fit();
         for number in numbers {
             let route = &routes[number as usize];
             // A filter cannot add what the type alone already leads to.
@@ -252,5 +253,6 @@ fn index(routes: &[Route]) -> (TypeIndex, Vec<Entry>) {
             }
         }
     }
+    entries.shrink_to_fit();
     (types, entries)
 }

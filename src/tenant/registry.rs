@@ -326,8 +326,12 @@ pub async fn all_stored(store: &Store) -> Result<HashMap<String, TenantSpec>, St
 }
 
 fn read(doc: &Bytes) -> Result<TenantSpec, Vec<Problem>> {
-    serde_json::from_slice(doc)
-        .map_err(|error| vec![Problem::new("tenant", "", format!("unreadable: {error}"))])
+    let mut spec: TenantSpec = serde_json::from_slice(doc)
+        .map_err(|error| vec![Problem::new("tenant", "", format!("unreadable: {error}"))])?;
+    // It is kept for as long as it is in force.
+    spec.destinations.shrink_to_fit();
+    spec.routes.shrink_to_fit();
+    Ok(spec)
 }
 
 /// A tenant as it is stored.

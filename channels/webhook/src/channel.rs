@@ -8,7 +8,7 @@ use fanfare_contract::{
     ANSWER_KEPT, AnswerPart, Channel, ChannelService, Delivery, DeliveryError, FieldError, Lane,
     Policy, Receipt, Revealed,
 };
-use http::{HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ use crate::client::{Client, client};
 use crate::config::{Config, Error};
 use crate::guard::Guard;
 use crate::resolver::{Guarded, Resolve, System};
-use crate::settings::{self, Prepared};
+use crate::settings::{self, Prepared, headers};
 use crate::{failure, request, secret};
 
 /// How long the rest of an answer is waited for. Its status has decided by then; the rest is only
@@ -26,12 +26,12 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
 /// Sends signed webhooks. Connections are shared and kept alive.
 pub struct WebhookChannel {
-    sender: Sender,
+    sender: Arc<Sender>,
     guard: Guard,
-    user_agent: HeaderValue,
+    /// The headers of every request.
+    fixed: Arc<HeaderMap>,
 }
 
-#[derive(Clone)]
 struct Sender {
     client: Client,
     answer_limit: usize,
@@ -51,7 +51,8 @@ impl WebhookChannel {
         let answer_limit = config.answer_limit_bytes;
         let user_agent = HeaderValue::from_str(&config.user_agent)
             .map_err(|_| Error::UserAgent(config.user_agent))?;
-        Ok(Self { sender: Sender { client, answer_limit }, guard, user_agent })
+        let fixed = Arc::new(headers::fixed(&user_agent));
+        Ok(Self { sender: Arc::new(Sender { client, answer_limit }), guard, fixed })
     }
 }
 
@@ -100,7 +101,7 @@ impl Channel for WebhookChannel {
     }
 
     fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>> {
-        let prepared = settings::prepare(settings, &self.guard, &self.user_agent)?;
+        let prepared = settings::prepare(settings, &self.guard, &self.fixed)?;
         let label = prepared.host.clone();
         Ok(vec![Lane { suffix: None, label, settings: Arc::new(prepared) }])
     }

@@ -33,7 +33,7 @@ impl Default for Config {
             user_agent: "KYC-Webhooks/1.0".to_owned(),
             answer_limit_bytes: 64 * 1024,
             connect_timeout: Duration::from_secs(5),
-            idle_per_host: 64,
+            idle_per_host: 1024,
             extra_roots: Vec::new(),
         }
     }

@@ -104,7 +104,7 @@ fn headers(to: &Prepared, message: &Message<'_>, now: i64) -> Result<HeaderMap, 
         let why = "the event's id has control characters and cannot be sent as a header";
         return Err(DeliveryError::permanent("invalid_id", why));
     };
-    let mut headers = to.headers.clone();
+    let mut headers = to.headers();
     headers.insert(X_WEBHOOK_ID, id.clone());
     headers.insert(WEBHOOK_ID, id);
     for (name, text) in [

@@ -7,16 +7,17 @@
 //! | `previous_secrets` | `[{ "secret", "expires" }]`: sign too, until `expires` (Unix seconds) |
 //! | `headers` | more headers of one's own, the same on every request |
 
-mod headers;
+pub(crate) mod headers;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fanfare_contract::FieldError;
 use http::header::{AUTHORIZATION, HOST};
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use url::{Host, Url};
@@ -49,10 +50,23 @@ pub(crate) struct Prepared {
     pub(crate) uri: Uri,
     /// For messages.
     pub(crate) host: String,
-    /// All headers; those that change per attempt have an empty value.
-    pub(crate) headers: HeaderMap,
+    /// The headers of every request of the channel, which all destinations share.
+    fixed: Arc<HeaderMap>,
+    /// What this destination adds to them.
+    own: Box<[(HeaderName, HeaderValue)]>,
     /// The current secret first.
-    pub(crate) keys: Vec<Signer>,
+    pub(crate) keys: Box<[Signer]>,
+}
+
+impl Prepared {
+    /// All headers of a request; those that change per attempt have an empty value.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::clone(&self.fixed);
+        for (name, value) in &self.own {
+            headers.insert(name, value.clone());
+        }
+        headers
+    }
 }
 
 /// A key, and until when it signs.
@@ -73,12 +87,11 @@ impl fmt::Debug for Prepared {
 pub(crate) fn prepare(
     settings: &Map<String, Value>,
     guard: &Guard,
-    user_agent: &HeaderValue,
+    fixed: &Arc<HeaderMap>,
 ) -> Result<Prepared, Vec<FieldError>> {
     let mut errors = Vec::new();
     unknown_fields(settings, &mut errors);
-    let mut headers = headers::fixed(user_agent);
-    headers::own(settings.get("headers"), &mut headers, &mut errors);
+    let mut own = headers::own(settings.get("headers"), &mut errors);
     let keys = signers(settings, &mut errors);
     let place = match place(settings.get("url"), guard) {
         Ok(place) => Some(place),
@@ -88,14 +101,20 @@ pub(crate) fn prepare(
         }
     };
     let Some(Place { uri, host, authority, basic }) = place else { return Err(errors) };
-    headers.insert(HOST, authority);
-    if let Some(basic) = basic
-        && headers.insert(AUTHORIZATION, basic).is_some()
-    {
-        let message = "is given twice: in `headers` and as user and password in `url`";
-        errors.push(FieldError::new("headers.authorization", message));
+    own.push((HOST, authority));
+    if let Some(basic) = basic {
+        if own.iter().any(|(name, _)| name == AUTHORIZATION) {
+            let message = "is given twice: in `headers` and as user and password in `url`";
+            errors.push(FieldError::new("headers.authorization", message));
+        }
+        own.push((AUTHORIZATION, basic));
     }
-    if errors.is_empty() { Ok(Prepared { uri, host, headers, keys }) } else { Err(errors) }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    // Exactly as large as what is in them: there may be thousands of destinations.
+    let (own, keys) = (own.into(), keys.into());
+    Ok(Prepared { uri, host, fixed: fixed.clone(), own, keys })
 }
 
 /// The settings with every secret in them masked.

@@ -1,7 +1,7 @@
 //! The headers of every request to a destination: ours, and the tenant's own.
 
 use fanfare_contract::FieldError;
-use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
@@ -40,9 +40,11 @@ const RESERVED: [&str; 22] = [
 ];
 
 /// Those that we set; what changes per attempt has an empty value for now.
-pub(super) fn fixed(user_agent: &HeaderValue) -> HeaderMap {
-    // Room for everything that is added here and below, so that no request has to grow it.
+pub(crate) fn fixed(user_agent: &HeaderValue) -> HeaderMap {
+    // Room for what destinations and attempts add, so that few requests have to grow it.
     let mut headers = HeaderMap::with_capacity(24);
+    // Every destination sets its own.
+    headers.insert(HOST, HeaderValue::from_static(""));
     headers.insert(USER_AGENT, user_agent.clone());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
@@ -59,30 +61,35 @@ pub(super) fn fixed(user_agent: &HeaderValue) -> HeaderMap {
     headers
 }
 
-/// Adds the tenant's own.
-pub(super) fn own(given: Option<&Value>, headers: &mut HeaderMap, errors: &mut Vec<FieldError>) {
+/// The tenant's own.
+pub(super) fn own(
+    given: Option<&Value>,
+    errors: &mut Vec<FieldError>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
     let given = match given {
-        None | Some(Value::Null) => return,
+        None | Some(Value::Null) => return headers,
         Some(Value::Object(given)) => given,
         Some(_) => {
             let message = "must be an object of names and texts: { \"X-Api-Key\": \"…\" }";
-            return errors.push(FieldError::new("headers", message));
+            errors.push(FieldError::new("headers", message));
+            return headers;
         }
     };
     let bytes = |(name, value): (&String, &Value)| name.len() + value.as_str().map_or(0, str::len);
     if given.len() > HEADERS_MAX.0 || given.iter().map(bytes).sum::<usize>() > HEADERS_MAX.1 {
         let (most, bytes) = HEADERS_MAX;
         let message = format!("are too many: at most {most}, with {bytes} bytes together");
-        return errors.push(FieldError::new("headers", message));
+        errors.push(FieldError::new("headers", message));
+        return headers;
     }
     for (name, value) in given {
         match own_header(name, value) {
-            Ok((name, value)) => {
-                headers.insert(name, value);
-            }
+            Ok(header) => headers.push(header),
             Err(message) => errors.push(FieldError::new(format!("headers.{name}"), message)),
         }
     }
+    headers
 }
 
 fn own_header(name: &str, value: &Value) -> Result<(HeaderName, HeaderValue), &'static str> {

@@ -13,7 +13,11 @@ fn object(value: Value) -> Map<String, Value> {
 
 fn read(settings: Value, development: bool) -> Result<Prepared, Vec<FieldError>> {
     let guard = Guard { development, allowed: Vec::new() };
-    prepare(&object(settings), &guard, &HeaderValue::from_static("Agent/1"))
+    prepare(
+        &object(settings),
+        &guard,
+        &Arc::new(headers::fixed(&HeaderValue::from_static("Agent/1"))),
+    )
 }
 
 /// The errors as `field message`.
@@ -37,10 +41,10 @@ fn good_settings_are_prepared_once_for_all_attempts() {
     let prepared = read(settings, false).unwrap();
     assert_eq!(prepared.uri, "https://example.com:8443/in?x=1");
     assert_eq!(prepared.host, "example.com");
-    assert_eq!(prepared.headers["host"], "example.com:8443");
-    assert_eq!(prepared.headers["authorization"], "Basic dXNlcjpwQHNz");
-    assert_eq!(prepared.headers["x-api-key"], "k");
-    assert_eq!(prepared.headers["user-agent"], "Agent/1");
+    assert_eq!(prepared.headers()["host"], "example.com:8443");
+    assert_eq!(prepared.headers()["authorization"], "Basic dXNlcjpwQHNz");
+    assert_eq!(prepared.headers()["x-api-key"], "k");
+    assert_eq!(prepared.headers()["user-agent"], "Agent/1");
     let expiries: Vec<_> = prepared.keys.iter().map(|signer| signer.expires).collect();
     assert_eq!(expiries, [None, Some(1_700_000_000)]);
     assert_eq!(format!("{prepared:?}"), "Prepared { host: \"example.com\", .. }");
