@@ -21,7 +21,7 @@ use crate::render::{Engine, Links, Sources, TemplateError};
 use crate::secrets::{self, Secrets, Wanted};
 use crate::store::{Store, StoreError, embedded, metered, redis};
 use crate::tenant::file::process_env;
-use crate::tenant::{Channels, Problem, Registry, Snapshot, TenantSpec};
+use crate::tenant::{Channels, Problem, Registry, Snapshot, TenantSpec, Wording};
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +138,7 @@ pub fn tenant_engines(config: &Config) -> anyhow::Result<TenantEngines> {
     Ok(Arc::new(move |spec| {
         let problem =
             |place: &str, field: &str, message: String| Problem::new(place, field, message);
-        let own = render_tenant(spec).map_err(|errors| {
+        let own = render_tenant(&spec.wording()).map_err(|errors| {
             errors.into_iter().map(|error| problem("links", "", error)).collect::<Vec<_>>()
         })?;
         let tenants = BTreeMap::from([(spec.id.clone(), own)]);
@@ -151,11 +151,11 @@ pub fn tenant_engines(config: &Config) -> anyhow::Result<TenantEngines> {
 }
 
 /// What the templates need to know of a tenant.
-pub fn render_tenant(spec: &TenantSpec) -> Result<crate::render::Tenant, Vec<String>> {
+pub fn render_tenant(wording: &Wording) -> Result<crate::render::Tenant, Vec<String>> {
     Ok(crate::render::Tenant {
-        name: Some(spec.name.clone()),
-        links: Links::parse(&spec.links)?,
-        overrides: spec.templates.clone(),
+        name: Some(wording.name.clone()),
+        links: Links::parse(&wording.links)?,
+        overrides: wording.templates.clone(),
     })
 }
 
@@ -344,7 +344,7 @@ fn follow_templates(
         let mut good = good.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sources = base.clone();
         for tenant in tenants.values() {
-            match render_tenant(&tenant.spec) {
+            match render_tenant(&tenant.wording) {
                 Ok(own) => _ = sources.tenants.insert(tenant.id.to_string(), own),
                 Err(errors) => {
                     let errors = errors.join("; ");
@@ -401,7 +401,7 @@ mod tests {
         let quiet = Arc::new(crate::delivery::layers::Quiet);
         let channels = channels(&config, templates, Arc::new(Forgetful), quiet).unwrap();
         for name in channels.names().split(", ") {
-            let (channel, _) = channels.get(name).unwrap();
+            let channel = &channels.get(name).unwrap().channel;
             assert_eq!(channel.secret_fields(), secret_fields(name), "{name}");
         }
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
 use super::{Clock, Fares, Lane};
-use crate::delivery::{Concluded, Judgement, Tried, conclude};
+use crate::delivery::{Concluded, Judgement, Stack, Tried, conclude};
 use crate::store::{DeliveryUpdate, Ms};
 
 /// Is told what others may want to hear of; must not block.
@@ -38,7 +38,7 @@ pub async fn run_attempt(
 ) -> Concluded {
     let (number, at_ms) = (delivery.attempt, delivery.at_ms);
     let began = Instant::now();
-    let mut stack = lane.stack.clone();
+    let mut stack = Stack::clone(&lane.stack);
     let call = async { stack.ready().await?.call(delivery.clone()).await };
     // A defect in a channel must cost one delivery its attempt, not the lane its worker.
     let result = AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| {

@@ -39,7 +39,7 @@ pub struct Lane {
     /// What the channel gets.
     pub destination: Arc<Destination>,
     /// The channel's policy with the destination's changes.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// How it is served.
     pub mode: Mode,
     /// The events it may get.
@@ -55,7 +55,7 @@ pub struct Lane {
     /// How it has fared lately, as far as others were told. Outlives a reload of the table.
     pub spell: Arc<Spell>,
     /// The channel with its layers.
-    pub stack: Stack,
+    pub stack: Arc<Stack>,
     /// Set at once when the receiver is gone, before the directory says so.
     pub gone: AtomicBool,
 }

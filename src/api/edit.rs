@@ -209,5 +209,5 @@ const LARGEST: usize = 8 * 1024 * 1024;
 
 /// The document, ready to run; for tests and explanations.
 pub(super) fn compiled(state: &ApiState, spec: &TenantSpec) -> Result<Tenant, Vec<Problem>> {
-    tenant::compile(Arc::new(spec.clone()), 0, state.registry.channels(), None)
+    tenant::compile(spec, 0, state.registry.channels(), None)
 }

@@ -1,7 +1,6 @@
 //! `fanfare check`: settings, tenant files and templates, without a store or a network.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use serde_json::json;
@@ -62,7 +61,7 @@ fn problems(config: &Config, paths: &[PathBuf]) -> Result<Vec<Problem>, Failure>
     for (path, mut spec) in specs {
         let file = path.display().to_string();
         tenant_files::complete_for_check(&mut spec, &channels);
-        let compiled = tenant::compile(Arc::new(spec.clone()), 0, &channels, None);
+        let compiled = tenant::compile(&spec, 0, &channels, None);
         problems.extend(compiled.err().into_iter().flatten().map(|p| p.in_file(&file)));
         let templates = tenant_files::template_problems(config, &spec);
         problems.extend(templates.into_iter().map(|p| p.in_file(&file)));

@@ -45,8 +45,8 @@ pub(super) async fn run(args: Args) -> Done {
     let (config, store) = args.settings.open_existing().await?;
     let channels = tenant_files::offline_channels(&config)?;
     let masked = |one: &DestinationSpec| {
-        let channel = channels.get(&one.channel);
-        channel.map(|(channel, _)| channel.masked(&one.fields)).unwrap_or_default()
+        let chosen = channels.get(&one.channel);
+        chosen.map(|chosen| chosen.channel.masked(&one.fields)).unwrap_or_default()
     };
     let now_ms = Clock::System.now_ms();
     let export = Export { tenant: &args.tenant, masked: &masked, now_ms };

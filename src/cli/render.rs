@@ -133,8 +133,8 @@ fn engine(args: &Args) -> Result<Engine, Failure> {
         let specs =
             tenant_files::read(std::slice::from_ref(dir)).map_err(|p| tenant_files::told(&p))?;
         for (_, spec) in specs {
-            let own =
-                app::render_tenant(&spec).map_err(|errors| Failure::Because(errors.join("\n")))?;
+            let own = app::render_tenant(&spec.wording())
+                .map_err(|errors| Failure::Because(errors.join("\n")))?;
             tenants.insert(spec.id, own);
         }
     }

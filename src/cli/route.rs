@@ -122,8 +122,7 @@ async fn load(args: &Args) -> Result<Tenant, Failure> {
 }
 
 fn compile(spec: TenantSpec, channels: &tenant::Channels) -> Result<Tenant, Failure> {
-    tenant::compile(Arc::new(spec), 0, channels, None)
-        .map_err(|problems| tenant_files::told(&problems))
+    tenant::compile(&spec, 0, channels, None).map_err(|problems| tenant_files::told(&problems))
 }
 
 /// Reads one event from a file or standard input.

@@ -102,7 +102,7 @@ async fn write(
         if secrets == Secrets::Given {
             found.extend(made.iter().map(unshowable));
         }
-        let compiled = tenant::compile(Arc::new(spec.clone()), 0, channels, None);
+        let compiled = tenant::compile(&spec, 0, channels, None);
         found.extend(compiled.err().unwrap_or_default());
         found.extend(template_problems(config, &spec));
         if found.is_empty() {
@@ -153,7 +153,7 @@ pub(super) fn template_problems(config: &Config, spec: &TenantSpec) -> Vec<Probl
     if spec.templates.is_empty() && spec.links.is_empty() {
         return Vec::new();
     }
-    let own = match app::render_tenant(spec) {
+    let own = match app::render_tenant(&spec.wording()) {
         Ok(own) => own,
         Err(errors) => {
             return errors.into_iter().map(|error| Problem::new("links", "", error)).collect();

@@ -4,10 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use fanfare_contract::{Destination, Environment, Event, FieldError};
+use fanfare_contract::{Destination, Environment, Event, FieldError, Policy};
+use tower::Layer as _;
 
-use super::{Channels, DestinationSpec, Options, Problem, TenantSpec};
+use super::channels::Chosen;
+use super::{Channels, DestinationSpec, Options, Problem, TenantSpec, Wording};
 use crate::agenda::{Gate, Lane};
+use crate::delivery::Stack;
+use crate::delivery::layers::DeadlineLayer;
 use crate::event;
 use crate::routing::Table;
 use crate::store::LaneKey;
@@ -16,8 +20,8 @@ use crate::store::LaneKey;
 pub struct Tenant {
     /// Its id.
     pub id: Arc<str>,
-    /// As it was written.
-    pub spec: Arc<TenantSpec>,
+    /// What its messages are written with. The rest of its document is in the store alone.
+    pub wording: Wording,
     /// Revision in the directory.
     pub revision: u64,
     /// Which events go to which of `targets`.
@@ -56,16 +60,16 @@ impl Tenant {
 /// Compiles; all problems at once. Gates of lanes that did not change are taken over from
 /// `previous`, so that a reload forgets no open circuit.
 pub fn compile(
-    spec: Arc<TenantSpec>,
+    spec: &TenantSpec,
     revision: u64,
     channels: &Channels,
     previous: Option<&Tenant>,
 ) -> Result<Tenant, Vec<Problem>> {
     let id: Arc<str> = spec.id.as_str().into();
-    let mut problems = check_names(&spec);
+    let mut problems = check_names(spec);
     let mut targets = Vec::with_capacity(spec.destinations.len());
     for destination in &spec.destinations {
-        match lanes_of(&id, &spec, destination, channels, previous) {
+        match lanes_of(&id, spec, destination, channels, previous) {
             Ok((environment, lanes)) => {
                 targets.push(Target { id: destination.id.as_str().into(), environment, lanes });
             }
@@ -94,7 +98,7 @@ pub fn compile(
     };
     let lanes = targets.iter().flat_map(|target| &target.lanes);
     let lanes = lanes.map(|lane| (lane.key.destination.clone(), lane.clone())).collect();
-    Ok(Tenant { id, spec, revision, table, targets, lanes })
+    Ok(Tenant { id, wording: spec.wording(), revision, table, targets, lanes })
 }
 
 fn check_names(spec: &TenantSpec) -> Vec<Problem> {
@@ -126,7 +130,7 @@ fn lanes_of(
     channels: &Channels,
     previous: Option<&Tenant>,
 ) -> Result<(Environment, Vec<Arc<Lane>>), Vec<FieldError>> {
-    let Some((channel, stack)) = channels.get(&destination.channel) else {
+    let Some(chosen) = channels.get(&destination.channel) else {
         let message = if destination.channel.is_empty() {
             format!("is missing; one of: {}", channels.names())
         } else {
@@ -134,7 +138,8 @@ fn lanes_of(
         };
         return Err(vec![FieldError::new("channel", message)]);
     };
-    let (options, settings) = Options::read(&destination.fields, channel.policy());
+    let channel = &chosen.channel;
+    let (options, settings) = Options::read(&destination.fields, &chosen.policy);
     let (options, lanes) = match (options, channel.prepare(&settings)) {
         (Ok(options), Ok(lanes)) => (options, lanes),
         (options, lanes) => {
@@ -173,23 +178,18 @@ fn lanes_of(
             spell: same.map(|before| before.spell.clone()).unwrap_or_default(),
             label: lane.label,
             gate,
-            stack: with_timeout(stack, channel.policy().attempt_timeout, &options.policy),
+            stack: with_timeout(chosen, &options.policy),
             gone: AtomicBool::new(false),
         })
     };
     Ok((options.environment, lanes.into_iter().map(lane).collect()))
 }
 
-/// The channel's stack; within the destination's own time if it has a shorter or longer one.
-fn with_timeout(
-    stack: &crate::delivery::Stack,
-    usual: std::time::Duration,
-    policy: &fanfare_contract::Policy,
-) -> crate::delivery::Stack {
-    use tower::Layer;
-    if policy.attempt_timeout >= usual {
-        return stack.clone();
+/// The channel's stack; within the destination's own time if it has a shorter one.
+fn with_timeout(chosen: &Chosen, policy: &Policy) -> Arc<Stack> {
+    if policy.attempt_timeout >= chosen.policy.attempt_timeout {
+        return chosen.stack.clone();
     }
-    let layer = crate::delivery::layers::DeadlineLayer::new(policy.attempt_timeout, "timeout");
-    tower::util::BoxCloneSyncService::new(layer.layer(stack.clone()))
+    let layer = DeadlineLayer::new(policy.attempt_timeout, "timeout");
+    Arc::new(Stack::new(layer.layer(Stack::clone(&chosen.stack))))
 }

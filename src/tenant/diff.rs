@@ -23,9 +23,9 @@ pub fn complete(
 ) -> Vec<MadeValue> {
     let mut all = Vec::new();
     for destination in &mut spec.destinations {
-        let Some((channel, _)) = channels.get(&destination.channel) else { continue };
+        let Some(chosen) = channels.get(&destination.channel) else { continue };
         let mut fields = destination.fields.clone();
-        for made in channel.complete(&mut fields) {
+        for made in chosen.channel.complete(&mut fields) {
             let old = before
                 .and_then(|spec| spec.destinations.iter().find(|d| d.id == destination.id))
                 .filter(|old| old.channel == destination.channel)

@@ -19,4 +19,4 @@ pub(crate) use cores::on_all_cores;
 pub use diff::{MadeValue, carry, changes, complete};
 pub use options::Options;
 pub use registry::{PutError, Registry, Snapshot, Standing, all_stored, document, put, stored};
-pub use spec::{Change, DestinationSpec, Disabled, Problem, TenantSpec};
+pub use spec::{Change, DestinationSpec, Disabled, Problem, TenantSpec, Wording};

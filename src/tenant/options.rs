@@ -1,5 +1,6 @@
 //! The options that every destination has, whatever its channel.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_contract::{Environment, FieldError, Policy, Rate};
@@ -31,7 +32,7 @@ pub struct Options {
     /// The events it gets: live ones, or test ones.
     pub environment: Environment,
     /// The channel's policy with the destination's changes.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// How its queue is served.
     pub mode: Mode,
 }
@@ -40,7 +41,7 @@ impl Options {
     /// Splits a destination's fields into common options and the channel's settings.
     pub fn read(
         fields: &Map<String, Value>,
-        policy: Policy,
+        policy: &Arc<Policy>,
     ) -> (Result<Self, Vec<FieldError>>, Map<String, Value>) {
         let mut settings = fields.clone();
         let mut reader = Reader { errors: Vec::new() };
@@ -59,15 +60,16 @@ impl Options {
             environment,
         ] = NAMES.map(&mut taken);
 
-        let mut policy = policy;
+        let mut policy = Arc::clone(policy);
         if let Some(schedule) = retry.and_then(|value| reader.retry(&value)) {
-            policy.schedule = schedule;
+            Arc::make_mut(&mut policy).schedule = schedule;
         }
         if let Some(rate) = rate.and_then(|value| reader.rate(&value)) {
-            policy.rate = rate;
+            Arc::make_mut(&mut policy).rate = rate;
         }
         if let Some(value) = concurrency {
-            policy.concurrency = reader.whole("concurrency", &value, 1..=1024).unwrap_or(1);
+            let most = reader.whole("concurrency", &value, 1..=1024).unwrap_or(1);
+            Arc::make_mut(&mut policy).concurrency = most;
         }
         if let Some(value) = timeout {
             let limit = reader.duration("timeout", &value).unwrap_or(policy.attempt_timeout);
@@ -76,10 +78,10 @@ impl Options {
                 "timeout",
                 &format!("must be from \"100ms\" to \"{}s\"", policy.attempt_timeout.as_secs()),
             );
-            policy.attempt_timeout = limit;
+            Arc::make_mut(&mut policy).attempt_timeout = limit;
         }
         if let Some(value) = disable_after {
-            policy.disable_after = reader.disable_after(&value);
+            Arc::make_mut(&mut policy).disable_after = reader.disable_after(&value);
         }
         let fifo = fifo.is_some_and(|value| reader.fifo(&value, &mut policy));
         let calendar = digest.and_then(|value| reader.digest(&value));
@@ -163,9 +165,9 @@ impl Reader {
 
     /// `true`: after its schedule the first is set aside as dead. `"strict"`: it blocks for as long
     /// as it takes.
-    fn fifo(&mut self, value: &Value, policy: &mut Policy) -> bool {
+    fn fifo(&mut self, value: &Value, policy: &mut Arc<Policy>) -> bool {
         if value == "strict" {
-            policy.endless = true;
+            Arc::make_mut(policy).endless = true;
             let message =
                 "`fifo = \"strict\"` repeats the last wait of `retry`, so there must be one";
             self.check(!policy.schedule.is_empty(), "retry", message);

@@ -167,7 +167,7 @@ impl Registry {
         }
         let compiled = read(&stored.doc).and_then(|spec| {
             let previous = previous.map(|tenant| &**tenant);
-            compile(Arc::new(spec), stored.revision, &self.channels, previous)
+            compile(&spec, stored.revision, &self.channels, previous)
         });
         match compiled {
             Ok(tenant) => Some(Arc::new(tenant)),
@@ -297,7 +297,7 @@ pub async fn put(
         if let Some((before, _)) = &before {
             carry(before, &mut spec);
         }
-        compile(Arc::new(spec.clone()), 0, channels, None).map_err(PutError::Problems)?;
+        compile(&spec, 0, channels, None).map_err(PutError::Problems)?;
         let revision = before.as_ref().map_or(0, |(_, revision)| *revision);
         if before.is_some_and(|(before, _)| before == spec) {
             return Ok(false);
@@ -326,12 +326,8 @@ pub async fn all_stored(store: &Store) -> Result<HashMap<String, TenantSpec>, St
 }
 
 fn read(doc: &Bytes) -> Result<TenantSpec, Vec<Problem>> {
-    let mut spec: TenantSpec = serde_json::from_slice(doc)
-        .map_err(|error| vec![Problem::new("tenant", "", format!("unreadable: {error}"))])?;
-    // It is kept for as long as it is in force.
-    spec.destinations.shrink_to_fit();
-    spec.routes.shrink_to_fit();
-    Ok(spec)
+    serde_json::from_slice(doc)
+        .map_err(|error| vec![Problem::new("tenant", "", format!("unreadable: {error}"))])
 }
 
 /// A tenant as it is stored.

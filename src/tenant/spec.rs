@@ -63,6 +63,24 @@ impl TenantSpec {
             journal: Vec::new(),
         }
     }
+
+    /// What its messages are written with.
+    pub fn wording(&self) -> Wording {
+        let (name, links, templates) =
+            (self.name.clone(), self.links.clone(), self.templates.clone());
+        Wording { name, links, templates }
+    }
+}
+
+/// What of a tenant its messages are written with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wording {
+    /// For people.
+    pub name: String,
+    /// See [`TenantSpec::links`].
+    pub links: BTreeMap<String, String>,
+    /// See [`TenantSpec::templates`].
+    pub templates: BTreeMap<String, String>,
 }
 
 /// A line of the audit trail.

@@ -24,7 +24,7 @@ use crate::api::edit::{Resource as _, compiled, edit, load};
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::scope::{Scope, Write};
 use crate::audit;
-use crate::delivery::{Tried, conclude};
+use crate::delivery::{Stack, Tried, conclude};
 use crate::event::{Fill, decode, new_event_id};
 use crate::tenant::TenantSpec;
 
@@ -246,7 +246,7 @@ async fn try_once(state: &ApiState, lane: &Lane, event: Arc<Event>) -> TestAttem
         at_ms,
     };
     let began = Instant::now();
-    let mut stack = lane.stack.clone();
+    let mut stack = Stack::clone(&lane.stack);
     let call = async { stack.ready().await?.call(delivery).await };
     let late = |_| Err(fanfare_contract::DeliveryError::retry("timeout", "no answer in time"));
     let result = tokio::time::timeout(LONGEST, call).await.unwrap_or_else(late);

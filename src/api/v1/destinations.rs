@@ -186,14 +186,14 @@ impl Destination {
 
 /// A destination's settings as they may be shown; nothing of a channel that is not known.
 pub(super) fn masked(channels: &Channels, one: &DestinationSpec) -> Map<String, Value> {
-    let channel = channels.get(&one.channel);
-    channel.map(|(channel, _)| channel.masked(&one.fields)).unwrap_or_default()
+    let chosen = channels.get(&one.channel);
+    chosen.map(|chosen| chosen.channel.masked(&one.fields)).unwrap_or_default()
 }
 
 /// Fills in what is made rather than given; answers it for showing it once.
 pub(super) fn complete(channels: &Channels, one: &mut DestinationSpec) -> Map<String, Value> {
-    let Some((channel, _)) = channels.get(&one.channel) else { return Map::new() };
-    let made = channel.complete(&mut one.fields);
+    let Some(chosen) = channels.get(&one.channel) else { return Map::new() };
+    let made = chosen.channel.complete(&mut one.fields);
     made.into_iter().map(|made| (made.field.to_owned(), made.value.into())).collect()
 }
 
