@@ -96,7 +96,9 @@ async fn write(
 ) -> Result<Vec<String>, PutError> {
     let all = tenant::all_stored(store).await?;
     let checked = tenant::on_all_cores(&specs, |(path, spec)| {
-        let (mut spec, before) = (spec.clone(), all.get(&spec.id));
+        // One that cannot be read is written anew.
+        let before = all.get(&spec.id).and_then(|doc| tenant::read(doc).ok());
+        let (mut spec, before) = (spec.clone(), before.as_ref());
         let made = tenant::complete(&mut spec, before, channels);
         let mut found = Vec::new();
         if secrets == Secrets::Given {

@@ -318,14 +318,15 @@ pub async fn stored(store: &Store, id: &str) -> Result<Option<(TenantSpec, u64)>
     Ok(Some((spec, found.revision)))
 }
 
-/// All tenants' documents in the store that can be read, by id.
-pub async fn all_stored(store: &Store) -> Result<HashMap<String, TenantSpec>, StoreError> {
+/// All tenants' documents in the store by id, as they are there: read, they take several times the
+/// memory.
+pub async fn all_stored(store: &Store) -> Result<HashMap<String, Bytes>, StoreError> {
     let (_, all) = store.directory.all().await?;
-    let read = |tenant: StoredTenant| Some((tenant.id, read(&tenant.doc).ok()?));
-    Ok(all.into_iter().filter_map(read).collect())
+    Ok(all.into_iter().map(|tenant| (tenant.id, tenant.doc)).collect())
 }
 
-fn read(doc: &Bytes) -> Result<TenantSpec, Vec<Problem>> {
+/// Reads a tenant's document.
+pub fn read(doc: &Bytes) -> Result<TenantSpec, Vec<Problem>> {
     serde_json::from_slice(doc)
         .map_err(|error| vec![Problem::new("tenant", "", format!("unreadable: {error}"))])
 }
