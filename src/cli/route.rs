@@ -118,11 +118,11 @@ async fn load(args: &Args) -> Result<Tenant, Failure> {
         let place = if app::is_redis(&config.store) { "Redis" } else { &config.store };
         tenant::stored(&store, &args.tenant).await?.ok_or_else(|| unknown(place))?.0
     };
-    compile(spec, &channels)
+    compile(&spec, &channels)
 }
 
-fn compile(spec: TenantSpec, channels: &tenant::Channels) -> Result<Tenant, Failure> {
-    tenant::compile(&spec, 0, channels, None).map_err(|problems| tenant_files::told(&problems))
+fn compile(spec: &TenantSpec, channels: &tenant::Channels) -> Result<Tenant, Failure> {
+    tenant::compile(spec, 0, channels, None).map_err(|problems| tenant_files::told(&problems))
 }
 
 /// Reads one event from a file or standard input.

@@ -191,17 +191,18 @@ impl Reader {
         while !stop.is_cancelled() {
             let turn = async {
                 let places = self.places().await;
+                let most = places.num_permits();
                 let (entries, left) = tokio::select! {
                     biased;
                     _ = look_for_left.tick() => {
-                        (self.store.log.take_over(places.len()).await?, true)
+                        (self.store.log.take_over(most).await?, true)
                     }
-                    entries = self.store.log.read(places.len(), Duration::from_secs(1)) => {
+                    entries = self.store.log.read(most, Duration::from_secs(1)) => {
                         (entries?, false)
                     }
                 };
                 // Where so much was left there may be more.
-                let more_left = left && entries.len() == places.len();
+                let more_left = left && entries.len() == most;
                 Ok((entries, places, more_left))
             };
             let read = tokio::select! {
@@ -223,15 +224,13 @@ impl Reader {
     }
 
     /// Places in the window: at least one, at most a batch.
-    async fn places(&self) -> Vec<OwnedSemaphorePermit> {
-        let mut places = Vec::new();
-        if let Ok(first) = self.window.clone().acquire_owned().await {
-            places.push(first);
-        }
-        while places.len() < self.batch
-            && let Ok(place) = self.window.clone().try_acquire_owned()
-        {
-            places.push(place);
+    async fn places(&self) -> OwnedSemaphorePermit {
+        let first = self.window.clone().acquire_owned().await;
+        let mut places = first.expect("nobody closes the window");
+        let more = self.window.available_permits().min(self.batch.saturating_sub(1));
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        if let Ok(more) = self.window.clone().try_acquire_many_owned(more) {
+            places.merge(more);
         }
         places
     }
@@ -262,14 +261,15 @@ impl Reader {
     async fn take(
         &self,
         entries: Vec<Entry>,
-        places: Vec<OwnedSemaphorePermit>,
+        mut places: OwnedSemaphorePermit,
         stop: &CancellationToken,
     ) {
         self.observe.metrics.read(entries.len());
         let tenants = self.registry.snapshot();
         let mut taken = Vec::with_capacity(entries.len());
         let mut placed = Vec::with_capacity(entries.len());
-        for (entry, place) in entries.into_iter().zip(places) {
+        for entry in entries {
+            let place = places.split(1).expect("no more are read than there are places");
             let source = match &entry.payload {
                 Payload::Event(_) => Source::Store,
                 Payload::Raw(_) => Source::Stream,
@@ -284,6 +284,7 @@ impl Reader {
                 }
             }
         }
+        drop(places);
         let Some(admitted) = admission::admit(&*self.store.log, &taken, stop).await else { return };
         let mut crowded = Crowded::new(&self.dispatch, &self.window, self.places);
         for (((id, event), admitted), (source, place)) in

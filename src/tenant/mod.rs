@@ -18,5 +18,7 @@ pub use compile::{Target, Tenant, compile};
 pub(crate) use cores::on_all_cores;
 pub use diff::{MadeValue, carry, changes, complete};
 pub use options::Options;
-pub use registry::{PutError, Registry, Snapshot, Standing, all_stored, document, put, read, stored};
+pub use registry::{
+    PutError, Registry, Snapshot, Standing, all_stored, document, put, read, stored,
+};
 pub use spec::{Change, DestinationSpec, Disabled, Problem, TenantSpec, Wording};

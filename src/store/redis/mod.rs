@@ -47,6 +47,7 @@ mod connection;
 mod consumers;
 mod cursor;
 mod directory;
+mod door;
 mod erasure;
 mod fault;
 mod keys;

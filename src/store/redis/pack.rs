@@ -83,18 +83,19 @@ fn number<T: FromStr>(field: Option<&str>, what: &str) -> Result<T> {
 
 /// An event for the hash of events.
 pub(super) fn pack_event(arrival: &str, event: &Event) -> Vec<u8> {
+    [arrival.as_bytes(), head(event).as_bytes(), &event.body].concat()
+}
+
+/// What stands between an event's arrival and its body.
+pub(super) fn head(event: &Event) -> String {
     let trace = event.trace.as_deref().map(quote).unwrap_or_default();
-    let mut packed = Vec::with_capacity(event.body.len() + 96 + trace.len());
-    let head = format!(
-        "{arrival}\t{}\t{}\t{}\t{trace}{}\n",
+    format!(
+        "\t{}\t{}\t{}\t{trace}{}\n",
         event.received_ms,
         event.created,
         quote(&event.kind),
         if event.environment.is_live() { "" } else { "\ttest" },
-    );
-    packed.extend_from_slice(head.as_bytes());
-    packed.extend_from_slice(&event.body);
-    packed
+    )
 }
 
 /// What is known of an event without its body.

@@ -6,8 +6,9 @@
 //! given entries that never arrived: then everything that it holds pending for this replica is
 //! looked through for what is not in hand.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::hash_map::Entry as MapEntry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,10 +18,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::Batch;
+use super::door::Door;
 use super::keys::Tag;
 use super::mark::Seal;
 use super::{Core, LONGEST_BLOCK, reply};
-use crate::store::{Entry, EntryId, Payload, Result, StoreError};
+use crate::store::{Admission, Entry, EntryId, Payload, Result, StoreError};
 
 /// How many pending entries are looked through in one round trip.
 const PENDING_PAGE: usize = 500;
@@ -29,6 +31,8 @@ const LEFT_RUNNING: Duration = Duration::from_millis(20);
 
 /// Reads for this replica.
 pub(super) struct Reader {
+    /// What this process takes in itself.
+    pub(super) door: Door,
     shared: Arc<Shared>,
     turn: tokio::sync::Mutex<Turn>,
 }
@@ -36,10 +40,11 @@ pub(super) struct Reader {
 /// What a running read needs.
 struct Shared {
     core: Arc<Core>,
-    /// Entries that were handed out and are not settled.
-    hand: Mutex<HashSet<EntryId>>,
-    /// The server may hold entries for us that never arrived.
-    recheck: AtomicBool,
+    /// Entries that were handed out and are not settled, and what the ledger has said to those that
+    /// were made known as they were added.
+    hand: Mutex<HashMap<EntryId, Option<Admission>>>,
+    /// The server may hold entries for us that never arrived: how often to look.
+    recheck: AtomicU8,
     /// This replica has a heartbeat.
     registered: AtomicBool,
 }
@@ -56,10 +61,11 @@ impl Reader {
         let shared = Shared {
             core,
             hand: Mutex::default(),
-            recheck: AtomicBool::new(false),
+            recheck: AtomicU8::new(0),
             registered: AtomicBool::new(false),
         };
-        Self { shared: Arc::new(shared), turn: tokio::sync::Mutex::default() }
+        let (door, turn) = (Door::default(), tokio::sync::Mutex::default());
+        Self { door, shared: Arc::new(shared), turn }
     }
 
     /// See [`crate::store::Log::read`].
@@ -68,7 +74,8 @@ impl Reader {
         let Ok(mut turn) = timeout_at(until, self.turn.lock()).await else {
             return Ok(Vec::new());
         };
-        if turn.spare.is_empty() {
+        turn.spare.extend(self.door.fetch());
+        while turn.spare.is_empty() {
             self.register().await?;
             // A read of our own ends by itself; one that was left may block for longer.
             let until = if turn.running.is_some() {
@@ -77,15 +84,27 @@ impl Reader {
                 until + Duration::from_mins(1)
             };
             let running = turn.running.get_or_insert_with(|| self.start(max, wait));
-            let Ok(joined) = timeout_at(until, running).await else {
-                return Ok(Vec::new());
+            let joined = {
+                let _open = self.door.open(max);
+                tokio::select! {
+                    joined = timeout_at(until, running) => Some(joined),
+                    () = self.door.rings() => None,
+                }
             };
+            turn.spare.extend(self.door.fetch());
+            let Some(joined) = joined else { continue };
+            let Ok(joined) = joined else { break };
             turn.running = None;
             let entries = joined.map_err(|error| StoreError::Other {
                 message: "a read of the stream broke off".to_owned(),
                 source: Some(Box::new(error)),
             })?;
-            turn.spare.extend(entries?);
+            // What came in meanwhile is in hand: it must reach the caller, whatever became of this.
+            match entries {
+                Err(error) if turn.spare.is_empty() => return Err(error),
+                entries => turn.spare.extend(entries.unwrap_or_default()),
+            }
+            break;
         }
         let count = max.min(turn.spare.len());
         Ok(turn.spare.drain(..count).collect())
@@ -109,6 +128,8 @@ impl Reader {
     pub(super) async fn stop(&self) {
         let running = {
             let mut turn = self.turn.lock().await;
+            self.door.wait_for_all().await;
+            turn.spare.extend(self.door.fetch());
             for entry in turn.spare.drain(..) {
                 self.shared.hand().remove(&entry.id);
             }
@@ -119,7 +140,7 @@ impl Reader {
             let _ = running.await;
         }
         self.shared.core.reads.hang_up().await;
-        self.shared.recheck.store(true, Ordering::Release);
+        self.shared.doubt();
         self.shared.registered.store(false, Ordering::Release);
     }
 
@@ -128,9 +149,24 @@ impl Reader {
         Ok(self.shared.receive(seal, entries)?.0)
     }
 
+    /// Notes entries that another call than a read brought.
+    pub(super) fn read_by_another(&self, seal: &Seal, entries: Vec<Value>) -> Result<Vec<Entry>> {
+        Ok(self.shared.receive(seal, entries)?.0)
+    }
+
+    /// Notes an entry that was made known as it was added. False if it is in hand already.
+    pub(super) fn admitted(&self, entry: EntryId, admission: Admission) -> bool {
+        self.shared.hand().insert(entry, Some(admission)).is_none()
+    }
+
+    /// What the ledger has said to an entry, if it was asked when that was added.
+    pub(super) fn admission(&self, entry: EntryId) -> Option<Admission> {
+        self.shared.hand().get(&entry).copied().flatten()
+    }
+
     /// A call failed that may have given us entries.
     pub(super) fn doubt(&self) {
-        self.shared.recheck.store(true, Ordering::Release);
+        self.shared.doubt();
     }
 
     /// These are settled.
@@ -143,15 +179,20 @@ impl Reader {
 }
 
 impl Shared {
-    fn hand(&self) -> std::sync::MutexGuard<'_, HashSet<EntryId>> {
+    fn hand(&self) -> std::sync::MutexGuard<'_, HashMap<EntryId, Option<Admission>>> {
         self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Twice, for what was sent on a connection that broke may still be waiting to be run.
+    fn doubt(&self) {
+        self.recheck.store(2, Ordering::Release);
     }
 
     async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
         let seal = self.core.seal().await?;
         // Once for a vanished group, once for a broken connection, once to read.
         for tries_left in (0..3).rev() {
-            if self.recheck.load(Ordering::Acquire) {
+            if self.recheck.load(Ordering::Acquire) > 0 {
                 let lost = self.lost(max, &seal).await?;
                 if !lost.is_empty() {
                     return Ok(lost);
@@ -165,7 +206,7 @@ impl Shared {
                 Err(fault) if fault.no_group && tries_left > 0 => self.core.make_group().await?,
                 Err(fault) if fault.unblocked && tries_left > 0 => {}
                 Err(fault) => {
-                    self.recheck.store(true, Ordering::Release);
+                    self.doubt();
                     if !fault.dropped || tries_left == 0 {
                         return Err(fault.into());
                     }
@@ -177,7 +218,8 @@ impl Shared {
 
     /// Up to `max` entries that the server holds pending for us and that are not in hand.
     async fn lost(&self, max: usize, seal: &Seal) -> Result<Vec<Entry>> {
-        self.recheck.store(false, Ordering::Release);
+        let less = |left: u8| left.checked_sub(1);
+        let _ = self.recheck.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
         let mut lost = Vec::new();
         let mut from = "0".to_owned();
         loop {
@@ -187,7 +229,7 @@ impl Shared {
                 Ok(values) => values,
                 Err(fault) if fault.no_group => return Ok(lost),
                 Err(fault) => {
-                    self.recheck.store(true, Ordering::Release);
+                    self.doubt();
                     // What was found already is in hand: it must reach the caller.
                     return if lost.is_empty() { Err(fault.into()) } else { Ok(lost) };
                 }
@@ -200,7 +242,7 @@ impl Shared {
                 return Ok(lost);
             }
             if lost.len() >= max {
-                self.recheck.store(true, Ordering::Release);
+                self.doubt();
                 return Ok(lost);
             }
             from = end.map_or(from, |end| end.to_string());
@@ -229,7 +271,8 @@ impl Shared {
             let mut parts = reply::array(value)?.into_iter();
             let id = reply::entry_id(parts.next().unwrap_or(Value::Nil))?;
             last = Some(id);
-            if hand.insert(id) {
+            if let MapEntry::Vacant(place) = hand.entry(id) {
+                place.insert(None);
                 // An entry that was deleted while pending has no fields; settling it acknowledges it.
                 let fields = reply::array(parts.next().unwrap_or(Value::Nil))?;
                 entries.push(Entry { id, payload: payload(seal, pairs(fields)?) });

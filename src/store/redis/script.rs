@@ -24,6 +24,7 @@ scripts! {
     BACKLOG = "backlog";
     COUNTS = "page" "counts";
     DUE = "due";
+    ENTER = "enter";
     ERASE = "refresh" "erase";
     FAILING = "failing";
     FORGET = "forget";
