@@ -15,6 +15,7 @@ use fanfare_contract::{DeliveryId, Event};
 
 use crate::support::Redis;
 
+mod door;
 mod order;
 mod replicas;
 mod server;

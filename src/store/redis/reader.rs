@@ -26,6 +26,8 @@ use crate::store::{Admission, Entry, EntryId, Payload, Result, StoreError};
 
 /// How many pending entries are looked through in one round trip.
 const PENDING_PAGE: usize = 500;
+/// So many at once are few: each of them gains by going through the door.
+const FEW: usize = 4;
 /// A read that was left running by another caller is given at least so long.
 const LEFT_RUNNING: Duration = Duration::from_millis(20);
 
@@ -54,6 +56,8 @@ struct Turn {
     /// Arrived, but more than the caller wanted.
     spare: VecDeque<Entry>,
     running: Option<AbortOnDropHandle<Result<Vec<Entry>>>>,
+    /// The last read brought many. Then to read them together costs less than to take in each.
+    busy: bool,
 }
 
 impl Reader {
@@ -83,9 +87,10 @@ impl Reader {
             } else {
                 until + Duration::from_mins(1)
             };
+            let busy = turn.busy;
             let running = turn.running.get_or_insert_with(|| self.start(max, wait));
             let joined = {
-                let _open = self.door.open(max);
+                let _open = (!busy).then(|| self.door.open(max.min(FEW)));
                 tokio::select! {
                     joined = timeout_at(until, running) => Some(joined),
                     () = self.door.rings() => None,
@@ -102,7 +107,11 @@ impl Reader {
             // What came in meanwhile is in hand: it must reach the caller, whatever became of this.
             match entries {
                 Err(error) if turn.spare.is_empty() => return Err(error),
-                entries => turn.spare.extend(entries.unwrap_or_default()),
+                entries => {
+                    let entries = entries.unwrap_or_default();
+                    turn.busy = entries.len() > FEW;
+                    turn.spare.extend(entries);
+                }
             }
             break;
         }
