@@ -22,9 +22,10 @@
 //!
 //! An event costs about four commands' worth of work in the server, most of it shared by a batch:
 //! its entry is read, `admit` writes it to two keys and `settle` its outcome to one (one script a
-//! tenant and batch), and one script a batch acknowledges and deletes the entries. Hashes a tenant,
-//! rather than a key an event, take half the memory, allow that sharing, and leave no expiry that
-//! could take an event away from a delivery that still waits. Memory is bounded by
+//! tenant and batch), and one script a batch acknowledges and deletes the entries. One that a replica
+//! takes in while it waits for entries is added, read and made known by one script (`door.rs`).
+//! Hashes a tenant, rather than a key an event, take half the memory, allow that sharing, and leave
+//! no expiry that could take an event away from a delivery that still waits. Memory is bounded by
 //! [`Upkeep::tidy`](crate::store::Upkeep::tidy): what grows, grows only while a replica runs, and a
 //! replica that runs tidies.
 //!

@@ -1,4 +1,4 @@
-//! The Lua scripts. Each touches keys of one hash tag only; sent by digest (EVALSHA), loaded again
+//! The Lua scripts. Each touches keys of one hash tag only, but for `enter`, which is not for a Cluster; sent by digest (EVALSHA), loaded again
 //! when the server does not know them (NOSCRIPT: restart, failover, SCRIPT FLUSH).
 //!
 //! Some names are made inside a script (a lane's queue, for example): always from the same base
