@@ -19,6 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::Batch;
 use super::door::Door;
+use super::fault::Fault;
 use super::keys::Tag;
 use super::mark::Seal;
 use super::{Core, LONGEST_BLOCK, reply};
@@ -202,9 +203,11 @@ impl Shared {
         // Once for a vanished group, once for a broken connection, once to read.
         for tries_left in (0..3).rev() {
             if self.recheck.load(Ordering::Acquire) > 0 {
-                let lost = self.lost(max, &seal).await?;
-                if !lost.is_empty() {
-                    return Ok(lost);
+                match self.lost(max, &seal).await {
+                    Ok(lost) if lost.is_empty() => {}
+                    Ok(lost) => return Ok(lost),
+                    Err(fault) if fault.dropped && tries_left > 0 => continue,
+                    Err(fault) => return Err(fault.into()),
                 }
             }
             match self.core.reads.run_once(&self.command(max, wait, ">")).await {
@@ -226,7 +229,7 @@ impl Shared {
     }
 
     /// Up to `max` entries that the server holds pending for us and that are not in hand.
-    async fn lost(&self, max: usize, seal: &Seal) -> Result<Vec<Entry>> {
+    async fn lost(&self, max: usize, seal: &Seal) -> Result<Vec<Entry>, Fault> {
         let less = |left: u8| left.checked_sub(1);
         let _ = self.recheck.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
         let mut lost = Vec::new();
@@ -240,7 +243,7 @@ impl Shared {
                 Err(fault) => {
                     self.doubt();
                     // What was found already is in hand: it must reach the caller.
-                    return if lost.is_empty() { Err(fault.into()) } else { Ok(lost) };
+                    return if lost.is_empty() { Err(fault) } else { Ok(lost) };
                 }
             };
             let page = of_one_stream(values.pop().unwrap_or(Value::Nil))?;
