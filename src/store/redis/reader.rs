@@ -200,8 +200,9 @@ impl Shared {
 
     async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
         let seal = self.core.seal().await?;
-        // Once for a vanished group, once for a broken connection, once to read.
-        for tries_left in (0..3).rev() {
+        // Once for a vanished group, once for a wait that was broken off, once for a broken connection, once
+        // to read: all of them may come to one read, which lasts as long as others take events in.
+        for tries_left in (0..4).rev() {
             if self.recheck.load(Ordering::Acquire) > 0 {
                 match self.lost(max, &seal).await {
                     Ok(lost) if lost.is_empty() => {}
