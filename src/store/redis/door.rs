@@ -139,7 +139,7 @@ async fn exchange(core: &Core, reader: &Reader, event: &Arc<Event>) -> Result<Ap
         Value::Int(2) => Some(Admission::Duplicate),
         _ => None,
     };
-    let mut entries = reader.read_by_another(&seal, reply::array(next())?)?;
+    let mut entries = reader.took(&seal, reply::array(next())?)?;
     if let Some(admission) = admission
         && reader.admitted(id, admission)
     {

@@ -154,13 +154,8 @@ impl Reader {
         self.shared.registered.store(false, Ordering::Release);
     }
 
-    /// Notes entries that were taken over from another.
-    pub(super) fn took(&self, seal: &Seal, entries: Vec<Value>) -> Result<Vec<Entry>> {
-        Ok(self.shared.receive(seal, entries)?.0)
-    }
-
     /// Notes entries that another call than a read brought.
-    pub(super) fn read_by_another(&self, seal: &Seal, entries: Vec<Value>) -> Result<Vec<Entry>> {
+    pub(super) fn took(&self, seal: &Seal, entries: Vec<Value>) -> Result<Vec<Entry>> {
         Ok(self.shared.receive(seal, entries)?.0)
     }
 

@@ -1,5 +1,6 @@
-//! The Lua scripts. Each touches keys of one hash tag only, but for `enter`, which is not for a Cluster; sent by digest (EVALSHA), loaded again
-//! when the server does not know them (NOSCRIPT: restart, failover, SCRIPT FLUSH).
+//! The Lua scripts. Each touches keys of one hash tag only, but for `enter`, which is not for a
+//! Cluster; sent by digest (EVALSHA), loaded again when the server does not know them (NOSCRIPT:
+//! restart, failover, SCRIPT FLUSH).
 //!
 //! Some names are made inside a script (a lane's queue, for example): always from the same base
 //! that holds the hash tag, so they live where the declared keys do.
