@@ -109,7 +109,8 @@ impl Channel for EmailChannel {
 }
 
 /// One attempt: render, compose, send, judge the answer. What is composed in a moment is composed when
-/// there is a connection for it: no more mails are in memory than are on their way.
+/// it may be announced: no more mails are in memory than one on its way and one behind it for each
+/// connection.
 async fn attempt(inner: Arc<Inner>, delivery: Delivery) -> Result<Receipt, DeliveryError> {
     let (mail, place) = if inner.composer.is_slow(&delivery.content) {
         (compose_aside(&inner, delivery).await?, inner.pool.place().await)
@@ -118,8 +119,8 @@ async fn attempt(inner: Arc<Inner>, delivery: Delivery) -> Result<Receipt, Deliv
         (inner.compose(&delivery)?, place)
     };
     match place.send(&mail).await {
-        Ok(reply) => Ok(verdict::on_success(&reply, &mail.to, mail.remark)),
-        Err(error) => Err(verdict::on_failure(error, &mail.to)),
+        Ok(reply) => Ok(verdict::on_success(&reply, &mail.announcement.to, mail.remark)),
+        Err(error) => Err(verdict::on_failure(error, &mail.announcement.to)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! attempt is the same message and a receiver can tell a repeat.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fanfare_contract::{Content, Delivery, Event};
@@ -38,18 +39,21 @@ const LAST_SECOND: u64 = 253_402_300_799;
 
 /// A message ready for the wire: all ASCII, so that every server takes it.
 pub(crate) struct Outgoing {
-    /// The envelope's sender.
-    pub(crate) from: Address,
-    /// The envelope's recipient.
-    pub(crate) to: Address,
-    /// Bytes of the message as the server counts them.
-    pub(crate) size: usize,
+    pub(crate) announcement: Arc<Announcement>,
     /// All headers, and the empty line.
     headers: String,
     /// The rest, and the closing dot.
     body: String,
     /// For the receipt.
     pub(crate) remark: Option<String>,
+}
+
+/// What the server is told before the message.
+pub(crate) struct Announcement {
+    pub(crate) from: Address,
+    pub(crate) to: Address,
+    /// Bytes of the message as the server counts them.
+    pub(crate) size: usize,
 }
 
 /// Why rendered parts do not make a message.
@@ -124,7 +128,8 @@ impl Composer {
         }
         let size = headers.len() + body.len();
         body.push_str(".\r\n");
-        Ok(Outgoing { from, to, size, headers, body, remark })
+        let announcement = Arc::new(Announcement { from, to, size });
+        Ok(Outgoing { announcement, headers, body, remark })
     }
 
     /// All headers of a message with this body, the signature over both among them. lettre's own

@@ -1,6 +1,6 @@
 //! One connection to the mail server, and one mail's exchange on it.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +9,17 @@ use lettre::transport::smtp::authentication::Mechanism;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::response::Response;
 use tokio::time::error::Elapsed;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::line::{Line, Next};
 use super::{Dialer, Reply, SmtpError, Step};
-use crate::compose::Outgoing;
+use crate::compose::{Announcement, Outgoing};
 
 /// Longest wait for the answer to a farewell.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// A server that takes longer over a message gets none announced behind it: the next mail had better
+/// wait for whichever connection is free first.
+const QUICK: Duration = Duration::from_millis(250);
 
 /// An open connection.
 pub(super) struct Connection {
@@ -27,6 +31,10 @@ pub(super) struct Connection {
     limit: Option<usize>,
     /// Whether every question was answered, so that the next answer is to the next question.
     in_sync: bool,
+    /// Whether the answer to the last message came at once.
+    quick: bool,
+    /// The mail that was announced behind the last message. What the server says to that comes next.
+    next: Option<Next>,
 }
 
 impl Connection {
@@ -39,7 +47,15 @@ impl Connection {
             Ok(greeted) => greeted.map_err(|error| refused_or_lost(Step::Greeting, &error))?,
             Err(_) => return Err(SmtpError::Timeout(Step::Greeting)),
         };
-        let mut connection = Self { smtp, dialer, pipelining: false, limit: None, in_sync: false };
+        let mut connection = Self {
+            smtp,
+            dialer,
+            pipelining: false,
+            limit: None,
+            in_sync: false,
+            quick: false,
+            next: None,
+        };
         connection.encrypt().await?;
         connection.learn().await?;
         connection.sign_in().await?;
@@ -98,44 +114,60 @@ impl Connection {
         self.in_sync
     }
 
-    /// One mail. Afterwards the connection is in sync, or must be dropped.
-    pub(super) async fn deliver(&mut self, mail: &Outgoing) -> Result<Reply, SmtpError> {
-        if let Some(limit) = self.limit.filter(|limit| mail.size > *limit) {
-            return Err(SmtpError::TooBig { size: mail.size, limit });
+    /// The mail that this connection is for from now on, if one was announced behind the last message.
+    pub(super) fn take_next(&mut self) -> Option<Next> {
+        self.next.take()
+    }
+
+    /// One mail, `announced` behind the one before it or not yet. Afterwards the connection is in sync,
+    /// or must be dropped.
+    pub(super) async fn deliver(
+        &mut self,
+        mail: &Outgoing,
+        announced: bool,
+        line: &Line,
+    ) -> Result<Reply, SmtpError> {
+        let size = mail.announcement.size;
+        if let Some(limit) = self.limit.filter(|limit| size > *limit) {
+            return Err(SmtpError::TooBig { size, limit });
         }
         // Until the last answer: whoever drops this future leaves the connection out of sync.
         self.in_sync = false;
-        if let Err(error) = self.announce(mail).await {
+        if let Err(error) = self.announce(&mail.announcement, announced).await {
             if matches!(&error, SmtpError::Refused(_, reply) if !reply.is_farewell()) {
                 self.in_sync = self.reset(self.dialer.command_timeout).await;
             }
             return Err(error);
         }
-        let reply = self.ask(Step::Message, mail).await?;
-        self.in_sync = true;
-        match reply.code {
-            200..300 => Ok(reply),
-            400.. => Err(SmtpError::Refused(Step::Message, reply)),
-            code => {
-                self.in_sync = false;
-                Err(SmtpError::Protocol(Step::Message, code))
-            }
+        let may_announce = self.pipelining && self.quick;
+        let next = may_announce.then(|| line.next(self.limit)).flatten();
+        let commands = next.as_ref().map(|next| self.commands(&next.announcement));
+        let began = Instant::now();
+        let message = Group { mail, commands: commands.as_deref().unwrap_or_default() };
+        let reply = self.ask(Step::Message, message).await?;
+        self.quick = began.elapsed() < QUICK;
+        if (300..400).contains(&reply.code) || reply.code < 200 {
+            return Err(SmtpError::Protocol(Step::Message, reply.code));
         }
+        (self.in_sync, self.next) = (true, next);
+        if reply.code < 300 { Ok(reply) } else { Err(SmtpError::Refused(Step::Message, reply)) }
     }
 
     /// MAIL, RCPT and DATA, up to the server's go-ahead.
-    async fn announce(&mut self, mail: &Outgoing) -> Result<(), SmtpError> {
-        let size =
-            if self.limit.is_some() { format!(" SIZE={}", mail.size) } else { String::new() };
-        let sender = format!("MAIL FROM:<{}>{size}\r\n", mail.from);
-        let recipient = format!("RCPT TO:<{}>\r\n", mail.to);
+    async fn announce(&mut self, mail: &Announcement, announced: bool) -> Result<(), SmtpError> {
         if !self.pipelining {
-            accepted(Step::Sender, self.ask(Step::Sender, &sender).await?)?;
-            accepted(Step::Recipient, self.ask(Step::Recipient, &recipient).await?)?;
+            let [sender, recipient] = self.addresses(mail);
+            accepted(Step::Sender, self.ask(Step::Sender, sender).await?)?;
+            accepted(Step::Recipient, self.ask(Step::Recipient, recipient).await?)?;
             return go_ahead(self.ask(Step::Data, "DATA\r\n").await?);
         }
-        let all = format!("{sender}{recipient}DATA\r\n");
-        let sender = accepted(Step::Sender, self.ask(Step::Sender, &all).await?);
+        let sender = if announced {
+            self.answer(Step::Sender).await
+        } else {
+            let commands = self.commands(mail);
+            self.ask(Step::Sender, commands).await
+        };
+        let sender = accepted(Step::Sender, sender?);
         let recipient = accepted(Step::Recipient, self.answer(Step::Recipient).await?);
         let data = self.answer(Step::Data).await?;
         let refusal = sender.and(recipient);
@@ -145,6 +177,18 @@ impl Connection {
         }
         refusal?;
         go_ahead(data)
+    }
+
+    fn addresses(&self, mail: &Announcement) -> [String; 2] {
+        let size =
+            if self.limit.is_some() { format!(" SIZE={}", mail.size) } else { String::new() };
+        [format!("MAIL FROM:<{}>{size}\r\n", mail.from), format!("RCPT TO:<{}>\r\n", mail.to)]
+    }
+
+    /// An announcement in one go.
+    fn commands(&self, mail: &Announcement) -> String {
+        let [sender, recipient] = self.addresses(mail);
+        format!("{sender}{recipient}DATA\r\n")
     }
 
     /// Clears the server's mind, and tells whether it is still there.
@@ -176,6 +220,19 @@ impl Connection {
             Step::Message => self.dialer.message_timeout,
             _ => self.dialer.command_timeout,
         }
+    }
+}
+
+/// A message, and the announcement of the next mail or nothing.
+struct Group<'g> {
+    mail: &'g Outgoing,
+    commands: &'g str,
+}
+
+impl Display for Group<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.mail.fmt(f)?;
+        f.write_str(self.commands)
     }
 }
 

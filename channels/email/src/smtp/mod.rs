@@ -1,10 +1,12 @@
 //! SMTP as a client: dialling, one connection's conversation, the pool of connections.
 //!
 //! lettre speaks the protocol; its pool is not used. A connection goes back to ours only after a
-//! complete exchange, so no mail can ever read the answer to another.
+//! complete exchange, so no mail can ever read the answer to another; or it goes over to the mail that
+//! was announced behind the last message.
 
 mod connection;
 mod dial;
+mod line;
 mod pool;
 mod reply;
 

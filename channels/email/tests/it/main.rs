@@ -2,6 +2,7 @@
 
 mod config;
 mod digest;
+mod line;
 mod message;
 mod pool;
 mod protection;

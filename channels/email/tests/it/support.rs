@@ -15,7 +15,7 @@ use fanfare_testkit::{Mail, SmtpReceiver};
 use mail_parser::{Message, MessageParser};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
 /// Long enough for anything that happens at all.
@@ -138,27 +138,32 @@ pub(crate) async fn line_server(script: Vec<(&'static str, &'static str)>) -> So
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             // The client may leave when it has seen enough.
-            let _ = converse(BufReader::new(stream), &script).await;
+            let _ = converse(&mut BufReader::new(stream), &script).await;
         }
     });
     addr
 }
 
-async fn converse(
-    mut stream: BufReader<tokio::net::TcpStream>,
+/// Follows such a list to its end.
+pub(crate) async fn converse(
+    stream: &mut BufReader<TcpStream>,
     script: &[(&str, &str)],
 ) -> io::Result<()> {
-    let mut left = script.iter();
-    let mut line = String::new();
-    for (begins, answer) in left.by_ref() {
-        while !begins.is_empty() && !line.starts_with(begins) {
-            line.clear();
-            if stream.read_line(&mut line).await? == 0 {
-                return Ok(());
-            }
-        }
+    for (begins, answer) in script {
+        skip_to(stream, begins).await?;
         stream.write_all(answer.as_bytes()).await?;
+    }
+    Ok(())
+}
+
+/// Reads up to a line that begins so; nothing for an empty beginning.
+pub(crate) async fn skip_to(stream: &mut BufReader<TcpStream>, begins: &str) -> io::Result<()> {
+    let mut line = String::new();
+    while !begins.is_empty() && !line.starts_with(begins) {
         line.clear();
+        if stream.read_line(&mut line).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
     }
     Ok(())
 }
