@@ -110,10 +110,8 @@ pub(super) async fn run(args: Args) -> Done {
     }
     let parts = Parts::new(&config, store)?;
     if let Some(dir) = &config.tenants {
-        let specs =
-            tenant_files::read(std::slice::from_ref(dir)).map_err(|p| tenant_files::told(&p))?;
-        let given = tenant_files::Secrets::Given;
-        tenant_files::apply(&parts.store, &config, &parts.channels, specs, given)
+        let (dirs, given) = (std::slice::from_ref(dir), tenant_files::Secrets::Given);
+        tenant_files::apply(&parts.store, &config, &parts.channels, dirs, given)
             .await
             .map_err(|lines| Failure::Because(lines.join("\n")))?;
     }
@@ -390,13 +388,8 @@ async fn watch(
 }
 
 async fn reload(dir: &Path, config: &Config, store: &Store, channels: &Channels) {
-    let applied = match tenant_files::read(&[dir.to_owned()]) {
-        Ok(specs) => {
-            tenant_files::apply(store, config, channels, specs, tenant_files::Secrets::Given).await
-        }
-        Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
-    };
-    match applied {
+    let given = tenant_files::Secrets::Given;
+    match tenant_files::apply(store, config, channels, &[dir.to_owned()], given).await {
         Ok(changed) if changed.is_empty() => {}
         Ok(changed) => tracing::info!(tenants = changed.join(", "), "tenant files applied"),
         Err(problems) => {

@@ -1,10 +1,11 @@
 //! Tenant files beside the API: read and checked without a store, and written to one by whoever
 //! starts a router.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 
 use super::{Failure, output};
@@ -33,23 +34,41 @@ impl fanfare_contract::Memo for Forgetful {
 
 /// Reads files and folders.
 pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(PathBuf, TenantSpec)>, Vec<Problem>> {
-    let mut specs = Vec::new();
-    let mut problems = Vec::new();
+    let files = files(paths)?;
+    let found = tenant::on_all_cores(&files, |path| file::read(path, &file::process_env));
+    let found = whole(&files, found, |spec| &spec.id)?;
+    Ok(files.into_iter().zip(found).collect())
+}
+
+/// These files, and those of these folders.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<Problem>> {
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
     for path in paths {
-        let read = if path.is_dir() {
-            file::read_dir(path, &file::process_env)
-        } else {
-            file::read(path, &file::process_env).map(|spec| vec![(path.clone(), spec)])
-        };
-        match read {
-            Ok(found) => specs.extend(found),
+        match if path.is_dir() { file::list(path) } else { Ok(vec![path.clone()]) } {
+            Ok(found) => files.extend(found),
             Err(found) => problems.extend(found),
         }
     }
-    if problems.is_empty() {
-        problems = file::doubles(&specs);
+    if problems.is_empty() { Ok(files) } else { Err(problems) }
+}
+
+/// What came of each file, if all are right and each is about a tenant of its own; otherwise all that is
+/// wrong.
+fn whole<T>(
+    files: &[PathBuf],
+    found: Vec<Result<T, Vec<Problem>>>,
+    id: impl Fn(&T) -> &str,
+) -> Result<Vec<T>, Vec<Problem>> {
+    let (mut right, mut problems) = (Vec::new(), Vec::new());
+    for (path, found) in files.iter().zip(found) {
+        match found {
+            Ok(found) => right.push((path, found)),
+            Err(found) => problems.extend(found),
+        }
     }
-    if problems.is_empty() { Ok(specs) } else { Err(problems) }
+    problems.extend(file::doubles(right.iter().map(|(path, found)| (*path, id(found)))));
+    let right = || right.into_iter().map(|(_, found)| found).collect();
+    if problems.is_empty() { Ok(right()) } else { Err(problems) }
 }
 
 /// Prints problems; the failure that follows.
@@ -72,16 +91,18 @@ pub(super) enum Secrets {
 /// Tenants that are written at once.
 const AT_ONCE: usize = 64;
 
-/// Checks all, then writes those that changed; the ids of these, or what is wrong, as lines.
+/// Reads and checks all files and folders, then writes those that changed; the ids of these, or what is
+/// wrong, as lines.
 pub(super) async fn apply(
     store: &Store,
     config: &Config,
     channels: &Channels,
-    specs: Vec<(PathBuf, TenantSpec)>,
+    paths: &[PathBuf],
     secrets: Secrets,
 ) -> Result<Vec<String>, Vec<String>> {
     let lines = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect();
-    write(store, config, channels, specs, secrets).await.map_err(|refused| match refused {
+    write(store, &Rules { config, channels, secrets }, paths).await.map_err(|refused| match refused
+    {
         PutError::Problems(problems) => lines(problems),
         PutError::Store(error) => vec![error.to_string()],
     })
@@ -89,46 +110,60 @@ pub(super) async fn apply(
 
 async fn write(
     store: &Store,
-    config: &Config,
-    channels: &Channels,
-    specs: Vec<(PathBuf, TenantSpec)>,
-    secrets: Secrets,
+    rules: &Rules<'_>,
+    paths: &[PathBuf],
 ) -> Result<Vec<String>, PutError> {
+    let files = files(paths).map_err(PutError::Problems)?;
     let all = tenant::all_stored(store).await?;
-    let checked = tenant::on_all_cores(&specs, |(path, spec)| {
-        // One that cannot be read is written anew.
-        let before = all.get(&spec.id).and_then(|doc| tenant::read(doc).ok());
-        let (mut spec, before) = (spec.clone(), before.as_ref());
-        let made = tenant::complete(&mut spec, before, channels);
-        let mut found = Vec::new();
-        if secrets == Secrets::Given {
-            found.extend(made.iter().map(unshowable));
-        }
-        let compiled = tenant::compile(&spec, 0, channels, None);
-        found.extend(compiled.err().unwrap_or_default());
-        found.extend(template_problems(config, &spec));
-        if found.is_empty() {
-            Ok((!tenant::changes(before, &spec).is_empty()).then_some(spec))
-        } else {
-            Err(in_file(found, path))
-        }
-    });
-    let (mut changed, mut problems) = (Vec::new(), Vec::new());
-    for checked in checked {
-        match checked {
-            Ok(spec) => changed.extend(spec),
-            Err(found) => problems.extend(found),
-        }
-    }
-    if !problems.is_empty() {
-        return Err(PutError::Problems(problems));
-    }
-    let ids = changed.iter().map(|spec| spec.id.clone()).collect();
+    // Of each file only what is to be stored stays: read, it takes several times the memory.
+    let checked = tenant::on_all_cores(&files, |path| rules.check(path, &all));
+    let checked = whole(&files, checked, |checked| &checked.id).map_err(PutError::Problems)?;
+    let changed = |checked: Checked| Some((checked.id, checked.document?));
+    let (ids, documents): (Vec<_>, Vec<_>) = checked.into_iter().filter_map(changed).unzip();
     // Several at once: each waits for the disk or the network.
-    let puts = changed.into_iter().map(|spec| tenant::put(store, channels, spec));
+    let puts = documents.into_iter().map(|document| async move {
+        let spec = tenant::read(&document).map_err(PutError::Problems)?;
+        tenant::put(store, rules.channels, spec).await
+    });
     let done: Vec<_> = stream::iter(puts).buffered(AT_ONCE).collect().await;
     done.into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok(ids)
+}
+
+/// By what a file is judged.
+struct Rules<'r> {
+    config: &'r Config,
+    channels: &'r Channels,
+    secrets: Secrets,
+}
+
+/// What a file comes to.
+struct Checked {
+    id: String,
+    /// What is to be stored of it, unless that is there already.
+    document: Option<Bytes>,
+}
+
+impl Rules<'_> {
+    fn check(&self, path: &Path, all: &HashMap<String, Bytes>) -> Result<Checked, Vec<Problem>> {
+        let mut spec = file::read(path, &file::process_env)?;
+        // One that cannot be read is written anew.
+        let before = all.get(&spec.id).and_then(|document| tenant::read(document).ok());
+        let made = tenant::complete(&mut spec, before.as_ref(), self.channels);
+        let mut found = Vec::new();
+        if self.secrets == Secrets::Given {
+            found.extend(made.iter().map(unshowable));
+        }
+        let compiled = tenant::compile(&spec, 0, self.channels, None);
+        found.extend(compiled.err().unwrap_or_default());
+        found.extend(template_problems(self.config, &spec));
+        if !found.is_empty() {
+            return Err(in_file(found, path));
+        }
+        let is_changed = !tenant::changes(before.as_ref(), &spec).is_empty();
+        let document = is_changed.then(|| tenant::document(&spec));
+        Ok(Checked { id: spec.id, document })
+    }
 }
 
 fn unshowable(made: &MadeValue) -> Problem {

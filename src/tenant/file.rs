@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::cores::on_all_cores;
 use super::{DestinationSpec, Problem, TenantSpec};
 use crate::routing::RouteSpec;
 
@@ -21,8 +20,8 @@ pub fn process_env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Reads every `*.toml` of a folder, in the order of their names.
-pub fn read_dir(dir: &Path, env: Env<'_>) -> Result<Vec<(PathBuf, TenantSpec)>, Vec<Problem>> {
+/// Every `*.toml` of a folder, in the order of their names.
+pub fn list(dir: &Path) -> Result<Vec<PathBuf>, Vec<Problem>> {
     let unreadable = |error: std::io::Error| {
         let message = format!("cannot be read: {error}; name a folder with one TOML file a tenant");
         vec![Problem::new("tenants", "", message).in_file(&dir.display().to_string())]
@@ -33,26 +32,16 @@ pub fn read_dir(dir: &Path, env: Env<'_>) -> Result<Vec<(PathBuf, TenantSpec)>, 
         .filter(|path| path.extension().is_some_and(|ext| ext == "toml"))
         .collect();
     paths.sort();
-    let found = on_all_cores(&paths, |path| read(path, env));
-    let mut specs: Vec<(PathBuf, TenantSpec)> = Vec::new();
-    let mut problems = Vec::new();
-    for (path, found) in paths.into_iter().zip(found) {
-        match found {
-            Ok(spec) => specs.push((path, spec)),
-            Err(found) => problems.extend(found),
-        }
-    }
-    problems.extend(doubles(&specs));
-    if problems.is_empty() { Ok(specs) } else { Err(problems) }
+    Ok(paths)
 }
 
-/// Files about a tenant that another file before them is about.
-pub fn doubles(specs: &[(PathBuf, TenantSpec)]) -> Vec<Problem> {
-    let mut files = HashMap::new();
+/// Files about a tenant, by its id, that another file before them is about.
+pub fn doubles<'f>(files: impl IntoIterator<Item = (&'f PathBuf, &'f str)>) -> Vec<Problem> {
+    let mut first = HashMap::new();
     let mut problems = Vec::new();
-    for (path, spec) in specs {
-        if let Some(other) = files.insert(&spec.id, path) {
-            let message = format!("`{}` is the tenant of {} already", spec.id, other.display());
+    for (path, id) in files {
+        if let Some(other) = first.insert(id, path) {
+            let message = format!("`{id}` is the tenant of {} already", other.display());
             let problem = Problem::new("tenant", "id", message);
             problems.push(problem.in_file(&path.display().to_string()));
         }

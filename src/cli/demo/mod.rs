@@ -23,7 +23,6 @@ use super::{Done, Failure, output, tenant_files};
 use crate::app::{self, App, Parts, Purpose};
 use crate::config::{Config, Security};
 use crate::event::{Fill, decode, new_event_id};
-use crate::tenant::file;
 use receivers::Receivers;
 
 /// Options.
@@ -57,14 +56,11 @@ pub(super) async fn run(args: Args) -> Done {
     let config = config(&folder, &receivers);
     let store = app::open_store(&config, Purpose::Route).await?;
     let parts = Parts::new(&config, store)?;
-    let table = receivers.table(TABLE);
-    let spec = file::parse(&table, &|_| None).map_err(|problems| tenant_files::told(&problems))?;
     let path = folder.join("acme.toml");
-    std::fs::write(&path, &table)
+    std::fs::write(&path, receivers.table(TABLE))
         .with_context(|| format!("{} cannot be written", path.display()))?;
-    let specs = vec![(path, spec)];
     let made = tenant_files::Secrets::Made;
-    tenant_files::apply(&parts.store, &config, &parts.channels, specs, made)
+    tenant_files::apply(&parts.store, &config, &parts.channels, &[path], made)
         .await
         .map_err(|lines| Failure::Because(lines.join("\n")))?;
     let app = App::build(&config, parts).await?;
