@@ -15,6 +15,8 @@ use crate::agenda::{Job, Lane, Space};
 
 /// How long one batch may be held up. A receiver that stops answering holds the others up for it
 /// once: then what finds no room is parked, and as long as something is, nobody waits for that lane.
+/// So the log is read at no less than a batch in this time, or half a batch after one that was held up:
+/// a receiver that takes that much needs no detour.
 const LONGEST: Duration = Duration::from_millis(200);
 /// Between two looks; a line lasts longer.
 const STEP: Duration = Duration::from_millis(1);
@@ -54,6 +56,11 @@ impl<'a> Crowded<'a> {
             }
             self.dispatch.send(&lane, job, self.space());
         }
+    }
+
+    /// Whether the batch was held up for so long that one of its size may soon find no room in time.
+    pub(super) fn was_held_up(&self) -> bool {
+        self.left < LONGEST / 2
     }
 
     /// Long lines may take three quarters of the window: slow receivers leave the rest for others.

@@ -188,9 +188,10 @@ impl Reader {
         // What a replica that stops had read and not begun waits for no longer than this.
         let mut look_for_left = tokio::time::interval(Duration::from_millis(500));
         look_for_left.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut batch = self.batch;
         while !stop.is_cancelled() {
             let turn = async {
-                let places = self.places().await;
+                let places = self.places(batch).await;
                 let most = places.num_permits();
                 let (entries, left) = tokio::select! {
                     biased;
@@ -216,18 +217,19 @@ impl Reader {
                     if more_left {
                         look_for_left.reset_immediately();
                     }
-                    self.take(entries, places, stop).await;
+                    let was_held_up = self.take(entries, places, stop).await;
+                    batch = if was_held_up { self.batch.div_ceil(2) } else { self.batch };
                 }
                 Err(error) => trouble.wait("the event log", &error, stop).await,
             }
         }
     }
 
-    /// Places in the window: at least one, at most a batch.
-    async fn places(&self) -> OwnedSemaphorePermit {
+    /// Places in the window: at least one, at most a batch of this size.
+    async fn places(&self, batch: usize) -> OwnedSemaphorePermit {
         let first = self.window.clone().acquire_owned().await;
         let mut places = first.expect("nobody closes the window");
-        let more = self.window.available_permits().min(self.batch.saturating_sub(1));
+        let more = self.window.available_permits().min(batch.saturating_sub(1));
         let more = u32::try_from(more).unwrap_or(u32::MAX);
         if let Ok(more) = self.window.clone().try_acquire_many_owned(more) {
             places.merge(more);
@@ -257,13 +259,13 @@ impl Reader {
         place
     }
 
-    /// Decodes, admits and routes a batch.
+    /// Decodes, admits and routes a batch. Answers whether crowded lanes held it up.
     async fn take(
         &self,
         entries: Vec<Entry>,
         mut places: OwnedSemaphorePermit,
         stop: &CancellationToken,
-    ) {
+    ) -> bool {
         self.observe.metrics.read(entries.len());
         let tenants = self.registry.snapshot();
         let mut taken = Vec::with_capacity(entries.len());
@@ -285,7 +287,9 @@ impl Reader {
             }
         }
         drop(places);
-        let Some(admitted) = admission::admit(&*self.store.log, &taken, stop).await else { return };
+        let Some(admitted) = admission::admit(&*self.store.log, &taken, stop).await else {
+            return false;
+        };
         let mut crowded = Crowded::new(&self.dispatch, &self.window, self.places);
         for (((id, event), admitted), (source, place)) in
             taken.into_iter().zip(admitted).zip(placed)
@@ -305,6 +309,7 @@ impl Reader {
             }
         }
         crowded.flush().await;
+        crowded.was_held_up()
     }
 
     fn decode(
