@@ -128,6 +128,8 @@ impl Sizes {
 
 /// Longest time for a case: beyond it something is lost.
 pub(super) const LONGEST: Duration = Duration::from_mins(5);
+/// Of the open loops, events a second.
+const RATES: [&str; 2] = ["100", "1000"];
 /// Between two looks at the sink; it notes the times itself.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -135,8 +137,8 @@ impl Case {
     pub(super) async fn run(&self, sizes: Sizes) -> anyhow::Result<Figures> {
         let count = sizes.deliveries.to_string();
         match &self.kind {
-            Kind::Hyper => limit("hyper", &count, sizes).await,
-            Kind::Reqwest => limit("reqwest", &count, sizes).await,
+            Kind::Hyper => limit("hyper", &count, sizes, true).await,
+            Kind::Reqwest => limit("reqwest", &count, sizes, false).await,
             Kind::Naive => naive(&count, sizes).await,
             Kind::Drain(shape) if self.on_redis() => drain_redis(*shape, sizes).await,
             Kind::Drain(_) => drain_embedded(sizes).await,
@@ -160,7 +162,8 @@ fn rate(figures: &mut Figures, count: usize, began_us: u64, arrivals: &Arrivals)
     figures.set("per_s", float(count) / seconds);
 }
 
-async fn limit(kind: &str, count: &str, sizes: Sizes) -> anyhow::Result<Figures> {
+/// All at once, and if asked for the same requests at a steady pace: what this machine takes for one.
+async fn limit(kind: &str, count: &str, sizes: Sizes, paced: bool) -> anyhow::Result<Figures> {
     let mut sink = Sink::start().await?;
     let to = sink.addresses.http.to_string();
     let load = Load::start(&[kind, &to, count])?;
@@ -173,8 +176,29 @@ async fn limit(kind: &str, count: &str, sizes: Sizes) -> anyhow::Result<Figures>
     let none = super::process::Usage::default();
     figures.used("sender", none, loaded.usage(), sizes.deliveries);
     figures.used("sink", none, sink.process.usage(), sizes.deliveries);
+    if paced {
+        for rate in RATES {
+            let arrivals = open((&mut sink, None), &to, rate, sizes, &["--signed"]).await?;
+            figures.times(&format!("open_{rate}_"), &arrivals.latencies_us);
+        }
+    }
     sink.process.stop().await;
     Ok(figures)
+}
+
+/// Requests at so many a second, all of which arrive.
+async fn open(
+    (sink, router): (&mut Sink, Option<&mut Router>),
+    to: &str,
+    rate: &str,
+    sizes: Sizes,
+    how: &[&str],
+) -> anyhow::Result<Arrivals> {
+    sink.ask("reset").await?;
+    let seconds = sizes.open_s.to_string();
+    let loaded = Load::start(&[&["open", to, &seconds, rate], how].concat())?.end().await?;
+    arrived(sink, router, loaded.sent).await?;
+    sink.ask("report").await
 }
 
 async fn naive(count: &str, sizes: Sizes) -> anyhow::Result<Figures> {
@@ -250,7 +274,7 @@ async fn drain_redis(shape: Shape, sizes: Sizes) -> anyhow::Result<Figures> {
     preload_stream(&redis, events, tenant).await?;
     let (sink_before, redis_before) = (sink.process.usage(), redis.process.usage());
     let mut router = Router::start(&redis.url, &tenants, &sink.addresses).await?;
-    let arrivals = arrived(&mut sink, &mut router, deliveries).await?;
+    let arrivals = arrived(&mut sink, Some(&mut router), deliveries).await?;
     let mut figures = Figures::default();
     until_empty(&redis).await?;
     note_settled(&mut figures, &router, deliveries);
@@ -271,14 +295,20 @@ fn numbered(n: usize) -> String {
 }
 
 /// Waits until everything has arrived.
-async fn arrived(sink: &mut Sink, router: &mut Router, count: usize) -> anyhow::Result<Arrivals> {
+async fn arrived(
+    sink: &mut Sink,
+    mut router: Option<&mut Router>,
+    count: usize,
+) -> anyhow::Result<Arrivals> {
     let began = Instant::now();
     loop {
         let arrivals = sink.ask("count").await?;
         if arrivals.distinct >= count {
             return Ok(arrivals);
         }
-        router.process.check()?;
+        if let Some(router) = &mut router {
+            router.process.check()?;
+        }
         if began.elapsed() > LONGEST {
             bail!("only {} of {count} arrived in {} s", arrivals.distinct, LONGEST.as_secs());
         }
@@ -316,7 +346,7 @@ async fn drain_embedded(sizes: Sizes) -> anyhow::Result<Figures> {
     let before = sink.process.usage();
     let tenants = [actors::table(TENANT, sink.addresses.http, 1)];
     let mut router = Router::start(&text(dir.path()), &tenants, &sink.addresses).await?;
-    let arrivals = arrived(&mut sink, &mut router, sizes.deliveries).await?;
+    let arrivals = arrived(&mut sink, Some(&mut router), sizes.deliveries).await?;
     let began = Instant::now();
     loop {
         let counts = store.ledger.counts(TENANT, 0, i64::MAX).await?;
@@ -354,13 +384,9 @@ async fn live(on_redis: bool, sizes: Sizes) -> anyhow::Result<Figures> {
     if let (Some(redis), Some(before)) = (&redis, redis_before) {
         figures.used("redis", before, redis.process.usage(), sent);
     }
-    for rate in ["100", "1000"] {
-        sink.ask("reset").await?;
+    for rate in RATES {
         let to = router.api.to_string();
-        let load = Load::start(&["open", &to, &sizes.open_s.to_string(), rate])?;
-        let loaded = load.end().await?;
-        arrived(&mut sink, &mut router, loaded.sent).await?;
-        let arrivals = sink.ask("report").await?;
+        let arrivals = open((&mut sink, Some(&mut router)), &to, rate, sizes, &[]).await?;
         figures.times(&format!("open_{rate}_"), &arrivals.latencies_us);
     }
     router.process.stop().await;
@@ -382,7 +408,7 @@ async fn closed(
     let load = Load::start(&["closed", &to, &sizes.live_s.to_string()])?;
     let began_us = load.began_us;
     let loaded = load.end().await?;
-    arrived(sink, router, loaded.sent).await?;
+    arrived(sink, Some(router), loaded.sent).await?;
     let arrivals = sink.ask("report").await?;
     ensure!(arrivals.distinct == loaded.sent, "{} arrived", arrivals.distinct);
     rate(figures, loaded.sent, began_us, &arrivals);

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_peers::Line;
-use fanfare_peers::message::{TENANT, body, id, now_us};
-use fanfare_peers::senders::{all, hyper, naive, reqwest};
+use fanfare_peers::message::{Signer, TENANT, body, id, now_us};
+use fanfare_peers::senders::{all, deliver, hyper, naive, reqwest};
 use http::{HeaderMap, header};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -30,8 +30,14 @@ pub(crate) enum Kind {
     Naive { to: SocketAddr, count: usize, redis: String },
     /// Events to the router's API as fast as it answers
     Closed { to: SocketAddr, seconds: f64 },
-    /// Events to the router's API at a rate a second
-    Open { to: SocketAddr, seconds: f64, rate: f64 },
+    /// Events at a rate a second: to the router's API, or signed to the receiver itself
+    Open {
+        to: SocketAddr,
+        seconds: f64,
+        rate: f64,
+        #[arg(long)]
+        signed: bool,
+    },
     /// Events of many tenants at a steady pace, one of which may flood
     Tenants { to: SocketAddr, seconds: u32, rate: u32, flood: u32 },
 }
@@ -47,7 +53,7 @@ pub(crate) async fn run(kind: Kind) -> anyhow::Result<()> {
         Kind::Reqwest { to, count } => reqwest(to, count).await?,
         Kind::Naive { to, count, redis } => naive(to, count, &redis).await?,
         Kind::Closed { to, seconds } => closed(to, Duration::from_secs_f64(seconds)).await?,
-        Kind::Open { to, seconds, rate } => open(to, seconds, rate).await?,
+        Kind::Open { to, seconds, rate, signed } => open(to, seconds, rate, signed).await?,
         Kind::Tenants { to, seconds, rate, flood } => {
             tenants::run(to, seconds, rate, flood).await?
         }
@@ -87,7 +93,7 @@ async fn closed(to: SocketAddr, time: Duration) -> anyhow::Result<usize> {
 
 /// Events at fixed times, whatever becomes of those before. An event whose producer is late
 /// counts from when it should have been sent: a stall is not hidden.
-async fn open(to: SocketAddr, seconds: f64, rate: f64) -> anyhow::Result<usize> {
+async fn open(to: SocketAddr, seconds: f64, rate: f64, signed: bool) -> anyhow::Result<usize> {
     let path = format!("/v1/events?tenant={TENANT}");
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
     let count = (seconds * rate) as usize;
@@ -95,10 +101,11 @@ async fn open(to: SocketAddr, seconds: f64, rate: f64) -> anyhow::Result<usize> 
     for _ in 0..PRODUCERS {
         lines.push(Line::open(to).await?);
     }
+    let signer = signed.then(Signer::keyed);
     let (began, began_us) = (Instant::now(), now_us());
     let mut tasks = JoinSet::new();
     for (first, mut line) in lines.into_iter().enumerate() {
-        let path = path.clone();
+        let (path, signer) = (path.clone(), signer.clone());
         tasks.spawn(async move {
             for n in (first..count).step_by(PRODUCERS) {
                 #[expect(clippy::cast_precision_loss, reason = "a small count")]
@@ -107,7 +114,11 @@ async fn open(to: SocketAddr, seconds: f64, rate: f64) -> anyhow::Result<usize> 
                 tokio::time::sleep_until(began + after).await;
                 let due_us = began_us + u64::try_from(after.as_micros()).unwrap_or(0);
                 // The timer is a millisecond coarse; that is the producer's, not the router's.
-                ingest(&mut line, &path, if late { due_us } else { now_us() }, n).await?;
+                let sent_us = if late { due_us } else { now_us() };
+                match &signer {
+                    Some(signer) => deliver(&mut line, signer, &id(sent_us, n)).await?,
+                    None => ingest(&mut line, &path, sent_us, n).await?,
+                }
             }
             Ok(())
         });

@@ -37,14 +37,18 @@ pub async fn hyper(to: SocketAddr, count: usize) -> anyhow::Result<usize> {
                 if n >= count {
                     return Ok(());
                 }
-                let id = id(0, n);
-                let body = Bytes::from(body(&id));
-                line.post("/hooks/0", signer.headers(&id, &body), body).await?;
+                deliver(&mut line, &signer, &id(0, n)).await?;
             }
         });
     }
     all(tasks).await?;
     Ok(count)
+}
+
+/// One event as a signed POST to the receiver.
+pub async fn deliver(line: &mut Line, signer: &Signer, id: &str) -> anyhow::Result<()> {
+    let body = Bytes::from(body(id));
+    line.post("/hooks/0", signer.headers(id, &body), body).await
 }
 
 fn client() -> anyhow::Result<reqwest::Client> {
