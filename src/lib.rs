@@ -1,6 +1,8 @@
 //! Fanfare: events in, every tenant's routing table decides who hears of them, signed webhooks,
 //! templated email and rich Slack messages out. See ARCHITECTURE.md for the map.
 
+#![forbid(unsafe_code)]
+
 // The conformance suite of the stores names the crate as those outside do.
 #[cfg(test)]
 extern crate self as fanfare;

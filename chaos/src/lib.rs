@@ -16,6 +16,8 @@
 //! `rolling`, `retention` and `parked` are other questions to the same processes: what a rolling restart
 //! loses and holds up; what grows when millions of events come and go; what a million that wait cost.
 
+#![forbid(unsafe_code)]
+
 mod fleet;
 mod parked;
 mod plan;

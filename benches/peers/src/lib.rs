@@ -2,6 +2,8 @@
 //! and the sink that receives from all of them. Apart from the program, so that they are compiled for
 //! speed alone whatever the program is compiled for.
 
+#![forbid(unsafe_code)]
+
 mod line;
 pub mod message;
 pub mod senders;

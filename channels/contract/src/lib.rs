@@ -5,6 +5,8 @@
 //! [`tower::Service`] ([`Channel::service`]). It says *whether* a failure is worth another try
 //! ([`Verdict`]); the router's stack and agenda say *when*.
 
+#![forbid(unsafe_code)]
+
 mod channel;
 mod delivery;
 mod environment;

@@ -14,6 +14,8 @@
 //! | `smtp` | connections, their pool, one exchange |
 //! | `verdict` | what an SMTP failure means for the delivery |
 
+#![forbid(unsafe_code)]
+
 mod address;
 mod body;
 mod channel;

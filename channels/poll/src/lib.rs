@@ -4,6 +4,8 @@
 //! So a delivery ends well as soon as its turn comes (a mailbox can be paused, and has a pace, as any
 //! other destination), and is kept for as long as the ledger keeps events.
 
+#![forbid(unsafe_code)]
+
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;

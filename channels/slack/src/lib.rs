@@ -9,6 +9,8 @@
 //! `group_by`, a path in the envelope whose value tells threads apart (bot tokens only, a webhook
 //! does not learn the ids of its messages); `updates`, `thread` or `edit`.
 
+#![forbid(unsafe_code)]
+
 mod channel;
 mod connector;
 pub mod cut;

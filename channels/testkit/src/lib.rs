@@ -4,6 +4,8 @@
 //! as the other end of the wire. Each listens on a free port of 127.0.0.1, does to each message
 //! what its script says, and stops when it is dropped.
 
+#![forbid(unsafe_code)]
+
 pub mod http;
 pub mod smtp;
 

@@ -6,6 +6,8 @@
 //! A walk: `settings` turns a destination's JSON into what every attempt needs, `request` adds what
 //! changes, `channel` sends it and reads the answer, `failure` makes a verdict of what went wrong.
 
+#![forbid(unsafe_code)]
+
 mod channel;
 mod client;
 mod config;
