@@ -1,10 +1,9 @@
 //! Mails in line for a connection, when all are busy.
 //!
-//! Whoever sends a message may announce the next mail right behind it: "a RSET/MAIL FROM sequence
-//! necessary to initiate a new mail transaction can be placed in the same group as the final transfer of
-//! the headers and body of the previous message" (RFC 2920, section 3.1). A mail then takes one round
-//! trip instead of two, and the server is never without work. The connection goes over to the mail that
-//! was announced once the answer to the message is there.
+//! Whoever sends a message may announce the next mail right behind it: RFC 2920, section 3.1, lets the
+//! commands that begin a mail stand in one group with the end of the message before. A mail then takes
+//! one round trip instead of two, and the server is never without work. The connection goes over to the
+//! mail that was announced once the answer to the message is there.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
