@@ -1,5 +1,6 @@
 //! The cases: what each puts together, and what it takes from the sink and from /proc.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
@@ -29,6 +30,7 @@ enum Kind {
     Naive,
     Drain(Shape),
     Live,
+    Fsync,
     Smtp,
     Email,
 }
@@ -56,9 +58,10 @@ enum Shape {
 }
 
 /// All cases, in the order in which they take turns.
-pub const CASES: [Case; 12] = [
+pub const CASES: [Case; 13] = [
     case("limit_hyper", "raw hyper, 64 connections", Needs::Nothing, Kind::Hyper),
     case("limit_reqwest", "a reqwest loop, 64 connections", Needs::Nothing, Kind::Reqwest),
+    case("limit_fsync", "100 writes a second to a file", Needs::Nothing, Kind::Fsync),
     case("limit_smtp", "smtp-source to smtp-sink", Needs::Postfix, Kind::Smtp),
     case("naive_redis", "XREADGROUP, sign, reqwest, XACK", Needs::Redis, Kind::Naive),
     case("drain_redis", "a waiting stream to one webhook", Needs::Redis, Kind::Drain(Shape::One)),
@@ -144,6 +147,7 @@ impl Case {
             Kind::Drain(shape) if self.on_redis() => drain_redis(*shape, sizes).await,
             Kind::Drain(_) => drain_embedded(sizes).await,
             Kind::Live => live(self.on_redis(), sizes).await,
+            Kind::Fsync => fsyncs(sizes).await,
             Kind::Smtp => super::mail::limit(sizes.mails).await,
             Kind::Email => super::mail::drain(sizes.mails).await,
         }
@@ -185,6 +189,29 @@ async fn limit(kind: &str, count: &str, sizes: Sizes, paced: bool) -> anyhow::Re
         }
     }
     sink.process.stop().await;
+    Ok(figures)
+}
+
+/// What this machine's disk takes to have an event's commit for sure: of a file beside the stores.
+async fn fsyncs(sizes: Sizes) -> anyhow::Result<Figures> {
+    /// Pages of one event in the write-ahead log.
+    const COMMIT: usize = 6 * 4_096;
+    let (dir, (rate, times)) = (folder()?, RATES[0]);
+    let mut file = std::fs::File::create(dir.path().join("log"))?;
+    let (commit, mut taken) = (vec![0; COMMIT], Vec::new());
+    let mut due = tokio::time::interval(Duration::from_millis(10));
+    let began = Instant::now();
+    while began.elapsed().as_secs_f64() < times * sizes.open_s {
+        due.tick().await;
+        let asked = Instant::now();
+        file.write_all(&commit)?;
+        file.sync_all()?;
+        taken.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
+    }
+    let mut figures = Figures::default();
+    figures.set("per_s", float(taken.len()) / began.elapsed().as_secs_f64());
+    taken.sort_unstable();
+    figures.times(&format!("open_{rate}_"), &taken);
     Ok(figures)
 }
 
