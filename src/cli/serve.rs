@@ -113,7 +113,7 @@ pub(super) async fn run(args: Args) -> Done {
         let (dirs, given) = (std::slice::from_ref(dir), tenant_files::Secrets::Given);
         tenant_files::apply(&parts.store, &config, &parts.channels, dirs, given)
             .await
-            .map_err(|lines| Failure::Because(lines.join("\n")))?;
+            .map_err(|lines| tenant_files::told(&lines))?;
     }
     let app = App::build(&config, parts).await?;
     let keyring = Keyring::load(&app.store, app.clock, pace(&config)).await?;

@@ -2,6 +2,7 @@
 //! starts a router.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,8 +72,8 @@ fn whole<T>(
     if problems.is_empty() { Ok(right()) } else { Err(problems) }
 }
 
-/// Prints problems; the failure that follows.
-pub(super) fn told(problems: &[Problem]) -> Failure {
+/// Prints problems, each by itself; the failure that follows.
+pub(super) fn told<T: Display>(problems: &[T]) -> Failure {
     for problem in problems {
         output::error(&problem.to_string());
     }

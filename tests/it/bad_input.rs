@@ -293,6 +293,19 @@ fn a_template_that_misses_a_field_ends_that_mail_alone_and_says_where() {
 }
 
 #[test]
+fn a_server_tells_what_is_wrong_in_all_tenant_files_each_by_itself() {
+    let scene = Scene::embedded();
+    let tenants = scene.tenants().display().to_string();
+    scene.tenant("one", "[[destination]]\nid = \"x\"\nchannel = \"pigeon\"\n");
+    scene.tenant("two", "[plan]\n");
+    let told = scene.run(&["serve", "--listen", "127.0.0.1:0", "--tenants", &tenants]).refused(1);
+    for (file, what) in [("one.toml", "`pigeon` is no channel"), ("two.toml", "[plan]")] {
+        let of_file = |line: &&str| line.starts_with("error: ") && line.contains(file);
+        assert!(told.lines().filter(of_file).any(|line| line.contains(what)), "{told}");
+    }
+}
+
+#[test]
 fn a_tenant_with_a_template_that_cannot_be_is_refused_and_spoils_no_other() {
     let scene = Scene::embedded();
     let tenants = scene.tenants().display().to_string();

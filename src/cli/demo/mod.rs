@@ -62,7 +62,7 @@ pub(super) async fn run(args: Args) -> Done {
     let made = tenant_files::Secrets::Made;
     tenant_files::apply(&parts.store, &config, &parts.channels, &[path], made)
         .await
-        .map_err(|lines| Failure::Because(lines.join("\n")))?;
+        .map_err(|lines| tenant_files::told(&lines))?;
     let app = App::build(&config, parts).await?;
     let stop = CancellationToken::new();
     let router = tokio::spawn(app.router().run(app.version, stop.clone()));
