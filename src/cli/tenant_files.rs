@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,12 +46,23 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(PathBuf, TenantSpec)>, Vec<
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<Problem>> {
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     for path in paths {
-        match if path.is_dir() { file::list(path) } else { Ok(vec![path.clone()]) } {
+        let found = match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => file::list(path),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(vec![is_not_there(path)]),
+            Ok(_) | Err(_) => Ok(vec![path.clone()]),
+        };
+        match found {
             Ok(found) => files.extend(found),
             Err(found) => problems.extend(found),
         }
     }
     if problems.is_empty() { Ok(files) } else { Err(problems) }
+}
+
+fn is_not_there(path: &Path) -> Problem {
+    let message = "there is no such file or folder; name a folder with one TOML file a tenant, or \
+                   one such file";
+    Problem::new("tenants", "", message).in_file(&path.display().to_string())
 }
 
 /// What came of each file, if all are right and each is about a tenant of its own; otherwise all that is

@@ -18,6 +18,9 @@ pub enum StoreError {
     /// Cannot be written: read-only folder, or a replica of Redis.
     #[error("the store cannot be written: {0}")]
     ReadOnly(String),
+    /// Where it is said to be cannot be understood.
+    #[error("{0}")]
+    Address(String),
     /// Another process serves from it.
     #[error("{0}")]
     Held(String),

@@ -306,6 +306,24 @@ fn a_server_tells_what_is_wrong_in_all_tenant_files_each_by_itself() {
 }
 
 #[test]
+fn a_place_that_is_not_there_or_not_understood_is_named_with_what_to_write() {
+    let scene = Scene::embedded();
+    let nowhere = scene.tenants().join("nowhere").display().to_string();
+    let no_such = format!("{nowhere}: tenants: there is no such file or folder; name a folder");
+    for refusal in [
+        scene.run(&["serve", "--listen", "127.0.0.1:0", "--tenants", &nowhere]),
+        scene.run(&["apply", &nowhere]),
+        said(&["check", &nowhere]),
+    ] {
+        let told = refusal.refused(1);
+        assert!(told.contains(&format!("error: {no_such}")), "{told}");
+    }
+    let told = said(&["serve", "--listen", "127.0.0.1:0", "--store", "redis://h:port"]).refused(3);
+    let last = told.lines().last().unwrap_or_default();
+    assert!(last.starts_with("error: the Redis URL is not understood; write redis://"), "{told}");
+}
+
+#[test]
 fn a_tenant_with_a_template_that_cannot_be_is_refused_and_spoils_no_other() {
     let scene = Scene::embedded();
     let tenants = scene.tenants().display().to_string();

@@ -66,6 +66,7 @@ pub(super) fn again(error: &StoreError) -> StoreError {
         StoreError::Away { message, .. } => StoreError::Away { message: of(message), source: None },
         StoreError::Full(message) => StoreError::Full(of(message)),
         StoreError::ReadOnly(message) => StoreError::ReadOnly(of(message)),
+        StoreError::Address(message) => StoreError::Address(of(message)),
         StoreError::Held(message) => StoreError::Held(of(message)),
         StoreError::Newer(message) => StoreError::Newer(of(message)),
         StoreError::Conflict { expected, actual } => {

@@ -133,7 +133,7 @@ fn label<'a>(infos: impl IntoIterator<Item = &'a ConnectionInfo>) -> String {
 }
 
 fn wrong(what: &str) -> StoreError {
-    StoreError::Other { message: format!("the Redis URL {what}"), source: None }
+    StoreError::Address(format!("the Redis URL {what}"))
 }
 
 #[cfg(test)]
