@@ -15,8 +15,10 @@ use crate::agenda::{Job, Lane, Space};
 
 /// How long one batch may be held up. A receiver that stops answering holds the others up for it
 /// once: then what finds no room is parked, and as long as something is, nobody waits for that lane.
-/// So the log is read at no less than a batch in this time, or half a batch after one that was held up:
-/// a receiver that takes that much needs no detour.
+///
+/// So who comes behind a burst in the log waits for receivers that take a batch in this time, and for no
+/// others. One that does, and then slows down, is fed half a batch at a time: down to half that pace it
+/// needs no detour, which would cost it and the machine twice as much as before just when they are busy.
 const LONGEST: Duration = Duration::from_millis(200);
 /// Between two looks; a line lasts longer.
 const STEP: Duration = Duration::from_millis(1);
@@ -58,9 +60,11 @@ impl<'a> Crowded<'a> {
         }
     }
 
-    /// Whether the batch was held up for so long that one of its size may soon find no room in time.
-    pub(super) fn was_held_up(&self) -> bool {
-        self.left < LONGEST / 2
+    /// Whether these `entries` were held up for so long that at this pace a whole batch may soon find no
+    /// room in time.
+    pub(super) fn was_held_up(&self, entries: usize, batch: usize) -> bool {
+        let count = |many: usize| u32::try_from(many).unwrap_or(u32::MAX);
+        LONGEST.saturating_sub(self.left) * count(batch) > LONGEST / 2 * count(entries)
     }
 
     /// Long lines may take three quarters of the window: slow receivers leave the rest for others.

@@ -217,6 +217,9 @@ impl Reader {
                     if more_left {
                         look_for_left.reset_immediately();
                     }
+                    if entries.is_empty() {
+                        continue;
+                    }
                     let was_held_up = self.take(entries, places, stop).await;
                     batch = if was_held_up { self.batch.div_ceil(2) } else { self.batch };
                 }
@@ -291,6 +294,7 @@ impl Reader {
             return false;
         };
         let mut crowded = Crowded::new(&self.dispatch, &self.window, self.places);
+        let entries = taken.len();
         for (((id, event), admitted), (source, place)) in
             taken.into_iter().zip(admitted).zip(placed)
         {
@@ -309,7 +313,7 @@ impl Reader {
             }
         }
         crowded.flush().await;
-        crowded.was_held_up()
+        crowded.was_held_up(entries, self.batch)
     }
 
     fn decode(

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -125,4 +126,34 @@ async fn one_tenants_burst_holds_up_nobody_who_comes_behind_it_in_the_log() {
     assert!(scene.counts("acme").await.delivered < 10_000, "the burst goes on");
     scene.pass(Duration::from_mins(1)).await;
     assert_eq!(scene.counts("acme").await.delivered, 16_000);
+}
+
+/// The most that was parked while a receiver with 64 places took 8,000 deliveries, each in so many
+/// milliseconds: of the first half, and of the others.
+async fn most_parked(first: u64, then: u64) -> u64 {
+    let mut setup = Setup::default();
+    setup.policy.concurrency = 64;
+    let scene = Scene::start(setup, &[("acme", json!({"hook": {}}))]).await;
+    let taken = AtomicUsize::new(0);
+    scene.receivers.script(move |_| {
+        let is_first = taken.fetch_add(1, Ordering::Relaxed) < 4_000;
+        Reply::Slowly(Duration::from_millis(if is_first { first } else { then }))
+    });
+    scene.send("acme", ids(8_000)).await;
+    let mut most = 0;
+    while scene.counts("acme").await.delivered < 8_000 {
+        scene.pass(Duration::from_millis(250)).await;
+        most = most.max(scene.waiting("acme", "hook").await);
+    }
+    most
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_keeps_up_needs_no_detour_and_none_when_it_slows_down_by_half() {
+    // 3,200 a second, then 1,600.
+    assert_eq!(most_parked(20, 20).await, 0);
+    assert_eq!(most_parked(20, 40).await, 0);
+    // Others do not wait for one that was never quicker, nor for one that is much slower now: 640.
+    assert!(most_parked(40, 40).await > 1_000);
+    assert!(most_parked(20, 100).await > 1_000);
 }
