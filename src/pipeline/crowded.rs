@@ -23,6 +23,10 @@ const LONGEST: Duration = Duration::from_millis(200);
 /// Between two looks; a line lasts longer.
 const STEP: Duration = Duration::from_millis(1);
 
+/// Deliveries that are begun at once. Quick receivers have answered the first when the last begin, and
+/// their connections serve again: a whole batch at once would open one for each.
+const AT_ONCE: usize = 32;
+
 /// Deliveries of one batch that stand aside for others.
 pub(super) struct Crowded<'a> {
     dispatch: &'a Dispatch,
@@ -30,12 +34,13 @@ pub(super) struct Crowded<'a> {
     places: usize,
     held: Vec<(Arc<Lane>, Job)>,
     left: Duration,
+    begun: usize,
 }
 
 impl<'a> Crowded<'a> {
     /// `window` has a place for each delivery that is in memory, `places` in all.
     pub(super) fn new(dispatch: &'a Dispatch, window: &'a Semaphore, places: usize) -> Self {
-        Self { dispatch, window, places, held: Vec::new(), left: LONGEST }
+        Self { dispatch, window, places, held: Vec::new(), left: LONGEST, begun: 0 }
     }
 
     /// Sends it, or keeps it for the end of the batch if its lane is crowded.
@@ -43,7 +48,19 @@ impl<'a> Crowded<'a> {
         if self.is_full(lane) {
             self.held.push((lane.clone(), job));
         } else {
-            self.dispatch.send(lane, job, self.space());
+            self.begin(lane, job);
+        }
+    }
+
+    fn begin(&mut self, lane: &Arc<Lane>, job: Job) {
+        self.begun += usize::from(self.dispatch.send(lane, job, self.space()));
+    }
+
+    /// Lets what was begun go on before more is, if it is much.
+    pub(super) async fn let_others_go_on(&mut self) {
+        if self.begun >= AT_ONCE {
+            self.begun = 0;
+            tokio::task::yield_now().await;
         }
     }
 
@@ -56,7 +73,7 @@ impl<'a> Crowded<'a> {
                 tokio::time::sleep(STEP).await;
                 self.left = self.left.saturating_sub(began.elapsed());
             }
-            self.dispatch.send(&lane, job, self.space());
+            self.begin(&lane, job);
         }
     }
 

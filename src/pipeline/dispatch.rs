@@ -28,17 +28,22 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
-    /// One delivery of `job`'s event to `lane`. Never waits.
-    pub(super) fn send(&self, lane: &Arc<Lane>, job: Job, space: Space) {
+    /// One delivery of `job`'s event to `lane`. Never waits. Answers whether a task was begun for it.
+    pub(super) fn send(&self, lane: &Arc<Lane>, job: Job, space: Space) -> bool {
         let now = self.clock.now_ms();
         if let Some(state) = kept(lane, &job.event, &*job.ticket, now) {
-            return conclude(lane, &job, state, now);
+            conclude(lane, &job, state, now);
+            return false;
         }
         match lane.gate.offer(job, now, space) {
-            Offer::InLine => {}
-            Offer::Park(job, hold) => conclude(lane, &job, parked(hold, now), now),
+            Offer::InLine => false,
+            Offer::Park(job, hold) => {
+                conclude(lane, &job, parked(hold, now), now);
+                false
+            }
             Offer::Start(job, worker) => {
                 tokio::spawn(self.clone().work(lane.clone(), job, worker));
+                true
             }
         }
     }

@@ -386,6 +386,7 @@ impl Reader {
                 continue;
             }
             crowded.send(lane, Job { event: event.clone(), ticket: ticket.clone() });
+            crowded.let_others_go_on().await;
         }
     }
 
