@@ -6,6 +6,7 @@
 //! permits travel with the entries.
 
 mod admission;
+mod batches;
 mod crowded;
 mod dispatch;
 mod intake;

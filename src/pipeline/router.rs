@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Intake;
 use super::admission::{self, Admitted};
+use super::batches::{Batch, Batches};
 use super::crowded::Crowded;
 use super::dispatch::Dispatch;
 use super::intake::{self, refused, rejected};
@@ -185,59 +186,26 @@ struct Reader {
 impl Reader {
     async fn run(self, stop: &CancellationToken) {
         let mut trouble = Trouble::default();
-        // What a replica that stops had read and not begun waits for no longer than this.
-        let mut look_for_left = tokio::time::interval(Duration::from_millis(500));
-        look_for_left.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut batch = self.batch;
+        let bounds = (self.places, self.batch, self.most_places);
+        let mut batches = Batches::new(self.store.log.clone(), self.window.clone(), bounds);
         while !stop.is_cancelled() {
-            let turn = async {
-                let places = self.places(batch).await;
-                let most = places.num_permits();
-                let (entries, left) = tokio::select! {
-                    biased;
-                    _ = look_for_left.tick() => {
-                        (self.store.log.take_over(most).await?, true)
-                    }
-                    entries = self.store.log.read(most, Duration::from_secs(1)) => {
-                        (entries?, false)
-                    }
-                };
-                // Where so much was left there may be more.
-                let more_left = left && entries.len() == most;
-                Ok((entries, places, more_left))
-            };
-            let read = tokio::select! {
+            let batch = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                read = turn => read,
+                batch = batches.next() => batch,
             };
-            match read {
-                Ok((entries, places, more_left)) => {
+            match batch {
+                Ok(batch) => {
                     trouble.over("the event log");
-                    if more_left {
-                        look_for_left.reset_immediately();
-                    }
-                    if entries.is_empty() {
+                    if batch.entries.is_empty() {
                         continue;
                     }
-                    let was_held_up = self.take(entries, places, stop).await;
-                    batch = if was_held_up { self.batch.div_ceil(2) } else { self.batch };
+                    let (held_up, ()) = tokio::join!(self.take(batch, stop), batches.read_ahead());
+                    batches.note(held_up);
                 }
                 Err(error) => trouble.wait("the event log", &error, stop).await,
             }
         }
-    }
-
-    /// Places in the window: at least one, at most a batch of this size.
-    async fn places(&self, batch: usize) -> OwnedSemaphorePermit {
-        let first = self.window.clone().acquire_owned().await;
-        let mut places = first.expect("nobody closes the window");
-        let more = self.window.available_permits().min(batch.saturating_sub(1));
-        let more = u32::try_from(more).unwrap_or(u32::MAX);
-        if let Ok(more) = self.window.clone().try_acquire_many_owned(more) {
-            places.merge(more);
-        }
-        places
     }
 
     /// A place for each of an event's deliveries: ten of one event fill the memory and the lanes as
@@ -263,12 +231,8 @@ impl Reader {
     }
 
     /// Decodes, admits and routes a batch. Answers whether crowded lanes held it up.
-    async fn take(
-        &self,
-        entries: Vec<Entry>,
-        mut places: OwnedSemaphorePermit,
-        stop: &CancellationToken,
-    ) -> bool {
+    async fn take(&self, batch: Batch, stop: &CancellationToken) -> bool {
+        let Batch { entries, mut places } = batch;
         self.observe.metrics.read(entries.len());
         let tenants = self.registry.snapshot();
         let mut taken = Vec::with_capacity(entries.len());

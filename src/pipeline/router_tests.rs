@@ -62,6 +62,36 @@ async fn no_more_entries_are_read_than_the_window_holds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_batch_is_read_while_another_is_made_known_and_no_more() {
+    let mut setup = Setup::default();
+    (setup.options.window, setup.options.batch) = (64, 8);
+    let scene = Scene::start(setup, &[("acme", json!({"order": {"fifo": true}}))]).await;
+    scene.world.faults.hang("log.admit");
+    scene.send("acme", ids(100)).await;
+    scene.pass(Duration::from_mins(1)).await;
+    assert_eq!(scene.world.in_flight(), 16);
+    scene.world.faults.heal();
+    scene.pass(Duration::from_secs(5)).await;
+    assert_eq!((scene.world.in_flight(), scene.counts("acme").await.delivered), (0, 100));
+    let sent: Vec<_> = scene.receivers.calls().into_iter().map(|call| call.id).collect();
+    assert!(sent.is_sorted_by_key(|id| id[4..].parse::<u32>().unwrap()), "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_is_hardly_larger_than_a_batch_is_enough_for_events_with_many_deliveries() {
+    let hooks: serde_json::Map<_, _> = (0..10).map(|n| (format!("hook-{n}"), json!({}))).collect();
+    for (window, batch) in [(1, 1), (8, 8), (9, 8), (12, 8), (20, 8), (40, 8)] {
+        let mut setup = Setup::default();
+        (setup.options.window, setup.options.batch) = (window, batch);
+        let scene = Scene::start(setup, &[("acme", json!(hooks))]).await;
+        scene.receivers.script(|_| Reply::Slowly(Duration::from_millis(5)));
+        scene.send("acme", ids(100)).await;
+        scene.pass(Duration::from_mins(1)).await;
+        assert_eq!(scene.counts("acme").await.delivered, 1_000, "window {window}, batch {batch}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_router_that_stops_ends_what_is_in_flight_and_leaves_the_rest_to_the_next() {
     let mut setup = Setup::default();
     (setup.options.window, setup.options.batch) = (4, 4);
