@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_contract::Event;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use smallvec::SmallVec;
 
 use super::Refusal;
 
@@ -351,24 +352,25 @@ impl<'de> Visitor<'de> for StrictVisitor<'_> {
     }
 }
 
-/// The keys of one object: a short list, then a set, so that small objects allocate little and
+/// As many keys as most objects have at the most.
+const FEW: usize = 16;
+
+/// The keys of one object: a short list, then a set, so that small objects allocate nothing and
 /// large ones are not quadratic.
 #[derive(Default)]
 struct Keys<'a> {
-    few: Vec<Cow<'a, str>>,
+    few: SmallVec<[Cow<'a, str>; FEW]>,
     many: HashSet<Cow<'a, str>>,
 }
 
 impl<'a> Keys<'a> {
-    const FEW: usize = 16;
-
     /// False when it was there.
     fn insert(&mut self, key: Cow<'a, str>) -> bool {
         if self.many.is_empty() {
             if self.few.contains(&key) {
                 return false;
             }
-            if self.few.len() < Self::FEW {
+            if self.few.len() < FEW {
                 self.few.push(key);
                 return true;
             }

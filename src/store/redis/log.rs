@@ -1,12 +1,13 @@
 //! The log: a stream that producers of any language write, read by a consumer group.
 
 use std::collections::{HashMap, HashSet};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use fanfare_contract::Event;
-use redis::{Cmd, Value};
+use redis::{Cmd, RedisWrite as _, Value};
 
 use super::connection::Batch;
 use super::consumers::Watch;
@@ -22,6 +23,8 @@ use crate::store::{
 const EVENTS_A_SCRIPT: usize = 500;
 /// Most bytes of bodies in one script or pipeline.
 const BYTES_AT_ONCE: usize = 4 << 20;
+/// About what an event or an outcome takes beside the event's body: ids, times, a line.
+const HEAD: usize = 320;
 /// Most rejected entries that are kept: at 64 KiB each, 640 MiB at worst.
 const REJECTED_KEPT: usize = 10_000;
 
@@ -148,7 +151,7 @@ impl RedisLog {
         for (tenant, places) in &tenants {
             let keys = self.core.keys.tenant(tenant);
             for part in places.chunks(EVENTS_A_SCRIPT) {
-                let mut cmd = settle_call(&keys);
+                let mut cmd = settle_call(&keys, part.len());
                 for place in part {
                     waits |= written[*place].add_to(&mut cmd);
                 }
@@ -182,7 +185,8 @@ impl RedisLog {
     async fn acknowledge(&self, batch: &[Settlement]) -> Result<()> {
         let mut scripts = Batch::new();
         for part in batch.chunks(EVENTS_A_SCRIPT) {
-            let mut cmd = script::call(&script::ACK, &[&self.core.keys.stream]);
+            let keys = [&*self.core.keys.stream];
+            let mut cmd = script::call_with(&script::ACK, &keys, 1 + part.len(), 24 * part.len());
             cmd.arg(&self.core.group);
             for settlement in part {
                 cmd.arg(settlement.entry.to_string());
@@ -213,13 +217,16 @@ pub(super) async fn admit(
                 keys.last_seen(),
                 keys.erased(),
             ];
-            let mut cmd = script::call(&script::ADMIT, &names.each_ref().map(String::as_str));
+            let size = |place: &usize| entries[*place].1.body.len() + HEAD;
+            let bytes = part.iter().map(size).sum();
+            let names = names.each_ref().map(String::as_str);
+            let mut cmd = script::call_with(&script::ADMIT, &names, 1 + 4 * part.len(), bytes);
             cmd.arg(&keys.name);
             for place in part {
                 let (entry, event) = &entries[*place];
                 let arrival = pack::arrival(*entry);
                 cmd.arg(&*event.id).arg(&arrival).arg(event.received_ms);
-                cmd.arg(pack::pack_event(&arrival, event));
+                arg_of(&mut cmd, &pack::event_parts(&arrival, &pack::head(event), event));
             }
             scripts.push(keys.tag(), cmd);
             places_of_scripts.push(part);
@@ -236,6 +243,14 @@ pub(super) async fn admit(
         }
     }
     Ok(admissions)
+}
+
+/// One argument, put together where it is sent from.
+fn arg_of(cmd: &mut Cmd, parts: &[&[u8]]) {
+    let mut arg = cmd.writer_for_next_arg();
+    for part in parts {
+        arg.write_all(part).expect("memory takes all");
+    }
 }
 
 /// An outcome that is written to the ledger.
@@ -281,10 +296,11 @@ impl<'a> Written<'a> {
     }
 }
 
-fn settle_call(keys: &TenantKeys) -> Cmd {
-    let (outcomes, events, agenda) = (keys.outcomes(), keys.events(), keys.agenda());
-    let names = [&*outcomes, &events, &agenda, &keys.lanes(), &keys.leases(), &keys.erased()];
-    let mut cmd = script::call(&script::SETTLE, &names);
+fn settle_call(keys: &TenantKeys, outcomes: usize) -> Cmd {
+    let names =
+        [keys.outcomes(), keys.events(), keys.agenda(), keys.lanes(), keys.leases(), keys.erased()];
+    let names = names.each_ref().map(String::as_str);
+    let mut cmd = script::call_with(&script::SETTLE, &names, 2 + 3 * outcomes, HEAD * outcomes);
     cmd.arg(&keys.base).arg(&keys.name);
     cmd
 }

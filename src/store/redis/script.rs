@@ -55,7 +55,14 @@ scripts! {
 
 /// A call of `script` on `keys`; the caller adds the arguments.
 pub(super) fn call(script: &Script, keys: &[&str]) -> Cmd {
-    let mut cmd = redis::cmd("EVALSHA");
+    call_with(script, keys, 8, 256)
+}
+
+/// The same with so many arguments to come, of about so many bytes in all.
+pub(super) fn call_with(script: &Script, keys: &[&str], arguments: usize, bytes: usize) -> Cmd {
+    // The script's digest, and about what keys take.
+    let mut cmd = Cmd::with_capacity(arguments + keys.len() + 3, bytes + 64 + 64 * keys.len());
+    cmd.arg("EVALSHA");
     cmd.arg(script.get_hash()).arg(keys.len());
     for key in keys {
         cmd.arg(*key);
