@@ -33,6 +33,7 @@ enum Kind {
     Fsync,
     Smtp,
     Email,
+    Rest,
 }
 
 /// What a case needs that this machine may not have.
@@ -58,7 +59,7 @@ enum Shape {
 }
 
 /// All cases, in the order in which they take turns.
-pub const CASES: [Case; 13] = [
+pub const CASES: [Case; 15] = [
     case("limit_hyper", "raw hyper, 64 connections", Needs::Nothing, Kind::Hyper),
     case("limit_reqwest", "a reqwest loop, 64 connections", Needs::Nothing, Kind::Reqwest),
     case("limit_fsync", "100 writes a second to a file", Needs::Nothing, Kind::Fsync),
@@ -87,6 +88,8 @@ pub const CASES: [Case; 13] = [
         Kind::Drain(Shape::Mixed),
     ),
     case("email", "a waiting stream to one address", Needs::RedisAndPostfix, Kind::Email),
+    case("rest_redis", "nothing to do", Needs::Redis, Kind::Rest),
+    case("rest_embedded", "nothing to do", Needs::Nothing, Kind::Rest),
 ];
 
 const fn case(name: &'static str, about: &'static str, needs: Needs, kind: Kind) -> Case {
@@ -150,6 +153,7 @@ impl Case {
             Kind::Fsync => fsyncs(sizes).await,
             Kind::Smtp => super::mail::limit(sizes.mails).await,
             Kind::Email => super::mail::drain(sizes.mails).await,
+            Kind::Rest => super::rest::rest(self.on_redis(), sizes.tenants, sizes.open_s).await,
         }
     }
 
@@ -266,7 +270,22 @@ pub(super) async fn preload_stream(
         }
         let () = pipe.query_async(&mut connection).await?;
     }
-    Ok(())
+    until_rested(&mut connection).await
+}
+
+/// Waits until the server is done with what was written: it rewrites its file when that has grown, in a
+/// process of its own, which is no part of what is measured next.
+async fn until_rested(connection: &mut redis::aio::MultiplexedConnection) -> anyhow::Result<()> {
+    let began = Instant::now();
+    loop {
+        let told: String = redis::cmd("INFO").arg("persistence").query_async(connection).await?;
+        let is_busy = |what: &str| told.contains(&format!("{what}:1"));
+        if !is_busy("aof_rewrite_in_progress") && !is_busy("aof_rewrite_scheduled") {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < LONGEST, "Redis still rewrites its file");
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Waits until every entry of the stream is settled.

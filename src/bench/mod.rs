@@ -15,6 +15,7 @@ mod mail;
 mod plot;
 mod process;
 mod report;
+mod rest;
 
 use std::collections::BTreeMap;
 
@@ -56,11 +57,11 @@ pub async fn run(options: &Options, progress: &dyn Fn(&str)) -> anyhow::Result<R
         let mut figures = BTreeMap::new();
         for case in &chosen {
             let run = case.run(sizes).await.map_err(|error| error.context(case.name))?;
-            let per_s = run.get("per_s").unwrap_or_default();
-            progress(&format!(
-                "round {round}/{}  {:<16} {per_s:>9.0}/s",
-                options.rounds, case.name
-            ));
+            let result = match run.get("per_s") {
+                Some(per_s) => format!("{per_s:>9.0}/s"),
+                None => format!("{:>9.0} ms to ready", run.get("ready_ms").unwrap_or_default()),
+            };
+            progress(&format!("round {round}/{}  {:<16} {result}", options.rounds, case.name));
             figures.insert(case.name, run);
         }
         rounds.push(figures);

@@ -1,5 +1,7 @@
 //! Processes of the measurement: started here, ended by their id, and what they cost.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -25,10 +27,39 @@ pub(super) fn usage(pid: &str) -> Option<Usage> {
     // The name in parentheses may hold anything; what follows are numbers.
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
     let ticks = |n: usize| fields.get(n).and_then(|field| field.parse::<f64>().ok());
+    let cpu_s = (ticks(11)? + ticks(12)?) / TICKS;
+    Some(Usage { cpu_s, peak_mib: status_mib(pid, "VmHWM:")? })
+}
+
+/// A line of a process's status that is an amount of memory.
+fn status_mib(pid: &str, name: &str) -> Option<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let peak_kib: f64 = peak.trim().trim_end_matches(" kB").parse().ok()?;
-    Some(Usage { cpu_s: (ticks(11)? + ticks(12)?) / TICKS, peak_mib: peak_kib / 1024.0 })
+    let amount = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: f64 = amount.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kib / 1024.0)
+}
+
+/// What each thread of a process has run, by the scheduler's clock: ticks are too coarse for a process
+/// that hardly runs.
+#[derive(Debug, Default)]
+pub(super) struct Threads(HashMap<OsString, Duration>);
+
+impl Threads {
+    fn of(pid: &str) -> Option<Self> {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+        let ran = |path: &Path| {
+            let text = std::fs::read_to_string(path.join("schedstat")).ok()?;
+            Some(Duration::from_nanos(text.split(' ').next()?.parse().ok()?))
+        };
+        let ran = threads.filter_map(|thread| Some((thread.file_name(), ran(&thread.path())?)));
+        Some(Self(ran.collect()))
+    }
+
+    /// What was run since then, by those that are there now.
+    pub(super) fn since(&self, before: &Self) -> Duration {
+        let before = |thread: &OsString| before.0.get(thread).copied().unwrap_or_default();
+        self.0.iter().map(|(thread, ran)| ran.saturating_sub(before(thread))).sum()
+    }
 }
 
 /// A child that is ended when it is dropped at the latest.
@@ -47,8 +78,21 @@ impl Process {
 
     /// What it has used so far.
     pub(super) fn usage(&self) -> Usage {
-        let pid = self.child.id().map(|pid| pid.to_string());
-        pid.and_then(|pid| usage(&pid)).unwrap_or_default()
+        self.pid().and_then(|pid| usage(&pid)).unwrap_or_default()
+    }
+
+    /// The memory that it holds now.
+    pub(super) fn resident_mib(&self) -> f64 {
+        self.pid().and_then(|pid| status_mib(&pid, "VmRSS:")).unwrap_or_default()
+    }
+
+    /// What its threads have run so far.
+    pub(super) fn threads(&self) -> Threads {
+        self.pid().and_then(|pid| Threads::of(&pid)).unwrap_or_default()
+    }
+
+    fn pid(&self) -> Option<String> {
+        self.child.id().map(|pid| pid.to_string())
     }
 
     /// Has it ended by itself?

@@ -186,6 +186,7 @@ fn print(report: &Report) {
     output::line("");
     output::print_table(&table);
     print_open_loops(report);
+    print_rest(report);
     for why in &report.skipped {
         output::line(format!("left out: {why}"));
     }
@@ -207,6 +208,27 @@ fn open_loop(name: &str, rate: &str, figures: &Figures) -> Option<String> {
     let (p50, p99, p999) = (of("p50")?, of("p99")?, of("p999")?);
     Some(format!(
         "  {name:<14} at {rate:>4}/s   p50 {p50:.2} ms   p99 {p99:.2} ms   p99.9 {p999:.2} ms"
+    ))
+}
+
+fn print_rest(report: &Report) {
+    let lines = report.cases.iter().filter_map(|(name, figures)| rest(name, figures));
+    let lines: Vec<_> = lines.collect();
+    if !lines.is_empty() {
+        output::line(format!("\nWith nothing to do\n{}", lines.join("\n")));
+    }
+}
+
+fn rest(name: &str, figures: &Figures) -> Option<String> {
+    let of = |what: &str| figures.get(what);
+    let (idle, binary) = (of("idle_cpu_percent")?, of("binary_mib")?);
+    let (ready, resident) = (of("ready_ms")?, of("resident_mib")?);
+    let (tenants, ready_many) = (of("tenants_many")?, of("ready_many_ms")?);
+    let (new, resident_many) = (of("ready_many_new_ms")?, of("resident_many_mib")?);
+    Some(format!(
+        "  {name:<14} ready in {ready:.0} ms, {resident:.0} MiB, {idle:.2} % of a core; with {tenants:.0} \
+         tenants {ready_many:.0} ms ({new:.0} when they are new), {resident_many:.0} MiB; the program \
+         itself {binary:.1} MiB"
     ))
 }
 

@@ -8,6 +8,7 @@ mod api;
 mod audited;
 mod backup;
 mod bad_input;
+mod bench;
 mod chaos;
 mod cli;
 mod conformance;
