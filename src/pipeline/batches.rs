@@ -1,5 +1,5 @@
 //! Reads the log in batches: as many entries as there are places for, what others left behind, and the
-//! next batch while the one before is set on its way.
+//! next batch, which is prepared too, while the one before is set on its way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +21,8 @@ pub(super) struct Batch {
     pub(super) places: OwnedSemaphorePermit,
 }
 
-/// The log, in batches.
-pub(super) struct Batches {
+/// The log, in batches, and what was prepared of the next one.
+pub(super) struct Batches<P> {
     log: Arc<dyn Log>,
     window: Arc<Semaphore>,
     /// Places of the window in all.
@@ -35,11 +35,11 @@ pub(super) struct Batches {
     held_up: bool,
     /// The last batch was as large as it could be, so there may be more.
     was_full: bool,
-    ahead: Option<Batch>,
+    ahead: Option<P>,
     look_for_left: Interval,
 }
 
-impl Batches {
+impl<P> Batches<P> {
     /// Batches of at most `most` entries, from a window of so many `places`.
     pub(super) fn new(
         log: Arc<dyn Log>,
@@ -53,14 +53,17 @@ impl Batches {
         Self { log, window, places, most, most_ahead, held_up, was_full, ahead, look_for_left }
     }
 
-    /// The next entries; none when none came in a while. Dropping the future loses nothing.
-    pub(super) async fn next(&mut self) -> Result<Batch> {
-        if self.look_for_left.tick().now_or_never().is_some() {
-            return self.left_behind().await;
+    /// The next entries, prepared; none when none came in a while. Dropping the future loses nothing.
+    pub(super) async fn next(&mut self, prepare: impl Fn(Batch) -> P) -> Result<Option<P>> {
+        let is_time_to_look = self.look_for_left.tick().now_or_never().is_some();
+        if !is_time_to_look && let Some(ahead) = self.ahead.take() {
+            return Ok(Some(ahead));
         }
-        if let Some(ahead) = self.ahead.take() {
-            return Ok(ahead);
-        }
+        let batch = if is_time_to_look { self.left_behind().await? } else { self.read().await? };
+        Ok((!batch.entries.is_empty()).then(|| prepare(batch)))
+    }
+
+    async fn read(&mut self) -> Result<Batch> {
         let places = self.places().await;
         let most = places.num_permits();
         let read = tokio::select! {
@@ -87,10 +90,10 @@ impl Batches {
         Ok(Batch { entries, places })
     }
 
-    /// While a batch is set on its way: reads the one after it, if it is there already. So the store works
-    /// while entries are decoded and sent. Not where receivers are busy or much is on its way: then
-    /// other replicas may have a use for what is in the log.
-    pub(super) async fn read_ahead(&mut self) {
+    /// While a batch is set on its way: reads and prepares the one after it, if it is there already. So
+    /// the store works while entries are decoded and sent. Not where receivers are busy or much is on its
+    /// way: then other replicas may have a use for what is in the log.
+    pub(super) async fn read_ahead(&mut self, prepare: impl Fn(Batch) -> P) {
         let free = self.window.available_permits();
         if self.ahead.is_some() || !self.was_full || self.held_up || free * 2 < self.places {
             return;
@@ -104,7 +107,7 @@ impl Batches {
         // What is wrong shows in the next read, and is told there.
         if let Ok(entries) = self.log.read(most, Duration::ZERO).await {
             self.was_full = entries.len() == most;
-            self.ahead = (!entries.is_empty()).then_some(Batch { entries, places });
+            self.ahead = (!entries.is_empty()).then(|| prepare(Batch { entries, places }));
         }
     }
 

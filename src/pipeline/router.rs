@@ -165,6 +165,12 @@ async fn tidy(store: Store, clock: Clock, retention: Duration) {
     }
 }
 
+/// Entries of a batch, decoded, each with its place in the window.
+struct Prepared {
+    taken: Vec<(EntryId, Arc<Event>)>,
+    placed: Vec<(Source, OwnedSemaphorePermit)>,
+}
+
 /// Reads the log and sets each entry on its way.
 struct Reader {
     store: Store,
@@ -189,18 +195,18 @@ impl Reader {
         let bounds = (self.places, self.batch, self.most_places);
         let mut batches = Batches::new(self.store.log.clone(), self.window.clone(), bounds);
         while !stop.is_cancelled() {
-            let batch = tokio::select! {
+            let prepare = |batch| self.prepare(batch);
+            let next = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                batch = batches.next() => batch,
+                next = batches.next(prepare) => next,
             };
-            match batch {
-                Ok(batch) => {
+            match next {
+                Ok(prepared) => {
                     trouble.over("the event log");
-                    if batch.entries.is_empty() {
-                        continue;
-                    }
-                    let (held_up, ()) = tokio::join!(self.take(batch, stop), batches.read_ahead());
+                    let Some(prepared) = prepared else { continue };
+                    let ahead = batches.read_ahead(prepare);
+                    let (held_up, ()) = tokio::join!(self.take(prepared, stop), ahead);
                     batches.note(held_up);
                 }
                 Err(error) => trouble.wait("the event log", &error, stop).await,
@@ -230,8 +236,8 @@ impl Reader {
         place
     }
 
-    /// Decodes, admits and routes a batch. Answers whether crowded lanes held it up.
-    async fn take(&self, batch: Batch, stop: &CancellationToken) -> bool {
+    /// Decodes a batch; what cannot be decoded goes to the dead letters.
+    fn prepare(&self, batch: Batch) -> Prepared {
         let Batch { entries, mut places } = batch;
         self.observe.metrics.read(entries.len());
         let tenants = self.registry.snapshot();
@@ -253,7 +259,13 @@ impl Reader {
                 }
             }
         }
-        drop(places);
+        Prepared { taken, placed }
+    }
+
+    /// Admits and routes a batch. Answers whether crowded lanes held it up.
+    async fn take(&self, prepared: Prepared, stop: &CancellationToken) -> bool {
+        let Prepared { taken, placed } = prepared;
+        let tenants = self.registry.snapshot();
         let Some(admitted) = admission::admit(&*self.store.log, &taken, stop).await else {
             return false;
         };
