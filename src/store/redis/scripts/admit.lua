@@ -31,8 +31,8 @@ end
 if fresh > 0 then
   redis.call('HSET', KEYS[1], unpack(values))
   redis.call('ZADD', KEYS[3], unpack(index))
-  -- The same members by their number. Written as whole numbers: as Redis writes those of Lua, it takes
-  -- five times as long.
+  -- The same members by their number, written as a whole one: Redis would write Lua's as it writes
+  -- fractions, which takes longer.
   local before = redis.call('INCRBY', KEYS[6], fresh) - fresh
   for k = 1, fresh do index[k * 2 - 1] = string.format('%d', before + k) end
   redis.call('ZADD', KEYS[5], unpack(index))
