@@ -112,13 +112,14 @@ async fn measure(args: Args) -> Done {
     let rounds = args.rounds.unwrap_or(default).clamp(1, 100);
     let options = Options { quick: args.quick, rounds, only: args.only };
     let report = bench::run(&options, &|line| output::note(line)).await?;
-    if let Some(file) = &args.plot {
-        bench::plot(&report, file)?;
-    }
     if args.json {
         output::json(&report);
     } else {
         print(&report);
+    }
+    // Last: if it cannot be drawn, what was measured is told all the same.
+    if let Some(file) = &args.plot {
+        bench::plot(&report, file)?;
     }
     Ok(())
 }
