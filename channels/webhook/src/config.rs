@@ -25,12 +25,16 @@ pub struct Config {
     pub extra_roots: Vec<Vec<u8>>,
 }
 
+/// The webhook documentation that this project implements promises this `User-Agent` to receivers, so
+/// the default must not change. See docs/decisions/0011-two-webhook-header-sets.md.
+const USER_AGENT: &str = "KYC-Webhooks/1.0";
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             development: false,
             allowed_networks: Vec::new(),
-            user_agent: "KYC-Webhooks/1.0".to_owned(),
+            user_agent: USER_AGENT.to_owned(),
             answer_limit_bytes: 64 * 1024,
             connect_timeout: Duration::from_secs(5),
             idle_per_host: 1024,

@@ -15,6 +15,10 @@ use http::HeaderMap;
 
 pub use crate::secret::{Key, SecretError};
 
+// The webhook documentation that this project implements promises the three `X-Webhook-*` headers to
+// receivers, so they stay beside those of Standard Webhooks. See
+// docs/decisions/0011-two-webhook-header-sets.md.
+
 /// Event id, body scheme.
 pub const X_WEBHOOK_ID: &str = "x-webhook-id";
 /// The event's `created`, Unix seconds; not signed.
