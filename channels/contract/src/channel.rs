@@ -1,4 +1,4 @@
-//! What a channel must offer to be plugged into the router.
+//! The trait that a channel implements, and the types in its methods.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,77 +10,78 @@ use tower::util::BoxCloneSyncService;
 
 use crate::{Delivery, DeliveryError, Policy, Receipt};
 
-/// One attempt of one delivery.
+/// Runs one attempt of one delivery.
 pub type ChannelService = BoxCloneSyncService<Delivery, Receipt, DeliveryError>;
 
-/// A way to notify: webhook, email, Slack.
+/// A way to notify: webhook, email, Slack or poll.
 pub trait Channel: Send + Sync + 'static {
-    /// The word in a destination's `channel` field.
+    /// The channel's name, as in a destination's `channel` field.
     fn name(&self) -> &'static str;
 
-    /// The numbers that a destination has when it does not say otherwise.
+    /// The default limits and retry schedule of a destination.
     fn policy(&self) -> Policy;
 
-    /// Fills in what is made rather than given (a webhook's secret), once, when a destination is
-    /// first stored. What it returns is shown whole this one time.
+    /// Generates missing settings, such as a webhook's secret, when a destination is first stored.
+    /// The returned values are shown unmasked in that one response.
     fn complete(&self, settings: &mut Map<String, Value>) -> Vec<Revealed> {
         let _ = settings;
         Vec::new()
     }
 
-    /// Checks the settings and prepares what every attempt needs. All errors at once.
+    /// Checks the settings and prepares what every attempt needs. Returns all errors together.
     fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>>;
 
-    /// The settings that hold secrets: the router keeps them encrypted. With a doubtful one, say yes.
+    /// The settings that can hold secrets. The router stores them encrypted.
     fn secret_fields(&self) -> &'static [&'static str];
 
-    /// The settings as they may be shown: secrets masked.
+    /// The settings with all secrets masked, as they can be shown.
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value>;
 
-    /// Runs one attempt. Clones share connections and limits.
+    /// The service that runs attempts. Its clones share connections and limits.
     fn service(&self) -> ChannelService;
 }
 
-/// One thing that a destination sends to. Most have one; email has one a recipient.
+/// A part of a destination that is served independently. Most destinations have one lane. An email
+/// destination has one for each recipient.
 pub struct Lane {
-    /// Appended to the destination's id after `~`; `None` when there is one lane only.
+    /// Follows the destination's id after a `~`. `None` if the destination has one lane only.
     pub suffix: Option<String>,
-    /// For people, without secrets: a host name, a masked address.
+    /// A name for people, without secrets: a host name, a masked address.
     pub label: String,
-    /// What the channel's service finds in [`crate::Destination::settings`].
+    /// The prepared settings, passed to the channel's service in [`crate::Destination::settings`].
     pub settings: Arc<dyn Any + Send + Sync>,
 }
 
-/// A value that was made for the user and is shown whole once.
+/// A generated value that is shown unmasked once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revealed {
-    /// The settings' field.
+    /// The settings field that holds the value.
     pub field: &'static str,
     /// The value.
     pub value: String,
 }
 
-/// One thing wrong with a destination's settings.
+/// An error in one field of a destination's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// Dotted path within the settings: `url`, `digest.schedule`.
+    /// Dotted path of the field within the settings: `url`, `previous_secrets.0.expires`.
     pub field: String,
-    /// What is wrong, and what would be right.
+    /// What is wrong and how to fix it. Reads well after the field's name: `must be a string`.
     pub message: String,
 }
 
 impl FieldError {
-    /// An error at `field`.
+    /// An error in `field`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
 }
 
-/// A small durable memory for channels: which Slack thread a session has, for example.
+/// A small durable key-value store for channels, used for example to remember Slack threads.
 #[async_trait]
 pub trait Memo: Send + Sync {
-    /// The value kept under `key`, unless its time is over or the store is away.
+    /// The value of `key`. `None` if it is unknown or expired, or if the store is unavailable.
     async fn get(&self, key: &str) -> Option<String>;
-    /// Keeps `value` for `ttl`. Best effort: losing it costs a new thread, not a message.
+    /// Stores `value` for `ttl`. Best effort: a lost value costs a new thread, not a message.
     async fn put(&self, key: &str, value: &str, ttl: Duration);
 }

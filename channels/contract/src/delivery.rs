@@ -1,30 +1,34 @@
-//! A delivery (one event, or a digest of several, for one destination) and its receipt.
+//! A delivery, which is one event or one digest on its way to one destination, and its receipt.
 
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use crate::Event;
 
+/// How many bytes of a receiver's answer the ledger keeps.
+pub const ANSWER_KEPT: usize = 1024;
+
 /// One lane of a destination: where an attempt goes.
 ///
-/// `id` is the destination's id; a destination that reaches several people one by one (email
-/// recipients) has one lane for each, told apart by a suffix: `compliance~3fa9c1`.
+/// An email destination has one lane for each recipient. The `id` of such a lane is the
+/// destination's id and a suffix: `compliance~3fa9c1`.
 pub struct Destination {
-    /// The owner.
+    /// The tenant that owns the destination.
     pub tenant: Arc<str>,
-    /// Id within the tenant, with the lane's suffix.
+    /// The destination's id within the tenant, with the lane's suffix.
     pub id: Arc<str>,
-    /// Name of the channel, `webhook`, `email` or `slack`.
+    /// Name of the channel: `webhook`, `email`, `slack` or `poll`.
     pub channel: Arc<str>,
-    /// What [`crate::Channel::prepare`] made of the settings.
+    /// The settings as [`crate::Channel::prepare`] prepared them.
     pub settings: Arc<dyn Any + Send + Sync>,
 }
 
 impl Destination {
-    /// The prepared settings, if they are of type `T`. Each channel knows its own.
+    /// The prepared settings, if they are of type `T`. Each channel has its own type.
     pub fn settings<T: 'static>(&self) -> Option<&T> {
         self.settings.downcast_ref()
     }
@@ -36,7 +40,7 @@ impl Destination {
 }
 
 impl fmt::Debug for Destination {
-    // Settings hold secrets and addresses: never printed.
+    // The settings hold secrets and addresses, so they are never printed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Destination")
             .field("tenant", &self.tenant)
@@ -46,21 +50,21 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// Derived from (event or digest id, destination id), so it is the same after a crash.
+/// The id of a delivery, unique within its tenant: `dlv_evt_01created.backoffice`.
 ///
-/// `dlv_evt_01created.backoffice`: neither part can hold a full stop, so the id can be read back
-/// without an index. It is unique within its tenant.
+/// It is derived from the event's (or digest's) id and the destination's id, so it stays the same
+/// after a crash. Neither part contains a dot, so both can be read back from the id.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DeliveryId(Arc<str>);
 
 impl DeliveryId {
-    /// The id of what `event` (or a digest) is to `destination`.
+    /// The id of the delivery of `event` (or of a digest) to `destination`.
     pub fn derive(event: &str, destination: &str) -> Self {
         Self(["dlv_", event, ".", destination].concat().into())
     }
 
-    /// The event's (or digest's) and the destination's id.
+    /// The event's (or digest's) id and the destination's id.
     pub fn parts(&self) -> Option<(&str, &str)> {
         self.0.strip_prefix("dlv_")?.split_once('.')
     }
@@ -89,7 +93,7 @@ impl fmt::Debug for DeliveryId {
     }
 }
 
-/// What one attempt carries.
+/// What a delivery carries.
 #[derive(Clone, Debug)]
 pub enum Content {
     /// One event.
@@ -98,51 +102,56 @@ pub enum Content {
     Digest(Arc<Digest>),
 }
 
-/// Many deliveries of one destination, sent as one message that accounts for all of them.
+/// Several deliveries of one destination, sent as one message that accounts for all of them.
 #[derive(Debug)]
 pub struct Digest {
-    /// `dig_…`, derived from the destination and what it holds.
+    /// `dig_…`, derived from the destination and the digest's content.
     pub id: Arc<str>,
-    /// Unix milliseconds: end of the digest before this one, or the first event's time.
+    /// Unix milliseconds: the end of the previous digest, or the time of the first event.
     pub from_ms: i64,
-    /// Unix milliseconds: the tick of the schedule that made it.
+    /// Unix milliseconds: the tick of the schedule that made this digest.
     pub to_ms: i64,
-    /// IANA name of the destination's time zone, for showing times.
+    /// IANA name of the destination's time zone, used to show times.
     pub timezone: String,
-    /// Every event in it, in the order they were received.
+    /// The events, in the order in which they were received.
     pub events: Vec<Arc<Event>>,
-    /// What was received for this destination in the same time and is not listed, by reason.
+    /// Deliveries of the same period that were suppressed and are not listed, by reason.
     pub suppressed: Vec<Tally>,
-    /// What was given up in the same time, by reason.
+    /// Deliveries of the same period that failed for good, by reason.
     pub failed: Vec<Tally>,
 }
 
-/// So many, and why.
+/// How many deliveries ended for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// The reason, as the ledger has it.
+    /// The reason, as in the ledger.
     pub reason: String,
     /// How many deliveries.
     pub count: u64,
 }
 
-/// One attempt's worth of work, handed to a channel. Cheap to clone.
+/// One attempt at a delivery, as the channel receives it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// The same on every attempt.
+    /// The delivery's id, the same on every attempt.
     pub id: DeliveryId,
-    /// Where to.
+    /// Where the delivery goes.
     pub destination: Arc<Destination>,
-    /// What.
+    /// What is delivered.
     pub content: Content,
     /// 1 for the first durable attempt.
     pub attempt: u32,
-    /// Unix milliseconds of this attempt; what time-stamped signatures use.
+    /// Unix milliseconds of this attempt. Signatures with a timestamp use it.
     pub at_ms: i64,
 }
 
 impl Delivery {
-    /// The id of the event or the digest, for headers and message ids.
+    /// The time of this attempt.
+    pub fn at(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.at_ms.max(0).unsigned_abs())
+    }
+
+    /// The id of the event or of the digest, for headers and message ids.
     pub fn content_id(&self) -> &str {
         match &self.content {
             Content::Event(event) => &event.id,
@@ -151,28 +160,28 @@ impl Delivery {
     }
 }
 
-/// Text of a receiver's answer, cut to [`crate::ANSWER_KEPT`] bytes.
+/// The first [`ANSWER_KEPT`] bytes of a receiver's answer, as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AnswerPart(pub String);
 
 impl AnswerPart {
-    /// Keeps the first part of `bytes` as text, with what is not UTF-8 replaced.
+    /// Keeps the first part of `bytes`. Invalid UTF-8 is replaced.
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let kept = &bytes[..bytes.len().min(crate::ANSWER_KEPT)];
+        let kept = &bytes[..bytes.len().min(ANSWER_KEPT)];
         Self(String::from_utf8_lossy(kept).trim_end().to_owned())
     }
 }
 
-/// The receiver took it.
+/// The receiver accepted the delivery.
 #[derive(Clone, Debug, Default)]
 pub struct Receipt {
     /// HTTP status or SMTP code.
     pub status: Option<u16>,
-    /// First part of the answer.
+    /// The first part of the answer.
     pub answer: AnswerPart,
-    /// The receiver's own id of what it took: SMTP queue id, Slack `ts`.
+    /// The id that the receiver gave the message: SMTP queue id, Slack `ts`.
     pub remote_id: Option<String>,
-    /// Something a person should know though it worked: "sent as plain text".
+    /// A remark for people, such as "sent as plain text".
     pub remark: Option<String>,
 }

@@ -1,26 +1,26 @@
-//! Live or test: two worlds of one tenant that share its settings and nothing else.
+//! Live and test: the two environments of a tenant.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Which of a tenant's two worlds something belongs to. An event of one never reaches a destination
-/// of the other.
+/// One of a tenant's two environments. An event of one environment never reaches a destination of
+/// the other.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Environment {
-    /// What customers see.
+    /// Production.
     #[default]
     Live,
-    /// For trying things out.
+    /// For trying things out, without effect on production.
     Test,
 }
 
 impl Environment {
-    /// The word for settings, keys and tables.
+    /// The environment's name in settings, keys and tables: `live` or `test`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -28,7 +28,7 @@ impl Environment {
         }
     }
 
-    /// Whether it is the usual one.
+    /// Whether this is the live environment, which is the default.
     pub fn is_live(&self) -> bool {
         *self == Self::Live
     }

@@ -1,4 +1,4 @@
-//! Why an attempt failed; the verdict on what to do next rides in the error.
+//! Why an attempt failed. The error carries the verdict on what happens next.
 
 use std::error::Error;
 use std::fmt;
@@ -7,48 +7,48 @@ use std::time::Duration;
 
 use crate::AnswerPart;
 
-/// What a channel says of a failed attempt.
+/// What happens after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Worth another try, not sooner than the receiver asked for.
+    /// The attempt is worth a retry, but not before the time that the receiver asked for.
     Retry {
-        /// From `Retry-After` or its like; the router caps it.
+        /// The wait that the receiver asked for, for example in `Retry-After`. The router caps it.
         not_before: Option<Duration>,
     },
-    /// The same delivery will fail for ever.
+    /// Every further attempt of this delivery would fail too.
     Permanent,
-    /// Nothing can reach this destination until somebody mends it.
+    /// Nothing reaches this destination until its settings or its receiver are fixed.
     Disable,
 }
 
 /// The facts of a failure.
 #[derive(Debug)]
 pub struct Failure {
-    /// What to do next.
+    /// What happens next.
     pub verdict: Verdict,
-    /// Short and stable, for counting and filters: `timeout`, `http_500`, `blocked_address`.
+    /// A short and stable word for metrics and filters: `timeout`, `http_500`, `blocked_address`.
     pub code: String,
-    /// For people: what happened and what would mend it. No payload, address or secret.
+    /// What happened and how to fix it, for people. Holds no payload, address or secret.
     pub message: String,
-    /// HTTP status or SMTP code, when there was an answer.
+    /// HTTP status or SMTP code, if there was an answer.
     pub status: Option<u16>,
-    /// First part of the answer.
+    /// The first part of the answer.
     pub answer: AnswerPart,
-    /// The receiver may have taken it all the same: the answer was lost, not the request.
+    /// The receiver may have accepted the message: the request was sent, but its answer was lost.
     pub maybe_accepted: bool,
-    /// The connection broke before the receiver can have acted: one more try at once is harmless.
+    /// The connection broke, probably because it was stale: an immediate retry is worthwhile.
     pub retry_at_once: bool,
-    /// The address itself was refused, rather than this message: a hard bounce.
+    /// The receiver refused the address itself, not this message: a hard bounce.
     pub bounced: bool,
     /// The underlying error.
     pub source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-/// A failed attempt. One pointer wide: the good path does not carry it.
+/// A failed attempt. The facts are boxed, so that a successful result stays small.
 pub struct DeliveryError(Box<Failure>);
 
 impl DeliveryError {
-    /// A failure with the given verdict; add the rest with the `with_…` methods.
+    /// A failure with the given verdict. The other methods add further facts.
     pub fn new(verdict: Verdict, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self(Box::new(Failure {
             verdict,
@@ -63,22 +63,22 @@ impl DeliveryError {
         }))
     }
 
-    /// Worth another try.
+    /// A failure that is worth a retry.
     pub fn retry(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Verdict::Retry { not_before: None }, code, message)
     }
 
-    /// Not worth another try.
+    /// A failure that a retry cannot fix.
     pub fn permanent(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Verdict::Permanent, code, message)
     }
 
-    /// The destination itself is gone.
+    /// A failure that disables the destination.
     pub fn disable(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Verdict::Disable, code, message)
     }
 
-    /// With the receiver's status and the first part of its answer.
+    /// Adds the receiver's status and the first part of its answer.
     #[must_use]
     pub fn with_answer(mut self, status: u16, answer: AnswerPart) -> Self {
         self.0.status = Some(status);
@@ -86,28 +86,28 @@ impl DeliveryError {
         self
     }
 
-    /// With the error underneath.
+    /// Adds the underlying error.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    /// The receiver may have taken it.
+    /// Sets whether the receiver may have accepted the message.
     #[must_use]
     pub fn maybe_accepted(mut self, maybe: bool) -> Self {
         self.0.maybe_accepted = maybe;
         self
     }
 
-    /// The address itself was refused.
+    /// Sets whether the receiver refused the address itself.
     #[must_use]
     pub fn bounced(mut self, bounced: bool) -> Self {
         self.0.bounced = bounced;
         self
     }
 
-    /// One more try at once is harmless.
+    /// Sets whether an immediate retry is worthwhile.
     #[must_use]
     pub fn retry_at_once(mut self, at_once: bool) -> Self {
         self.0.retry_at_once = at_once;

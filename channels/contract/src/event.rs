@@ -1,4 +1,4 @@
-//! An accepted event: the envelope, and the exact bytes that every receiver gets.
+//! An accepted event: its envelope, and the exact bytes that every receiver gets.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,33 +7,33 @@ use serde_json::Value;
 
 use crate::Environment;
 
-/// One event of one tenant. Cheap to share: everything is behind a count.
+/// One event of one tenant.
 ///
-/// `body` is the envelope as it is sent, the same bytes on every attempt and to every webhook.
+/// `body` is the envelope exactly as webhooks receive it: the same bytes on every attempt.
 #[derive(Debug)]
 pub struct Event {
-    /// The tenant it belongs to.
+    /// The tenant that owns the event.
     pub tenant: Arc<str>,
     /// `evt_…`, unique within the tenant.
     pub id: Arc<str>,
     /// The envelope's `type`, for example `kyc.session.created`.
     pub kind: Arc<str>,
-    /// Unix seconds, as the producer says.
+    /// The envelope's `created`, in Unix seconds.
     pub created: i64,
-    /// Unix milliseconds, when Fanfare took it.
+    /// Unix milliseconds at which Fanfare accepted the event.
     pub received_ms: i64,
-    /// Which of the tenant's worlds it belongs to.
+    /// The environment that the event belongs to.
     pub environment: Environment,
     /// The envelope, byte for byte.
     pub body: Bytes,
-    /// W3C `traceparent`: the producer's, or that of the attempt this is handed to.
+    /// W3C `traceparent`, from the producer or for one attempt.
     pub trace: Option<Arc<str>>,
-    /// The parsed envelope, made when a filter or a template first asks.
+    /// The parsed envelope, filled on first use.
     parsed: OnceLock<Value>,
 }
 
 impl Event {
-    /// Puts together a live event whose `body` is already known to be a JSON object.
+    /// A live event. The caller has checked that `body` is a JSON object.
     pub fn new(
         tenant: Arc<str>,
         id: Arc<str>,
@@ -55,21 +55,21 @@ impl Event {
         }
     }
 
-    /// The same event with the producer's trace context.
+    /// Sets the producer's trace context.
     #[must_use]
     pub fn with_trace(mut self, trace: Option<Arc<str>>) -> Self {
         self.trace = trace;
         self
     }
 
-    /// The same event in the given environment.
+    /// Sets the environment.
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
         self
     }
 
-    /// The same event for one attempt, with that attempt's trace context.
+    /// A copy for one attempt, with that attempt's trace context.
     #[must_use]
     pub fn retraced(&self, trace: Arc<str>) -> Self {
         Self {
@@ -85,12 +85,12 @@ impl Event {
         }
     }
 
-    /// The whole envelope as JSON; parsed once, on first use.
+    /// The whole envelope as JSON. It is parsed once, on first use.
     pub fn value(&self) -> &Value {
         self.parsed.get_or_init(|| serde_json::from_slice(&self.body).unwrap_or(Value::Null))
     }
 
-    /// The event's `data`, or null when the envelope has none.
+    /// The event's `data`, or null if the envelope has none.
     pub fn data(&self) -> &Value {
         self.value().get("data").unwrap_or(&Value::Null)
     }

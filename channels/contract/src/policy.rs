@@ -1,42 +1,41 @@
-//! How often, how fast and how long: the numbers of a channel, overridable per destination.
+//! The limits and the retry schedule of a channel. A destination can override some of them.
 
 use std::time::Duration;
 
-/// Numbers that steer the delivery of one destination. The router turns them into times.
+/// The limits and the retry schedule of one destination.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    /// Waits between durable attempts; after the last one the delivery is dead.
+    /// The waits between durable attempts. After the last one the delivery is dead.
     pub schedule: Vec<Duration>,
-    /// After the schedule its last wait repeats without end, and nothing dies of it.
+    /// Whether the last wait of the schedule repeats without end, so that no delivery dies.
     pub endless: bool,
-    /// Share of each wait that is random, both ways: 0.2 is ±20 %.
+    /// The random part of each wait, in both directions: 0.2 is ±20 %.
     pub jitter: f64,
-    /// Longest wait that a receiver may ask for.
+    /// Longest wait that a receiver can ask for, at most [`crate::RETRY_AFTER_MAX`].
     pub retry_after_cap: Duration,
-    /// One attempt, from the first byte to the answer.
+    /// Time limit of one attempt, including the answer.
     pub attempt_timeout: Duration,
-    /// All in-process tries of one durable attempt together.
+    /// Time limit of all in-process tries of one durable attempt together.
     pub deadline: Duration,
-    /// Tries at once after a broken connection, besides the first.
+    /// Immediate retries after a broken connection.
     pub quick_retries: u32,
-    /// Most attempts in flight to one destination.
+    /// Maximum attempts in flight to one destination.
     pub concurrency: u32,
-    /// Pace of one destination; none is as fast as it answers.
+    /// Maximum rate of one destination. `None`: as fast as it answers.
     pub rate: Option<Rate>,
-    /// Most attempts in flight in the process over the whole channel.
+    /// Maximum attempts in flight over the whole channel in this process.
     pub channel_concurrency: usize,
-    /// A destination with nothing but failures for so long is disabled; none is never.
+    /// A destination is disabled if all its attempts fail for this long. `None`: never.
     pub disable_after: Option<Duration>,
-    /// A lane whose address was refused so often in a row, with no success between, is disabled;
-    /// none is never.
+    /// A lane is disabled after this many refusals of its address in a row. `None`: never.
     pub bounces: Option<u32>,
 }
 
-/// So many messages in a period, evenly spaced after a burst.
+/// A number of messages per period, evenly spaced after a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Messages in a period, and the largest burst.
+    /// Messages per period. Also the largest burst.
     pub messages: u32,
-    /// The period.
+    /// The length of the period.
     pub per: Duration,
 }

@@ -1,38 +1,38 @@
-//! What a channel asks of the template engine, which lives in the router.
+//! What channels need from the template engine, which the router provides.
 
 use std::fmt;
 
 use crate::Delivery;
 
-/// A part of a message that a template makes.
+/// A part of a message that a template renders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
-    /// Email: the subject line, one line of text.
+    /// Email: the subject, one line of text.
     Subject,
-    /// Email: the HTML alternative.
+    /// Email: the HTML body.
     Html,
-    /// Email: the text alternative.
+    /// Email: the plain text body.
     Text,
     /// Slack: a JSON object with `blocks` and the fallback `text`.
     Slack,
 }
 
-/// Renders a delivery. Implemented by the router; pure, so it can be called anywhere.
+/// Renders a delivery's message. Rendering does no I/O.
 pub trait Templates: Send + Sync {
-    /// The parts asked for, in that order, from the tenant's own template or the built-in one.
+    /// Renders the given parts, in that order, with the tenant's own template or the built-in one.
     fn render(&self, delivery: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError>;
 }
 
-/// A template that cannot be rendered on this event. Permanent: it will not get better by itself.
+/// A template that fails on this event. The failure is permanent: a retry renders the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenderError {
-    /// For example `email/kyc.session.created/html`.
+    /// The template's name, for example `email/kyc.session.created/html`.
     pub template: String,
-    /// 1-based line in the template, when known.
+    /// The 1-based line in the template, if known.
     pub line: Option<usize>,
-    /// The field that was missing or wrong, when known.
+    /// The field that is missing or wrong, if known.
     pub field: Option<String>,
-    /// What happened, for people.
+    /// What is wrong, for people.
     pub message: String,
 }
 
