@@ -11,10 +11,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fanfare::app;
 use fanfare::config::Config;
 use fanfare::event::{Fill, Limits, decode};
-use fanfare::store::{
+use fanfare_contract::{Content, Delivery, DeliveryId, Destination, Event, Part, Templates as _};
+use fanfare_store::{
     Attempt, DeliveryState, DeliveryUpdate, EntryId, Outcome, Settlement, Store, embedded,
 };
-use fanfare_contract::{Content, Delivery, DeliveryId, Destination, Event, Part, Templates as _};
 use fanfare_webhook::signature;
 use tokio::runtime::Runtime;
 

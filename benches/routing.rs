@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use fanfare::routing::{RouteSpec, Table};
 use fanfare_contract::Event;
+use fanfare_routing::{RouteSpec, Table};
 use serde_json::{Value, json};
 
 fn event(kind: &str, data: &Value) -> Event {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fanfare::store::embedded::{self, Options, Role};
-use fanfare::store::{
+use fanfare_contract::{DeliveryId, Event};
+use fanfare_store::embedded::{self, Options, Role};
+use fanfare_store::{
     Attempt, DeliveryState, DeliveryUpdate, Entry, Outcome, Payload, Settlement, Store,
 };
-use fanfare_contract::{DeliveryId, Event};
 use tokio::runtime::Runtime;
 
 const BATCH: usize = 256;

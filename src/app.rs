@@ -17,11 +17,11 @@ use crate::delivery::layers::Observer;
 use crate::event::Limits;
 use crate::observe::Observe;
 use crate::pipeline::{Router, RouterOptions};
-use crate::render::{Engine, Links, Sources, TemplateError};
 use crate::secrets::{self, Secrets, Wanted};
-use crate::store::{Store, StoreError, embedded, metered, redis};
 use crate::tenant::file::process_env;
 use crate::tenant::{Channels, Problem, Registry, Snapshot, TenantSpec, Wording};
+use fanfare_render::{Engine, Links, Sources, TemplateError};
+use fanfare_store::{Store, StoreError, embedded, metered, redis};
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub fn is_redis(store: &str) -> bool {
 }
 
 /// Opens the store that `config.store` names, with secrets sealed.
-pub async fn open_store(config: &Config, purpose: Purpose) -> crate::store::Result<Store> {
+pub async fn open_store(config: &Config, purpose: Purpose) -> fanfare_store::Result<Store> {
     Ok(open_sealed(config, purpose).await?.0)
 }
 
@@ -49,7 +49,7 @@ pub async fn open_store(config: &Config, purpose: Purpose) -> crate::store::Resu
 pub async fn open_sealed(
     config: &Config,
     purpose: Purpose,
-) -> crate::store::Result<(Store, Secrets)> {
+) -> fanfare_store::Result<(Store, Secrets)> {
     let keys = secrets::configured(config.secrets.key_file.as_deref(), &process_env);
     let keys = keys.map_err(|error| StoreError::Secrets(error.to_string()))?;
     let store = open_raw(config, purpose).await?;
@@ -71,7 +71,7 @@ fn secret_fields(channel: &str) -> &'static [&'static str] {
     }
 }
 
-async fn open_raw(config: &Config, purpose: Purpose) -> crate::store::Result<Store> {
+async fn open_raw(config: &Config, purpose: Purpose) -> fanfare_store::Result<Store> {
     if is_redis(&config.store) {
         let options = redis::Options {
             stream: config.redis.stream.clone(),
@@ -120,7 +120,7 @@ fn base_sources(config: &Config) -> anyhow::Result<Sources> {
 /// An engine with what `tenants` bring of their own.
 pub fn engine(
     config: &Config,
-    tenants: &BTreeMap<String, crate::render::Tenant>,
+    tenants: &BTreeMap<String, fanfare_render::Tenant>,
 ) -> anyhow::Result<Engine> {
     let sources = Sources { tenants: tenants.clone(), ..base_sources(config)? };
     Engine::load(&sources).map_err(|errors| {
@@ -151,8 +151,8 @@ pub fn tenant_engines(config: &Config) -> anyhow::Result<TenantEngines> {
 }
 
 /// What the templates need to know of a tenant.
-pub fn render_tenant(wording: &Wording) -> Result<crate::render::Tenant, Vec<String>> {
-    Ok(crate::render::Tenant {
+pub fn render_tenant(wording: &Wording) -> Result<fanfare_render::Tenant, Vec<String>> {
+    Ok(fanfare_render::Tenant {
         name: Some(wording.name.clone()),
         links: Links::parse(&wording.links)?,
         overrides: wording.templates.clone(),
@@ -338,7 +338,7 @@ fn follow_templates(
     base: Sources,
     templates: Arc<LiveTemplates>,
 ) -> Box<dyn Fn(&Snapshot) + Send + Sync> {
-    let good = Mutex::new(BTreeMap::<String, crate::render::Tenant>::new());
+    let good = Mutex::new(BTreeMap::<String, fanfare_render::Tenant>::new());
     Box::new(move |tenants| {
         // Every change under the lock is complete by itself: a panic elsewhere leaves it sound.
         let mut good = good.lock().unwrap_or_else(PoisonError::into_inner);
@@ -364,7 +364,7 @@ fn follow_templates(
 /// Loads; a tenant whose templates cannot be used is put back to `good`, or to none of its own.
 fn load_without_bad(
     sources: &mut Sources,
-    good: &BTreeMap<String, crate::render::Tenant>,
+    good: &BTreeMap<String, fanfare_render::Tenant>,
 ) -> Option<Engine> {
     let errors = match Engine::load(sources) {
         Ok(engine) => return Some(engine),

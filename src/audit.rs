@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::access::Principal;
-use crate::store::{Ms, Result, Store, StoreError};
 use crate::tenant::{Change, TenantSpec};
+use fanfare_store::{Ms, Result, Store, StoreError};
 
 const COLLECTION: &str = "audit";
 /// How long a line is kept.

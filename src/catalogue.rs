@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agenda::Trouble;
 use crate::event::Refusal;
-use crate::store::{Record, Records, Result};
+use fanfare_store::{Record, Records, Result};
 
 const COLLECTION: &str = "event_types";
 /// Faults of one event that are told.

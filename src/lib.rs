@@ -3,13 +3,6 @@
 
 #![forbid(unsafe_code)]
 
-// The conformance suite of the stores names the crate as those outside do.
-#[cfg(test)]
-extern crate self as fanfare;
-
-#[cfg(test)]
-#[path = "../tests/it/conformance/mod.rs"]
-mod conformance;
 #[cfg(test)]
 mod testing;
 
@@ -18,7 +11,6 @@ pub mod agenda;
 pub mod api;
 pub mod app;
 pub mod audit;
-pub mod bench;
 pub mod catalogue;
 pub mod cli;
 pub mod config;
@@ -27,8 +19,5 @@ pub mod event;
 pub mod observe;
 pub mod ops;
 pub mod pipeline;
-pub mod render;
-pub mod routing;
 pub mod secrets;
-pub mod store;
 pub mod tenant;

@@ -18,7 +18,7 @@ use super::pace::{Bucket, Pace, Taken};
 use super::principal::{Denied, Principal};
 use super::secret::{Hash, Secret};
 use crate::agenda::Clock;
-use crate::store::{Ms, Records, Store, StoreError};
+use fanfare_store::{Ms, Records, Store, StoreError};
 
 /// How often changes are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::access::{Environment, Role, keys};
-use crate::store::memory::World;
+use fanfare_store::memory::World;
 
 const T0: Ms = 1_900_000_000_000;
 

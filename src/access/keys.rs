@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Action;
 use super::principal::{Denied, Principal, Role};
 use super::secret::{Hash, Secret, random_text};
-use crate::store::{Ms, Record, Records, StoreError};
+use fanfare_store::{Ms, Record, Records, StoreError};
 
 /// The collection of keys, by their ids.
 pub(super) const KEYS: &str = "keys";

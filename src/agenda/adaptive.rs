@@ -4,7 +4,7 @@
 //! until the first sign of trouble. A receiver that hangs from the first moment costs a handful of
 //! sockets, not its whole limit.
 
-use crate::store::Ms;
+use fanfare_store::Ms;
 
 /// The limit of one lane.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use tower::{Service, ServiceExt};
 
 use super::{Clock, Fares, Lane};
 use crate::delivery::{Concluded, Judgement, Stack, Tried, conclude};
-use crate::store::{DeliveryUpdate, Ms};
+use fanfare_store::{DeliveryUpdate, Ms};
 
 /// Is told what others may want to hear of; must not block.
 pub trait Notices: Send + Sync {
@@ -67,7 +67,7 @@ pub async fn run_attempt(
     if let Some(fares) = lane.spell.learn(&concluded, &lane.policy, now_ms) {
         notices.fares(lane, fares, now_ms);
     }
-    if matches!(concluded.state, crate::store::DeliveryState::Dead { .. }) {
+    if matches!(concluded.state, fanfare_store::DeliveryState::Dead { .. }) {
         notices.delivery_dead(lane, &delivery, &concluded);
     }
     concluded

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
 
-use crate::store::Ms;
+use fanfare_store::Ms;
 
 /// A schedule of ticks.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 //! Closed: counts over a window. Open: nothing goes until a time, which grows each time in a row.
 //! Then one probe at a time (the gate's limit is 1 meanwhile); one success closes it.
 
-use crate::store::Ms;
+use fanfare_store::Ms;
 
 /// The state of one lane's receiver.
 #[derive(Clone, Debug)]

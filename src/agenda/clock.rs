@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use crate::store::Ms;
+use fanfare_store::Ms;
 
 /// Tells Unix milliseconds: the system's, or in tests those of tokio's (paused) clock.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::gate::BUSY_LOOK_MS;
 use super::serve::{Round, update_of};
 use super::{Calendar, Lane, run_attempt};
-use crate::store::{DeliveryState, Next, StoreError, WaitingItem};
+use fanfare_store::{DeliveryState, Next, StoreError, WaitingItem};
 
 /// So many that came late are looked past to find those of a digest that is tried again.
 const LATE: usize = 512;

@@ -16,7 +16,7 @@ use super::Lane;
 use super::gate::Permit;
 use super::serve::{Round, Updates, attempt, update_of};
 use crate::delivery::Concluded;
-use crate::store::{Ms, Next, StoreError, WaitingItem};
+use fanfare_store::{Ms, Next, StoreError, WaitingItem};
 
 /// Serves until there is nothing due, nothing may go, or others wait for their turn.
 pub(super) async fn serve(round: &Round<'_>, lane: &Arc<Lane>) -> Result<Next, StoreError> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::ops::{self, Change};
-use crate::store::DeliveryState;
 use crate::testing::{Reply, Scene, Setup, ids};
+use fanfare_store::DeliveryState;
 
 const DAY: Duration = Duration::from_hours(24);
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Lane;
 use super::gate::BUSY_LOOK_MS;
 use super::serve::{Round, attempt, update_of};
-use crate::store::{DeliveryState, Head, Ms, Next, StoreError};
+use fanfare_store::{DeliveryState, Head, Ms, Next, StoreError};
 
 /// Serves the head of the queue again and again.
 ///

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Adaptive, Circuit};
 use crate::delivery::Judgement;
 use crate::delivery::layers::Pace;
-use crate::store::{DeliveryUpdate, Ms};
+use fanfare_store::{DeliveryUpdate, Ms};
 
 /// Longest time that a delivery may be expected to stand in a lane's line in memory.
 const LONGEST_LINE: Duration = Duration::from_millis(500);

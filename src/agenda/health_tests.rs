@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::store::DeliveryState;
 use crate::testing::{Reply, Scene, Setup, ids};
+use fanfare_store::DeliveryState;
 
 #[tokio::test(start_paused = true)]
 async fn a_hung_destination_delays_no_other() {

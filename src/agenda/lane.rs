@@ -8,7 +8,7 @@ use fanfare_contract::{Destination, Environment, Event, Policy};
 
 use super::{Calendar, Gate, Spell};
 use crate::delivery::Stack;
-use crate::store::{LaneKey, Ms};
+use fanfare_store::{LaneKey, Ms};
 
 /// How often a paused lane with something waiting is looked at. Resuming serves it at once; but
 /// the notice may come while the lane is claimed, or while nobody runs, and then this is the net.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Clock;
-use crate::store::{Claim, Store};
+use fanfare_store::{Claim, Store};
 
 /// What is held now.
 #[derive(Default)]

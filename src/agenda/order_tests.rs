@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::store::{DeliveryState, DeliveryUpdate, Outcome, Payload, Settlement};
 use crate::testing::{Reply, Scene, Setup, ids};
+use fanfare_store::{DeliveryState, DeliveryUpdate, Outcome, Payload, Settlement};
 
 #[tokio::test(start_paused = true)]
 async fn order_holds_across_failures_and_arrivals_do_not_bring_the_retry_forward() {

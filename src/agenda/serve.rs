@@ -11,7 +11,9 @@ use super::{
     direct, fifo, run_attempt,
 };
 use crate::delivery::Concluded;
-use crate::store::{Claim, DeliveryState, DeliveryUpdate, Head, Ms, Next, StoreError, WaitingItem};
+use fanfare_store::{
+    Claim, DeliveryState, DeliveryUpdate, Head, Ms, Next, StoreError, WaitingItem,
+};
 
 /// How often a lane is looked at whose tenant has a table that cannot be used.
 const LOOK_AT_UNUSABLE_MS: Ms = 2_000;

@@ -13,7 +13,7 @@ use super::serve::{Round, serve};
 use super::shares::{Share, Shares};
 use super::strangers::Strangers;
 use super::{Clock, Lanes, Notices};
-use crate::store::{Claim, Ms, Next, Store, StoreError};
+use fanfare_store::{Claim, Ms, Next, Store, StoreError};
 
 /// Bounds of serving.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@ use fanfare_contract::Event;
 use tokio_util::sync::CancellationToken;
 
 use super::Trouble;
-use crate::store::{Agenda, DeliveryState, DeliveryUpdate, LaneKey, Result, StoreError};
+use fanfare_store::{Agenda, DeliveryState, DeliveryUpdate, LaneKey, Result, StoreError};
 
 /// How often what is refused for good is tried before it is given up.
 const TRIES: u32 = 5;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use fanfare_contract::Policy;
 
 use crate::delivery::{Concluded, Judgement};
-use crate::store::Ms;
+use fanfare_store::Ms;
 
 /// Longest time between two tellings of the same.
 const EVERY: Duration = Duration::from_hours(1);
@@ -76,7 +76,7 @@ impl Spell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::DeliveryState;
+    use fanfare_store::DeliveryState;
 
     fn policy(disable_after: Option<Duration>, bounces: Option<u32>) -> Policy {
         Policy {

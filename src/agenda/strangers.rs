@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::store::{LaneKey, Ms};
+use fanfare_store::{LaneKey, Ms};
 
 /// A change of the directory is noticed within a second; a store that is away takes longer.
 const NEWS_TRAVEL_MS: Ms = 10_000;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::event::Refusal;
-use crate::store::StoreError;
+use fanfare_store::StoreError;
 
 /// It went well.
 pub(super) fn success(status: StatusCode, data: impl Serialize) -> Response {

@@ -16,8 +16,8 @@ use super::scope::Caller;
 use crate::access::Denied;
 use crate::audit;
 use crate::ops::begin_anew;
-use crate::store::StoreError;
 use crate::tenant::{self, Problem, Tenant, TenantSpec};
+use fanfare_store::StoreError;
 
 /// Times that a change is made anew because others of other replicas were faster.
 const ROUNDS: usize = 100;

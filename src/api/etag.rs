@@ -13,7 +13,7 @@ use sha2::Sha256;
 use tokio::sync::OnceCell;
 
 use super::answer::ApiError;
-use crate::store::{Result, Store, StoreError};
+use fanfare_store::{Result, Store, StoreError};
 
 /// Makes tags.
 #[derive(Default)]

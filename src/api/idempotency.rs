@@ -26,7 +26,7 @@ use sha2::{Digest as _, Sha256};
 use super::ApiState;
 use super::answer::ApiError;
 use crate::access::Principal;
-use crate::store::StoreError;
+use fanfare_store::StoreError;
 
 const COLLECTION: &str = "idempotency";
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -14,7 +14,7 @@ use super::answer::ApiError;
 use super::auth::bearer;
 use crate::access::{Action, Denied, Hash};
 use crate::observe::{Now, Observe};
-use crate::store::{Backlog, Store};
+use fanfare_store::{Backlog, Store};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// How long the store may take to tell what waits.

@@ -40,8 +40,8 @@ use crate::agenda::Clock;
 use crate::catalogue::Catalogue;
 use crate::event::Limits;
 use crate::observe::Observe;
-use crate::store::Store;
 use crate::tenant::Registry;
+use fanfare_store::Store;
 
 /// What the handlers share.
 #[derive(Clone)]

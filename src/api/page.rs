@@ -3,8 +3,6 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::store;
-
 /// Items of a page when the caller does not say.
 pub(super) const USUAL: u16 = 50;
 
@@ -19,7 +17,7 @@ pub(super) struct Page<T> {
 
 impl<T> Page<T> {
     /// A page of the store in the API's shape.
-    pub(super) fn of<S>(page: store::Page<S>, item: impl FnMut(S) -> T) -> Self {
+    pub(super) fn of<S>(page: fanfare_store::Page<S>, item: impl FnMut(S) -> T) -> Self {
         Self { data: page.items.into_iter().map(item).collect(), next_cursor: page.next }
     }
 

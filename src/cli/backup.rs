@@ -10,7 +10,7 @@ use serde_json::json;
 use super::settings::Settings;
 use super::{Done, Failure, output};
 use crate::app;
-use crate::store::embedded::{self, Copied, InTheWay};
+use fanfare_store::embedded::{self, Copied, InTheWay};
 
 /// Options of `backup`.
 #[derive(ClapArgs)]
@@ -112,7 +112,7 @@ fn folder(settings: &Settings, redis: &str) -> Result<PathBuf, Failure> {
 
 /// Runs a copy on a thread that may block, with a bar on a terminal.
 async fn blocking(
-    work: impl FnOnce(embedded::Progress<'_>) -> crate::store::Result<Copied> + Send + 'static,
+    work: impl FnOnce(embedded::Progress<'_>) -> fanfare_store::Result<Copied> + Send + 'static,
 ) -> Result<Copied, Failure> {
     let copying = tokio::task::spawn_blocking(move || {
         let bar = bar();
@@ -126,10 +126,10 @@ async fn blocking(
     let copied = copying.await.map_err(|_| anyhow::anyhow!("the copy was broken off"))?;
     copied.map_err(|error| match error {
         // The answer is no, and the message says what to do.
-        crate::store::StoreError::Held(why) | crate::store::StoreError::Newer(why) => {
+        fanfare_store::StoreError::Held(why) | fanfare_store::StoreError::Newer(why) => {
             Failure::Because(why)
         }
-        error @ crate::store::StoreError::Corrupt(_) => Failure::Because(error.to_string()),
+        error @ fanfare_store::StoreError::Corrupt(_) => Failure::Because(error.to_string()),
         other => other.into(),
     })
 }

@@ -4,7 +4,6 @@ mod apply;
 mod audit;
 mod awaited;
 mod backup;
-mod bench;
 mod channels;
 mod check;
 mod completions;
@@ -131,18 +130,10 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Verifies the signature of a webhook
     Verify(verify::Args),
-    /// Measures this machine: the limits, a naive consumer, and Fanfare beside them
-    Bench(bench::Args),
     /// Prints the completion script of a shell
     Completions(completions::Args),
     /// Prints the manual, or writes all its pages
     Man(completions::ManArgs),
-    /// The receiver of `bench`, in its own process
-    #[command(hide = true)]
-    BenchSink,
-    /// The senders of `bench`, in their own process
-    #[command(hide = true)]
-    BenchLoad(bench::LoadArgs),
 }
 
 /// Why a command ended badly, as its exit code.
@@ -159,10 +150,10 @@ pub enum Failure {
     Unreachable(#[from] anyhow::Error),
 }
 
-impl From<crate::store::StoreError> for Failure {
-    fn from(error: crate::store::StoreError) -> Self {
+impl From<fanfare_store::StoreError> for Failure {
+    fn from(error: fanfare_store::StoreError) -> Self {
         match error {
-            crate::store::StoreError::BadQuery(why) | crate::store::StoreError::Secrets(why) => {
+            fanfare_store::StoreError::BadQuery(why) | fanfare_store::StoreError::Secrets(why) => {
                 Self::Because(why)
             }
             // Its words hold those of its sources already.
@@ -213,7 +204,6 @@ fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = match command {
         Command::Serve(args) if args.threads() > 0 => args.threads(),
-        Command::BenchSink => 1,
         _ => cores.min(4),
     };
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
@@ -250,14 +240,11 @@ async fn run(command: Command) -> Done {
         Command::Backup(args) => backup::run(args).await,
         Command::Restore(args) => backup::run_restore(args).await,
         Command::Verify(args) => verify::run(&args),
-        Command::Bench(args) => bench::run(args).await,
         Command::Completions(args) => {
             completions::run(&args, Cli::command());
             Ok(())
         }
         Command::Man(args) => completions::run_man(&args, Cli::command()),
-        Command::BenchSink => bench::sink().await,
-        Command::BenchLoad(args) => bench::load(args).await,
     }
 }
 

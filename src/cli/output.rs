@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
 use owo_colors::{OwoColorize, Stream, Style};
 
-use crate::store::Ms;
+use fanfare_store::Ms;
 
 /// An error, where errors go.
 pub(super) fn error(message: &str) {

@@ -20,7 +20,7 @@ use crate::access::Keyring;
 use crate::api::{self, ApiState, Door, Shared};
 use crate::app::{self, App, Parts};
 use crate::config::Config;
-use crate::store::Store;
+use fanfare_store::Store;
 
 /// What the audit trail calls whoever works on the store.
 const ON_THE_STORE: &str = "cli";

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::settings::Settings;
 use super::{Done, Failure, output, route, tenant_files};
 use crate::app;
-use crate::render::{Engine, samples};
+use fanfare_render::{Engine, samples};
 
 /// Options.
 #[derive(ClapArgs)]

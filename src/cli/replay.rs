@@ -13,7 +13,7 @@ use super::remote::{Api, Of, Use};
 use super::{Done, Failure, output, show};
 use crate::agenda::Clock;
 use crate::config::Period;
-use crate::store::Ms;
+use fanfare_store::Ms;
 
 /// Most deliveries that the API changes in one request.
 const MOST: u32 = 10_000;

@@ -20,7 +20,7 @@ use super::{Done, Failure, awaited, output, remote};
 use crate::app;
 use crate::config::Period;
 use crate::event::{Fill, Limits, Refusal, accept, event_id_for_key, new_event_id, tenant_id};
-use crate::store::{Appended, Store};
+use fanfare_store::{Appended, Store};
 
 /// Events sent at once.
 const BATCH: usize = 500;

@@ -18,8 +18,8 @@ use crate::api::{self, ApiState, Door, Meter, Shared};
 use crate::app::{self, App, Parts, Purpose};
 use crate::config::{Config, LogFormat, Period};
 use crate::secrets::Secrets;
-use crate::store::Store;
 use crate::tenant::Channels;
+use fanfare_store::Store;
 
 /// Options. Each is also a key of the settings file.
 #[derive(ClapArgs)]

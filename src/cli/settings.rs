@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Failure;
 use crate::app::{self, Purpose};
 use crate::config::Config;
-use crate::store::Store;
+use fanfare_store::Store;
 
 /// Options of every command that uses the store.
 #[derive(clap::Args, Clone, Debug)]

@@ -14,8 +14,8 @@ use super::{Failure, output};
 use crate::app;
 use crate::config::Config;
 use crate::delivery::layers::Quiet;
-use crate::store::Store;
 use crate::tenant::{self, Channels, MadeValue, Problem, PutError, TenantSpec, file};
+use fanfare_store::Store;
 
 /// The channels, for checking and completing settings; nothing is sent.
 pub(super) fn offline_channels(config: &Config) -> Result<Channels, Failure> {

@@ -6,7 +6,7 @@ use fanfare_contract::{DeliveryError, Policy, Receipt, Verdict};
 
 use super::layers::BUSY;
 use super::schedule::next_wait;
-use crate::store::{Attempt, DeliveryState, Ms};
+use fanfare_store::{Attempt, DeliveryState, Ms};
 
 /// Wait of a delivery that found its channel full. It is not an attempt.
 const BUSY_WAIT_MS: Ms = 1_000;

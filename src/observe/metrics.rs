@@ -19,7 +19,7 @@ use super::labels::{
 use super::now::Now;
 use super::process::Process;
 use super::series::{histograms, row, table};
-use crate::store::{Call, DeliveryState, DeliveryUpdate, Ms, Outcome};
+use fanfare_store::{Call, DeliveryState, DeliveryUpdate, Ms, Outcome};
 
 /// 1 ms to a minute: one attempt, which ends in less.
 const ATTEMPT_S: &[f64] =

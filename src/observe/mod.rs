@@ -1,6 +1,6 @@
 //! What operators see from outside: numbers (`metrics`) and, if asked for, spans (`spans`).
 //!
-//! The parts of the router know only thin hooks of their own ([`crate::store::Watch`],
+//! The parts of the router know only thin hooks of their own ([`fanfare_store::Watch`],
 //! [`crate::delivery::layers::Observer`]); [`Observe`] stands behind all of them. Handles of all
 //! series are made at the start, so counting is an addition. No payload, address or secret is ever
 //! a label or an attribute.
@@ -27,7 +27,7 @@ pub use otlp::endpoint;
 pub use spans::Spans;
 
 use crate::config::Config;
-use crate::store::{Call, DeliveryUpdate, Ms, Outcome, Watch};
+use fanfare_store::{Call, DeliveryUpdate, Ms, Outcome, Watch};
 
 /// Everything that is told outside. Shared by all parts of one process.
 pub struct Observe {

@@ -16,7 +16,7 @@ use opentelemetry_sdk::trace::{
 };
 
 use super::path::{Path, Share};
-use crate::store::Ms;
+use fanfare_store::Ms;
 
 /// Most events of a digest that its span is linked to.
 const MOST_LINKS: usize = 128;

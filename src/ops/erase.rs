@@ -16,11 +16,11 @@ use crate::access::{Principal, keys};
 use crate::agenda::Clock;
 use crate::audit;
 use crate::event::own_event_id;
-use crate::store::{
+use crate::tenant::{self, TenantSpec};
+use fanfare_store::{
     DeliveryRecord, DeliveryState, Entry, EntryId, Erased, EventRecord, Ms, Payload, Rejected,
     Result, Store, StoreError,
 };
-use crate::tenant::{self, TenantSpec};
 
 /// Events, entries or dead letters read at once.
 const PAGE: usize = 50;

@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 
 use crate::access::keys;
 use crate::audit;
-use crate::store::{Entry, EventRecord, Payload, Result, Store};
 use crate::tenant::{self, DestinationSpec, TenantSpec};
+use fanfare_store::{Entry, EventRecord, Payload, Result, Store};
 
 /// Events, entries or lines of the trail read at once.
 const PAGE: usize = 50;
@@ -30,11 +30,11 @@ struct Closed;
 
 enum Stop {
     Closed,
-    Failed(crate::store::StoreError),
+    Failed(fanfare_store::StoreError),
 }
 
-impl From<crate::store::StoreError> for Stop {
-    fn from(error: crate::store::StoreError) -> Self {
+impl From<fanfare_store::StoreError> for Stop {
+    fn from(error: fanfare_store::StoreError) -> Self {
         Self::Failed(error)
     }
 }

@@ -1,7 +1,7 @@
 //! Pausing, resuming and enabling a destination, in its tenant's document.
 
-use crate::store::{LaneKey, Result, Store, StoreError};
 use crate::tenant::{self, TenantSpec};
+use fanfare_store::{LaneKey, Result, Store, StoreError};
 
 /// What to do to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::store::{
+use fanfare_store::{
     DeliveryQuery, DeliveryRecord, DeliveryState, DeliveryUpdate, LaneKey, Ms, REPLAY, Result,
     Store,
 };

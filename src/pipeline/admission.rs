@@ -6,7 +6,7 @@ use fanfare_contract::Event;
 use tokio_util::sync::CancellationToken;
 
 use crate::agenda::Trouble;
-use crate::store::{Admission, EntryId, Log, Result};
+use fanfare_store::{Admission, EntryId, Log, Result};
 
 /// How often what is refused for good is tried before it is given up.
 const TRIES: u32 = 5;

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::store::{Entry, Log, Result};
+use fanfare_store::{Entry, Log, Result};
 
 /// What a replica that stops had read and not begun waits for no longer than this.
 const LOOK_FOR_LEFT: Duration = Duration::from_millis(500);

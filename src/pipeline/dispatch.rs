@@ -10,7 +10,7 @@ use crate::agenda::{
     Ticket, Worker, run_attempt, settle_lane,
 };
 use crate::delivery::Concluded;
-use crate::store::{Agenda, DeliveryState, DeliveryUpdate, Ms};
+use fanfare_store::{Agenda, DeliveryState, DeliveryUpdate, Ms};
 
 /// How long an attempt on the fast path may hold up the settlement of its event.
 const OVERSTAY: Duration = Duration::from_millis(500);

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use fanfare_contract::{Environment, Event};
 
 use crate::event::{Fill, Limits, Refusal, accept, tenant_id};
-use crate::store::{EntryId, Ms, Rejected};
 use crate::tenant::Standing;
+use fanfare_store::{EntryId, Ms, Rejected};
 
 /// How much of a rejected entry is kept.
 const RAW_KEPT: usize = 64 * 1024;

@@ -16,8 +16,8 @@ use crate::agenda::{Clock, Fares, Lane, Notices, Trouble};
 use crate::delivery::Concluded;
 use crate::event::{OWN_TYPES, own_event_id};
 use crate::observe::Observe;
-use crate::store::{DeliveryUpdate, LaneKey, Ms, Store, StoreError};
 use crate::tenant::{Disabled, Registry};
+use fanfare_store::{DeliveryUpdate, LaneKey, Ms, Store, StoreError};
 
 /// Notices that wait to be written. Beyond it the newest are dropped, and that is logged: the
 /// deliveries themselves are in the ledger all the same.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::store::DeliveryState;
 use crate::testing::{Reply, Scene, Setup, ids};
+use fanfare_store::DeliveryState;
 
 const REFUSED: &str = "store_refused";
 

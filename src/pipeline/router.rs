@@ -21,8 +21,8 @@ use crate::agenda::{Clock, Job, Lane, Mode, ServeOptions, Server, Trouble};
 use crate::catalogue::Catalogue;
 use crate::event::{Limits, Refusal};
 use crate::observe::{Observe, Source};
-use crate::store::{Admission, Entry, EntryId, Outcome, Payload, Rejected, Settlement, Store};
 use crate::tenant::{Registry, Snapshot, Standing};
+use fanfare_store::{Admission, Entry, EntryId, Outcome, Payload, Rejected, Settlement, Store};
 
 /// Bounds of the router.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agenda::{Clock, REFUSED, Ticket, Trouble};
 use crate::observe::{Observe, Source};
-use crate::store::{
+use fanfare_store::{
     DeliveryState, DeliveryUpdate, EntryId, Ms, Outcome, Settlement, Store, StoreError,
 };
 

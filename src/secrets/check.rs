@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::vault::{Place, Vault};
-use crate::store::{Records, Result, StoreError};
+use fanfare_store::{Records, Result, StoreError};
 
 const COLLECTION: &str = "secrets";
 const ID: &str = "check";

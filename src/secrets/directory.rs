@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::check;
 use super::document::{self, Fields, Stuck};
 use super::vault::Vault;
-use crate::store::{Directory, Records, Result, StoreError, StoredTenant};
+use fanfare_store::{Directory, Records, Result, StoreError, StoredTenant};
 
 /// What is done with secrets.
 pub(super) enum Rule {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::check::{self, Check};
 use super::document::{self, Stuck};
 use super::setup::Secrets;
-use crate::store::{Result, StoreError};
+use fanfare_store::{Result, StoreError};
 
 /// So often is what others changed meanwhile looked at again.
 const ROUNDS: usize = 10;

@@ -12,7 +12,7 @@ use super::directory::{Rule, SealedDirectory};
 use super::document::{self, Fields};
 use super::vault::Vault;
 use super::{MasterKey, keys};
-use crate::store::{Directory, Result, Store, StoreError};
+use fanfare_store::{Directory, Result, Store, StoreError};
 
 /// What a process needs of the secrets.
 #[derive(Clone, Copy, Debug)]

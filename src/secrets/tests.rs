@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::store::memory::World;
-use crate::store::{Store, StoreError};
+use fanfare_store::memory::World;
+use fanfare_store::{Store, StoreError};
 
 const SECRET: &str = "whsec_a-secret-of-the-receiver";
 const SERVES: Wanted<'_> = Wanted { serves: true, development: false, own_file: None };

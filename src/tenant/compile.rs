@@ -13,8 +13,8 @@ use crate::agenda::{Gate, Lane};
 use crate::delivery::Stack;
 use crate::delivery::layers::DeadlineLayer;
 use crate::event;
-use crate::routing::Table;
-use crate::store::LaneKey;
+use fanfare_routing::Table;
+use fanfare_store::LaneKey;
 
 /// A tenant, ready to route.
 pub struct Tenant {

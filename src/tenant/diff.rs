@@ -1,7 +1,7 @@
 //! What a document would change of the one that is stored: told without values, for some are secrets.
 
 use super::{Channels, DestinationSpec, Disabled, TenantSpec};
-use crate::routing::RouteSpec;
+use fanfare_routing::RouteSpec;
 
 /// A value that was made rather than given.
 #[derive(Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{DestinationSpec, Problem, TenantSpec};
-use crate::routing::RouteSpec;
+use fanfare_routing::RouteSpec;
 
 /// Looks up an environment variable; a parameter, so that tests need not touch the process's.
 pub type Env<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);

@@ -14,7 +14,7 @@ use super::cores::on_all_cores;
 use super::diff::carry;
 use super::{Channels, Disabled, Problem, Tenant, TenantSpec, compile};
 use crate::agenda::{Clock, Lane, Lanes, Trouble};
-use crate::store::{LaneKey, Store, StoreError, StoredTenant};
+use fanfare_store::{LaneKey, Store, StoreError, StoredTenant};
 
 /// Tenants at one moment.
 pub type Snapshot = HashMap<Arc<str>, Arc<Tenant>>;

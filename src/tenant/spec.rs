@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::routing::RouteSpec;
-use crate::store::Ms;
+use fanfare_routing::RouteSpec;
+use fanfare_store::Ms;
 
 /// One tenant's document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tower::service_fn;
 use tower::util::BoxCloneSyncService;
 
-use crate::store::Ms;
+use fanfare_store::Ms;
 
 /// One attempt as its receiver saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use crate::delivery::StackOptions;
 use crate::delivery::layers::Quiet;
 use crate::observe::Observe;
 use crate::pipeline::{Router, RouterOptions};
-use crate::store::memory::World;
-use crate::store::{Counts, DeliveryRecord, EventQuery, LaneKey, Ms, Store};
 use crate::tenant::{Channels, Registry, put};
+use fanfare_store::memory::World;
+use fanfare_store::{Counts, DeliveryRecord, EventQuery, LaneKey, Ms, Store};
 
 /// What a scene begins with.
 pub(crate) struct Setup {

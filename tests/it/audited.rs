@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use fanfare_testkit::Reply;
+use fanfare_receivers::Reply;
 use serde_json::json;
 
 use crate::crash::Counter;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fanfare_testkit::{HttpReceiver, Received, Reply};
+use fanfare_receivers::{HttpReceiver, Received, Reply};
 use tokio::runtime::Runtime;
 
 use crate::scene::{SOON, Scene, hooks_at, numbered};

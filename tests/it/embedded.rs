@@ -6,9 +6,9 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare::store::embedded::{self, Options, Role};
-use fanfare::store::{Admission, Appended, Payload, Store, StoreError};
 use fanfare_contract::Event;
+use fanfare_store::embedded::{self, Options, Role};
+use fanfare_store::{Admission, Appended, Payload, Store, StoreError};
 
 use crate::conformance::kit::{self, T0, event, take};
 
@@ -95,7 +95,7 @@ fn a_newer_schema_is_refused() {
 /// A folder of the first version, with an event in it.
 fn first_version(dir: &std::path::Path) {
     let conn = rusqlite::Connection::open(dir.join("fanfare.db")).unwrap();
-    conn.execute_batch(include_str!("../../src/store/embedded/schema.sql")).unwrap();
+    conn.execute_batch(include_str!("../../crates/store/src/embedded/schema.sql")).unwrap();
     conn.execute_batch(
         r#"PRAGMA application_id = 0x46414e46; PRAGMA user_version = 1;
         INSERT INTO tenants VALUES (1, 'acme');
@@ -325,8 +325,8 @@ async fn inner_full_disk() {
 mod conformance {
     use std::path::PathBuf;
 
-    use fanfare::store::Store;
-    use fanfare::store::embedded::{self, Options, Role};
+    use fanfare_store::Store;
+    use fanfare_store::embedded::{self, Options, Role};
 
     use crate::conformance::{Fixture, every_promise};
 

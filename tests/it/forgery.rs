@@ -45,7 +45,7 @@ fn refuses_forged_notices(scene: &Scene, counter: &Counter) {
 
 #[test]
 fn a_notice_that_the_router_did_not_make_is_refused_by_a_folder() {
-    let counter = Counter::start(|_| fanfare_testkit::Reply::Status(200));
+    let counter = Counter::start(|_| fanfare_receivers::Reply::Status(200));
     let scene = Scene::embedded();
     scene.tenant("acme", &table(&counter));
     refuses_forged_notices(&scene, &counter);
@@ -53,7 +53,7 @@ fn a_notice_that_the_router_did_not_make_is_refused_by_a_folder() {
 
 #[test]
 fn a_notice_that_the_router_did_not_make_is_refused_by_a_stream() {
-    let counter = Counter::start(|_| fanfare_testkit::Reply::Status(200));
+    let counter = Counter::start(|_| fanfare_receivers::Reply::Status(200));
     let redis = Redis::start();
     let scene = Scene::on(&redis);
     scene.tenant("acme", &table(&counter));
@@ -75,7 +75,7 @@ fn add(redis: &Redis, fields: &[(String, String)]) {
 
 #[test]
 fn a_mark_that_was_copied_or_made_up_passes_for_nothing() {
-    let counter = Counter::start(|_| fanfare_testkit::Reply::Status(200));
+    let counter = Counter::start(|_| fanfare_receivers::Reply::Status(200));
     let redis = Redis::start();
     let scene = Scene::on(&redis);
     scene.tenant("acme", &table(&counter));
@@ -128,7 +128,7 @@ fn a_mark_that_was_copied_or_made_up_passes_for_nothing() {
 
 #[test]
 fn entries_of_ours_are_known_again_after_redis_forgot_everything() {
-    let counter = Counter::start(|_| fanfare_testkit::Reply::Status(200));
+    let counter = Counter::start(|_| fanfare_receivers::Reply::Status(200));
     let redis = Redis::start();
     let scene = Scene::on(&redis);
     scene.tenant("acme", &table(&counter));

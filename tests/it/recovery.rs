@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use fanfare_testkit::Reply;
+use fanfare_receivers::Reply;
 use serde_json::{Value, json};
 
 use crate::crash::Counter;

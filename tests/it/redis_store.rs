@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use fanfare::store::redis::{Options, open};
-use fanfare::store::{
+use fanfare_contract::{DeliveryId, Event};
+use fanfare_store::redis::{Options, open};
+use fanfare_store::{
     Admission, Attempt, Claim, DeliveryState, DeliveryUpdate, Entry, EntryId, Head, LaneKey, Next,
     Outcome, Payload, Settlement, Store, StoreError,
 };
-use fanfare_contract::{DeliveryId, Event};
 
 use crate::support::Redis;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use fanfare::store::embedded::{self, Options, Role};
+use fanfare_store::embedded::{self, Options, Role};
 use serde_json::json;
 
 use crate::conformance::kit::{append, event};

@@ -23,8 +23,8 @@ use crate::access::{Action, Denied, Environment, Principal};
 use crate::event::{Fill, Refusal, accept, event_id_for_key, new_event_id, tenant_id};
 use crate::observe::{Accepted, Observe};
 use crate::pipeline::{trace_parent, unusable};
-use crate::store::Appended;
 use crate::tenant::Standing;
+use fanfare_store::Appended;
 
 /// `?tenant=acme`; the header `Fanfare-Tenant` says the same.
 #[derive(Deserialize)]

@@ -15,7 +15,7 @@ use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value, json};
 
 use super::answer::Detail;
-use crate::routing::did_you_mean;
+use fanfare_routing::did_you_mean;
 
 /// The finished document.
 struct Document {

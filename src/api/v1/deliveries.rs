@@ -18,7 +18,7 @@ use crate::api::body::{Ids, Params};
 use crate::api::page::{self, Page};
 use crate::api::scope::{Read, Scope, Write};
 use crate::audit;
-use crate::store::{self, DeliveryQuery, DeliveryRecord, DeliveryState};
+use fanfare_store::{self, DeliveryQuery, DeliveryRecord, DeliveryState};
 
 /// One event on its way to one destination.
 #[derive(Serialize, ToSchema)]
@@ -92,15 +92,17 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn of(attempt: store::Attempt) -> Self {
-        let store::Attempt { number, at_ms, took_ms, code, status, message, answer, .. } = attempt;
-        let store::Attempt { remote_id, digest, .. } = attempt;
+    pub(super) fn of(attempt: fanfare_store::Attempt) -> Self {
+        let fanfare_store::Attempt {
+            number, at_ms, took_ms, code, status, message, answer, ..
+        } = attempt;
+        let fanfare_store::Attempt { remote_id, digest, .. } = attempt;
         Self { number, at_ms, took_ms, code, status, message, answer, remote_id, digest }
     }
 
     /// Nothing was sent: the channel had no room.
     pub(super) fn none(at_ms: i64) -> Self {
-        Self::of(store::Attempt {
+        Self::of(fanfare_store::Attempt {
             number: 1,
             at_ms,
             took_ms: 0,

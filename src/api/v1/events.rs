@@ -18,8 +18,8 @@ use crate::api::body::{Ids, Params};
 use crate::api::edit::{compiled, load};
 use crate::api::page::{self, Page};
 use crate::api::scope::{Read, Scope};
-use crate::routing::Explanation;
-use crate::store::{Counts, EventQuery, EventState, EventSummary};
+use fanfare_routing::Explanation;
+use fanfare_store::{Counts, EventQuery, EventState, EventSummary};
 
 /// A line of a list of events.
 #[derive(Serialize, ToSchema)]

@@ -24,8 +24,8 @@ use crate::api::answer::{ApiError, Detail, success};
 use crate::api::body::{Params, within};
 use crate::api::edit::load;
 use crate::api::page;
-use crate::routing::type_matches;
-use crate::store::{DeliveryState, EventRecord, EventState};
+use fanfare_routing::type_matches;
+use fanfare_store::{DeliveryState, EventRecord, EventState};
 
 /// Longest that a request waits for an event.
 pub(super) const LONGEST_WAIT: u64 = 60;

@@ -18,7 +18,7 @@ use crate::api::body::{Body, Ids, Params, within};
 use crate::api::edit::load;
 use crate::api::page;
 use crate::api::scope::{Read, Scope};
-use crate::store::{DeliveryState, EventRecord, EventState, StoreError};
+use fanfare_store::{DeliveryState, EventRecord, EventState, StoreError};
 
 const COLLECTION: &str = "mailboxes";
 /// The consumer of those who name none.

@@ -43,8 +43,8 @@ use super::body::within;
 use super::edit::Turns;
 use super::etag::Tags;
 use super::idempotency::Kept;
-use crate::render::Engine;
 use crate::tenant::{Problem, TenantSpec};
+use fanfare_render::Engine;
 
 /// Makes the templates of a tenant's document, or says what is wrong with them.
 pub type MakeEngine = Arc<dyn Fn(&TenantSpec) -> Result<Engine, Vec<Problem>> + Send + Sync>;

@@ -24,8 +24,8 @@ use crate::api::body::Body;
 use crate::api::edit::{self, Resource, edit, load};
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::scope::{Read, Scope, Write};
-use crate::routing::{RouteSpec, type_matches};
 use crate::tenant::TenantSpec;
+use fanfare_routing::{RouteSpec, type_matches};
 
 /// One cell.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -17,7 +17,7 @@ use crate::api::body::{Body, Optional};
 use crate::api::scope::{Scope, Write};
 use crate::audit;
 use crate::ops::{self, Changed, Kinds, Selection};
-use crate::store::{DeliveryRecord, Ms};
+use fanfare_store::{DeliveryRecord, Ms};
 
 /// Most deliveries that one request changes.
 const MOST: u32 = 10_000;

@@ -19,8 +19,8 @@ use crate::api::edit::{self, Edited, Resource, edit, load};
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::problem::Part;
 use crate::api::scope::{Read, Scope, Write};
-use crate::routing::RouteSpec;
 use crate::tenant::TenantSpec;
+use fanfare_routing::RouteSpec;
 
 /// A route.
 #[derive(Serialize, ToSchema)]

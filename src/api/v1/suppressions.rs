@@ -23,8 +23,8 @@ use crate::api::etag::IfMatch;
 use crate::api::page::Page;
 use crate::api::scope::{Read, Scope, Write};
 use crate::audit;
-use crate::store::LaneKey;
 use crate::tenant::{Disabled, TenantSpec};
+use fanfare_store::LaneKey;
 
 /// A destination, or one receiver of it, that nothing reaches until it is lifted.
 #[derive(Serialize, ToSchema)]

@@ -19,8 +19,8 @@ use crate::api::etag::{IfMatch, tagged};
 use crate::api::page::Page;
 use crate::api::scope::{Read, Scope, Write};
 use crate::event::{Fill, decode};
-use crate::render::{Engine, Listed, Origin, samples};
 use crate::tenant::{Problem, TenantSpec};
+use fanfare_render::{Engine, Listed, Origin, samples};
 
 /// A part of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

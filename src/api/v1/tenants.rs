@@ -20,8 +20,8 @@ use crate::api::page::Page;
 use crate::api::problem::Part;
 use crate::api::scope::{By, Caller, Operate, Read, Scope, Write};
 use crate::audit;
-use crate::store::StoreError;
 use crate::tenant::{self, TenantSpec};
+use fanfare_store::StoreError;
 
 /// A tenant.
 #[derive(Serialize, ToSchema)]

@@ -16,8 +16,8 @@ use crate::api::body::Params;
 use crate::api::page::{self, Page};
 use crate::api::scope::{By, Operate, Read, Scope};
 use crate::audit::{self, SERVER};
-use crate::store::Rejected;
 use crate::tenant::{self, Change};
+use fanfare_store::Rejected;
 
 /// One change.
 #[derive(Serialize, ToSchema)]

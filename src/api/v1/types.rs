@@ -18,8 +18,8 @@ use crate::api::page::{self, Page};
 use crate::api::scope::{By, Operate, Read};
 use crate::audit::{self, SERVER};
 use crate::catalogue::{Check, EventType};
-use crate::routing::type_matches;
-use crate::store::StoreError;
+use fanfare_routing::type_matches;
+use fanfare_store::StoreError;
 
 /// What happens with an event that does not fit its type's schema.
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema, Default)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
-use fanfare_testkit::Received;
+use fanfare_receivers::Received;
 use mail_parser::MessageParser;
 
 use super::receivers::Receivers;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fanfare_testkit::{HttpReceiver, Received, Reply, SmtpReceiver, SmtpReply, Stage};
+use fanfare_receivers::{HttpReceiver, Received, Reply, SmtpReceiver, SmtpReply, Stage};
 use fanfare_webhook::signature;
 
 use super::super::output;

@@ -10,7 +10,7 @@ use fanfare_contract::Event;
 use super::super::output;
 use super::receivers::Verified;
 use crate::app::App;
-use crate::store::{DeliveryRecord, DeliveryState};
+use fanfare_store::{DeliveryRecord, DeliveryState};
 
 /// What the routing table says must come of the events.
 pub(super) struct Expected {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::{Failure, output};
 use super::report::Expected;
-use crate::store::{Attempt, DeliveryQuery, DeliveryRecord, DeliveryState, Store};
+use fanfare_store::{Attempt, DeliveryQuery, DeliveryRecord, DeliveryState, Store};
 
 /// Waits until every expected delivery has ended, and shows what happens meanwhile.
 pub(super) async fn until_settled(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Walk, add, problem};
-use crate::store::{Counts, DeliveryQuery, LaneKey, Ms, Result, Store};
+use fanfare_store::{Counts, DeliveryQuery, LaneKey, Ms, Result, Store};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);

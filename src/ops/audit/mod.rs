@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::store::{
+use again::Account;
+use fanfare_store::{
     Counts, DeliveryState, EventQuery, EventState, EventSummary, Ms, Page, Result, Store,
 };
-use again::Account;
 
 /// An event may be on its way for so long before it counts as an exception.
 const ON_ITS_WAY_MS: Ms = 60_000;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use fanfare::store::{
+use fanfare_contract::Event;
+use fanfare_store::{
     Appended, Claim, Counts, DeliveryState, DeliveryUpdate, Ms, Next, Settlement, Store,
 };
-use fanfare_contract::Event;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 

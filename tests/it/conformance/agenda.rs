@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fanfare::store::{DeliveryState, Failing, Next};
+use fanfare_store::{DeliveryState, Failing, Next};
 
 use super::Fixture;
 use super::kit::{

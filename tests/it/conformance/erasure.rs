@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare::store::{
+use fanfare_store::{
     DeliveryQuery, DeliveryState, EntryId, Erased, EventQuery, Next, Outcome, Payload, Rejected,
     Settlement, Store,
 };

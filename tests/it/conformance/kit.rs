@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare::store::{
+use fanfare_contract::{DeliveryId, Event};
+use fanfare_store::{
     Admission, Attempt, Claim, DeliveryState, DeliveryUpdate, EntryId, LaneKey, Ms, Outcome,
     Payload, Settlement, Store,
 };
-use fanfare_contract::{DeliveryId, Event};
 
 /// When every test begins: far from the wall clock, which no store may look at.
 pub(crate) const T0: Ms = 1_900_000_000_000;

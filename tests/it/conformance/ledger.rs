@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fanfare::store::{
+use fanfare_contract::{Environment, Tally};
+use fanfare_store::{
     DeliveryQuery, DeliveryState, EventQuery, EventState, Outcome, Rejected, Settlement, Store,
     StoreError,
 };
-use fanfare_contract::{Environment, Tally};
 
 use super::Fixture;
 use super::kit::{
@@ -61,7 +61,7 @@ pub(crate) async fn an_event_that_never_was_is_not_found<F: Fixture>(fixture: &F
     let query = DeliveryQuery { tenant: "globex".into(), limit: 10, ..DeliveryQuery::default() };
     assert!(store.ledger.deliveries(&query).await.unwrap().items.is_empty());
     let counts = store.ledger.counts("globex", 0, T0 * 2).await.unwrap();
-    assert_eq!(counts, fanfare::store::Counts::default());
+    assert_eq!(counts, fanfare_store::Counts::default());
 }
 
 /// All pages of events; each must hold no more than its limit.

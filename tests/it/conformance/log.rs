@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare::store::{
+use fanfare_contract::Event;
+use fanfare_store::{
     Admission, Appended, EventState, Next, Outcome, Payload, Rejected, Settlement,
 };
-use fanfare_contract::Event;
 
 use super::Fixture;
 use super::kit::{
@@ -70,7 +70,7 @@ pub(crate) async fn the_same_id_in_two_tenants_is_two<F: Fixture>(fixture: &F) {
     let tenants: Vec<&str> = fresh.iter().map(|taken| &*taken.event.tenant).collect();
     assert_eq!(tenants, ["acme", "globex"]);
     store.log.settle(vec![routed(&fresh[0], vec![])]).await.unwrap();
-    let state = |record: Option<fanfare::store::EventRecord>| record.map(|record| record.state);
+    let state = |record: Option<fanfare_store::EventRecord>| record.map(|record| record.state);
     assert_eq!(
         state(store.ledger.event("acme", "evt_1").await.unwrap()),
         Some(EventState::Unrouted)
@@ -91,7 +91,7 @@ pub(crate) async fn a_thousand_events_fit_in_one_batch<F: Fixture>(fixture: &F) 
     let sent: Vec<&str> = events.iter().map(|event| &*event.id).collect();
     assert_eq!(came, sent);
     let batch = taken.iter().map(|t| {
-        let delivered = update(&t.event, "hook", fanfare::store::DeliveryState::Delivered);
+        let delivered = update(&t.event, "hook", fanfare_store::DeliveryState::Delivered);
         routed(t, vec![tried(delivered, 1, "ok")])
     });
     store.log.settle(batch.collect()).await.unwrap();
@@ -246,7 +246,7 @@ pub(crate) async fn a_late_repetition_of_a_settlement_undoes_nothing<F: Fixture>
     let batch = vec![routed(&taken[0], vec![update(&taken[0].event, "hook", waiting(T0))])];
     store.log.settle(batch.clone()).await.unwrap();
     let claim = claim_one(&store, T0).await;
-    let delivered = update(&taken[0].event, "hook", fanfare::store::DeliveryState::Delivered);
+    let delivered = update(&taken[0].event, "hook", fanfare_store::DeliveryState::Delivered);
     settle_one(&store, &claim.lane, &taken[0].event, tried(delivered, 1, "ok")).await;
     store.agenda.release(&claim, Next::WhenDue).await.unwrap();
 

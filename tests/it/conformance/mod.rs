@@ -1,7 +1,7 @@
 //! What every store promises, whatever is underneath.
 //!
 //! A store takes part with a [`Fixture`] and one line, `conformance::every_promise!(ItsFixture);`,
-//! which makes a test of each promise. The promises see the traits of `fanfare::store` alone.
+//! which makes a test of each promise. The promises see the traits of `fanfare_store` alone.
 
 mod accounts;
 pub(crate) mod agenda;
@@ -14,7 +14,7 @@ pub(crate) mod serving;
 pub(crate) mod tail;
 pub(crate) mod upkeep;
 
-use fanfare::store::Store;
+use fanfare_store::Store;
 
 /// A store under test, and the processes over it.
 pub(crate) trait Fixture: Sized {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fanfare::store::{Record, StoreError};
+use fanfare_store::{Record, StoreError};
 
 use super::Fixture;
 use super::kit::{PATIENCE, T0};

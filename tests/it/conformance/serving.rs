@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use fanfare::store::{Claim, DeliveryState, Head, Next, REPLAY, Store};
+use fanfare_store::{Claim, DeliveryState, Head, Next, REPLAY, Store};
 
 use super::Fixture;
 use super::kit::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fanfare::store::{DeliveryState, EventState, Store};
+use fanfare_store::{DeliveryState, EventState, Store};
 
 use super::Fixture;
 use super::kit::{PATIENCE, T0, append, event_at, routed, take_fresh, update};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare::store::{Backlog, DeliveryState, EventQuery, Next, StoreError};
+use fanfare_store::{Backlog, DeliveryState, EventQuery, Next, StoreError};
 
 use super::Fixture;
 use super::kit::{

@@ -1,6 +1,6 @@
 //! Events that a replica takes in while it waits for something to read.
 
-use fanfare::store::Appended;
+use fanfare_store::Appended;
 use tokio::task::JoinHandle;
 
 use super::*;

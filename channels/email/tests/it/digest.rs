@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fanfare_contract::{Content, Digest, Event, Receipt};
-use fanfare_testkit::SmtpReceiver;
+use fanfare_receivers::SmtpReceiver;
 use mail_parser::MimeHeaders as _;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fanfare_contract::{Content, RenderError, Templates, Verdict};
 use fanfare_email::{Config, EmailChannel};
-use fanfare_testkit::SmtpReceiver;
+use fanfare_receivers::SmtpReceiver;
 use mail_parser::MimeHeaders as _;
 use serde_json::json;
 

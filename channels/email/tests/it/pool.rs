@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fanfare_contract::Verdict;
 use fanfare_email::{Config, EmailChannel};
-use fanfare_testkit::{SmtpReceiver, SmtpReply, Stage};
+use fanfare_receivers::{SmtpReceiver, SmtpReply, Stage};
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;

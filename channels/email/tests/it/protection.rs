@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fanfare_contract::Verdict;
 use fanfare_email::{Config, EmailChannel, Security};
-use fanfare_testkit::SmtpReceiver;
+use fanfare_receivers::SmtpReceiver;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fanfare_contract::{DeliveryError, Verdict};
 use fanfare_email::{Config, EmailChannel};
-use fanfare_testkit::{SmtpReceiver, SmtpReply, Stage};
+use fanfare_receivers::{SmtpReceiver, SmtpReply, Stage};
 use serde_json::json;
 
 use crate::support::{Fixed, channel, config, delivery, line_server, send, shown};

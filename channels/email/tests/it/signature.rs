@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use fanfare_contract::Content;
 use fanfare_email::{Config, DkimConfig, EmailChannel};
-use fanfare_testkit::SmtpReceiver;
+use fanfare_receivers::SmtpReceiver;
 use rcgen::{KeyPair, PKCS_ED25519, PublicKeyData as _};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::json;

@@ -11,7 +11,7 @@ use fanfare_contract::{
     RenderError, Templates,
 };
 use fanfare_email::{Config, EmailChannel, Security};
-use fanfare_testkit::{Mail, SmtpReceiver};
+use fanfare_receivers::{Mail, SmtpReceiver};
 use mail_parser::{Message, MessageParser};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};

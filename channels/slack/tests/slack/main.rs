@@ -18,7 +18,7 @@ use fanfare_contract::{
     Receipt, RenderError, Templates, Verdict,
 };
 use fanfare_slack::{Config, Error, SlackChannel};
-use fanfare_testkit::{HttpReceiver, Received, Reply};
+use fanfare_receivers::{HttpReceiver, Received, Reply};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use url::Url;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare_contract::{ANSWER_KEPT, DeliveryError, Verdict};
-use fanfare_testkit::{HttpReceiver, Reply};
+use fanfare_receivers::{HttpReceiver, Reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 

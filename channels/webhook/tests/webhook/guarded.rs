@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fanfare_contract::{Channel as _, DeliveryError, Verdict};
-use fanfare_testkit::HttpReceiver;
+use fanfare_receivers::HttpReceiver;
 use fanfare_webhook::{Config, Resolve, WebhookChannel};
 use futures::future::BoxFuture;
 use serde_json::json;

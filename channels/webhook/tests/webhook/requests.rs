@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfare_contract::{Channel as _, Content, Digest, Event, Tally};
-use fanfare_testkit::{HttpReceiver, Received};
+use fanfare_receivers::{HttpReceiver, Received};
 use fanfare_webhook::signature::{Scheme, VerifyError, sign_body, sign_v1, verify};
 use serde_json::{Map, Value, json};
 use tower::ServiceExt as _;

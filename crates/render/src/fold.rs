@@ -1,0 +1,91 @@
+//! What a template says about no event in particular is put together once, when it is compiled.
+//!
+//! Partials are expanded with their parameters in place (see [`super::expand`]), so a good part of what
+//! is called is called with words alone: `{{line "Applicant" limit=80}}`. Helpers are functions of
+//! their parameters, so such a call gives the same text in every message.
+
+use handlebars::template::{HelperTemplate, Parameter, TemplateElement};
+use handlebars::{Context, Handlebars, RenderContext, Renderable, Template};
+
+/// Puts the text of constant calls in their place. One that fails stays: it fails where its place in
+/// the source is known.
+pub(super) fn fold(template: &mut Template, registry: &Handlebars<'_>) {
+    for element in &mut template.elements {
+        match element {
+            TemplateElement::Expression(call) if is_constant(call) => {
+                if let Some(text) = text(element, registry) {
+                    *element = TemplateElement::RawString(text);
+                }
+            }
+            TemplateElement::HelperBlock(block) => {
+                for branch in [&mut block.template, &mut block.inverse].into_iter().flatten() {
+                    fold(branch, registry);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A helper's call, and nothing of the event in it.
+fn is_constant(call: &HelperTemplate) -> bool {
+    let mut given = call.params.iter().chain(call.hash.values()).peekable();
+    given.peek().is_some() && given.all(is_literal)
+}
+
+fn is_literal(given: &Parameter) -> bool {
+    match given {
+        Parameter::Literal(_) => true,
+        Parameter::Subexpression(inner) => match &*inner.element {
+            TemplateElement::Expression(call) => is_constant(call),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn text(element: &TemplateElement, registry: &Handlebars<'_>) -> Option<String> {
+    let nothing = Context::null();
+    element.renders(registry, &nothing, &mut RenderContext::new(None)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::helpers::registry;
+    use crate::sources::Format;
+
+    /// The text of a template, and how many calls are left in it.
+    fn folded(source: &str) -> (String, usize) {
+        let registry = registry(Format::Html);
+        let mut template = Template::compile(source).unwrap();
+        let context = Context::wraps(json!({ "name": "Jane" })).unwrap();
+        let render = |template: &Template| {
+            template.renders(&registry, &context, &mut RenderContext::new(None)).ok()
+        };
+        let before = render(&template);
+        fold(&mut template, &registry);
+        assert_eq!(render(&template), before, "{source}");
+        let calls = |element: &&TemplateElement| matches!(element, TemplateElement::Expression(_));
+        (before.unwrap_or_default(), template.elements.iter().filter(calls).count())
+    }
+
+    #[test]
+    fn what_is_always_the_same_is_put_together_once() {
+        let (text, calls) = folded("{{line \"A & B\" limit=80}}: {{upper (concat \"x\" \"y\")}}");
+        assert_eq!((text.as_str(), calls), ("A &amp; B: XY", 0));
+    }
+
+    #[test]
+    fn what_an_event_says_is_looked_up_in_each() {
+        assert_eq!(folded("{{line name}} {{upper (concat name \"y\")}}").1, 2);
+        assert_eq!(folded("{{name}}").1, 1);
+    }
+
+    #[test]
+    fn a_call_that_fails_stays_and_fails() {
+        assert_eq!(folded("{{url \"no address\"}}"), (String::new(), 1));
+    }
+}

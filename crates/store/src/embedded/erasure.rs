@@ -1,0 +1,164 @@
+//! [`Erasure`]: rows go, and then what they have left in the files.
+//!
+//! SQLite keeps what was deleted in three places. In pages that are still in use it is overwritten with
+//! zeros at once (`secure_delete`, see `schema.rs`). Pages that became free are taken out of the file by
+//! an incremental vacuum. The write-ahead log is moved into the database and cut to nothing. After
+//! [`Erasure::scrub`] no file of the folder holds any of it; what the disk itself keeps of blocks that
+//! were written over or given back, and copies that were made before, are beyond a store's reach.
+
+use async_trait::async_trait;
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::writing::Writing;
+use super::{Embedded, failure, names, schema, upkeep};
+use crate::{Entry, EntryId, Erased, Erasure, Ms, Page, Result};
+
+/// Events removed in one transaction: some ten milliseconds.
+const CHUNK: usize = 64;
+/// Steps of giving back free pages in one call; new ones may always come.
+const STEPS: usize = 20_000;
+
+#[async_trait]
+impl Erasure for Embedded {
+    async fn erase_events(&self, tenant: &str, ids: &[String], _now: Ms) -> Result<Erased> {
+        let mut all = Erased::default();
+        for ids in ids.chunks(CHUNK) {
+            let (tenant, ids) = (tenant.to_owned(), ids.to_vec());
+            let work = move |writing: &mut Writing| erase(writing, &tenant, &ids);
+            let erased = self.writer.call(CHUNK * 8, work).await?;
+            all.events += erased.events;
+            all.deliveries += erased.deliveries;
+        }
+        Ok(all)
+    }
+
+    async fn unsettled(&self, _cursor: Option<&str>, _limit: usize) -> Result<Page<Entry>> {
+        // The log is the ledger's head: it knows of all of them.
+        Ok(Page { items: Vec::new(), next: None })
+    }
+
+    async fn erase_entries(&self, _: &str, _entries: &[EntryId], _now: Ms) -> Result<u64> {
+        Ok(0)
+    }
+
+    async fn erase_rejected(&self, entries: &[String]) -> Result<u64> {
+        self.delete("DELETE FROM rejected WHERE entry = ?1", entries).await
+    }
+
+    async fn erase_memos(&self, keys: &[String]) -> Result<u64> {
+        self.delete("DELETE FROM memo WHERE key = ?1", keys).await
+    }
+
+    async fn forget_tenant(&self, tenant: &str) -> Result<()> {
+        let tenant = tenant.to_owned();
+        self.writer.call(CHUNK, move |writing| forget(writing, &tenant)).await
+    }
+
+    async fn scrub(&self) -> Result<bool> {
+        for _ in 0..STEPS {
+            if !self.writer.call(CHUNK, free_page).await? {
+                break;
+            }
+        }
+        let folder = self.folder.clone();
+        let cut = tokio::task::spawn_blocking(move || {
+            let conn = schema::open_checkpointer(&folder)?;
+            // Nearly all of it without making anybody wait; then the rest, and the cut.
+            conn.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)?;
+            let cut = conn.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE);
+            Ok(cut.is_ok_and(|(left, _)| left == 0))
+        });
+        cut.await.map_err(|_| failure::thread_gone())?
+    }
+}
+
+impl Embedded {
+    /// Deletes rows by one text each.
+    async fn delete(&self, sql: &'static str, keys: &[String]) -> Result<u64> {
+        let mut deleted = 0;
+        for keys in keys.chunks(CHUNK) {
+            let keys = keys.to_vec();
+            let work = move |writing: &mut Writing| {
+                let mut statement = writing.conn.prepare_cached(sql)?;
+                let mut deleted = 0;
+                for key in &keys {
+                    deleted += statement.execute([key])? as u64;
+                }
+                Ok(deleted)
+            };
+            deleted += self.writer.call(CHUNK, work).await?;
+        }
+        Ok(deleted)
+    }
+}
+
+fn erase(writing: &mut Writing, tenant: &str, ids: &[String]) -> Result<Erased> {
+    writing.keep_last_seq()?;
+    let mut erased = Erased::default();
+    let Some(tenant_id) = names::find_tenant(&writing.conn, tenant)? else { return Ok(erased) };
+    for id in ids {
+        let find = "SELECT seq FROM events WHERE tenant_id = ?1 AND id = ?2";
+        let mut find = writing.conn.prepare_cached(find)?;
+        let found: Option<i64> = find.query_row((tenant_id, id), |row| row.get(0)).optional()?;
+        drop(find);
+        let Some(seq) = found else { continue };
+        erased.events += 1;
+        erased.deliveries += remove(&writing.conn, seq)?;
+        writing.effects.erased.push(seq);
+    }
+    Ok(erased)
+}
+
+/// Removes one event; answers how many deliveries it had. A lane that has nothing waiting any more
+/// loses its line, unless it is served now: whoever serves it takes the line away then.
+fn remove(conn: &Connection, seq: i64) -> Result<u64> {
+    let waits = "SELECT lane_id FROM deliveries WHERE seq = ?1 AND state = 1";
+    let mut waits = conn.prepare_cached(waits)?;
+    let lanes = waits.query_map([seq], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    conn.prepare_cached("DELETE FROM events WHERE seq = ?1")?.execute([seq])?;
+    conn.prepare_cached("DELETE FROM bodies WHERE seq = ?1")?.execute([seq])?;
+    let count = conn.prepare_cached("DELETE FROM deliveries WHERE seq = ?1")?.execute([seq])?;
+    let mut line = conn.prepare_cached(
+        "DELETE FROM agenda WHERE lane_id = ?1 AND (token IS NULL OR token = '!') \
+         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE lane_id = ?1 AND state = 1)",
+    )?;
+    for lane in lanes {
+        line.execute([lane])?;
+    }
+    Ok(count as u64)
+}
+
+fn forget(writing: &mut Writing, tenant: &str) -> Result<()> {
+    // The key of a memo is `channel/tenant/…`; there are few of them.
+    let memos =
+        "DELETE FROM memo WHERE substr(key, instr(key, '/') + 1, length(?1) + 1) = ?1 || '/'";
+    writing.conn.prepare_cached(memos)?.execute([tenant])?;
+    let Some(tenant_id) = names::find_tenant(&writing.conn, tenant)? else { return Ok(()) };
+    let has = "SELECT EXISTS (SELECT 1 FROM events WHERE tenant_id = ?1)";
+    if writing.conn.prepare_cached(has)?.query_row([tenant_id], |row| row.get(0))? {
+        return Ok(());
+    }
+    for sql in [
+        "DELETE FROM agenda WHERE tenant_id = ?1",
+        "DELETE FROM failing WHERE lane_id IN (SELECT lane_id FROM lanes WHERE tenant_id = ?1)",
+        "DELETE FROM lanes WHERE tenant_id = ?1",
+        "DELETE FROM tenants WHERE tenant_id = ?1",
+    ] {
+        writing.conn.prepare_cached(sql)?.execute([tenant_id])?;
+    }
+    writing.names.forget();
+    Ok(())
+}
+
+/// Takes free pages out of the file. True while there are more.
+fn free_page(writing: &mut Writing) -> Result<bool> {
+    let free = |conn: &Connection| {
+        conn.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0))
+    };
+    if free(&writing.conn)? == 0 {
+        return Ok(false);
+    }
+    upkeep::vacuum_some(&writing.conn)?;
+    Ok(free(&writing.conn)? > 0)
+}

@@ -1,0 +1,48 @@
+//! How it has gone with lanes that fail.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::names;
+use super::writing::Writing;
+use crate::{Failing, LaneKey, Ms, Result};
+
+/// Notes a failure; a silence longer than `gap` before it ends what was before.
+pub(super) fn note(
+    writing: &mut Writing,
+    lane: &LaneKey,
+    at: Ms,
+    gap: Duration,
+) -> Result<Failing> {
+    let conn = &writing.conn;
+    let (lane_id, _) = writing.names.lane(conn, &lane.tenant, &lane.destination)?;
+    let gap = Ms::try_from(gap.as_millis()).unwrap_or(Ms::MAX / 2);
+    let sql = "INSERT INTO failing (lane_id, since_ms, last_ms, told) VALUES (?1, ?2, ?2, 1) \
+         ON CONFLICT (lane_id) DO UPDATE SET \
+         since_ms = CASE WHEN ?2 - last_ms > ?3 THEN ?2 ELSE min(since_ms, ?2) END, \
+         told = CASE WHEN ?2 - last_ms > ?3 THEN 1 ELSE told + 1 END, \
+         last_ms = max(last_ms, ?2) RETURNING since_ms, told";
+    let mut noted = conn.prepare_cached(sql)?;
+    let noted = noted.query_row((lane_id, at, gap), |row| {
+        Ok(Failing { since_ms: row.get(0)?, told: row.get::<_, i64>(1)?.unsigned_abs() })
+    })?;
+    Ok(noted)
+}
+
+/// Is there anything to forget? Asked of a reader, so that lanes that are well cost no write.
+pub(super) fn is_noted(conn: &Connection, lane: &LaneKey) -> Result<bool> {
+    let Some(lane_id) = names::lane_id(conn, lane)? else { return Ok(false) };
+    let sql = "SELECT 1 FROM failing WHERE lane_id = ?1";
+    let found = conn.prepare_cached(sql)?.query_row([lane_id], |_| Ok(())).optional()?;
+    Ok(found.is_some())
+}
+
+/// Forgets it all.
+pub(super) fn forget(writing: &mut Writing, lane: &LaneKey) -> Result<()> {
+    if let Some(lane_id) = names::lane_id(&writing.conn, lane)? {
+        let sql = "DELETE FROM failing WHERE lane_id = ?1";
+        writing.conn.prepare_cached(sql)?.execute([lane_id])?;
+    }
+    Ok(())
+}

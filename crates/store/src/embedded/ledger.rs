@@ -1,0 +1,156 @@
+//! [`Ledger`]: one event, the lists, the sums.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fanfare_contract::Tally;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{Embedded, lists, names, rows};
+use crate::{
+    Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventRecord, EventSummary, LONGEST_TAIL,
+    LaneKey, Ledger, Ms, Page, Rejected, Result, TAIL_BYTES, Tail,
+};
+
+#[async_trait]
+impl Ledger for Embedded {
+    async fn event(&self, tenant: &str, id: &str) -> Result<Option<EventRecord>> {
+        let (tenant, id): (Arc<str>, String) = (tenant.into(), id.to_owned());
+        self.readers.run(move |conn| event(conn, &tenant, &id)).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<EventSummary>> {
+        let query = query.clone();
+        self.readers.run(move |conn| lists::events(conn, &query)).await
+    }
+
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        let query = query.clone();
+        self.readers.run(move |conn| lists::deliveries(conn, &query)).await
+    }
+
+    async fn tail(&self, tenant: &str, after: u64, limit: usize) -> Result<Tail> {
+        let tenant: Arc<str> = tenant.into();
+        self.readers.run(move |conn| tail(conn, &tenant, after, limit)).await
+    }
+
+    async fn rejected(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Rejected>> {
+        let cursor = cursor.map(str::to_owned);
+        self.readers.run(move |conn| lists::rejected(conn, cursor.as_deref(), limit)).await
+    }
+
+    async fn tally(&self, lane: &LaneKey, from: Ms, to: Ms) -> Result<(Vec<Tally>, Vec<Tally>)> {
+        let lane = lane.clone();
+        self.readers.run(move |conn| tally(conn, &lane, from, to)).await
+    }
+
+    async fn counts(&self, tenant: &str, from: Ms, to: Ms) -> Result<Counts> {
+        let tenant = tenant.to_owned();
+        self.readers.run(move |conn| counts(conn, &tenant, from, to)).await
+    }
+}
+
+fn event(conn: &Connection, tenant: &Arc<str>, id: &str) -> Result<Option<EventRecord>> {
+    let Some(tenant_id) = names::find_tenant(conn, tenant)? else { return Ok(None) };
+    let sql = format!(
+        "SELECT e.seq, e.state, {} FROM events e JOIN bodies b USING (seq) \
+         WHERE e.tenant_id = ?1 AND e.id = ?2",
+        rows::EVENT
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut found = statement.query((tenant_id, id))?;
+    let Some(row) = found.next()? else { return Ok(None) };
+    let event = Arc::new(rows::event(row, 2, Arc::clone(tenant))?);
+    let state = rows::event_state(row.get(1)?)?;
+    Ok(Some(EventRecord { event, state, deliveries: deliveries_of(conn, row.get(0)?)? }))
+}
+
+/// Rows that one call looks at: they are of all tenants, for rows are numbered as they are
+/// committed, and this order is what the promise rests on.
+const TAIL_LOOKED_AT: usize = 5_000;
+
+fn tail(conn: &Connection, tenant: &Arc<str>, after: u64, limit: usize) -> Result<Tail> {
+    let after_seq = i64::try_from(after).unwrap_or(i64::MAX);
+    let mut tail = Tail { next: after, ..Tail::default() };
+    let Some(tenant_id) = names::find_tenant(conn, tenant)? else { return Ok(tail) };
+    let limit = limit.clamp(1, LONGEST_TAIL);
+    let sql = format!(
+        "SELECT e.seq, e.tenant_id, e.state, {} FROM events e NOT INDEXED \
+         CROSS JOIN bodies b ON b.seq = e.seq WHERE e.seq > ?1 ORDER BY e.seq",
+        rows::EVENT
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut found = statement.query([after_seq])?;
+    let (mut looked_at, mut bytes) = (0, 0);
+    while let Some(row) = found.next()? {
+        let seq: i64 = row.get(0)?;
+        looked_at += 1;
+        if row.get::<_, i64>(1)? == tenant_id {
+            let event = Arc::new(rows::event(row, 3, Arc::clone(tenant))?);
+            let state = rows::event_state(row.get(2)?)?;
+            bytes += event.body.len();
+            let record = EventRecord { event, state, deliveries: deliveries_of(conn, seq)? };
+            tail.items.push((seq.unsigned_abs(), record));
+        }
+        tail.next = seq.unsigned_abs();
+        if tail.items.len() == limit || bytes >= TAIL_BYTES || looked_at == TAIL_LOOKED_AT {
+            tail.more = true;
+            break;
+        }
+    }
+    Ok(tail)
+}
+
+fn deliveries_of(conn: &Connection, seq: i64) -> Result<Vec<DeliveryRecord>> {
+    let sql = format!(
+        "SELECT {} FROM deliveries d JOIN events e USING (seq) JOIN lanes l USING (lane_id) \
+         WHERE d.seq = ?1 ORDER BY l.destination",
+        rows::DELIVERY
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut found = statement.query([seq])?;
+    let mut deliveries = Vec::new();
+    while let Some(row) = found.next()? {
+        deliveries.push(rows::delivery(row, 0)?);
+    }
+    Ok(deliveries)
+}
+
+fn tally(conn: &Connection, lane: &LaneKey, from: Ms, to: Ms) -> Result<(Vec<Tally>, Vec<Tally>)> {
+    let (mut suppressed, mut failed) = (Vec::new(), Vec::new());
+    let Some(lane_id) = names::lane_id(conn, lane)? else { return Ok((suppressed, failed)) };
+    let mut statement = conn.prepare_cached(
+        "SELECT state, coalesce(reason, ''), count(*) FROM deliveries \
+         WHERE lane_id = ?1 AND state >= 2 AND updated_ms >= ?2 AND updated_ms < ?3 \
+         GROUP BY 1, 2 ORDER BY 1, 2",
+    )?;
+    let mut found = statement.query((lane_id, from, to))?;
+    while let Some(row) = found.next()? {
+        let counted = Tally { reason: row.get(1)?, count: row.get::<_, i64>(2)?.unsigned_abs() };
+        let of = if row.get::<_, i64>(0)? == rows::DEAD { &mut failed } else { &mut suppressed };
+        of.push(counted);
+    }
+    Ok((suppressed, failed))
+}
+
+fn counts(conn: &Connection, tenant: &str, from: Ms, to: Ms) -> Result<Counts> {
+    let mut counts = Counts::default();
+    let Some(tenant_id) = names::find_tenant(conn, tenant)? else { return Ok(counts) };
+    let events = "SELECT count(*), count(*) FILTER (WHERE state = 0), \
+                  count(*) FILTER (WHERE state = 1) FROM events \
+                  WHERE tenant_id = ?1 AND received_ms >= ?2 AND received_ms < ?3";
+    let number = |row: &rusqlite::Row<'_>, n| row.get(n).map(i64::unsigned_abs);
+    let found = conn.prepare_cached(events)?.query_row((tenant_id, from, to), |row| {
+        Ok((number(row, 0)?, number(row, 1)?, number(row, 2)?))
+    });
+    (counts.received, counts.pending, counts.unrouted) = found.optional()?.unwrap_or_default();
+    let mut deliveries = conn.prepare_cached(
+        "SELECT d.state, count(*) FROM events e CROSS JOIN deliveries d ON d.seq = e.seq \
+         WHERE e.tenant_id = ?1 AND e.received_ms >= ?2 AND e.received_ms < ?3 GROUP BY 1",
+    )?;
+    let mut found = deliveries.query((tenant_id, from, to))?;
+    while let Some(row) = found.next()? {
+        *lists::count_of(&mut counts, row.get(0)?)? = number(row, 1)?;
+    }
+    Ok(counts)
+}

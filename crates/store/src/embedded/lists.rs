@@ -1,0 +1,250 @@
+//! Lists of the ledger: newest first, page by page. A page looks at a bounded number of rows,
+//! whatever the filters let through.
+
+use fanfare_contract::Environment;
+use rusqlite::{Connection, Row};
+
+use super::{cursor, names, rows};
+use crate::{
+    Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventSummary, Ms, Page, Rejected, Result,
+    StoreError,
+};
+
+/// Rows that one page looks at.
+const LOOKED_AT: usize = 5_000;
+/// Longest page.
+const LIMIT: usize = 1_000;
+
+/// A page in the making: fed row by row, newest first.
+struct Filling<T> {
+    items: Vec<T>,
+    limit: usize,
+    looked_at: usize,
+}
+
+impl<T> Filling<T> {
+    fn new(limit: usize) -> Self {
+        Self { items: Vec::new(), limit: limit.clamp(1, LIMIT), looked_at: 0 }
+    }
+
+    /// Takes the row's item if there is one. True when the page ends with this row.
+    fn look(&mut self, item: Option<T>) -> bool {
+        self.items.extend(item);
+        self.looked_at += 1;
+        self.items.len() >= self.limit || self.looked_at >= LOOKED_AT
+    }
+
+    /// `last` is the cursor of the last row looked at, when there may be more behind it.
+    fn finish(self, last: Option<String>) -> Page<T> {
+        Page { items: self.items, next: last }
+    }
+}
+
+fn empty<T>() -> Page<T> {
+    Page { items: Vec::new(), next: None }
+}
+
+/// The newest position there can be: where a list without a cursor begins.
+const NEWEST: i64 = i64::MAX;
+/// And one that begins with the oldest.
+const OLDEST: i64 = i64::MIN;
+
+pub(super) fn events(conn: &Connection, query: &EventQuery) -> Result<Page<EventSummary>> {
+    let [before_ms, before_seq] = match &query.cursor {
+        Some(text) => cursor::read('e', text)?,
+        None => [NEWEST; 2],
+    };
+    let Some(tenant_id) = names::find_tenant(conn, &query.tenant)? else { return Ok(empty()) };
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, received_ms, id, kind, created, state, environment FROM events \
+         WHERE tenant_id = ?1 AND received_ms >= ?2 AND received_ms < ?3 \
+         AND (received_ms, seq) < (?4, ?5) ORDER BY received_ms DESC, seq DESC",
+    )?;
+    let (from, to) = range(query.from_ms, query.to_ms, before_ms);
+    let mut found = statement.query((tenant_id, from, to, before_ms, before_seq))?;
+    let mut page = Filling::new(query.limit);
+    while let Some(row) = found.next()? {
+        let (seq, received_ms): (i64, Ms) = (row.get(0)?, row.get(1)?);
+        let fits = fits(query.kind.as_deref(), row, 3)? && is_in(query.environment, row, 6)?;
+        let item = if fits { Some(summary(conn, seq, row)?) } else { None };
+        if page.look(item) {
+            return Ok(page.finish(Some(cursor::write('e', [received_ms, seq]))));
+        }
+    }
+    Ok(page.finish(None))
+}
+
+fn summary(conn: &Connection, seq: i64, row: &Row<'_>) -> Result<EventSummary> {
+    let mut states = conn.prepare_cached("SELECT state FROM deliveries WHERE seq = ?1")?;
+    let mut states = states.query([seq])?;
+    let mut deliveries = Counts::default();
+    while let Some(row) = states.next()? {
+        *count_of(&mut deliveries, row.get(0)?)? += 1;
+    }
+    Ok(EventSummary {
+        id: row.get(2)?,
+        kind: row.get(3)?,
+        created: row.get(4)?,
+        received_ms: row.get(1)?,
+        state: rows::event_state(row.get(5)?)?,
+        environment: rows::environment(row.get(6)?)?,
+        deliveries,
+    })
+}
+
+/// Where deliveries of a state are counted.
+pub(super) fn count_of(counts: &mut Counts, state: i64) -> Result<&mut u64> {
+    match state {
+        rows::DELIVERED => Ok(&mut counts.delivered),
+        rows::WAITING => Ok(&mut counts.waiting),
+        rows::SUPPRESSED => Ok(&mut counts.suppressed),
+        rows::DEAD => Ok(&mut counts.dead),
+        other => Err(StoreError::Corrupt(format!("a delivery with the state {other}"))),
+    }
+}
+
+/// The times to look at. What is behind the cursor is left out here already, so that a page far
+/// down costs no more than the first; the cursor itself only tells apart what came at one time.
+fn range(from: Option<Ms>, to: Option<Ms>, before: Ms) -> (Ms, Ms) {
+    (from.unwrap_or(Ms::MIN), to.unwrap_or(Ms::MAX).min(before.saturating_add(1)))
+}
+
+/// Is the text in this column the one that is wanted, if any?
+fn fits(wanted: Option<&str>, row: &Row<'_>, column: usize) -> Result<bool> {
+    let Some(wanted) = wanted else { return Ok(true) };
+    let text = row.get_ref(column)?.as_str();
+    Ok(text.map_err(|error| StoreError::Corrupt(error.to_string()))? == wanted)
+}
+
+/// Is the environment in this column the one that is wanted, if any?
+fn is_in(wanted: Option<Environment>, row: &Row<'_>, column: usize) -> Result<bool> {
+    let Some(wanted) = wanted else { return Ok(true) };
+    Ok(row.get::<_, i64>(column)? == rows::environment_number(wanted))
+}
+
+/// By way of the index of what is not delivered, when that is what is asked for.
+const BY_STATE: &str = "FROM deliveries d CROSS JOIN events e ON e.seq = d.seq \
+     CROSS JOIN lanes l ON l.lane_id = d.lane_id \
+     WHERE d.tenant_id = ?1 AND d.state <> 0 AND d.state = ?7 \
+     AND d.received_ms >= ?2 AND d.received_ms < ?3 \
+     AND (d.received_ms, d.seq, d.lane_id) < (?4, ?5, ?6) \
+     ORDER BY d.received_ms DESC, d.seq DESC, d.lane_id DESC";
+
+/// By way of the tenant's events.
+const BY_EVENT: &str = "FROM events e INDEXED BY events_by_time \
+     CROSS JOIN deliveries d ON d.seq = e.seq CROSS JOIN lanes l ON l.lane_id = d.lane_id \
+     WHERE e.tenant_id = ?1 AND e.received_ms >= ?2 AND e.received_ms < ?3 \
+     AND (e.received_ms, e.seq, d.lane_id) < (?4, ?5, ?6) AND (?7 < 0 OR d.state = ?7) \
+     ORDER BY e.received_ms DESC, e.seq DESC, d.lane_id DESC";
+
+/// The same list from its other end.
+fn turned(sql: &str) -> String {
+    sql.replace(") < (", ") > (").replace(" DESC", " ASC")
+}
+
+pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+    let start = if query.oldest_first { OLDEST } else { NEWEST };
+    let after = match &query.cursor {
+        Some(text) => cursor::read('d', text)?,
+        None => [start; 3],
+    };
+    let state = query.state.as_deref().map(state_number).transpose()?;
+    let Some(tenant_id) = names::find_tenant(conn, &query.tenant)? else { return Ok(empty()) };
+    let way = if state.is_some_and(|state| state != rows::DELIVERED) { BY_STATE } else { BY_EVENT };
+    let sql = format!("SELECT d.seq, d.lane_id, {} {way}", rows::DELIVERY);
+    let sql = if query.oldest_first { turned(&sql) } else { sql };
+    let mut statement = conn.prepare_cached(&sql)?;
+    let (from, to) = if query.oldest_first {
+        (query.from_ms.unwrap_or(Ms::MIN).max(after[0]), query.to_ms.unwrap_or(Ms::MAX))
+    } else {
+        range(query.from_ms, query.to_ms, after[0])
+    };
+    let state = state.unwrap_or(-1);
+    let mut found = statement.query((tenant_id, from, to, after[0], after[1], after[2], state))?;
+    let mut page = Filling::new(query.limit);
+    while let Some(row) = found.next()? {
+        let fits = fits(query.kind.as_deref(), row, 3)?
+            && is_of(query.destination.as_deref(), row, 4)?
+            && is_in(query.environment, row, 13)?;
+        let item = if fits { Some(rows::delivery(row, 2)?) } else { None };
+        if page.look(item) {
+            let last = [row.get("received_ms")?, row.get(0)?, row.get(1)?];
+            return Ok(page.finish(Some(cursor::write('d', last))));
+        }
+    }
+    Ok(page.finish(None))
+}
+
+fn state_number(word: &str) -> Result<i64> {
+    let number = rows::WORDS.iter().position(|known| *known == word);
+    number.and_then(|number| i64::try_from(number).ok()).ok_or_else(|| {
+        let known = rows::WORDS.join(", ");
+        StoreError::BadQuery(format!("`{word}` is no state of a delivery; there are {known}"))
+    })
+}
+
+/// Is the lane in this column the destination that is wanted, or one of its lanes?
+fn is_of(wanted: Option<&str>, row: &Row<'_>, column: usize) -> Result<bool> {
+    let Some(wanted) = wanted else { return Ok(true) };
+    let lane = row.get_ref(column)?.as_str();
+    let lane = lane.map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let rest = lane.strip_prefix(wanted);
+    Ok(rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('~')))
+}
+
+pub(super) fn rejected(
+    conn: &Connection,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<Rejected>> {
+    let [before_ms, before] = match cursor {
+        Some(text) => cursor::read('r', text)?,
+        None => [NEWEST; 2],
+    };
+    let mut statement = conn.prepare_cached(
+        "SELECT n, entry, at_ms, tenant, code, reason, raw FROM rejected \
+         WHERE (at_ms, n) < (?1, ?2) ORDER BY at_ms DESC, n DESC",
+    )?;
+    let mut found = statement.query((before_ms, before))?;
+    let mut page = Filling::new(limit);
+    while let Some(row) = found.next()? {
+        let item = Rejected {
+            entry: row.get(1)?,
+            at_ms: row.get(2)?,
+            tenant: row.get(3)?,
+            code: row.get(4)?,
+            reason: row.get(5)?,
+            raw: row.get(6)?,
+        };
+        let last = [item.at_ms, row.get(0)?];
+        if page.look(Some(item)) {
+            return Ok(page.finish(Some(cursor::write('r', last))));
+        }
+    }
+    Ok(page.finish(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sort would read everything for every page.
+    #[test]
+    fn no_list_of_deliveries_is_sorted() {
+        let conn = Connection::open_in_memory().unwrap();
+        for step in super::super::schema::MIGRATIONS {
+            conn.execute_batch(step).unwrap();
+        }
+        for way in [BY_STATE, BY_EVENT] {
+            let sql = format!("EXPLAIN QUERY PLAN SELECT {} {way}", rows::DELIVERY);
+            for sql in [turned(&sql), sql] {
+                let mut statement = conn.prepare(&sql).unwrap();
+                let plan = statement.query_map([1; 7], |row| row.get("detail")).unwrap();
+                let plan: Vec<String> = plan.collect::<Result<_, _>>().unwrap();
+                let bad = |line: &String| line.contains("TEMP B-TREE") || line.starts_with("SCAN");
+                assert!(!plan.iter().any(bad), "{plan:?}");
+                assert!(plan[0].contains("received_ms>? AND received_ms<?"), "{plan:?}");
+            }
+        }
+    }
+}

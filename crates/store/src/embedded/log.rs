@@ -1,0 +1,241 @@
+//! [`Log`]: append, read, settle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fanfare_contract::Event;
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
+use tokio::time::Instant;
+
+use super::rows::{self, PENDING, ROUTED, UNROUTED};
+use super::tail::Step;
+use super::writing::Writing;
+use super::{Embedded, Role, queue};
+use crate::{
+    Admission, Appended, DeliveryUpdate, Entry, EntryId, Log, Ms, Outcome, Payload, Rejected,
+    Result, Settlement, StoreError,
+};
+
+/// How often a waiting reader looks for events that another process appended.
+const LOOK_EVERY: Duration = Duration::from_millis(400);
+/// Events in one request to the writer, so that a huge batch does not hold up the others.
+const CHUNK: usize = 4_096;
+
+#[async_trait]
+impl Log for Embedded {
+    async fn append(&self, mut events: Vec<Arc<Event>>) -> Result<Vec<Appended>> {
+        self.folder.check_room()?;
+        let mut answers = Vec::with_capacity(events.len());
+        while !events.is_empty() {
+            let rest = events.split_off(events.len().min(CHUNK));
+            let chunk = std::mem::replace(&mut events, rest);
+            let weight = chunk.len();
+            let more = self.writer.call(weight, move |writing| append(writing, &chunk)).await?;
+            answers.extend(more);
+        }
+        Ok(answers)
+    }
+
+    async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
+        if self.role == Role::Tool {
+            let message = "only the router reads the log; open the store as one".to_owned();
+            return Err(StoreError::Other { message, source: None });
+        }
+        if max == 0 {
+            return Ok(Vec::new());
+        }
+        let until = Instant::now() + wait;
+        let mut look = false;
+        loop {
+            // Told before the look, so that nothing appended after it goes unnoticed.
+            let appended = self.tail.appended.notified();
+            let entries = self.read_now(max, look).await?;
+            if !entries.is_empty() {
+                return Ok(entries);
+            }
+            let now = Instant::now();
+            if now >= until && look {
+                return Ok(entries);
+            }
+            look = tokio::time::timeout_at(until.min(now + LOOK_EVERY), appended).await.is_err();
+        }
+    }
+
+    async fn take_over(&self, _max: usize) -> Result<Vec<Entry>> {
+        // The only reader there can be reads what its predecessor left: see `Embedded::open`.
+        Ok(Vec::new())
+    }
+
+    fn arrived_ms(&self, _: EntryId) -> Option<Ms> {
+        None
+    }
+
+    async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>> {
+        let seqs: Vec<i64> = entries.iter().map(|(entry, _)| rows::seq_of(*entry)).collect();
+        if seqs.iter().all(|seq| self.tail.is_in_flight(*seq)) {
+            return Ok(vec![Admission::Fresh; seqs.len()]);
+        }
+        self.readers.run(move |conn| seqs.iter().map(|seq| admission(conn, *seq)).collect()).await
+    }
+
+    async fn settle(&self, batch: Vec<Settlement>) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let rows = batch.iter().map(|one| match &one.outcome {
+            Outcome::Routed(_, updates) => 1 + updates.len(),
+            _ => 1,
+        });
+        self.writer.call(rows.sum(), move |writing| settle(writing, &batch)).await
+    }
+}
+
+impl Embedded {
+    /// What can be read without waiting. With `look`, on disk beyond what this process knows of.
+    async fn read_now(&self, max: usize, look: bool) -> Result<Vec<Entry>> {
+        loop {
+            let (from, until) = match self.tail.take(max) {
+                Step::Here(events) => return Ok(events.into_iter().map(entry).collect()),
+                Step::OnDisk(from, until) => (from, until),
+                Step::Empty if look => (self.tail.next(), i64::MAX),
+                Step::Empty => return Ok(Vec::new()),
+            };
+            let found = self.readers.run(move |conn| pending(conn, from, until, max)).await?;
+            let last = found.last().map(|(seq, _)| seq + 1);
+            let next = match last {
+                Some(last) if found.len() == max || until == i64::MAX => last,
+                Some(_) | None if until < i64::MAX => until,
+                _ => return Ok(Vec::new()),
+            };
+            // No await from here on: what counts as read is returned.
+            let ours = self.tail.found(from, next, found.iter().map(|(seq, _)| *seq));
+            if ours && !found.is_empty() {
+                return Ok(found.into_iter().map(entry).collect());
+            }
+        }
+    }
+}
+
+fn entry((seq, event): (i64, Arc<Event>)) -> Entry {
+    Entry { id: rows::entry_id(seq), payload: Payload::Event(event) }
+}
+
+fn append(writing: &mut Writing, events: &[Arc<Event>]) -> Result<Vec<Appended>> {
+    let conn = &writing.conn;
+    let mut add = conn.prepare_cached(
+        "INSERT INTO events (seq, tenant_id, id, kind, created, received_ms, environment, state) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0) ON CONFLICT (tenant_id, id) DO NOTHING",
+    )?;
+    let mut add_body =
+        conn.prepare_cached("INSERT INTO bodies (seq, body, trace) VALUES (?1, ?2, ?3)")?;
+    let mut answers = Vec::with_capacity(events.len());
+    for event in events {
+        let tenant_id = writing.names.tenant(conn, &event.tenant)?;
+        let seq = writing.next_seq;
+        let (created, received) = (event.created, event.received_ms);
+        let environment = rows::environment_number(event.environment);
+        let (id, kind) = (&*event.id, &*event.kind);
+        if add.execute((seq, tenant_id, id, kind, created, received, environment))? == 0 {
+            answers.push(Appended::Duplicate);
+            continue;
+        }
+        add_body.execute((seq, &event.body[..], event.trace.as_deref()))?;
+        writing.next_seq += 1;
+        writing.effects.appended.push((seq, Arc::clone(event)));
+        answers.push(Appended::Accepted);
+    }
+    Ok(answers)
+}
+
+/// Entries in `[from, until)` that are not settled.
+fn pending(conn: &Connection, from: i64, until: i64, max: usize) -> Result<Vec<(i64, Arc<Event>)>> {
+    let sql = format!(
+        "SELECT e.seq, t.name, {} FROM events e \
+         CROSS JOIN tenants t ON t.tenant_id = e.tenant_id CROSS JOIN bodies b ON b.seq = e.seq \
+         WHERE e.seq >= ?1 AND e.seq < ?2 AND e.state = {PENDING} ORDER BY e.seq LIMIT ?3",
+        rows::EVENT
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut found = statement.query((from, until, i64::try_from(max).unwrap_or(i64::MAX)))?;
+    let mut events = Vec::new();
+    while let Some(row) = found.next()? {
+        let tenant: Arc<str> = row.get(1)?;
+        events.push((row.get(0)?, Arc::new(rows::event(row, 2, tenant)?)));
+    }
+    Ok(events)
+}
+
+fn admission(conn: &Connection, seq: i64) -> Result<Admission> {
+    let mut found = conn.prepare_cached("SELECT state FROM events WHERE seq = ?1")?;
+    let state: Option<i64> = found.query_row([seq], |row| row.get(0)).optional()?;
+    // Not there any more: settled so long ago that it was removed.
+    Ok(if state == Some(PENDING) { Admission::Fresh } else { Admission::Settled })
+}
+
+fn settle(writing: &mut Writing, batch: &[Settlement]) -> Result<()> {
+    // The statements are prepared once and the writer's memory changes meanwhile, so both are
+    // borrowed apart.
+    let Writing { conn, names, effects, .. } = &mut *writing;
+    let mut set_state =
+        conn.prepare_cached("UPDATE events SET state = ?2 WHERE seq = ?1 AND state = 0")?;
+    let mut queue = queue::Statements::prepare(conn)?;
+    for Settlement { entry, outcome } in batch {
+        let seq = rows::seq_of(*entry);
+        match outcome {
+            // Whoever brought it first is on record.
+            Outcome::Duplicate => {}
+            Outcome::Unrouted(_) => {
+                set_state.execute((seq, UNROUTED))?;
+            }
+            Outcome::Routed(event, updates) => {
+                // Not pending any more: a repetition, and its deliveries may have moved on.
+                if is_first(&mut set_state, seq)? {
+                    for update in updates {
+                        add_delivery(conn, names, &mut queue, seq, event, update)?;
+                        effects.agenda_changed |= queue.woke();
+                    }
+                }
+            }
+            Outcome::Rejected(rejected) => reject(conn, seq, rejected)?,
+        }
+        effects.settled.push(seq);
+    }
+    drop(set_state);
+    drop(queue);
+    if batch.iter().any(|one| matches!(one.outcome, Outcome::Rejected(_))) {
+        writing.keep_last_seq()?;
+    }
+    Ok(())
+}
+
+fn is_first(set_state: &mut CachedStatement<'_>, seq: i64) -> Result<bool> {
+    Ok(set_state.execute((seq, ROUTED))? == 1)
+}
+
+fn add_delivery(
+    conn: &Connection,
+    names: &mut super::names::Names,
+    queue: &mut queue::Statements<'_>,
+    seq: i64,
+    event: &Event,
+    update: &DeliveryUpdate,
+) -> Result<()> {
+    let (lane_id, tenant_id) = names.lane(conn, &event.tenant, &update.destination)?;
+    let place = queue::Place { seq, lane_id, tenant_id, received_ms: event.received_ms };
+    queue.add(&place, update)
+}
+
+/// To the dead letters; and if it stood in the log as an event, it is none.
+fn reject(conn: &Connection, seq: i64, rejected: &Rejected) -> Result<()> {
+    let Rejected { entry, at_ms, tenant, code, reason, raw } = rejected;
+    let sql = "INSERT INTO rejected (entry, at_ms, tenant, code, reason, raw) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (entry) DO NOTHING";
+    conn.prepare_cached(sql)?.execute((entry, at_ms, tenant, code, reason, raw))?;
+    let removed =
+        conn.prepare_cached("DELETE FROM events WHERE seq = ?1 AND state = 0")?.execute([seq])?;
+    if removed == 1 {
+        conn.prepare_cached("DELETE FROM bodies WHERE seq = ?1")?.execute([seq])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! [`Memo`]: best effort by contract, so failures are only noted.
+
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use fanfare_contract::Memo;
+use rusqlite::OptionalExtension;
+
+use super::Embedded;
+use crate::{Ms, Result};
+
+#[async_trait]
+impl Memo for Embedded {
+    async fn get(&self, key: &str) -> Option<String> {
+        let (key, now) = (key.to_owned(), wall_clock());
+        let found = self.readers.run(move |conn| {
+            let sql = "SELECT value FROM memo WHERE key = ?1 AND expires_ms > ?2";
+            let mut statement = conn.prepare_cached(sql)?;
+            Ok(statement.query_row((key, now), |row| row.get(0)).optional()?)
+        });
+        noted(found.await).flatten()
+    }
+
+    async fn put(&self, key: &str, value: &str, ttl: Duration) {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        let ttl = Ms::try_from(ttl.as_millis()).unwrap_or(Ms::MAX);
+        let expires = wall_clock().saturating_add(ttl);
+        let kept = self.writer.call(1, move |writing| {
+            let sql = "INSERT INTO memo (key, value, expires_ms) VALUES (?1, ?2, ?3) \
+                       ON CONFLICT (key) DO UPDATE SET \
+                       value = excluded.value, expires_ms = excluded.expires_ms";
+            writing.conn.prepare_cached(sql)?.execute((&key, &value, expires))?;
+            Ok(())
+        });
+        noted(kept.await);
+    }
+}
+
+fn noted<T>(result: Result<T>) -> Option<T> {
+    result.inspect_err(|error| tracing::debug!(%error, "a memo was not kept or found")).ok()
+}
+
+/// The one place with a clock: the contract of a memo has no time in it.
+pub(super) fn wall_clock() -> Ms {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Ms::try_from(since.as_millis()).unwrap_or(Ms::MAX)
+}

@@ -1,0 +1,95 @@
+//! Tenants and lanes have numbers inside the store. The writer keeps those it has seen.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::{LaneKey, Result};
+
+/// Forget everything when there are more: lanes of millions of recipients must not fill the memory.
+const KEPT: usize = 200_000;
+
+/// The numbers of the tenants and lanes that were used lately.
+#[derive(Default)]
+pub(super) struct Names {
+    tenants: HashMap<Arc<str>, Known>,
+    count: usize,
+}
+
+struct Known {
+    tenant_id: i64,
+    lanes: HashMap<Arc<str>, i64>,
+}
+
+impl Names {
+    /// After a rollback: the rows may not be there.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The number of a tenant; gives it one if it has none.
+    pub(super) fn tenant(&mut self, conn: &Connection, name: &Arc<str>) -> Result<i64> {
+        Ok(self.known(conn, name)?.tenant_id)
+    }
+
+    /// The numbers of a lane and its tenant; gives it one if it has none.
+    pub(super) fn lane(
+        &mut self,
+        conn: &Connection,
+        tenant: &Arc<str>,
+        destination: &Arc<str>,
+    ) -> Result<(i64, i64)> {
+        let known = self.known(conn, tenant)?;
+        let tenant_id = known.tenant_id;
+        if let Some(lane_id) = known.lanes.get(destination) {
+            return Ok((*lane_id, tenant_id));
+        }
+        let lane_id = if let Some(lane_id) = find_lane(conn, tenant_id, destination)? {
+            lane_id
+        } else {
+            let sql = "INSERT INTO lanes (tenant_id, destination) VALUES (?1, ?2)";
+            conn.prepare_cached(sql)?.insert((tenant_id, &**destination))?
+        };
+        known.lanes.insert(Arc::clone(destination), lane_id);
+        self.count += 1;
+        Ok((lane_id, tenant_id))
+    }
+
+    fn known(&mut self, conn: &Connection, name: &Arc<str>) -> Result<&mut Known> {
+        if self.count > KEPT {
+            self.forget();
+        }
+        if !self.tenants.contains_key(name) {
+            let tenant_id = if let Some(tenant_id) = find_tenant(conn, name)? {
+                tenant_id
+            } else {
+                let sql = "INSERT INTO tenants (name) VALUES (?1)";
+                conn.prepare_cached(sql)?.insert([&**name])?
+            };
+            self.tenants.insert(Arc::clone(name), Known { tenant_id, lanes: HashMap::new() });
+            self.count += 1;
+        }
+        Ok(self.tenants.get_mut(name).expect("it was found or inserted above"))
+    }
+}
+
+/// The number of a tenant, if the store has ever heard of it.
+pub(super) fn find_tenant(conn: &Connection, name: &str) -> Result<Option<i64>> {
+    let sql = "SELECT tenant_id FROM tenants WHERE name = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()?)
+}
+
+fn find_lane(conn: &Connection, tenant_id: i64, destination: &str) -> Result<Option<i64>> {
+    let sql = "SELECT lane_id FROM lanes WHERE tenant_id = ?1 AND destination = ?2";
+    let mut found = conn.prepare_cached(sql)?;
+    Ok(found.query_row((tenant_id, destination), |row| row.get(0)).optional()?)
+}
+
+/// The number of a lane, if the store has ever heard of it.
+pub(super) fn lane_id(conn: &Connection, lane: &LaneKey) -> Result<Option<i64>> {
+    match find_tenant(conn, &lane.tenant)? {
+        Some(tenant_id) => find_lane(conn, tenant_id, &lane.destination),
+        None => Ok(None),
+    }
+}

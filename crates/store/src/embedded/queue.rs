@@ -1,0 +1,118 @@
+//! Deliveries as rows: in their lane's queue while they wait, with their lane's line in the agenda.
+
+use rusqlite::{CachedStatement, Connection};
+
+use super::rows::{self, StateColumns, WAITING};
+use crate::{DeliveryState, DeliveryUpdate, Ms, REPLAY, Result};
+
+/// Where a delivery's row is, and what it repeats of its event's.
+pub(super) struct Place {
+    pub(super) seq: i64,
+    pub(super) lane_id: i64,
+    pub(super) tenant_id: i64,
+    pub(super) received_ms: Ms,
+}
+
+/// The statements of one batch.
+pub(super) struct Statements<'c> {
+    add: CachedStatement<'c>,
+    change: CachedStatement<'c>,
+    only_attempts: CachedStatement<'c>,
+    bring_forward: CachedStatement<'c>,
+    woke: bool,
+}
+
+impl<'c> Statements<'c> {
+    pub(super) fn prepare(conn: &'c Connection) -> Result<Self> {
+        Ok(Self {
+            add: conn.prepare_cached(
+                "INSERT INTO deliveries (seq, lane_id, tenant_id, received_ms, channel, state, \
+                 reason, due_ms, serve_ms, updated_ms, tries, attempts) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+                 ON CONFLICT (seq, lane_id) DO NOTHING",
+            )?,
+            // What was delivered stays so: a failure that is told late cannot take it back. Only a
+            // replay (?11) can, and begins to count tries anew.
+            change: conn.prepare_cached(
+                "UPDATE deliveries SET channel = ?3, state = ?4, reason = ?5, due_ms = ?6, \
+                 serve_ms = ?7, updated_ms = ?8, tries = iif(?11, 0, tries) + ?9, \
+                 attempts = attempts || ?10 \
+                 WHERE seq = ?1 AND lane_id = ?2 AND (state <> 0 OR ?4 = 0 OR ?11)",
+            )?,
+            only_attempts: conn.prepare_cached(
+                "UPDATE deliveries SET tries = tries + ?3, attempts = attempts || ?4 \
+                 WHERE seq = ?1 AND lane_id = ?2",
+            )?,
+            bring_forward: conn.prepare_cached(
+                "INSERT INTO agenda (lane_id, tenant_id, at_ms) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (lane_id) DO UPDATE SET at_ms = excluded.at_ms \
+                 WHERE token IS NULL AND excluded.at_ms < at_ms",
+            )?,
+            woke: false,
+        })
+    }
+
+    /// Was a line added or brought forward since this was asked last?
+    pub(super) fn woke(&mut self) -> bool {
+        std::mem::take(&mut self.woke)
+    }
+
+    /// A new delivery. If it waits, its lane is served at its time at the latest.
+    pub(super) fn add(&mut self, place: &Place, update: &DeliveryUpdate) -> Result<()> {
+        let StateColumns { state, reason, due_ms, serve_ms } = rows::state_columns(&update.state);
+        let added = self.add.execute((
+            place.seq,
+            place.lane_id,
+            place.tenant_id,
+            place.received_ms,
+            &*update.channel,
+            state,
+            reason,
+            due_ms,
+            serve_ms,
+            update.at_ms,
+            rows::tries(update),
+            rows::attempt_lines(&update.attempts)?,
+        ))?;
+        if added == 1
+            && let Some(serve_ms) = serve_ms
+        {
+            let line = (place.lane_id, place.tenant_id, serve_ms);
+            self.woke |= self.bring_forward.execute(line)? == 1;
+        }
+        Ok(())
+    }
+
+    /// A change of a delivery that is there already (or ought to be).
+    pub(super) fn change(&mut self, place: &Place, update: &DeliveryUpdate) -> Result<()> {
+        let StateColumns { state, reason, due_ms, serve_ms } = rows::state_columns(&update.state);
+        let (tries, lines) = (rows::tries(update), rows::attempt_lines(&update.attempts)?);
+        let changed = self.change.execute((
+            place.seq,
+            place.lane_id,
+            &*update.channel,
+            state,
+            reason,
+            due_ms,
+            serve_ms,
+            update.at_ms,
+            tries,
+            &lines,
+            update.state.reason() == Some(REPLAY) && state == WAITING,
+        ))?;
+        if changed == 0
+            && self.only_attempts.execute((place.seq, place.lane_id, tries, lines))? == 0
+        {
+            return self.add(place, update);
+        }
+        if changed == 1
+            && let DeliveryState::Waiting { serve_ms, .. } = &update.state
+        {
+            debug_assert_eq!(state, WAITING);
+            // A claimed line stays as it is; a queue that holds something always has one.
+            let line = (place.lane_id, place.tenant_id, serve_ms);
+            self.woke |= self.bring_forward.execute(line)? == 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! [`Upkeep`]: health, and removing what is old without stalling those who write.
+
+use std::path::Path;
+use std::sync::PoisonError;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use super::memo::wall_clock;
+use super::writing::Writing;
+use super::{Embedded, names};
+use crate::{Backlog, Ms, Result, StoreError, Upkeep};
+
+/// Events removed in one transaction: some ten milliseconds.
+const CHUNK: usize = 256;
+/// Free pages that are worth giving back to the file system; fewer will be used again.
+const FREE_PAGES: i64 = 2_048;
+/// Pages given back in one go.
+const PAGES_AT_ONCE: i64 = 256;
+/// How often that is done in one call: 16 MiB.
+const GIVEN_BACK: usize = 16;
+
+/// Where the search for what can be removed goes on: (tenant, received, position).
+pub(super) type Mark = (i64, Ms, i64);
+
+#[async_trait]
+impl Upkeep for Embedded {
+    fn kind(&self) -> &'static str {
+        "embedded"
+    }
+
+    async fn ping(&self) -> Result<()> {
+        if self.folder.identity()? != self.identity {
+            let message = format!(
+                "{} was replaced under way; restart Fanfare on the new one",
+                self.folder.database().display()
+            );
+            return Err(StoreError::Away { message, source: None });
+        }
+        let pinged =
+            |writing: &mut Writing| writing.set_number("pings", writing.number("pings")? + 1);
+        self.writer.call(1, pinged).await?;
+        self.readers.run(|conn| names::find_tenant(conn, "").map(drop)).await
+    }
+
+    async fn beat(&self, _now: Ms) -> Result<()> {
+        // Nobody could take over: the folder is held as long as the process lives.
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn tidy(&self, before: Ms, max: usize) -> Result<u64> {
+        let mark = self.mark();
+        let search = move |conn: &Connection| removable(conn, before, max, mark);
+        let found = self.readers.run(search).await?;
+        // A full answer has more behind it; else the next search begins anew.
+        let next = found.last().copied().filter(|_| found.len() == max);
+        let mut removed = 0;
+        for chunk in found.chunks(CHUNK) {
+            let seqs: Vec<i64> = chunk.iter().map(|(_, _, seq)| *seq).collect();
+            let weight = seqs.len() * 4;
+            removed += self.writer.call(weight, move |writing| remove(writing, &seqs)).await?;
+        }
+        let most = i64::try_from(max).unwrap_or(i64::MAX);
+        self.writer.call(CHUNK, move |writing| remove_others(writing, before, most)).await?;
+        // Others have their turn between any two steps.
+        for _ in 0..GIVEN_BACK {
+            if !self.writer.call(CHUNK, give_back).await? {
+                break;
+            }
+        }
+        *self.tidied_up_to.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(removed)
+    }
+
+    async fn backlog(&self) -> Result<Backlog> {
+        self.readers.run(backlog).await
+    }
+
+    async fn warnings(&self) -> Vec<String> {
+        kind_of_disk(&self.folder.dir).into_iter().collect()
+    }
+}
+
+impl Embedded {
+    fn mark(&self) -> Option<Mark> {
+        *self.tidied_up_to.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts one index from end to end, and looks at the front of another for each tenant.
+fn backlog(conn: &Connection) -> Result<Backlog> {
+    let count = "SELECT count(*) FROM deliveries INDEXED BY deliveries_waiting WHERE state = 1";
+    let waiting: i64 = conn.prepare_cached(count)?.query_row([], |row| row.get(0))?;
+    // `state >= 1` is what the index says, and SQLite does not conclude it from `state = 1`.
+    let oldest = "SELECT min((SELECT min(received_ms) FROM deliveries d \
+         WHERE d.tenant_id = t.tenant_id AND d.state = 1 AND d.state >= 1)) FROM tenants t";
+    let oldest_ms = conn.prepare_cached(oldest)?.query_row([], |row| row.get(0))?;
+    Ok(Backlog { waiting: waiting.unsigned_abs(), oldest_ms })
+}
+
+/// Up to `max` settled events received before `before` that have nothing waiting, from behind the
+/// mark on. A long stretch of old events that wait is thus looked at once in a round.
+fn removable(conn: &Connection, before: Ms, max: usize, mark: Option<Mark>) -> Result<Vec<Mark>> {
+    let (first, mut after_ms, mut after) = mark.unwrap_or((0, Ms::MIN, 0));
+    let mut tenants = conn
+        .prepare_cached("SELECT tenant_id FROM tenants WHERE tenant_id >= ?1 ORDER BY tenant_id")?;
+    let tenants = tenants.query_map([first], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    let mut events = conn.prepare_cached(
+        "SELECT received_ms, seq FROM events e \
+         WHERE tenant_id = ?1 AND received_ms < ?2 AND (received_ms, seq) > (?3, ?4) \
+         AND state <> 0 \
+         AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = e.seq AND d.state = 1) \
+         ORDER BY received_ms, seq LIMIT ?5",
+    )?;
+    let mut found = Vec::new();
+    for tenant_id in tenants {
+        if tenant_id != first {
+            (after_ms, after) = (Ms::MIN, 0);
+        }
+        let room = i64::try_from(max - found.len()).unwrap_or(i64::MAX);
+        let mut rows = events.query((tenant_id, before, after_ms, after, room))?;
+        while let Some(row) = rows.next()? {
+            found.push((tenant_id, row.get(0)?, row.get(1)?));
+        }
+        if found.len() >= max {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Looks again, now that nobody else writes: a delivery may have been replayed meanwhile.
+fn remove(writing: &mut Writing, seqs: &[i64]) -> Result<u64> {
+    writing.keep_last_seq()?;
+    let conn = &writing.conn;
+    let mut event = conn.prepare_cached(
+        "DELETE FROM events WHERE seq = ?1 AND state <> 0 \
+         AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = ?1 AND d.state = 1)",
+    )?;
+    let mut body = conn.prepare_cached("DELETE FROM bodies WHERE seq = ?1")?;
+    let mut deliveries = conn.prepare_cached("DELETE FROM deliveries WHERE seq = ?1")?;
+    let mut removed = 0;
+    for seq in seqs {
+        if event.execute([seq])? == 1 {
+            body.execute([seq])?;
+            deliveries.execute([seq])?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Old dead letters, memos and records whose time is over, and failures that nobody has told of for
+/// long.
+fn remove_others(writing: &mut Writing, before: Ms, max: i64) -> Result<()> {
+    let conn = &writing.conn;
+    let rejected = "DELETE FROM rejected WHERE n IN \
+                    (SELECT n FROM rejected WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)";
+    conn.prepare_cached(rejected)?.execute((before, max))?;
+    let memos = "DELETE FROM memo WHERE key IN \
+                 (SELECT key FROM memo WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)";
+    conn.prepare_cached(memos)?.execute((wall_clock(), max))?;
+    let failing = "DELETE FROM failing WHERE last_ms < ?1";
+    conn.prepare_cached(failing)?.execute([before])?;
+    let records = "DELETE FROM records WHERE rowid IN \
+                   (SELECT rowid FROM records WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)";
+    conn.prepare_cached(records)?.execute((wall_clock(), max))?;
+    Ok(())
+}
+
+/// Gives a part of what is free for good back to the file system. True when there may be more.
+fn give_back(writing: &mut Writing) -> Result<bool> {
+    let conn = &writing.conn;
+    let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (free, all) = (number("freelist_count")?, number("page_count")?);
+    if free <= FREE_PAGES || free <= all / 4 {
+        return Ok(false);
+    }
+    vacuum_some(conn)?;
+    Ok(true)
+}
+
+/// Gives back a few free pages; nobody waits for long meanwhile.
+pub(super) fn vacuum_some(conn: &Connection) -> Result<()> {
+    // It gives back a page a step.
+    let mut vacuum = conn.prepare(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
+    let mut pages = vacuum.query([])?;
+    while pages.next()?.is_some() {}
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn kind_of_disk(dir: &Path) -> Option<String> {
+    use nix::sys::statfs;
+    let dir_shown = dir.display();
+    match statfs::statfs(dir).ok()?.filesystem_type() {
+        statfs::TMPFS_MAGIC => Some(format!(
+            "{dir_shown} is in memory (tmpfs): accepted events do not outlive the machine"
+        )),
+        statfs::NFS_SUPER_MAGIC | statfs::SMB_SUPER_MAGIC => Some(format!(
+            "{dir_shown} is on a network file system, whose locks and fsync may not hold: \
+             use a local disk, or the Redis store"
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn kind_of_disk(_dir: &Path) -> Option<String> {
+    None
+}

@@ -1,0 +1,331 @@
+//! The one thread that writes, with group commit.
+//!
+//! Requests come over a bounded channel. The thread takes everything that waits, runs it in one
+//! transaction, commits (one fsync), then answers all of them. So the slower the disk, the larger
+//! the groups. A request that fails after it has changed something undoes the whole group; then
+//! each is run again alone, so that it fails alone.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use rusqlite::hooks::Wal;
+use tokio::sync::{mpsc, oneshot};
+
+use super::checkpoint::Checkpointer;
+use super::failure;
+use super::folder::{Folder, Hold};
+use super::tail::Tail;
+use super::writing::{Effects, Writing};
+use crate::{Result, StoreError};
+
+/// Requests that may wait for the thread; further callers wait for a place.
+const QUEUED: usize = 2_048;
+/// Requests in one transaction.
+const GROUP_JOBS: usize = 2_048;
+/// Rows, roughly, in one transaction: what it takes some tens of milliseconds to write.
+const GROUP_ROWS: usize = 8_192;
+/// How often the position below which all is settled is written down.
+const MARK_EVERY: Duration = Duration::from_millis(500);
+
+/// The way to the thread.
+pub(super) struct Writer {
+    dir: PathBuf,
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// What the thread owns.
+pub(super) struct Parts {
+    pub(super) writing: Writing,
+    pub(super) folder: Folder,
+    pub(super) tail: Arc<Tail>,
+    /// Let go of when the thread has closed the database, not before. None beside a router.
+    pub(super) hold: Option<Hold>,
+}
+
+impl Writer {
+    pub(super) fn start(parts: Parts) -> Result<Self> {
+        let (queue, jobs) = mpsc::channel(QUEUED);
+        let dir = parts.folder.dir.clone();
+        let mut thread = Thread::new(parts)?;
+        let spawned =
+            std::thread::Builder::new().name("fanfare-store".to_owned()).spawn(move || {
+                thread.serve(jobs);
+                thread.close();
+            });
+        let thread = spawned.map_err(|error| StoreError::Other {
+            message: "cannot start the thread that writes to the store".to_owned(),
+            source: Some(Box::new(error)),
+        })?;
+        Ok(Self { dir, queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Runs `work`, which touches about `rows` rows, and answers once it is durable. It may be run
+    /// more than once, always from the state before. It runs to its end though the caller is gone.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        rows: usize,
+        work: impl FnMut(&mut Writing) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Call { rows, work, outcome: None, reply });
+        let queue = self.queue.as_ref().ok_or_else(failure::thread_gone)?;
+        queue.send(job).await.map_err(|_| failure::thread_gone())?;
+        let answer = answer.await.map_err(|_| failure::thread_gone())?;
+        answer.map_err(|error| failure::in_folder(&self.dir, error))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // What it panicked of was printed then.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One request, whatever its answer.
+trait Job: Send {
+    fn rows(&self) -> usize;
+    /// Keeps the outcome, and says if all is to be undone because of it.
+    fn run(&mut self, writing: &mut Writing) -> Result<(), Undo>;
+    /// Everything is durable; or, with an error, nothing was done.
+    fn answer(self: Box<Self>, failure: Option<StoreError>);
+}
+
+/// A request failed half-way.
+struct Undo;
+
+struct Call<W, T> {
+    rows: usize,
+    work: W,
+    outcome: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<W, T> Job for Call<W, T>
+where
+    W: FnMut(&mut Writing) -> Result<T> + Send,
+    T: Send,
+{
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn run(&mut self, writing: &mut Writing) -> Result<(), Undo> {
+        let before = writing.progress();
+        let outcome = (self.work)(writing);
+        let clean =
+            outcome.is_ok() || (writing.progress() == before && !writing.conn.is_autocommit());
+        self.outcome = Some(outcome);
+        if clean { Ok(()) } else { Err(Undo) }
+    }
+
+    fn answer(self: Box<Self>, failure: Option<StoreError>) {
+        let answer = match (failure, self.outcome) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(outcome)) => outcome,
+            (None, None) => Err(failure::thread_gone()),
+        };
+        // The caller may have gone away; what it asked for is done all the same.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// What a group came to.
+enum Group {
+    Committed(Effects),
+    /// Undone because of one request, whose outcome says why.
+    Undone,
+    /// Undone as a whole: it could not begin or not be committed.
+    Failed(StoreError),
+}
+
+fn answer(group: Vec<Box<dyn Job>>, error: Option<&StoreError>) {
+    for job in group {
+        job.answer(error.map(failure::again));
+    }
+}
+
+struct Thread {
+    writing: Writing,
+    tail: Arc<Tail>,
+    /// Only a router's: a tool's writes are few, and SQLite's own checkpoints do.
+    checkpointer: Option<Checkpointer>,
+    wal_pages: Arc<AtomicI32>,
+    marked: Instant,
+    hold: Option<Hold>,
+}
+
+impl Thread {
+    fn new(parts: Parts) -> Result<Self> {
+        let Parts { mut writing, folder, tail, hold } = parts;
+        let wal_pages = Arc::new(AtomicI32::new(0));
+        let checkpointer = match hold {
+            Some(_) => {
+                let pages = Arc::clone(&wal_pages);
+                // Takes the place of SQLite's own checkpoints, which would stall the writer.
+                writing.conn.wal_hook(Some(move |_: &mut Wal, count| {
+                    pages.store(count, Ordering::Relaxed);
+                    Ok(())
+                }))?;
+                Some(Checkpointer::start(&folder)?)
+            }
+            None => None,
+        };
+        let marked = Instant::now();
+        Ok(Self { writing, tail, checkpointer, wal_pages, marked, hold })
+    }
+
+    fn serve(&mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+        while let Some(first) = jobs.blocking_recv() {
+            let mut rows = first.rows();
+            let mut group = vec![first];
+            while group.len() < GROUP_JOBS && rows < GROUP_ROWS {
+                let Ok(next) = jobs.try_recv() else { break };
+                rows += next.rows();
+                group.push(next);
+            }
+            self.commit(group);
+            if let Some(checkpointer) = &mut self.checkpointer {
+                checkpointer.after_commit(&self.writing.conn, &self.wal_pages);
+            }
+        }
+    }
+
+    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
+        match self.try_commit(&mut group) {
+            Group::Committed(effects) => {
+                self.tail.committed(effects);
+                answer(group, None);
+            }
+            // Alone, the others may well pass; on a full disk too, if they need less room.
+            Group::Undone | Group::Failed(StoreError::Full(_)) if group.len() > 1 => {
+                for job in group {
+                    self.commit(vec![job]);
+                }
+            }
+            Group::Undone => answer(group, None),
+            Group::Failed(error) => answer(group, Some(&error)),
+        }
+    }
+
+    fn try_commit(&mut self, group: &mut [Box<dyn Job>]) -> Group {
+        if let Err(error) = self.writing.begin() {
+            self.writing.undo();
+            return Group::Failed(error);
+        }
+        for job in group {
+            if job.run(&mut self.writing).is_err() {
+                self.writing.undo();
+                return Group::Undone;
+            }
+        }
+        match self.mark().and_then(|()| self.writing.commit()) {
+            Ok(effects) => Group::Committed(effects),
+            Err(error) => {
+                self.writing.undo();
+                Group::Failed(error)
+            }
+        }
+    }
+
+    /// Notes now and then below which position everything is settled, so that the next start need
+    /// not look from the beginning. Late is harmless: what is settled is skipped.
+    fn mark(&mut self) -> Result<()> {
+        if self.writing.effects.settled.is_empty() || self.marked.elapsed() < MARK_EVERY {
+            return Ok(());
+        }
+        self.marked = Instant::now();
+        self.writing.set_number("settled_below", self.tail.settled_below())
+    }
+
+    /// The order matters: the next router may begin as soon as the folder is let go of.
+    fn close(self) {
+        let Self { mut writing, tail, checkpointer, hold, .. } = self;
+        if hold.is_some() {
+            let marked = writing
+                .begin()
+                .and_then(|()| writing.set_number("settled_below", tail.settled_below()))
+                .and_then(|()| writing.commit());
+            if let Err(error) = marked {
+                tracing::debug!(%error, "the position in the log was not noted at the end");
+            }
+        }
+        drop(checkpointer);
+        drop(writing);
+        drop(hold);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::schema;
+
+    fn writer(dir: &tempfile::TempDir) -> Writer {
+        let folder = Folder::make(dir.path()).unwrap();
+        let writing = Writing::new(schema::open_writer(&folder).unwrap()).unwrap();
+        let tail = Arc::new(Tail::new(1, 1));
+        Writer::start(Parts { writing, folder, tail, hold: None }).unwrap()
+    }
+
+    fn pinged(writing: &mut Writing) -> Result<i64> {
+        let pings = writing.number("pings")? + 1;
+        writing.set_number("pings", pings)?;
+        Ok(pings)
+    }
+
+    #[tokio::test]
+    async fn a_request_that_fails_half_way_takes_no_other_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = Arc::new(writer(&dir));
+        let calls: Vec<_> = (0..200)
+            .map(|n| {
+                let writer = Arc::clone(&writer);
+                tokio::spawn(async move {
+                    let work = move |writing: &mut Writing| {
+                        let pings = pinged(writing)?;
+                        if n % 10 == 0 {
+                            writing.conn.execute("INSERT INTO nowhere VALUES (1)", [])?;
+                        }
+                        Ok(pings)
+                    };
+                    writer.call(1, work).await
+                })
+            })
+            .collect();
+        let mut numbers = Vec::new();
+        for (n, call) in calls.into_iter().enumerate() {
+            let answer = call.await.unwrap();
+            assert_eq!(answer.is_err(), n % 10 == 0, "request {n}: {answer:?}");
+            numbers.extend(answer);
+        }
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=180).collect::<Vec<i64>>(), "each counted once");
+        let pings = writer.call(1, |writing| writing.number("pings")).await.unwrap();
+        assert_eq!(pings, 180);
+    }
+
+    #[tokio::test]
+    async fn what_a_failed_request_told_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = writer(&dir);
+        let failed = writer.call(1, |writing| {
+            let tenant = writing.names.tenant(&writing.conn, &"acme".into())?;
+            writing.effects.settled.push(tenant);
+            writing.next_seq += 5;
+            Err::<(), _>(StoreError::BadQuery("no".to_owned()))
+        });
+        assert!(failed.await.is_err());
+        let state = writer.call(1, |writing| {
+            let tenant = writing.names.tenant(&writing.conn, &"globex".into())?;
+            Ok((tenant, writing.next_seq, writing.effects.settled.len()))
+        });
+        assert_eq!(state.await.unwrap(), (1, 1, 0), "as if it had never been");
+    }
+}

@@ -1,0 +1,110 @@
+//! A transaction under way, and what the writer keeps from one to the next.
+
+use std::sync::Arc;
+
+use fanfare_contract::Event;
+use rusqlite::Connection;
+
+use super::names::Names;
+use crate::Result;
+
+/// Handed to every request: the connection inside a transaction, and what it knows.
+pub(super) struct Writing {
+    pub(super) conn: Connection,
+    pub(super) names: Names,
+    /// The position that the next event gets.
+    pub(super) next_seq: i64,
+    pub(super) effects: Effects,
+    /// Changes when another process has written.
+    data_version: i64,
+}
+
+/// What is to be told when the transaction is durable.
+#[derive(Default)]
+pub(super) struct Effects {
+    /// New events, in order.
+    pub(super) appended: Vec<(i64, Arc<Event>)>,
+    /// Entries that are settled now.
+    pub(super) settled: Vec<i64>,
+    /// A line of the agenda was added or may have been brought forward.
+    pub(super) agenda_changed: bool,
+    /// Events that are gone: nobody is to be handed them from memory.
+    pub(super) erased: Vec<i64>,
+}
+
+impl Writing {
+    pub(super) fn new(conn: Connection) -> Result<Self> {
+        let names = Names::default();
+        let effects = Effects::default();
+        let mut writing = Self { conn, names, next_seq: 0, effects, data_version: -1 };
+        writing.next_seq = writing.read_next_seq()?;
+        Ok(writing)
+    }
+
+    /// Begins a transaction, waiting for another process that writes.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let version = "PRAGMA data_version";
+        let version = self.conn.prepare_cached(version)?.query_row([], |row| row.get(0))?;
+        if version != self.data_version {
+            self.next_seq = self.read_next_seq()?;
+            // Names may have been erased there.
+            self.names.forget();
+            self.data_version = version;
+        }
+        Ok(())
+    }
+
+    pub(super) fn commit(&mut self) -> Result<Effects> {
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        Ok(std::mem::take(&mut self.effects))
+    }
+
+    /// Back to the state before, here as in the database.
+    pub(super) fn undo(&mut self) {
+        // SQLite has rolled back by itself after some errors.
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "the store's transaction cannot be rolled back");
+        }
+        self.names.forget();
+        self.effects = Effects::default();
+        self.data_version = -1;
+    }
+
+    /// Differs as soon as a request has changed anything, in the database or here.
+    pub(super) fn progress(&self) -> (u64, usize, usize, i64, bool) {
+        let Effects { appended, settled, agenda_changed, .. } = &self.effects;
+        let changes = self.conn.total_changes();
+        (changes, appended.len(), settled.len(), self.next_seq, *agenda_changed)
+    }
+
+    pub(super) fn number(&self, name: &str) -> Result<i64> {
+        number(&self.conn, name)
+    }
+
+    pub(super) fn set_number(&self, name: &str, value: i64) -> Result<()> {
+        let sql = "UPDATE numbers SET value = ?2 WHERE name = ?1";
+        self.conn.prepare_cached(sql)?.execute((name, value))?;
+        Ok(())
+    }
+
+    /// Must be called before the newest event may be removed: its position is not given again,
+    /// for readers may be past it.
+    pub(super) fn keep_last_seq(&self) -> Result<()> {
+        self.set_number("last_seq", self.next_seq - 1)
+    }
+
+    fn read_next_seq(&self) -> Result<i64> {
+        let newest = "SELECT coalesce(max(seq), 0) FROM events";
+        let newest: i64 = self.conn.prepare_cached(newest)?.query_row([], |row| row.get(0))?;
+        Ok(newest.max(self.number("last_seq")?) + 1)
+    }
+}
+
+/// One of the numbers that outlive rows.
+pub(super) fn number(conn: &Connection, name: &str) -> Result<i64> {
+    let sql = "SELECT value FROM numbers WHERE name = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([name], |row| row.get(0))?)
+}

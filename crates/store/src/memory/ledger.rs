@@ -1,0 +1,153 @@
+//! [`Ledger`] in memory.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use fanfare_contract::Tally;
+
+use super::Memory;
+use super::state::EventRow;
+use crate::{
+    Counts, DeliveryQuery, DeliveryRecord, DeliveryState, EventQuery, EventRecord, EventState,
+    EventSummary, LONGEST_TAIL, LaneKey, Ledger, Ms, Page, Rejected, Result, StoreError, Tail,
+};
+
+#[async_trait]
+impl Ledger for Memory {
+    async fn event(&self, tenant: &str, id: &str) -> Result<Option<EventRecord>> {
+        let state = self.world.lock();
+        let Some(&seq) = state.ids.get(&(tenant.into(), id.into())) else { return Ok(None) };
+        let row = &state.events[&seq];
+        let deliveries =
+            state.deliveries_of(seq).map(|(lane, row)| state.record(seq, lane, row)).collect();
+        Ok(Some(EventRecord { event: row.event.clone(), state: row.state, deliveries }))
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<EventSummary>> {
+        let state = self.world.lock();
+        let fits = |event: &fanfare_contract::Event| {
+            *event.tenant == query.tenant
+                && query.kind.as_ref().is_none_or(|kind| **kind == *event.kind)
+                && query.environment.is_none_or(|wanted| wanted == event.environment)
+                && within(event.received_ms, query.from_ms, query.to_ms)
+        };
+        let mut rows: Vec<_> = state.events.iter().filter(|(_, row)| fits(&row.event)).collect();
+        rows.sort_by_key(|(seq, row)| std::cmp::Reverse((row.event.received_ms, **seq)));
+        let all = rows.into_iter().map(|(seq, row)| {
+            let mut deliveries = Counts::default();
+            state.count(*seq, &mut deliveries);
+            EventSummary {
+                id: row.event.id.to_string(),
+                kind: row.event.kind.to_string(),
+                created: row.event.created,
+                received_ms: row.event.received_ms,
+                environment: row.event.environment,
+                state: row.state,
+                deliveries,
+            }
+        });
+        page(all, query.cursor.as_deref(), query.limit)
+    }
+
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        let state = self.world.lock();
+        let of = |lane: &str, wanted: &String| {
+            let rest = lane.strip_prefix(wanted.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('~'))
+        };
+        let fits = |one: &DeliveryRecord| {
+            query.state.as_ref().is_none_or(|word| word == one.state.word())
+                && query.destination.as_ref().is_none_or(|wanted| of(&one.destination, wanted))
+                && query.kind.as_ref().is_none_or(|kind| *kind == one.kind)
+                && query.environment.is_none_or(|wanted| wanted == one.environment)
+                && within(one.received_ms, query.from_ms, query.to_ms)
+        };
+        let rows = state.deliveries.iter().rev();
+        let mut all: Vec<_> = rows
+            .filter(|((seq, _), _)| *state.events[seq].event.tenant == query.tenant)
+            .map(|((seq, lane), row)| state.record(*seq, lane, row))
+            .filter(fits)
+            .collect();
+        all.sort_by_key(|one| std::cmp::Reverse(one.received_ms));
+        if query.oldest_first {
+            all.reverse();
+        }
+        page(all.into_iter(), query.cursor.as_deref(), query.limit)
+    }
+
+    async fn tail(&self, tenant: &str, after: u64, limit: usize) -> Result<Tail> {
+        let state = self.world.lock();
+        let limit = limit.clamp(1, LONGEST_TAIL);
+        let rows = state.events.range(after.saturating_add(1)..);
+        let own = rows.filter(|(_, row)| *row.event.tenant == *tenant);
+        let record = |(seq, row): (&u64, &EventRow)| {
+            let deliveries = state.deliveries_of(*seq);
+            let deliveries = deliveries.map(|(lane, row)| state.record(*seq, lane, row)).collect();
+            (*seq, EventRecord { event: row.event.clone(), state: row.state, deliveries })
+        };
+        let items: Vec<_> = own.take(limit).map(record).collect();
+        let next = items.last().map_or(after, |(seq, _)| *seq);
+        Ok(Tail { more: items.len() == limit, items, next })
+    }
+
+    async fn rejected(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Rejected>> {
+        let state = self.world.lock();
+        let mut all: Vec<_> = state.rejected.values().rev().cloned().collect();
+        all.sort_by_key(|one| std::cmp::Reverse(one.at_ms));
+        page(all.into_iter(), cursor, limit)
+    }
+
+    async fn tally(&self, lane: &LaneKey, from: Ms, to: Ms) -> Result<(Vec<Tally>, Vec<Tally>)> {
+        self.world.faults.meet("ledger.tally").await?;
+        let state = self.world.lock();
+        let mut kept: [BTreeMap<String, u64>; 2] = Default::default();
+        for ((seq, of), row) in &state.deliveries {
+            let ours = *of == lane.destination && state.events[seq].event.tenant == lane.tenant;
+            let (which, reason) = match &row.state {
+                DeliveryState::Suppressed { reason } => (0, reason),
+                DeliveryState::Dead { reason } => (1, reason),
+                DeliveryState::Delivered | DeliveryState::Waiting { .. } => continue,
+            };
+            if ours && within(row.updated_ms, Some(from), Some(to)) {
+                *kept[which].entry(reason.clone()).or_default() += 1;
+            }
+        }
+        let [suppressed, failed] = kept.map(|counts| {
+            counts.into_iter().map(|(reason, count)| Tally { reason, count }).collect()
+        });
+        Ok((suppressed, failed))
+    }
+
+    async fn counts(&self, tenant: &str, from: Ms, to: Ms) -> Result<Counts> {
+        let state = self.world.lock();
+        let mut counts = Counts::default();
+        for (seq, row) in &state.events {
+            if *row.event.tenant == *tenant && within(row.event.received_ms, Some(from), Some(to)) {
+                counts.received += 1;
+                counts.pending += u64::from(row.state == EventState::Pending);
+                counts.unrouted += u64::from(row.state == EventState::Unrouted);
+                state.count(*seq, &mut counts);
+            }
+        }
+        Ok(counts)
+    }
+}
+
+fn within(at: Ms, from: Option<Ms>, to: Option<Ms>) -> bool {
+    from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to)
+}
+
+/// A cursor is how many came before.
+fn page<T>(all: impl Iterator<Item = T>, cursor: Option<&str>, limit: usize) -> Result<Page<T>> {
+    let before = match cursor {
+        None => 0,
+        Some(text) => {
+            let number = text.strip_prefix('@').and_then(|number| number.parse().ok());
+            number.ok_or_else(|| StoreError::BadQuery("no cursor of ours".to_owned()))?
+        }
+    };
+    let mut all = all.skip(before).peekable();
+    let items: Vec<T> = all.by_ref().take(limit).collect();
+    let next = all.peek().is_some().then(|| format!("@{}", before + items.len()));
+    Ok(Page { items, next })
+}

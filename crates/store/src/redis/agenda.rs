@@ -1,0 +1,398 @@
+//! The agenda: which lanes may be served when, and by whom.
+//!
+//! Two levels keep tenants apart: a shard's agenda has one line a tenant (its earliest lane), a
+//! tenant's has one line a lane. A claim first looks at the fronts of all shards, then takes the
+//! earliest of what it saw; another replica may have been quicker, which only makes it shorter.
+//! A held lane's line stands at the end of its lease, so an abandoned one comes up by itself.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fanfare_contract::{DeliveryId, Event};
+use redis::{Cmd, Value};
+use tokio::time::{Instant, timeout_at};
+
+use super::connection::Batch;
+use super::keys::{SHARDS, Tag, unescape};
+use super::{Core, log, order, pack, reply, script};
+use crate::{
+    Agenda, Claim, DeliveryState, DeliveryUpdate, EntryId, Failing, Head, LaneKey, Ms, Next,
+    Result, StoreError, WaitingItem,
+};
+
+/// How often the agendas are looked at for what other replicas wrote.
+const POLL: Duration = Duration::from_millis(500);
+/// Most deliveries in one script.
+const UPDATES_A_SCRIPT: usize = 200;
+
+/// See the trait.
+pub(super) struct RedisAgenda {
+    core: Arc<Core>,
+    /// What `next_time` last said: the caller sleeps until then.
+    told: Mutex<Option<Ms>>,
+}
+
+/// A lane whose time has come, as seen.
+struct Candidate {
+    shard: u8,
+    tenant: String,
+    lane: String,
+    at: Ms,
+}
+
+impl RedisAgenda {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, told: Mutex::default() }
+    }
+
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// The question for what is due in a claimed lane.
+    pub(super) fn look(&self, claim: &Claim, now: Ms, max: usize) -> (Tag, Cmd) {
+        let lane = &claim.lane;
+        let keys = self.core.keys.tenant(&lane.tenant);
+        let (queue, events) = (keys.queue(&lane.destination), keys.events());
+        let mut cmd =
+            script::call(&script::DUE, &[&queue, &events, &keys.outcomes(), &keys.leases()]);
+        cmd.arg(&*lane.destination).arg(pack::quote(&lane.destination));
+        cmd.arg(&claim.token).arg(now).arg(max);
+        (keys.tag(), cmd)
+    }
+
+    /// The answer to [`Self::look`], with the members of the queue.
+    pub(super) async fn seen(
+        &self,
+        lane: &LaneKey,
+        answer: Value,
+    ) -> Result<Vec<(String, WaitingItem)>> {
+        let mut parts = reply::array(answer)?.into_iter();
+        let mut items = Vec::new();
+        while let (Some(member), Some(due), Some(packed), Some(attempts)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        {
+            let member = reply::text(member)?;
+            let id = member.split_once(':').map_or("", |(_, id)| id);
+            let Some(packed) = reply::bytes(packed)? else {
+                self.drop_from_queue(lane, &member).await?;
+                continue;
+            };
+            let item = WaitingItem {
+                id: DeliveryId::derive(id, &lane.destination),
+                event: Arc::new(pack::unpack_event(Arc::clone(&lane.tenant), id, packed)?),
+                attempts: u32::try_from(reply::int(&attempts)?).unwrap_or(u32::MAX),
+                due_ms: reply::int(&due)?,
+            };
+            items.push((member, item));
+        }
+        Ok(items)
+    }
+
+    async fn candidates(&self, now: Ms, max: usize, per_tenant: usize) -> Result<Vec<Candidate>> {
+        let mut batch = Batch::new();
+        for shard in 0..SHARDS {
+            let mut cmd = script::call(&script::PEEK, &[&self.core.keys.agenda(shard)]);
+            cmd.arg(self.core.keys.base(shard)).arg(now).arg(max).arg(per_tenant);
+            batch.push(Tag::Shard(shard), cmd);
+        }
+        let mut found = Vec::new();
+        for (shard, answer) in (0..SHARDS).zip(self.core.link.run(&batch).await?) {
+            let mut parts = reply::array(answer)?.into_iter();
+            while let (Some(tenant), Some(lane), Some(at)) =
+                (parts.next(), parts.next(), parts.next())
+            {
+                let (tenant, lane) = (reply::text(tenant)?, reply::text(lane)?);
+                found.push(Candidate { shard, tenant, lane, at: reply::int(&at)? });
+            }
+        }
+        found.sort_by_key(|candidate| candidate.at);
+        found.truncate(max);
+        Ok(found)
+    }
+
+    /// Takes what is still there of the candidates.
+    async fn take(&self, found: Vec<Candidate>, now: Ms, until: Ms) -> Result<Vec<Claim>> {
+        let claims: Vec<Claim> = found
+            .iter()
+            .map(|candidate| Claim {
+                lane: LaneKey {
+                    tenant: unescape(&candidate.tenant).into(),
+                    destination: candidate.lane.as_str().into(),
+                },
+                token: self.token(),
+            })
+            .collect();
+        let mut shards: HashMap<u8, Vec<usize>> = HashMap::new();
+        for (at, candidate) in found.iter().enumerate() {
+            shards.entry(candidate.shard).or_default().push(at);
+        }
+        let mut batch = Batch::new();
+        let mut order = Vec::with_capacity(found.len());
+        for (shard, places) in shards {
+            let mut cmd = script::call(&script::TAKE, &[&self.core.keys.agenda(shard)]);
+            cmd.arg(self.core.keys.base(shard)).arg(now).arg(until);
+            for &place in &places {
+                cmd.arg(&found[place].tenant).arg(&found[place].lane).arg(&claims[place].token);
+            }
+            batch.push(Tag::Shard(shard), cmd);
+            order.push(places);
+        }
+        let mut taken = vec![false; found.len()];
+        // Not sent twice: the second answer would say that somebody else was first.
+        let answers = self.core.link.run_once(&batch).await?;
+        for (places, answer) in order.into_iter().zip(answers) {
+            for (place, digit) in places.into_iter().zip(reply::text(answer)?.bytes()) {
+                taken[place] = digit == b'1';
+            }
+        }
+        Ok(claims
+            .into_iter()
+            .zip(taken)
+            .filter_map(|(claim, taken)| taken.then_some(claim))
+            .collect())
+    }
+
+    fn token(&self) -> String {
+        format!("{}/{}", self.core.replica, self.core.tokens.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn earliest(&self) -> Result<Option<Ms>> {
+        let mut batch = Batch::new();
+        for shard in 0..SHARDS {
+            let mut cmd = redis::cmd("ZRANGE");
+            cmd.arg(self.core.keys.agenda(shard)).arg(0).arg(0).arg("WITHSCORES");
+            batch.push(Tag::Shard(shard), cmd);
+        }
+        let mut earliest = None;
+        for answer in self.core.link.run(&batch).await? {
+            if let Some(at) = reply::first_score(answer)? {
+                earliest = Some(earliest.map_or(at, |least: Ms| least.min(at)));
+            }
+        }
+        Ok(earliest)
+    }
+
+    /// Writes a part of the updates; answers the events that the store does not know.
+    async fn write(
+        &self,
+        lane: &LaneKey,
+        updates: &[(Arc<Event>, DeliveryUpdate)],
+    ) -> Result<Vec<Arc<Event>>> {
+        let keys = self.core.keys.tenant(&lane.tenant);
+        let names = [
+            keys.outcomes(),
+            keys.events(),
+            keys.queue(&lane.destination),
+            keys.ended(&lane.destination),
+            keys.agenda(),
+            keys.lanes(),
+            keys.index("w"),
+            keys.index("s"),
+            keys.index("x"),
+            keys.leases(),
+            keys.erased(),
+        ];
+        let mut cmd = script::call(&script::LANE, &names.each_ref().map(String::as_str));
+        cmd.arg(&keys.name).arg(&*lane.destination);
+        for (event, update) in updates {
+            let (due, serve) = match update.state {
+                DeliveryState::Waiting { due_ms, serve_ms, .. } => (due_ms, serve_ms),
+                _ => (0, 0),
+            };
+            cmd.arg(&*event.id).arg(pack::letter(&update.state)).arg(due).arg(serve);
+            cmd.arg(update.at_ms);
+            cmd.arg(pack::quote(update.state.reason().unwrap_or_default()));
+            cmd.arg(pack::pack_line(update)).arg(pack::pack_attempts(&update.attempts));
+        }
+        let mut missing = Vec::new();
+        let mut batch = Batch::one(keys.tag(), cmd);
+        self.core.link.have_confirmed(&mut batch, keys.tag(), &keys.base);
+        let answer = self.core.link.run(&batch).await?.into_iter().next();
+        for id in reply::array(answer.unwrap_or(Value::Nil))? {
+            let id = reply::text(id)?;
+            let found = updates.iter().find(|(event, _)| *event.id == *id);
+            missing.extend(found.map(|(event, _)| Arc::clone(event)));
+        }
+        Ok(missing)
+    }
+
+    async fn drop_from_queue(&self, lane: &LaneKey, member: &str) -> Result<()> {
+        tracing::warn!(
+            tenant = %lane.tenant, destination = %lane.destination,
+            "something waited whose event is not in the store any more; removed it"
+        );
+        let keys = self.core.keys.tenant(&lane.tenant);
+        let mut cmd = redis::cmd("ZREM");
+        cmd.arg(keys.queue(&lane.destination)).arg(member);
+        self.core.link.ask(keys.tag(), cmd).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Agenda for RedisAgenda {
+    async fn claim(
+        &self,
+        now: Ms,
+        lease: Duration,
+        max: usize,
+        per_tenant: usize,
+    ) -> Result<Vec<Claim>> {
+        if max == 0 || per_tenant == 0 {
+            return Ok(Vec::new());
+        }
+        let found = self.candidates(now, max, per_tenant).await?;
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.take(found, now, after(now, lease)).await
+    }
+
+    async fn more_due(
+        &self,
+        claim: &Claim,
+        now: Ms,
+        max: usize,
+        taken: &[Arc<str>],
+    ) -> Result<Vec<WaitingItem>> {
+        let (tag, mut cmd) = self.look(claim, now, max.saturating_add(taken.len()));
+        for id in taken {
+            cmd.arg(&**id);
+        }
+        let mut found = self.seen(&claim.lane, self.core.link.ask(tag, cmd).await?).await?;
+        found.truncate(max);
+        Ok(found.into_iter().map(|(_, item)| item).collect())
+    }
+
+    async fn head(&self, claim: &Claim, now: Ms) -> Result<Head> {
+        order::head(self, claim, now).await
+    }
+
+    async fn settle(
+        &self,
+        lane: &LaneKey,
+        updates: Vec<(Arc<Event>, DeliveryUpdate)>,
+    ) -> Result<()> {
+        for part in updates.chunks(UPDATES_A_SCRIPT) {
+            let missing = self.write(lane, part).await?;
+            if missing.is_empty() {
+                continue;
+            }
+            // The server lost its memory while these were under way. Outcomes are facts: the
+            // events come back, as if they had arrived when they were received.
+            let back: Vec<_> = missing
+                .into_iter()
+                .map(|event| {
+                    let major = u64::try_from(event.received_ms).unwrap_or_default();
+                    (EntryId { major, minor: 0 }, event)
+                })
+                .collect();
+            log::admit(&self.core, &back).await?;
+            if !self.write(lane, part).await?.is_empty() {
+                return Err(StoreError::Corrupt("events vanish while they are settled".to_owned()));
+            }
+        }
+        let waits = |(_, update): &(_, DeliveryUpdate)| {
+            matches!(update.state, DeliveryState::Waiting { .. })
+        };
+        if updates.iter().any(waits) {
+            self.core.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn release(&self, claim: &Claim, next: Next) -> Result<()> {
+        let keys = self.core.keys.tenant(&claim.lane.tenant);
+        let (agenda, lanes, leases) = (keys.agenda(), keys.lanes(), keys.leases());
+        let queue = keys.queue(&claim.lane.destination);
+        let mut cmd = script::call(&script::RELEASE, &[&agenda, &lanes, &leases, &queue]);
+        cmd.arg(&keys.name).arg(&*claim.lane.destination).arg(&claim.token);
+        match next {
+            Next::WhenDue => cmd.arg(""),
+            Next::NotBefore(at) => cmd.arg(at),
+        };
+        self.core.link.ask(keys.tag(), cmd).await?;
+        self.core.changed.notify_one();
+        Ok(())
+    }
+
+    async fn renew(&self, claims: &[Claim], now: Ms, lease: Duration) -> Result<Vec<bool>> {
+        let mut batch = Batch::new();
+        for claim in claims {
+            let keys = self.core.keys.tenant(&claim.lane.tenant);
+            let (agenda, lanes, leases) = (keys.agenda(), keys.lanes(), keys.leases());
+            let mut cmd = script::call(&script::RENEW, &[&agenda, &lanes, &leases]);
+            cmd.arg(&keys.name).arg(&*claim.lane.destination);
+            cmd.arg(&claim.token).arg(after(now, lease));
+            batch.push(keys.tag(), cmd);
+        }
+        let answers = self.core.link.run(&batch).await?;
+        Ok(answers.iter().map(|answer| matches!(answer, Value::Int(1))).collect())
+    }
+
+    async fn next_time(&self) -> Result<Option<Ms>> {
+        let next = self.earliest().await?;
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(next)
+    }
+
+    async fn changed(&self, at_most: Duration) {
+        let until = Instant::now() + at_most;
+        let mut last = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let poll = until.min(Instant::now() + POLL);
+            if timeout_at(poll, self.core.changed.notified()).await.is_ok() || poll == until {
+                return;
+            }
+            // While the server is away nothing can change.
+            let Ok(next) = self.earliest().await else { continue };
+            match (next, last) {
+                (Some(_), None) => return,
+                (Some(next), Some(last)) if next < last => return,
+                _ => last = next,
+            }
+        }
+    }
+
+    async fn reschedule(&self, lane: &LaneKey, at: Ms) -> Result<()> {
+        let keys = self.core.keys.tenant(&lane.tenant);
+        let (agenda, lanes, leases) = (keys.agenda(), keys.lanes(), keys.leases());
+        let queue = keys.queue(&lane.destination);
+        let mut cmd = script::call(&script::RESCHEDULE, &[&agenda, &lanes, &leases, &queue]);
+        cmd.arg(&keys.name).arg(&*lane.destination).arg(at);
+        self.core.link.ask(keys.tag(), cmd).await?;
+        self.core.changed.notify_one();
+        Ok(())
+    }
+
+    async fn failing(&self, lane: &LaneKey, at: Ms, gap: Duration) -> Result<Failing> {
+        let keys = self.core.keys.tenant(&lane.tenant);
+        let mut cmd = script::call(&script::FAILING, &[&keys.failing()]);
+        let gap = Ms::try_from(gap.as_millis()).unwrap_or(Ms::MAX / 2);
+        cmd.arg(&*lane.destination).arg(at).arg(gap);
+        let mut parts = reply::array(self.core.link.ask(keys.tag(), cmd).await?)?.into_iter();
+        let mut next = || parts.next().unwrap_or(Value::Nil);
+        Ok(Failing { since_ms: reply::int(&next())?, told: reply::count(&next())? })
+    }
+
+    async fn well(&self, lane: &LaneKey) -> Result<()> {
+        let keys = self.core.keys.tenant(&lane.tenant);
+        let mut cmd = redis::cmd("HDEL");
+        cmd.arg(keys.failing()).arg(&*lane.destination);
+        self.core.link.ask(keys.tag(), cmd).await.map(drop)
+    }
+
+    async fn waiting(&self, lane: &LaneKey) -> Result<u64> {
+        let keys = self.core.keys.tenant(&lane.tenant);
+        let mut cmd = redis::cmd("ZCARD");
+        cmd.arg(keys.queue(&lane.destination));
+        reply::count(&self.core.link.ask(keys.tag(), cmd).await?)
+    }
+}
+
+fn after(now: Ms, lease: Duration) -> Ms {
+    now.saturating_add(Ms::try_from(lease.as_millis()).unwrap_or(Ms::MAX))
+}

@@ -1,0 +1,407 @@
+//! A connection that comes back by itself, to one server, a Sentinel's master or a Cluster.
+//!
+//! A [`Link`] holds one multiplexed connection. When it breaks, the command in flight is sent once
+//! more over a new one (every command of this store may be repeated); when there is no new one, the
+//! caller hears [`StoreError::Away`] at once and later calls dial again. Nothing here waits for a
+//! server to return: the caller knows how long it can.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClient, SentinelServerType};
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, Value};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::address::{Address, Target};
+use super::fault::Fault;
+use super::keys::Tag;
+use super::script;
+use crate::{Result, StoreError};
+
+/// Longest wait for a new connection.
+const DIAL_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// After a failed dial, calls fail at once for so long.
+const DIAL_PAUSE: Duration = Duration::from_millis(100);
+
+/// Commands that are sent together. They are not a transaction: each stands for itself.
+pub(super) struct Batch {
+    pipe: Pipeline,
+    tags: Vec<Tag>,
+    /// What is written under these must be confirmed by replicas, where any are asked for.
+    confirm: Vec<Tag>,
+}
+
+/// What replicas of the server must confirm before a write counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Confirm {
+    /// So many of each node that is written to; none when 0.
+    pub(super) replicas: usize,
+    /// How long they are given.
+    pub(super) within: Duration,
+}
+
+impl Confirm {
+    fn command(self) -> Cmd {
+        let mut cmd = redis::cmd("WAIT");
+        // WAIT 0 would be for ever.
+        cmd.arg(self.replicas).arg(u64::try_from(self.within.as_millis()).unwrap_or(1).max(1));
+        cmd
+    }
+
+    /// What `WAIT` answered, if it is too few. The same call again may find them there: what was
+    /// written stays, and every write of this store may be repeated.
+    fn missing(self, label: &str, answer: &Value) -> Option<StoreError> {
+        let had = match answer {
+            Value::Int(count) => usize::try_from(*count).unwrap_or(0),
+            _ => 0,
+        };
+        (had < self.replicas).then(|| StoreError::Away {
+            message: format!(
+                "Redis at {label}: {had} of {} replicas confirmed within {} ms \
+                 (`[redis] wait_replicas`)",
+                self.replicas,
+                self.within.as_millis()
+            ),
+            source: None,
+        })
+    }
+}
+
+impl Batch {
+    pub(super) fn new() -> Self {
+        let mut pipe = redis::pipe();
+        pipe.ignore_errors();
+        Self { pipe, tags: Vec::new(), confirm: Vec::new() }
+    }
+
+    pub(super) fn one(tag: Tag, cmd: Cmd) -> Self {
+        let mut batch = Self::new();
+        batch.push(tag, cmd);
+        batch
+    }
+
+    pub(super) fn push(&mut self, tag: Tag, cmd: Cmd) {
+        self.pipe.add_command(cmd);
+        self.tags.push(tag);
+    }
+
+    /// What is written under `tag` counts when replicas have it.
+    pub(super) fn confirm(&mut self, tag: Tag) {
+        if !self.confirm.contains(&tag) {
+            self.confirm.push(tag);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tags.is_empty()
+    }
+}
+
+/// Makes connections.
+pub(super) struct Dialer {
+    /// Host and port, for messages.
+    label: String,
+    kind: Kind,
+    confirm: Confirm,
+    away: AtomicBool,
+    /// How often the server went away.
+    outages: AtomicU64,
+}
+
+enum Kind {
+    Single(Box<Client>),
+    Cluster(Vec<redis::ConnectionInfo>),
+    Sentinel(Box<Mutex<SentinelClient>>),
+}
+
+impl Dialer {
+    pub(super) fn new(address: Address, confirm: Confirm) -> Result<Self> {
+        let Address { label, target } = address;
+        let failed = |error| Fault::read(&label, error).error;
+        let kind = match target {
+            Target::Single(info) => Kind::Single(Box::new(Client::open(*info).map_err(failed)?)),
+            Target::Cluster(nodes) => Kind::Cluster(nodes),
+            Target::Sentinel { sentinels, master, node } => {
+                let kind = SentinelServerType::Master;
+                let client = SentinelClient::build(sentinels, master, Some(node), kind);
+                Kind::Sentinel(Box::new(Mutex::new(client.map_err(failed)?)))
+            }
+        };
+        let (away, outages) = (AtomicBool::new(false), AtomicU64::new(0));
+        Ok(Self { label, kind, confirm, away, outages })
+    }
+
+    async fn dial(&self, answer_within: Duration) -> Result<Wire, Fault> {
+        let dialed = tokio::time::timeout(DIAL_TIMEOUT, self.connect(answer_within)).await;
+        let timeout = || RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        dialed.unwrap_or_else(|_| Err(timeout())).map_err(|error| Fault::read(&self.label, error))
+    }
+
+    async fn connect(&self, answer_within: Duration) -> Result<Wire, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(DIAL_TIMEOUT))
+            .set_response_timeout(Some(answer_within))
+            .set_write_backpressure_boundary(256 * 1024);
+        Ok(match &self.kind {
+            Kind::Single(client) => {
+                Wire::Plain(client.get_multiplexed_async_connection_with_config(&config).await?)
+            }
+            Kind::Sentinel(client) => {
+                let mut client = client.lock().await;
+                Wire::Plain(client.get_async_connection_with_config(&config).await?)
+            }
+            Kind::Cluster(nodes) => {
+                let client = ClusterClient::builder(nodes.clone())
+                    .connection_timeout(DIAL_TIMEOUT)
+                    .response_timeout(answer_within)
+                    .build()?;
+                Wire::Cluster(client.get_async_connection().await?)
+            }
+        })
+    }
+
+    /// The lines for people are `store::condition`'s; these say which server it was.
+    fn note(&self, outcome: Option<&StoreError>) {
+        match outcome {
+            Some(error @ StoreError::Away { .. }) if !self.away.swap(true, Ordering::Relaxed) => {
+                self.outages.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(server = %self.label, "{error}");
+            }
+            None if self.away.load(Ordering::Relaxed) => {
+                self.away.store(false, Ordering::Relaxed);
+                tracing::debug!(server = %self.label, "Redis is back");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A connection as it is now.
+#[derive(Clone)]
+enum Wire {
+    Plain(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Wire {
+    /// Sends a batch. Its answers, and those of `WAIT` where replicas are asked for: on the same
+    /// connection, for it counts what that one has written.
+    async fn send(
+        &mut self,
+        batch: &Batch,
+        confirm: Confirm,
+    ) -> Result<(Vec<Value>, Vec<Value>), RedisError> {
+        let asked = confirm.replicas > 0 && !batch.confirm.is_empty();
+        match self {
+            Self::Plain(connection) => {
+                let answers = batch.pipe.query_async(connection).await?;
+                let mut confirmed = Vec::new();
+                if asked {
+                    confirmed.push(confirm.command().query_async(connection).await?);
+                }
+                Ok((answers, confirmed))
+            }
+            Self::Cluster(connection) => {
+                send_by_tag(connection, batch, asked.then(|| confirm.command())).await
+            }
+        }
+    }
+
+    /// Makes all scripts known: to the one server, or to every master of a Cluster (which only a
+    /// command on its own reaches, a pipeline does not).
+    async fn load_scripts(&mut self) -> Result<(), RedisError> {
+        for cmd in script::loads() {
+            match self {
+                Self::Plain(connection) => cmd.query_async::<Value>(connection).await?,
+                Self::Cluster(connection) => cmd.query_async::<Value>(connection).await?,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// A Cluster takes a pipeline for one slot only: one pipeline a tag, at the same time. `wait` goes
+/// behind what must be confirmed; a command without a key goes where its pipeline goes.
+async fn send_by_tag(
+    connection: &ClusterConnection,
+    batch: &Batch,
+    wait: Option<Cmd>,
+) -> Result<(Vec<Value>, Vec<Value>), RedisError> {
+    let mut groups: Vec<(Tag, Pipeline, Vec<usize>)> = Vec::new();
+    for (at, (tag, cmd)) in batch.tags.iter().zip(batch.pipe.cmd_iter()).enumerate() {
+        let found = groups.iter().position(|group| group.0 == *tag && *tag != Tag::Alone);
+        let group = found.unwrap_or_else(|| {
+            let mut pipe = redis::pipe();
+            pipe.ignore_errors();
+            groups.push((*tag, pipe, Vec::new()));
+            groups.len() - 1
+        });
+        groups[group].1.add_command(cmd.clone());
+        groups[group].2.push(at);
+    }
+    if let Some(wait) = wait {
+        for (_, pipe, _) in groups.iter_mut().filter(|group| batch.confirm.contains(&group.0)) {
+            pipe.add_command(wait.clone());
+        }
+    }
+    let answers = futures::future::try_join_all(groups.iter().map(|(_, pipe, _)| {
+        let mut connection = connection.clone();
+        async move { pipe.query_async::<Vec<Value>>(&mut connection).await }
+    }))
+    .await?;
+    let mut all = vec![Value::Nil; batch.tags.len()];
+    let mut confirmed = Vec::new();
+    for ((_, _, places), mut values) in groups.into_iter().zip(answers) {
+        confirmed.extend(values.drain(places.len().min(values.len())..));
+        for (place, value) in places.into_iter().zip(values) {
+            all[place] = value;
+        }
+    }
+    Ok((all, confirmed))
+}
+
+/// One connection, dialed when first needed and again when it broke.
+pub(super) struct Link {
+    dialer: Arc<Dialer>,
+    answer_within: Duration,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    wire: Option<Wire>,
+    /// Counts connections, so that a late failure of an old one does not end a new one.
+    generation: u64,
+    failed: Option<(Instant, String)>,
+}
+
+impl Link {
+    pub(super) fn new(dialer: Arc<Dialer>, answer_within: Duration) -> Self {
+        Self { dialer, answer_within, held: Mutex::default() }
+    }
+
+    /// Sends commands and gives their answers, none of which is an error. Sends them once more if
+    /// the connection breaks or the server does not know a script.
+    pub(super) async fn run(&self, batch: &Batch) -> Result<Vec<Value>> {
+        match self.run_once(batch).await {
+            Err(fault) if fault.dropped => Ok(self.run_once(batch).await?),
+            answer => Ok(answer?),
+        }
+    }
+
+    /// Sends one command and gives its answer.
+    pub(super) async fn ask(&self, tag: Tag, cmd: Cmd) -> Result<Value> {
+        Ok(self.run(&Batch::one(tag, cmd)).await?.pop().unwrap_or(Value::Nil))
+    }
+
+    /// As `run`, without a second try on a broken connection.
+    pub(super) async fn run_once(&self, batch: &Batch) -> Result<Vec<Value>, Fault> {
+        match self.exchange(batch).await {
+            Err(fault) if fault.no_script => {
+                self.load_scripts().await?;
+                self.exchange(batch).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Do the commands of one batch run in their order? A Cluster has several nodes.
+    pub(super) fn keeps_order(&self) -> bool {
+        !matches!(self.dialer.kind, Kind::Cluster(_))
+    }
+
+    /// How often the server went away: what was seen before and after does not compare.
+    pub(super) fn outages(&self) -> u64 {
+        self.dialer.outages.load(Ordering::Relaxed)
+    }
+
+    /// Asks for confirmation of what a batch writes under `tag`, whose keys begin with `base`. Writes
+    /// one more key there: what is written a second time may change nothing, and then there would be
+    /// nothing to wait for.
+    pub(super) fn have_confirmed(&self, batch: &mut Batch, tag: Tag, base: &str) {
+        if self.dialer.confirm.replicas > 0 && !batch.confirm.contains(&tag) {
+            let mut cmd = redis::cmd("SET");
+            cmd.arg([base, "kept"].concat()).arg(1);
+            batch.push(tag, cmd);
+            batch.confirm(tag);
+        }
+    }
+
+    /// Ends the connection; the next call dials.
+    pub(super) async fn hang_up(&self) {
+        self.held.lock().await.wire = None;
+    }
+
+    async fn load_scripts(&self) -> Result<(), Fault> {
+        let (_, mut wire) = self.wire().await?;
+        wire.load_scripts().await.map_err(|error| Fault::read(&self.dialer.label, error))
+    }
+
+    async fn exchange(&self, batch: &Batch) -> Result<Vec<Value>, Fault> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (generation, mut wire) = self.wire().await?;
+        let label = &self.dialer.label;
+        let answer = wire.send(batch, self.dialer.confirm).await;
+        let answer = answer.map_err(|error| Fault::read(label, error));
+        let answer = answer.and_then(|(values, waits)| Ok((first_error(label, values)?, waits)));
+        self.dialer.note(answer.as_ref().err().map(|fault| &fault.error));
+        if answer.as_ref().is_err_and(|fault| fault.hang_up) {
+            let mut held = self.held.lock().await;
+            if held.generation == generation {
+                held.wire = None;
+            }
+        }
+        let (values, confirmed) = answer?;
+        let confirmed = first_error(label, confirmed)?;
+        let missing = confirmed.iter().find_map(|had| self.dialer.confirm.missing(label, had));
+        missing.map_or(Ok(values), |error| Err(error.into()))
+    }
+
+    async fn wire(&self) -> Result<(u64, Wire), Fault> {
+        let mut held = self.held.lock().await;
+        if let Some(wire) = &held.wire {
+            return Ok((held.generation, wire.clone()));
+        }
+        if let Some((when, message)) = &held.failed
+            && when.elapsed() < DIAL_PAUSE
+        {
+            return Err(StoreError::Away { message: message.clone(), source: None }.into());
+        }
+        match self.dialer.dial(self.answer_within).await {
+            Ok(wire) => {
+                held.failed = None;
+                held.generation += 1;
+                held.wire = Some(wire.clone());
+                Ok((held.generation, wire))
+            }
+            Err(fault) => {
+                self.dialer.note(Some(&fault.error));
+                if let StoreError::Away { message, .. } = &fault.error {
+                    held.failed = Some((Instant::now(), message.clone()));
+                }
+                // A dial is tried once a call.
+                Err(Fault { dropped: false, ..fault })
+            }
+        }
+    }
+}
+
+fn first_error(label: &str, values: Vec<Value>) -> Result<Vec<Value>, Fault> {
+    let mut errors = values.iter().filter_map(|value| match value {
+        Value::ServerError(error) => Some(error),
+        _ => None,
+    });
+    let Some(first) = errors.next() else { return Ok(values) };
+    // A script that is not known is mended here; whatever else failed is then seen again.
+    let missing = std::iter::once(first).chain(errors).find(|error| error.code() == "NOSCRIPT");
+    let error = RedisError::from(missing.unwrap_or(first).clone());
+    debug_assert!(error.kind() != ErrorKind::Client, "server errors come from the server");
+    Err(Fault::read(label, error))
+}

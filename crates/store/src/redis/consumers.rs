@@ -1,0 +1,203 @@
+//! The replicas among themselves: the group, heartbeats, and taking over from those that are gone.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+
+use redis::{Cmd, Value};
+use tokio::time::Instant;
+
+use super::connection::Batch;
+use super::keys::Tag;
+use super::reader::Reader;
+use super::{Core, reply, script};
+use crate::{Entry, Result};
+
+/// In the place of a heartbeat: this replica has gone of its own will.
+const LEFT: &str = "left";
+/// Most entries that one script takes over.
+const TAKE_PAGE: usize = 100;
+
+impl Core {
+    /// Makes the consumer group, from the start of the stream: what was settled is not in it.
+    pub(super) async fn make_group(&self) -> Result<()> {
+        let mut cmd = redis::cmd("XGROUP");
+        cmd.arg("CREATE").arg(&*self.keys.stream).arg(&self.group).arg("0").arg("MKSTREAM");
+        match self.link.ask(Tag::Stream, cmd).await {
+            Ok(_) => tracing::info!(
+                stream = %self.keys.stream, group = %self.group,
+                "the consumer group was not there; made it from the start of the stream"
+            ),
+            // Another replica was first.
+            Err(error) if error.to_string().contains("BUSYGROUP") => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Shows the others that this replica lives.
+    pub(super) async fn beat(&self) -> Result<()> {
+        let count = self.beats.fetch_add(1, Ordering::Relaxed);
+        self.beat_with_key(self.sign(&count.to_string())).await
+    }
+
+    fn sign(&self, sign: &str) -> Cmd {
+        let mut cmd = redis::cmd("HSET");
+        cmd.arg(self.keys.replicas()).arg(&self.replica).arg(sign);
+        cmd
+    }
+
+    async fn unshow(&self, replica: &str) -> Result<()> {
+        let mut cmd = redis::cmd("HDEL");
+        cmd.arg(self.keys.replicas()).arg(replica);
+        self.link.ask(Tag::Replicas, cmd).await.map(drop)
+    }
+
+    /// Says that this replica goes; its consumer goes with it if it has nothing pending.
+    pub(super) async fn depart(&self) -> Result<()> {
+        let mut cmd = script::call(&script::RETIRE, &[&self.keys.stream]);
+        cmd.arg(&self.group).arg(&self.replica);
+        match self.link.run_once(&Batch::one(Tag::Stream, cmd)).await {
+            Ok(values) if matches!(values.first(), Some(Value::Int(1))) => {
+                self.unshow(&self.replica).await
+            }
+            Ok(_) => self.link.ask(Tag::Replicas, self.sign(LEFT)).await.map(drop),
+            Err(fault) if fault.no_group => self.unshow(&self.replica).await,
+            Err(fault) => Err(fault.into()),
+        }
+    }
+}
+
+/// Watches the heartbeats of the others.
+#[derive(Default)]
+pub(super) struct Watch {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Each replica's last sign of life, and since when it has been the same.
+    signs: HashMap<String, (String, Instant)>,
+    /// While the server is away nobody can give a sign: after an outage all begin anew.
+    outages: u64,
+}
+
+impl Watch {
+    /// See [`crate::Log::take_over`].
+    pub(super) async fn take_over(
+        &self,
+        core: &Core,
+        reader: &Reader,
+        max: usize,
+    ) -> Result<Vec<Entry>> {
+        let mut taken = Vec::new();
+        let seal = core.seal().await?;
+        for replica in self.gone(core).await? {
+            while taken.len() < max {
+                let want = (max - taken.len()).min(TAKE_PAGE);
+                let (entries, nothing_left) = inherit(core, reader, &replica, want).await?;
+                let stuck = entries.is_empty();
+                taken.extend(reader.took(&seal, entries)?);
+                if nothing_left {
+                    core.unshow(&replica).await?;
+                }
+                if nothing_left || stuck {
+                    break;
+                }
+            }
+        }
+        if !taken.is_empty() {
+            tracing::info!(entries = taken.len(), "took over from a replica that is gone");
+        }
+        Ok(taken)
+    }
+
+    /// Replicas that left, or whose heartbeat has stood still for too long on our clock.
+    async fn gone(&self, core: &Core) -> Result<Vec<String>> {
+        let beats = heartbeats(core).await?;
+        let mut signs: HashMap<String, String> =
+            consumers(core).await?.into_iter().map(|name| (name, String::new())).collect();
+        signs.extend(beats);
+        signs.remove(&core.replica);
+        let now = Instant::now();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let outages = core.link.outages();
+        if seen.outages != outages {
+            *seen = Seen { signs: HashMap::new(), outages };
+        }
+        let seen = &mut seen.signs;
+        seen.retain(|name, _| signs.contains_key(name));
+        let mut gone = Vec::new();
+        for (name, sign) in signs {
+            let left = sign == LEFT;
+            let since = match seen.get(&name) {
+                Some((last, since)) if *last == sign => *since,
+                _ => {
+                    seen.insert(name.clone(), (sign, now));
+                    now
+                }
+            };
+            if left || now.duration_since(since) >= core.dead_after {
+                gone.push(name);
+            }
+        }
+        gone.sort_unstable();
+        Ok(gone)
+    }
+}
+
+async fn heartbeats(core: &Core) -> Result<Vec<(String, String)>> {
+    let mut cmd = redis::cmd("HGETALL");
+    cmd.arg(core.keys.replicas());
+    let mut values = reply::array(core.link.ask(Tag::Replicas, cmd).await?)?.into_iter();
+    let mut beats = Vec::new();
+    while let (Some(name), Some(sign)) = (values.next(), values.next()) {
+        beats.push((reply::text(name)?, reply::text(sign)?));
+    }
+    Ok(beats)
+}
+
+async fn consumers(core: &Core) -> Result<Vec<String>> {
+    let mut cmd = redis::cmd("XINFO");
+    cmd.arg("CONSUMERS").arg(&*core.keys.stream).arg(&core.group);
+    let mut values = match core.link.run_once(&Batch::one(Tag::Stream, cmd)).await {
+        Ok(values) => values,
+        Err(fault) if fault.no_group || fault.error.to_string().contains("no such key") => {
+            return Ok(Vec::new());
+        }
+        Err(fault) => return Err(fault.into()),
+    };
+    let lines = reply::array(values.pop().unwrap_or(Value::Nil))?;
+    lines
+        .into_iter()
+        .map(|line| {
+            // name, its value, pending, its value, …
+            let value = reply::array(line)?.into_iter().nth(1).unwrap_or(Value::Nil);
+            Ok(String::from_utf8_lossy(&reply::bytes(value)?.unwrap_or_default()).into_owned())
+        })
+        .collect()
+}
+
+/// Entries of `replica`, now ours; and whether nothing is left of it.
+async fn inherit(
+    core: &Core,
+    reader: &Reader,
+    replica: &str,
+    max: usize,
+) -> Result<(Vec<Value>, bool)> {
+    reader.register().await?;
+    let mut cmd: Cmd = script::call(&script::INHERIT, &[&core.keys.stream]);
+    cmd.arg(&core.group).arg(replica).arg(&core.replica).arg(max);
+    match core.link.run_once(&Batch::one(Tag::Stream, cmd)).await {
+        Ok(mut values) => {
+            let mut parts = reply::array(values.pop().unwrap_or(Value::Nil))?;
+            let entries = reply::array(parts.pop().unwrap_or(Value::Nil))?;
+            Ok((entries, matches!(parts.pop(), Some(Value::Int(1)))))
+        }
+        Err(fault) if fault.no_group => Ok((Vec::new(), true)),
+        Err(fault) => {
+            reader.doubt();
+            Err(fault.into())
+        }
+    }
+}

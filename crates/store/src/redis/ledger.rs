@@ -1,0 +1,355 @@
+//! The ledger's questions. Lists go through an index newest first, a bounded part a call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fanfare_contract::Tally;
+use redis::Value;
+
+use super::connection::Batch;
+use super::cursor::{List, Position};
+use super::keys::Tag;
+use super::{Core, pack, reply, script};
+use crate::{
+    Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventRecord, EventState, EventSummary,
+    LONGEST_TAIL, LaneKey, Ledger, Ms, Page, Rejected, Result, StoreError, TAIL_BYTES, Tail,
+};
+
+/// Most lines of an index in one script.
+const LOOK_AT_ONCE: usize = 500;
+/// Most lines of an index in one call; filters may leave few of them.
+const LOOK_A_CALL: usize = 5_000;
+/// Most items of a page.
+const LONGEST_PAGE: usize = 1_000;
+
+/// See the trait.
+pub(super) struct RedisLedger {
+    core: Arc<Core>,
+}
+
+/// What is looked through.
+struct Index {
+    tag: Tag,
+    keys: [String; 3],
+    from_ms: Option<Ms>,
+    to_ms: Option<Ms>,
+    oldest_first: bool,
+}
+
+/// A line of an index.
+struct Line {
+    position: Position,
+    id: String,
+    /// First line of the packed event; none when it is gone.
+    head: Option<Vec<u8>>,
+    /// None while it is not settled.
+    outcome: Option<String>,
+}
+
+impl RedisLedger {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    /// Lines after `position`, or from it on when part of it was given; true at the end.
+    async fn look(
+        &self,
+        index: &Index,
+        position: Option<&Position>,
+        count: usize,
+    ) -> Result<(Vec<Line>, bool)> {
+        let mut cmd = script::call(&script::LOOK, &index.keys.each_ref().map(String::as_str));
+        for bound in [index.from_ms, index.to_ms] {
+            cmd.arg(bound.map(|ms| ms.to_string()).unwrap_or_default());
+        }
+        match position {
+            Some(position) => {
+                cmd.arg(position.score).arg(&position.member);
+                cmd.arg(u8::from(position.given > 0));
+            }
+            None => {
+                cmd.arg(0).arg("").arg(0);
+            }
+        }
+        cmd.arg(count).arg(u8::from(index.oldest_first));
+        let mut parts = reply::array(self.core.link.ask(index.tag, cmd).await?)?.into_iter();
+        let last = matches!(parts.next(), Some(Value::Int(1)));
+        let mut lines = Vec::new();
+        while let (Some(member), Some(score), Some(head), Some(outcome)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        {
+            let member = reply::text(member)?;
+            let id = member.split_once(':').map_or("", |(_, id)| id).to_owned();
+            let outcome = match outcome {
+                Value::Nil => None,
+                packed => Some(reply::text(packed)?),
+            };
+            let position = Position { score: reply::int(&score)?, member, given: 0 };
+            lines.push(Line { position, id, head: reply::bytes(head)?, outcome });
+        }
+        Ok((lines, last))
+    }
+
+    /// Goes through an index until the page is full. `take` adds what it wants of a line, of which
+    /// so many deliveries were given before, and answers how many it gave when the page is full.
+    async fn page<T>(
+        &self,
+        index: &Index,
+        list: List,
+        cursor: Option<&str>,
+        limit: usize,
+        mut take: impl FnMut(&Line, usize, &mut Vec<T>) -> Result<Option<usize>> + Send,
+    ) -> Result<Page<T>>
+    where
+        T: Send,
+    {
+        let mut position = cursor.map(|cursor| Position::read(list, cursor)).transpose()?;
+        let mut items = Vec::new();
+        let mut looked = 0;
+        loop {
+            let count = LOOK_AT_ONCE.min(limit.max(50) * 2);
+            let (lines, is_end) = self.look(index, position.as_ref(), count).await?;
+            looked += lines.len();
+            let length = lines.len();
+            for (at, line) in lines.into_iter().enumerate() {
+                let resumed =
+                    position.as_ref().filter(|before| before.member == line.position.member);
+                let before = resumed.map_or(0, |before| before.given);
+                let given = take(&line, before, &mut items)?;
+                position = Some(Position { given: given.unwrap_or(0), ..line.position });
+                let end = is_end && at + 1 == length && given.is_none();
+                if !end && (given.is_some() || items.len() >= limit) {
+                    return Ok(Page { items, next: position.map(|after| after.write(list)) });
+                }
+            }
+            if is_end {
+                return Ok(Page { items, next: None });
+            }
+            if looked >= LOOK_A_CALL {
+                return Ok(Page { items, next: position.map(|after| after.write(list)) });
+            }
+        }
+    }
+
+    fn tenant_index(&self, tenant: &str, letter: Option<&str>) -> (Tag, [String; 3]) {
+        let keys = self.core.keys.tenant(tenant);
+        let index = letter.map_or_else(|| keys.log(), |letter| keys.index(letter));
+        (keys.tag(), [index, keys.events(), keys.outcomes()])
+    }
+}
+
+#[async_trait]
+impl Ledger for RedisLedger {
+    async fn event(&self, tenant: &str, id: &str) -> Result<Option<EventRecord>> {
+        let keys = self.core.keys.tenant(tenant);
+        let mut batch = Batch::new();
+        for key in [keys.events(), keys.outcomes()] {
+            let mut cmd = redis::cmd("HGET");
+            cmd.arg(key).arg(id);
+            batch.push(keys.tag(), cmd);
+        }
+        let mut answers = self.core.link.run(&batch).await?.into_iter();
+        let Some(packed) = reply::bytes(answers.next().unwrap_or(Value::Nil))? else {
+            return Ok(None);
+        };
+        let event = pack::unpack_event(tenant.into(), id, packed)?;
+        let outcome = reply::bytes(answers.next().unwrap_or(Value::Nil))?;
+        let outcome = outcome.map(String::from_utf8).transpose();
+        let outcome = outcome.map_err(|_| StoreError::Corrupt("an outcome is no text".into()))?;
+        let state = state_of(outcome.as_deref());
+        let deliveries = match &outcome {
+            Some(packed) => pack::unpack_outcome(id, &event.kind, event.environment, packed)?,
+            None => Vec::new(),
+        };
+        Ok(Some(EventRecord { event: Arc::new(event), state, deliveries }))
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<EventSummary>> {
+        let (tag, keys) = self.tenant_index(&query.tenant, None);
+        let (from_ms, to_ms) = (query.from_ms, query.to_ms);
+        let index = Index { tag, keys, from_ms, to_ms, oldest_first: false };
+        let limit = query.limit.clamp(1, LONGEST_PAGE);
+        let cursor = query.cursor.as_deref();
+        self.page(&index, List::Events, cursor, limit, |line, _, items| {
+            let Some(head) = &line.head else { return Ok(None) };
+            let head = pack::read_head(head)?;
+            let fits = query.kind.as_ref().is_none_or(|kind| *kind == head.kind)
+                && query.environment.is_none_or(|wanted| wanted == head.environment);
+            if fits {
+                items.push(EventSummary {
+                    id: line.id.clone(),
+                    kind: head.kind,
+                    created: head.created,
+                    received_ms: head.received_ms,
+                    environment: head.environment,
+                    state: state_of(line.outcome.as_deref()),
+                    deliveries: line
+                        .outcome
+                        .as_deref()
+                        .map(pack::count_outcome)
+                        .unwrap_or_default(),
+                });
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        let letter = match query.state.as_deref() {
+            None | Some("delivered") => None,
+            Some("waiting") => Some("w"),
+            Some("suppressed") => Some("s"),
+            Some("dead") => Some("x"),
+            Some(_) => {
+                return Err(StoreError::BadQuery(
+                    "a state is one of delivered, waiting, suppressed, dead".to_owned(),
+                ));
+            }
+        };
+        let (tag, keys) = self.tenant_index(&query.tenant, letter);
+        let (from_ms, to_ms, oldest_first) = (query.from_ms, query.to_ms, query.oldest_first);
+        let index = Index { tag, keys, from_ms, to_ms, oldest_first };
+        let limit = query.limit.clamp(1, LONGEST_PAGE);
+        let cursor = query.cursor.as_deref();
+        self.page(&index, List::Deliveries, cursor, limit, |line, given, items| {
+            let (Some(head), Some(outcome)) = (&line.head, &line.outcome) else { return Ok(None) };
+            let head = pack::read_head(head)?;
+            let other = query.environment.is_some_and(|wanted| wanted != head.environment);
+            if other || query.kind.as_ref().is_some_and(|kind| *kind != head.kind) {
+                return Ok(None);
+            }
+            let records = pack::unpack_outcome(&line.id, &head.kind, head.environment, outcome)?;
+            let count = records.len();
+            for (at, record) in records.into_iter().enumerate().skip(given) {
+                if wanted(query, &record) {
+                    items.push(record);
+                }
+                if items.len() >= limit && at + 1 < count {
+                    return Ok(Some(at + 1));
+                }
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    async fn tail(&self, tenant: &str, after: u64, limit: usize) -> Result<Tail> {
+        let keys = self.core.keys.tenant(tenant);
+        let limit = limit.clamp(1, LONGEST_TAIL);
+        let names = [keys.seen(), keys.events(), keys.outcomes()];
+        let mut cmd = script::call(&script::TAIL, &names.each_ref().map(String::as_str));
+        cmd.arg(after).arg(limit).arg(TAIL_BYTES);
+        let mut parts = reply::array(self.core.link.ask(keys.tag(), cmd).await?)?.into_iter();
+        let mut tail = Tail { next: after, ..Tail::default() };
+        tail.more = matches!(parts.next(), Some(Value::Int(1)));
+        while let (Some(place), Some(id), Some(packed), Some(outcome)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        {
+            tail.next = reply::count(&place)?;
+            let Some(packed) = reply::bytes(packed)? else { continue };
+            let id = reply::text(id)?;
+            let event = pack::unpack_event(tenant.into(), &id, packed)?;
+            let outcome = match outcome {
+                Value::Nil => None,
+                packed => Some(reply::text(packed)?),
+            };
+            let state = state_of(outcome.as_deref());
+            let deliveries = match &outcome {
+                Some(packed) => pack::unpack_outcome(&id, &event.kind, event.environment, packed)?,
+                None => Vec::new(),
+            };
+            let record = EventRecord { event: Arc::new(event), state, deliveries };
+            tail.items.push((tail.next, record));
+        }
+        Ok(tail)
+    }
+
+    async fn rejected(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Rejected>> {
+        let keys = &self.core.keys;
+        let data = keys.rejected_data();
+        let nothing = format!("{data}:none");
+        let index = Index {
+            tag: Tag::Rejected,
+            keys: [keys.rejected_index(), data, nothing],
+            from_ms: None,
+            to_ms: None,
+            oldest_first: false,
+        };
+        let limit = limit.clamp(1, LONGEST_PAGE);
+        self.page(&index, List::Rejected, cursor, limit, |line, _, items| {
+            if let Some(kept) = &line.head {
+                items.push(serde_json::from_slice(kept).map_err(|_| {
+                    StoreError::Corrupt("a rejected entry is not as Fanfare wrote it".to_owned())
+                })?);
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    async fn tally(&self, lane: &LaneKey, from: Ms, to: Ms) -> Result<(Vec<Tally>, Vec<Tally>)> {
+        let keys = self.core.keys.tenant(&lane.tenant);
+        let ended = keys.ended(&lane.destination);
+        let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+        let mut offset = 0;
+        loop {
+            let mut cmd = script::call(&script::TALLY, &[&ended]);
+            cmd.arg(from).arg(to).arg(offset).arg(LOOK_AT_ONCE);
+            let mut parts = reply::array(self.core.link.ask(keys.tag(), cmd).await?)?.into_iter();
+            let looked = parts.next().as_ref().map(reply::count).transpose()?.unwrap_or(0);
+            while let (Some(why), Some(count)) = (parts.next(), parts.next()) {
+                *sums.entry(reply::text(why)?).or_default() += reply::count(&count)?;
+            }
+            offset += looked;
+            if looked < LOOK_AT_ONCE as u64 {
+                break;
+            }
+        }
+        let (mut suppressed, mut dead) = (Vec::new(), Vec::new());
+        for (why, count) in sums {
+            let (letter, reason) = why.split_once('\t').unwrap_or_default();
+            let reason = serde_json::from_str(reason)
+                .map_err(|_| StoreError::Corrupt("a reason is not as Fanfare wrote it".into()))?;
+            let list = if letter == "s" { &mut suppressed } else { &mut dead };
+            list.push(Tally { reason, count });
+        }
+        Ok((suppressed, dead))
+    }
+
+    async fn counts(&self, tenant: &str, from: Ms, to: Ms) -> Result<Counts> {
+        let keys = self.core.keys.tenant(tenant);
+        let mut sums = [0; 7];
+        let mut position = (String::from("0"), String::new());
+        loop {
+            let mut cmd = script::call(&script::COUNTS, &[&keys.log(), &keys.outcomes()]);
+            cmd.arg(from).arg(to).arg(&position.0).arg(&position.1).arg(LOOK_AT_ONCE);
+            let mut parts = reply::array(self.core.link.ask(keys.tag(), cmd).await?)?.into_iter();
+            for sum in &mut sums {
+                *sum += parts.next().as_ref().map(reply::count).transpose()?.unwrap_or(0);
+            }
+            let (Some(score), Some(member)) = (parts.next(), parts.next()) else { break };
+            position = (reply::text(score)?, reply::text(member)?);
+        }
+        let [received, pending, unrouted, delivered, waiting, suppressed, dead] = sums;
+        Ok(Counts { received, pending, unrouted, delivered, waiting, suppressed, dead })
+    }
+}
+
+fn state_of(outcome: Option<&str>) -> EventState {
+    match outcome {
+        None => EventState::Pending,
+        Some(packed) if packed.contains('\n') => EventState::Routed,
+        Some(_) => EventState::Unrouted,
+    }
+}
+
+fn wanted(query: &DeliveryQuery, record: &DeliveryRecord) -> bool {
+    let base = || record.destination.split('~').next().unwrap_or_default();
+    query.state.as_deref().is_none_or(|state| state == record.state.word())
+        && query
+            .destination
+            .as_deref()
+            .is_none_or(|wanted| wanted == record.destination || wanted == base())
+}

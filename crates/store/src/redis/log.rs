@@ -1,0 +1,358 @@
+//! The log: a stream that producers of any language write, read by a consumer group.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fanfare_contract::Event;
+use redis::{Cmd, RedisWrite as _, Value};
+
+use super::connection::Batch;
+use super::consumers::Watch;
+use super::keys::{Tag, TenantKeys};
+use super::reader::Reader;
+use super::{Core, door, pack, reply, script};
+use crate::{
+    Admission, Appended, DeliveryState, DeliveryUpdate, Entry, EntryId, Log, Ms, Outcome, Rejected,
+    Result, Settlement, StoreError,
+};
+
+/// Most events in one script: it keeps other clients waiting for a millisecond or so.
+const EVENTS_A_SCRIPT: usize = 500;
+/// Most bytes of bodies in one script or pipeline.
+const BYTES_AT_ONCE: usize = 4 << 20;
+/// About what an event or an outcome takes beside the event's body: ids, times, a line.
+const HEAD: usize = 320;
+/// Most rejected entries that are kept: at 64 KiB each, 640 MiB at worst.
+const REJECTED_KEPT: usize = 10_000;
+
+/// See the trait.
+pub(super) struct RedisLog {
+    core: Arc<Core>,
+    reader: Arc<Reader>,
+    watch: Watch,
+}
+
+impl RedisLog {
+    pub(super) fn new(core: Arc<Core>, reader: Arc<Reader>) -> Self {
+        Self { core, reader, watch: Watch::default() }
+    }
+}
+
+#[async_trait]
+impl Log for RedisLog {
+    async fn append(&self, events: Vec<Arc<Event>>) -> Result<Vec<Appended>> {
+        // The stream and a tenant's keys may be on different nodes of a Cluster.
+        if let [event] = &events[..]
+            && self.core.bulk.keeps_order()
+            && let Some(pass) = self.reader.door.pass()
+            && let Some(appended) = door::enter(&self.core, &self.reader, event, pass).await?
+        {
+            return Ok(vec![appended]);
+        }
+        let seal = self.core.seal().await?;
+        let mut answers = Vec::with_capacity(events.len());
+        let mut met = HashSet::new();
+        for part in parts(&events, |event| event.body.len()) {
+            let mut batch = Batch::new();
+            batch.confirm(Tag::Stream);
+            for event in part {
+                let keys = self.core.keys.tenant(&event.tenant);
+                let mut known = Cmd::with_capacity(3, 96);
+                known.arg("HEXISTS").arg(keys.events()).arg(&*event.id);
+                batch.push(keys.tag(), known);
+                let mut cmd = Cmd::with_capacity(13, event.body.len() + 192);
+                cmd.arg("XADD").arg(&*self.core.keys.stream).arg("*");
+                seal.add_entry(&mut cmd, event);
+                batch.push(Tag::Stream, cmd);
+            }
+            let replies = self.core.bulk.run(&batch).await?;
+            // Of each event: was it known, and its place in the stream. What is known is added all the
+            // same, for the two may be on different nodes; it is told apart when it is admitted.
+            answers.extend(part.iter().zip(replies.iter().step_by(2)).map(|(event, known)| {
+                let is_new = met.insert((&event.tenant, &event.id)) && *known != Value::Int(1);
+                if is_new { Appended::Accepted } else { Appended::Duplicate }
+            }));
+        }
+        Ok(answers)
+    }
+
+    async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
+        self.reader.read(max, wait).await
+    }
+
+    async fn take_over(&self, max: usize) -> Result<Vec<Entry>> {
+        self.watch.take_over(&self.core, &self.reader, max).await
+    }
+
+    fn arrived_ms(&self, entry: EntryId) -> Option<Ms> {
+        Ms::try_from(entry.major).ok()
+    }
+
+    async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>> {
+        let known = |(entry, _): &(EntryId, Arc<Event>)| self.reader.admission(*entry);
+        if let Some(known) = entries.iter().map(known).collect() {
+            return Ok(known);
+        }
+        admit(&self.core, entries).await
+    }
+
+    async fn settle(&self, batch: Vec<Settlement>) -> Result<()> {
+        self.reject(&batch).await?;
+        let missing = self.write(&batch).await?;
+        if !missing.is_empty() {
+            // The server lost its memory between admit and settle. What waits needs its event.
+            admit(&self.core, &missing).await?;
+            if !self.write(&batch).await?.is_empty() {
+                return Err(StoreError::Corrupt("events vanish while they are settled".to_owned()));
+            }
+        }
+        self.acknowledge(&batch).await?;
+        self.reader.settled(batch.iter().map(|settlement| settlement.entry));
+        Ok(())
+    }
+}
+
+impl RedisLog {
+    async fn reject(&self, batch: &[Settlement]) -> Result<()> {
+        let rejected: Vec<(EntryId, &Rejected)> = batch
+            .iter()
+            .filter_map(|settlement| match &settlement.outcome {
+                Outcome::Rejected(rejected) => Some((settlement.entry, rejected)),
+                _ => None,
+            })
+            .collect();
+        let (index, data) = (self.core.keys.rejected_index(), self.core.keys.rejected_data());
+        for part in parts(&rejected, |(_, rejected)| rejected.raw.len()) {
+            let mut cmd = script::call(&script::REJECT, &[&index, &data]);
+            cmd.arg(REJECTED_KEPT).arg(millis(self.core.retention));
+            for (entry, rejected) in part {
+                let kept = serde_json::to_string(rejected).expect("texts are always JSON");
+                cmd.arg(format!("{}:{entry}", pack::arrival(*entry)));
+                cmd.arg(rejected.at_ms).arg(entry.to_string()).arg(kept);
+            }
+            let mut batch = Batch::one(Tag::Rejected, cmd);
+            let base = self.core.keys.rejected_base();
+            self.core.bulk.have_confirmed(&mut batch, Tag::Rejected, &base);
+            self.core.bulk.run(&batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes outcomes; answers what waits without its event being known.
+    async fn write(&self, batch: &[Settlement]) -> Result<Vec<(EntryId, Arc<Event>)>> {
+        let written: Vec<Written<'_>> = batch.iter().filter_map(Written::of).collect();
+        let tenants = by_tenant(&written, |written| &written.event.tenant);
+        let mut scripts = Batch::new();
+        let mut tenants_of_scripts = Vec::new();
+        let mut waits = false;
+        for (tenant, places) in &tenants {
+            let keys = self.core.keys.tenant(tenant);
+            for part in places.chunks(EVENTS_A_SCRIPT) {
+                let mut cmd = settle_call(&keys, part.len());
+                for place in part {
+                    waits |= written[*place].add_to(&mut cmd);
+                }
+                scripts.push(keys.tag(), cmd);
+                tenants_of_scripts.push(*tenant);
+            }
+        }
+        for tenant in tenants.keys() {
+            let keys = self.core.keys.tenant(tenant);
+            self.core.bulk.have_confirmed(&mut scripts, keys.tag(), &keys.base);
+        }
+        let mut missing = Vec::new();
+        let answers = self.core.bulk.run(&scripts).await?;
+        for (tenant, answer) in tenants_of_scripts.into_iter().zip(answers) {
+            for id in reply::array(answer)? {
+                let id = reply::text(id)?;
+                let of = |written: &&Written<'_>| {
+                    *written.event.id == *id && &*written.event.tenant == tenant
+                };
+                missing.extend(
+                    written.iter().find(of).map(|found| (found.entry, Arc::clone(found.event))),
+                );
+            }
+        }
+        if waits {
+            self.core.changed.notify_one();
+        }
+        Ok(missing)
+    }
+
+    async fn acknowledge(&self, batch: &[Settlement]) -> Result<()> {
+        let mut scripts = Batch::new();
+        for part in batch.chunks(EVENTS_A_SCRIPT) {
+            let keys = [&*self.core.keys.stream];
+            let mut cmd = script::call_with(&script::ACK, &keys, 1 + part.len(), 24 * part.len());
+            cmd.arg(&self.core.group);
+            for settlement in part {
+                cmd.arg(settlement.entry.to_string());
+            }
+            scripts.push(Tag::Stream, cmd);
+        }
+        self.core.bulk.run(&scripts).await.map(drop)
+    }
+}
+
+/// Makes events known, each once.
+pub(super) async fn admit(
+    core: &Core,
+    entries: &[(EntryId, Arc<Event>)],
+) -> Result<Vec<Admission>> {
+    let tenants = by_tenant(entries, |(_, event)| &event.tenant);
+    let mut scripts = Batch::new();
+    let mut places_of_scripts = Vec::new();
+    for (tenant, places) in &tenants {
+        let keys = core.keys.tenant(tenant);
+        for part in parts(places, |place| entries[*place].1.body.len()) {
+            let names = [
+                keys.events(),
+                keys.outcomes(),
+                keys.log(),
+                keys.tenants(),
+                keys.seen(),
+                keys.last_seen(),
+                keys.erased(),
+            ];
+            let size = |place: &usize| entries[*place].1.body.len() + HEAD;
+            let bytes = part.iter().map(size).sum();
+            let names = names.each_ref().map(String::as_str);
+            let mut cmd = script::call_with(&script::ADMIT, &names, 1 + 4 * part.len(), bytes);
+            cmd.arg(&keys.name);
+            for place in part {
+                let (entry, event) = &entries[*place];
+                let arrival = pack::arrival(*entry);
+                cmd.arg(&*event.id).arg(&arrival).arg(event.received_ms);
+                arg_of(&mut cmd, &pack::event_parts(&arrival, &pack::head(event), event));
+            }
+            scripts.push(keys.tag(), cmd);
+            places_of_scripts.push(part);
+        }
+    }
+    let mut admissions = vec![Admission::Fresh; entries.len()];
+    for (places, answer) in places_of_scripts.into_iter().zip(core.bulk.run(&scripts).await?) {
+        for (place, digit) in places.iter().zip(reply::text(answer)?.bytes()) {
+            admissions[*place] = match digit {
+                b'0' => Admission::Fresh,
+                b'1' => Admission::Settled,
+                _ => Admission::Duplicate,
+            };
+        }
+    }
+    Ok(admissions)
+}
+
+/// One argument, put together where it is sent from.
+fn arg_of(cmd: &mut Cmd, parts: &[&[u8]]) {
+    let mut arg = cmd.writer_for_next_arg();
+    for part in parts {
+        arg.write_all(part).expect("memory takes all");
+    }
+}
+
+/// An outcome that is written to the ledger.
+struct Written<'a> {
+    entry: EntryId,
+    event: &'a Arc<Event>,
+    updates: &'a [DeliveryUpdate],
+}
+
+impl<'a> Written<'a> {
+    fn of(settlement: &'a Settlement) -> Option<Self> {
+        let (event, updates) = match &settlement.outcome {
+            Outcome::Routed(event, updates) => (event, updates.as_slice()),
+            Outcome::Unrouted(event) => (event, &[][..]),
+            Outcome::Duplicate | Outcome::Rejected(_) => return None,
+        };
+        Some(Self { entry: settlement.entry, event, updates })
+    }
+
+    /// Adds the script's arguments; true if something of it waits.
+    fn add_to(&self, cmd: &mut Cmd) -> bool {
+        let arrival = pack::arrival(self.entry);
+        cmd.arg(&*self.event.id);
+        cmd.arg(pack::pack_outcome(&arrival, self.event.received_ms, self.updates));
+        let count = self.updates.iter().filter(|update| update.state != DeliveryState::Delivered);
+        cmd.arg(count.count());
+        let mut waits = false;
+        for update in self.updates {
+            let letter = pack::letter(&update.state);
+            match &update.state {
+                DeliveryState::Delivered => {}
+                DeliveryState::Waiting { due_ms, serve_ms, .. } => {
+                    waits = true;
+                    cmd.arg(letter).arg(&*update.destination).arg(*due_ms).arg(*serve_ms);
+                }
+                DeliveryState::Suppressed { reason } | DeliveryState::Dead { reason } => {
+                    cmd.arg(letter).arg(&*update.destination);
+                    cmd.arg(update.at_ms).arg(pack::quote(reason));
+                }
+            }
+        }
+        waits
+    }
+}
+
+fn settle_call(keys: &TenantKeys, outcomes: usize) -> Cmd {
+    let names =
+        [keys.outcomes(), keys.events(), keys.agenda(), keys.lanes(), keys.leases(), keys.erased()];
+    let names = names.each_ref().map(String::as_str);
+    let mut cmd = script::call_with(&script::SETTLE, &names, 2 + 3 * outcomes, HEAD * outcomes);
+    cmd.arg(&keys.base).arg(&keys.name);
+    cmd
+}
+
+/// Places of items by tenant, in order.
+fn by_tenant<'a, T>(
+    items: &'a [T],
+    tenant: impl Fn(&'a T) -> &'a Arc<str>,
+) -> HashMap<&'a str, Vec<usize>> {
+    let mut tenants: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (place, item) in items.iter().enumerate() {
+        tenants.entry(tenant(item)).or_default().push(place);
+    }
+    tenants
+}
+
+/// Cuts items so that neither their number nor their bytes are too many at once.
+fn parts<T>(items: &[T], size: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let mut parts = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (at, item) in items.iter().enumerate() {
+        let more = size(item);
+        if at > start && (at - start == EVENTS_A_SCRIPT || bytes + more > BYTES_AT_ONCE) {
+            parts.push(&items[start..at]);
+            (start, bytes) = (at, 0);
+        }
+        bytes += more;
+    }
+    if start < items.len() {
+        parts.push(&items[start..]);
+    }
+    parts
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 52)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_hold_everything_in_order_and_are_bounded() {
+        let sizes: Vec<usize> =
+            (0..1_700).map(|n| if n == 3 { BYTES_AT_ONCE * 2 } else { 10 }).collect();
+        let cut = parts(&sizes, |size| *size);
+        assert_eq!(cut.concat(), sizes);
+        assert!(cut.iter().all(|part| part.len() <= EVENTS_A_SCRIPT));
+        assert!(
+            cut.iter().all(|part| part.len() == 1 || part.iter().sum::<usize>() <= BYTES_AT_ONCE)
+        );
+        assert!(parts(&[] as &[usize], |size| *size).is_empty());
+    }
+}

@@ -1,0 +1,209 @@
+//! The Redis store: one server, a Sentinel's master or a Cluster; any number of replicas.
+//!
+//! # How it is laid out
+//!
+//! | key | type | holds |
+//! | --- | --- | --- |
+//! | `fanfare:events` | stream | entries that are not settled; a settled one is deleted |
+//! | `fanfare:{s07}:e:<tenant>` | hash | event id → the event, byte for byte |
+//! | `fanfare:{s07}:o:<tenant>` | hash | event id → its outcome: a line a delivery, with attempts |
+//! | `fanfare:{s07}:log:<tenant>` | sorted set | events by the time they were received |
+//! | `fanfare:{s07}:seen:<tenant>`, `last:<tenant>` | sorted set, number | events as they were admitted |
+//! | `fanfare:{s07}:i:<w, s, x>:<tenant>` | sorted set | events with a delivery waiting, suppressed, dead |
+//! | `fanfare:{s07}:q:<tenant>:<lane>` | sorted set | what waits in a lane, by due time, then arrival |
+//! | `fanfare:{s07}:end:<tenant>:<lane>` | sorted set | what was suppressed or died in a lane, by when |
+//! | `fanfare:{s07}:a:<tenant>` | sorted set | the tenant's lanes by the time of their next service |
+//! | `fanfare:{s07}:l:<tenant>` | hash | lane → token of whoever serves it |
+//! | `fanfare:{s07}:gone:<tenant>` | sorted set | positions and hashes of what was erased on its way, for a day |
+//! | `fanfare:{s07}:agenda` | sorted set | the shard's tenants by their earliest lane |
+//! | `fanfare:{s07}:tenants` | set | the shard's tenants that have events |
+//! | `fanfare:{dir}:…`, `{dead}:…`, `{up}:…` | | tenants' tables and records, rejected entries, heartbeats, the key of marks |
+//! | `fanfare:{s07}:kept`, `{dead}:kept` | number | written so that there is something to wait for ([`Options::wait_replicas`]) |
+//!
+//! An event costs about four commands' worth of work in the server, most of it shared by a batch:
+//! its entry is read, `admit` writes it to two keys and `settle` its outcome to one (one script a
+//! tenant and batch), and one script a batch acknowledges and deletes the entries. One that a replica
+//! takes in while it waits for entries is added, read and made known by one script (`door.rs`).
+//! Hashes a tenant, rather than a key an event, take half the memory, allow that sharing, and leave
+//! no expiry that could take an event away from a delivery that still waits. Memory is bounded by
+//! [`Upkeep::tidy`](crate::Upkeep::tidy): what grows, grows only while a replica runs, and a
+//! replica that runs tidies.
+//!
+//! # What makes it safe
+//!
+//! - **Outcomes first, acknowledgement last**, and in a round trip of its own: a pipeline goes on
+//!   after an error, an acknowledgement must not.
+//! - **The first outcome stands.** Writing an outcome is a script that passes over events that have
+//!   one, so a repeated batch (lost answer, take-over) changes nothing.
+//! - **Every command may be sent twice**, and is, when a connection breaks under it.
+//! - **The group can vanish.** It is made again from the start of the stream: what was settled is
+//!   not in the stream any more.
+//! - **Entries of ours are known by a MAC** (`mark.rs`), so that no producer passes for the router.
+//! - **A replica is gone when its heartbeat stands still** for [`Options::dead_after`] on the
+//!   *observer's* clock; clocks of different machines are never compared.
+
+mod address;
+mod agenda;
+mod connection;
+mod consumers;
+mod cursor;
+mod directory;
+mod door;
+mod erasure;
+mod fault;
+mod keys;
+mod ledger;
+mod log;
+mod mark;
+mod order;
+mod pack;
+mod reader;
+mod records;
+mod reply;
+mod script;
+mod upkeep;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::{Result, Store};
+use address::Address;
+use connection::{Confirm, Dialer, Link};
+use keys::Keys;
+
+/// Longest time that one read blocks in the server.
+const LONGEST_BLOCK: Duration = Duration::from_secs(5);
+/// Longest wait for an answer. A server may stop for a while to fork or to write its disk.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How to open the store.
+#[derive(Clone)]
+pub struct Options {
+    /// `redis://[user:password@]host[:6379][/db]`, `rediss://…` (TLS), `unix:///path`,
+    /// `redis+cluster://[user:password@]h1:6379,h2:6379`, or
+    /// `redis+sentinel://[user:password@]h1:26379,h2:26379/master[/db]`; `rediss+…` for TLS.
+    pub url: String,
+    /// The stream that producers write to.
+    pub stream: String,
+    /// The consumer group that all replicas share.
+    pub group: String,
+    /// What all other keys begin with.
+    pub prefix: String,
+    /// This process among the replicas: unique, also from one start to the next.
+    pub replica: String,
+    /// How long a replica's heartbeat may stand still before others take over its work. Several
+    /// times the interval of [`Upkeep::beat`](super::Upkeep::beat).
+    pub dead_after: Duration,
+    /// How long rejected entries are kept when no others follow. Events are removed by
+    /// [`Upkeep::tidy`](super::Upkeep::tidy), which is told until when.
+    pub retention: Duration,
+    /// How many replicas of the Redis server must confirm what is answered or acknowledged, on every
+    /// node that is written to; 0 waits for none.
+    pub wait_replicas: usize,
+    /// How long they are given.
+    pub wait_timeout: Duration,
+}
+
+impl Options {
+    /// The usual names and times.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            stream: "fanfare:events".to_owned(),
+            group: "fanfare".to_owned(),
+            prefix: "fanfare".to_owned(),
+            replica: replica_name(),
+            dead_after: Duration::from_secs(8),
+            retention: Duration::from_hours(30 * 24),
+            wait_replicas: 0,
+            wait_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    // The URL may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("stream", &self.stream)
+            .field("group", &self.group)
+            .field("prefix", &self.prefix)
+            .field("replica", &self.replica)
+            .field("dead_after", &self.dead_after)
+            .field("retention", &self.retention)
+            .field("wait_replicas", &self.wait_replicas)
+            .field("wait_timeout", &self.wait_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens the store: connects, and refuses a server older than 7.0. Fails within two seconds when
+/// there is no server ([`Away`](super::StoreError::Away)); once open, it recovers by itself.
+pub async fn open(options: Options) -> Result<Store> {
+    let confirm = Confirm { replicas: options.wait_replicas, within: options.wait_timeout };
+    let dialer = Arc::new(Dialer::new(Address::parse(&options.url)?, confirm)?);
+    let core = Arc::new(Core {
+        keys: Keys::new(&options.prefix, &options.stream),
+        link: Link::new(Arc::clone(&dialer), ANSWER_WITHIN),
+        bulk: Link::new(Arc::clone(&dialer), ANSWER_WITHIN),
+        reads: Link::new(dialer, LONGEST_BLOCK + ANSWER_WITHIN),
+        group: options.group,
+        replica: options.replica,
+        dead_after: options.dead_after,
+        retention: options.retention,
+        changed: Notify::new(),
+        beats: AtomicU64::new(0),
+        tokens: AtomicU64::new(0),
+        held: mark::Held::default(),
+    });
+    upkeep::check_version(&core).await?;
+    let reader = Arc::new(reader::Reader::new(Arc::clone(&core)));
+    Ok(Store {
+        log: Arc::new(log::RedisLog::new(Arc::clone(&core), Arc::clone(&reader))),
+        agenda: Arc::new(agenda::RedisAgenda::new(Arc::clone(&core))),
+        ledger: Arc::new(ledger::RedisLedger::new(Arc::clone(&core))),
+        directory: Arc::new(directory::RedisDirectory::new(Arc::clone(&core))),
+        records: Arc::new(records::RedisRecords::new(Arc::clone(&core))),
+        memo: Arc::new(directory::RedisMemo::new(Arc::clone(&core))),
+        erasure: Arc::new(erasure::RedisErasure::new(Arc::clone(&core))),
+        upkeep: Arc::new(upkeep::RedisUpkeep::new(core, reader)),
+    })
+}
+
+/// What all parts share.
+struct Core {
+    keys: Keys,
+    /// Small commands.
+    link: Link,
+    /// Large batches: append, admit, settle. Apart, so that small commands do not wait behind them.
+    bulk: Link,
+    /// Blocking reads, and nothing else: whatever stands behind one waits for it.
+    reads: Link,
+    group: String,
+    replica: String,
+    dead_after: Duration,
+    retention: Duration,
+    /// Told when this process adds a line to the agenda or brings one forward.
+    changed: Notify,
+    /// Counts heartbeats, so that no two are alike.
+    beats: AtomicU64,
+    /// Counts claims, so that no two tokens are alike.
+    tokens: AtomicU64,
+    /// Tells entries of ours from those of producers.
+    held: mark::Held,
+}
+
+fn replica_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::env::var("HOSTNAME"))
+        .unwrap_or_default();
+    let host = match host.trim() {
+        "" => "host",
+        host => host,
+    };
+    format!("{host}-{}-{:08x}", std::process::id(), rand::random::<u32>())
+}

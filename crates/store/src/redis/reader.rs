@@ -1,0 +1,316 @@
+//! Reading the stream so that nothing is lost between the server and the caller.
+//!
+//! The server counts an entry as read the moment it answers. A read therefore runs in a task of its
+//! own: a caller that goes away leaves it running, and the next caller gets what it brings. Nothing
+//! is read that nobody has asked for. When a connection breaks under a read, the server may have
+//! given entries that never arrived: then everything that it holds pending for this replica is
+//! looked through for what is not in hand.
+
+use std::collections::hash_map::Entry as MapEntry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::{Cmd, Value};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::connection::Batch;
+use super::door::Door;
+use super::fault::Fault;
+use super::keys::Tag;
+use super::mark::Seal;
+use super::{Core, LONGEST_BLOCK, reply};
+use crate::{Admission, Entry, EntryId, Payload, Result, StoreError};
+
+/// How many pending entries are looked through in one round trip.
+const PENDING_PAGE: usize = 500;
+/// So many at once are few: each of them gains by going through the door.
+const FEW: usize = 4;
+/// A read that was left running by another caller is given at least so long.
+const LEFT_RUNNING: Duration = Duration::from_millis(20);
+
+/// Reads for this replica.
+pub(super) struct Reader {
+    /// What this process takes in itself.
+    pub(super) door: Door,
+    shared: Arc<Shared>,
+    turn: tokio::sync::Mutex<Turn>,
+}
+
+/// What a running read needs.
+struct Shared {
+    core: Arc<Core>,
+    /// Entries that were handed out and are not settled, and what the ledger has said to those that
+    /// were made known as they were added.
+    hand: Mutex<HashMap<EntryId, Option<Admission>>>,
+    /// The server may hold entries for us that never arrived: how often to look.
+    recheck: AtomicU8,
+    /// This replica has a heartbeat.
+    registered: AtomicBool,
+}
+
+#[derive(Default)]
+struct Turn {
+    /// Arrived, but more than the caller wanted.
+    spare: VecDeque<Entry>,
+    running: Option<AbortOnDropHandle<Result<Vec<Entry>>>>,
+    /// The last read brought many. Then to read them together costs less than to take in each.
+    busy: bool,
+}
+
+impl Reader {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        let shared = Shared {
+            core,
+            hand: Mutex::default(),
+            recheck: AtomicU8::new(0),
+            registered: AtomicBool::new(false),
+        };
+        let (door, turn) = (Door::default(), tokio::sync::Mutex::default());
+        Self { door, shared: Arc::new(shared), turn }
+    }
+
+    /// See [`crate::Log::read`].
+    pub(super) async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
+        let until = Instant::now() + wait;
+        let Ok(mut turn) = timeout_at(until, self.turn.lock()).await else {
+            return Ok(Vec::new());
+        };
+        turn.spare.extend(self.door.fetch());
+        while turn.spare.is_empty() {
+            self.register().await?;
+            // A read of our own ends by itself; one that was left may block for longer.
+            let until = if turn.running.is_some() {
+                until.max(Instant::now() + LEFT_RUNNING)
+            } else {
+                until + Duration::from_mins(1)
+            };
+            let busy = turn.busy;
+            let running = turn.running.get_or_insert_with(|| self.start(max, wait));
+            let joined = {
+                let _open = (!busy).then(|| self.door.open(max.min(FEW)));
+                tokio::select! {
+                    joined = timeout_at(until, running) => Some(joined),
+                    () = self.door.rings() => None,
+                }
+            };
+            turn.spare.extend(self.door.fetch());
+            let Some(joined) = joined else { continue };
+            let Ok(joined) = joined else { break };
+            turn.running = None;
+            let entries = joined.map_err(|error| StoreError::Other {
+                message: "a read of the stream broke off".to_owned(),
+                source: Some(Box::new(error)),
+            })?;
+            // What came in meanwhile is in hand: it must reach the caller, whatever became of this.
+            match entries {
+                Err(error) if turn.spare.is_empty() => return Err(error),
+                entries => {
+                    let entries = entries.unwrap_or_default();
+                    turn.busy = entries.len() > FEW;
+                    turn.spare.extend(entries);
+                }
+            }
+            break;
+        }
+        let count = max.min(turn.spare.len());
+        Ok(turn.spare.drain(..count).collect())
+    }
+
+    fn start(&self, max: usize, wait: Duration) -> AbortOnDropHandle<Result<Vec<Entry>>> {
+        let shared = Arc::clone(&self.shared);
+        AbortOnDropHandle::new(tokio::spawn(async move { shared.fetch(max.max(1), wait).await }))
+    }
+
+    /// Makes sure that others see this replica before it holds anything.
+    pub(super) async fn register(&self) -> Result<()> {
+        if !self.shared.registered.load(Ordering::Acquire) {
+            self.shared.core.beat().await?;
+            self.shared.registered.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Ends the running read and gives up what nobody has fetched; the server keeps it pending.
+    pub(super) async fn stop(&self) {
+        let running = {
+            let mut turn = self.turn.lock().await;
+            self.door.wait_for_all().await;
+            turn.spare.extend(self.door.fetch());
+            for entry in turn.spare.drain(..) {
+                self.shared.hand().remove(&entry.id);
+            }
+            turn.running.take()
+        };
+        if let Some(running) = running {
+            running.abort();
+            let _ = running.await;
+        }
+        self.shared.core.reads.hang_up().await;
+        self.shared.doubt();
+        self.shared.registered.store(false, Ordering::Release);
+    }
+
+    /// Notes entries that another call than a read brought.
+    pub(super) fn took(&self, seal: &Seal, entries: Vec<Value>) -> Result<Vec<Entry>> {
+        Ok(self.shared.receive(seal, entries)?.0)
+    }
+
+    /// Notes an entry that was made known as it was added. False if it is in hand already.
+    pub(super) fn admitted(&self, entry: EntryId, admission: Admission) -> bool {
+        self.shared.hand().insert(entry, Some(admission)).is_none()
+    }
+
+    /// What the ledger has said to an entry, if it was asked when that was added.
+    pub(super) fn admission(&self, entry: EntryId) -> Option<Admission> {
+        self.shared.hand().get(&entry).copied().flatten()
+    }
+
+    /// A call failed that may have given us entries.
+    pub(super) fn doubt(&self) {
+        self.shared.doubt();
+    }
+
+    /// These are settled.
+    pub(super) fn settled(&self, entries: impl Iterator<Item = EntryId>) {
+        let mut hand = self.shared.hand();
+        for entry in entries {
+            hand.remove(&entry);
+        }
+    }
+}
+
+impl Shared {
+    fn hand(&self) -> std::sync::MutexGuard<'_, HashMap<EntryId, Option<Admission>>> {
+        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Twice, for what was sent on a connection that broke may still be waiting to be run.
+    fn doubt(&self) {
+        self.recheck.store(2, Ordering::Release);
+    }
+
+    async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
+        let seal = self.core.seal().await?;
+        // Once for a vanished group, once for a wait that was broken off, once for a broken connection, once
+        // to read: all of them may come to one read, which lasts as long as others take events in.
+        for tries_left in (0..4).rev() {
+            if self.recheck.load(Ordering::Acquire) > 0 {
+                match self.lost(max, &seal).await {
+                    Ok(lost) if lost.is_empty() => {}
+                    Ok(lost) => return Ok(lost),
+                    Err(fault) if fault.dropped && tries_left > 0 => continue,
+                    Err(fault) => return Err(fault.into()),
+                }
+            }
+            match self.core.reads.run_once(&self.command(max, wait, ">")).await {
+                Ok(mut values) => {
+                    let entries = of_one_stream(values.pop().unwrap_or(Value::Nil))?;
+                    return Ok(self.receive(&seal, entries)?.0);
+                }
+                Err(fault) if fault.no_group && tries_left > 0 => self.core.make_group().await?,
+                Err(fault) if fault.unblocked && tries_left > 0 => {}
+                Err(fault) => {
+                    self.doubt();
+                    if !fault.dropped || tries_left == 0 {
+                        return Err(fault.into());
+                    }
+                }
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Up to `max` entries that the server holds pending for us and that are not in hand.
+    async fn lost(&self, max: usize, seal: &Seal) -> Result<Vec<Entry>, Fault> {
+        let less = |left: u8| left.checked_sub(1);
+        let _ = self.recheck.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+        let mut lost = Vec::new();
+        let mut from = "0".to_owned();
+        loop {
+            let answer =
+                self.core.reads.run_once(&self.command(PENDING_PAGE, Duration::ZERO, &from)).await;
+            let mut values = match answer {
+                Ok(values) => values,
+                Err(fault) if fault.no_group => return Ok(lost),
+                Err(fault) => {
+                    self.doubt();
+                    // What was found already is in hand: it must reach the caller.
+                    return if lost.is_empty() { Err(fault) } else { Ok(lost) };
+                }
+            };
+            let page = of_one_stream(values.pop().unwrap_or(Value::Nil))?;
+            let full = page.len() == PENDING_PAGE;
+            let (entries, end) = self.receive(seal, page)?;
+            lost.extend(entries);
+            if !full {
+                return Ok(lost);
+            }
+            if lost.len() >= max {
+                self.doubt();
+                return Ok(lost);
+            }
+            from = end.map_or(from, |end| end.to_string());
+        }
+    }
+
+    fn command(&self, max: usize, wait: Duration, from: &str) -> Batch {
+        let mut cmd = Cmd::new();
+        cmd.arg("XREADGROUP").arg("GROUP").arg(&self.core.group).arg(&self.core.replica);
+        cmd.arg("COUNT").arg(max);
+        // BLOCK 0 would be for ever.
+        let block = u64::try_from(wait.min(LONGEST_BLOCK).as_millis()).unwrap_or(0);
+        if block > 0 && from == ">" {
+            cmd.arg("BLOCK").arg(block);
+        }
+        cmd.arg("STREAMS").arg(&*self.core.keys.stream).arg(from);
+        Batch::one(Tag::Stream, cmd)
+    }
+
+    /// Turns entries into what the caller gets, without those that it has already; and the last id.
+    fn receive(&self, seal: &Seal, values: Vec<Value>) -> Result<(Vec<Entry>, Option<EntryId>)> {
+        let mut entries = Vec::with_capacity(values.len());
+        let mut last = None;
+        let mut hand = self.hand();
+        for value in values {
+            let mut parts = reply::array(value)?.into_iter();
+            let id = reply::entry_id(parts.next().unwrap_or(Value::Nil))?;
+            last = Some(id);
+            if let MapEntry::Vacant(place) = hand.entry(id) {
+                place.insert(None);
+                // An entry that was deleted while pending has no fields; settling it acknowledges it.
+                let fields = reply::array(parts.next().unwrap_or(Value::Nil))?;
+                entries.push(Entry { id, payload: payload(seal, pairs(fields)?) });
+            }
+        }
+        Ok((entries, last))
+    }
+}
+
+/// What we appended ourselves was checked then; what others wrote has still to be.
+pub(super) fn payload(seal: &Seal, fields: Vec<(Bytes, Bytes)>) -> Payload {
+    match seal.read_entry(&fields) {
+        Some(event) => Payload::Event(Arc::new(event)),
+        None => Payload::Raw(fields),
+    }
+}
+
+pub(super) fn pairs(fields: Vec<Value>) -> Result<Vec<(Bytes, Bytes)>> {
+    let mut pairs = Vec::with_capacity(fields.len() / 2);
+    let mut fields = fields.into_iter();
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+        let bytes =
+            |value| Ok::<_, StoreError>(Bytes::from(reply::bytes(value)?.unwrap_or_default()));
+        pairs.push((bytes(name)?, bytes(value)?));
+    }
+    Ok(pairs)
+}
+
+/// The entries in an answer of XREADGROUP on one stream.
+fn of_one_stream(value: Value) -> Result<Vec<Value>> {
+    let Some(stream) = reply::array(value)?.pop() else { return Ok(Vec::new()) };
+    reply::array(reply::array(stream)?.pop().unwrap_or(Value::Nil))
+}

@@ -1,0 +1,86 @@
+//! The project's chores.
+//!
+//! `cargo xtask test` is what CI runs and what to run before pushing; `cargo xtask tools` installs
+//! what the tests run beside Fanfare: a Redis server, SMTP and Slack peers, signature verifiers.
+
+mod chaos;
+mod checks;
+mod steps;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::steps::Steps;
+use crate::tools::{Tools, Trust};
+
+const HELP: &str = "\
+The project's chores.
+
+Usage: cargo xtask <COMMAND>
+
+Commands:
+  test [--fast]  Install what is missing, then format, TLS, lints, docs and all tests
+  ci             The same as `test`
+  tools          Only install what the tests need, into target/test-tools
+  chaos [..]     Kill the router and Redis under load and count what arrives; --quick is the short
+                 form, --help tells all options, `chaos rolling` measures what a rolling restart
+                 holds up, `chaos retention` what grows while events come and are removed,
+                 `chaos parked` the memory that a million waiting deliveries take
+  help           This text
+
+Options:
+  --fast         Believe the stamps in target/test-tools instead of trying what is installed
+
+Example: cargo xtask test --fast
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args.iter().map(String::as_str).collect::<Vec<_>>()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs one command; `false` when a step of it failed.
+fn run(args: &[&str]) -> Result<bool> {
+    match args {
+        ["test" | "ci"] => Ok(test(Trust::Try)),
+        ["test" | "ci", "--fast"] => Ok(test(Trust::Stamps)),
+        ["tools"] => {
+            let mut steps = Steps::default();
+            steps.run("tools", "cargo xtask tools", || Tools::new(root()).install(Trust::Try));
+            Ok(steps.finish())
+        }
+        ["chaos", args @ ..] => chaos::run(&Tools::new(root()), args),
+        [] | ["help"] | [.., "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(true)
+        }
+        _ => bail!("`cargo xtask {}` is not a command\n\n{HELP}", args.join(" ")),
+    }
+}
+
+/// Everything that must be true before a change lands.
+fn test(trust: Trust) -> bool {
+    let tools = Tools::new(root());
+    let mut steps = Steps::default();
+    steps.run("tools", "cargo xtask tools", || tools.install(trust));
+    checks::all(&mut steps, &tools);
+    steps.finish()
+}
+
+/// The root of the workspace, wherever the command was typed.
+fn root() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root.pop();
+    root
+}
