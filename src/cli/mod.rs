@@ -14,6 +14,7 @@ mod erase;
 mod events;
 mod export;
 mod follow;
+mod health;
 mod input;
 mod keys;
 mod logging;
@@ -128,6 +129,8 @@ enum Command {
     Backup(backup::Args),
     /// Makes a store of a backup
     Restore(backup::RestoreArgs),
+    /// Checks that a server is ready
+    Health(health::Args),
     /// Verifies the signature of a webhook
     Verify(verify::Args),
     /// Prints the completion script of a shell
@@ -239,6 +242,7 @@ async fn run(command: Command) -> Done {
         Command::Erase(args) => erase::run(args).await,
         Command::Backup(args) => backup::run(args).await,
         Command::Restore(args) => backup::run_restore(args).await,
+        Command::Health(args) => health::run(args).await,
         Command::Verify(args) => verify::run(&args),
         Command::Completions(args) => {
             completions::run(&args, Cli::command());

@@ -96,7 +96,7 @@ pub(super) struct Page {
     cursor: Option<String>,
 }
 
-/// A request, below `/v1`.
+/// A request.
 #[derive(Clone)]
 pub(super) struct Ask {
     method: Method,
@@ -107,8 +107,13 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    /// Of a path's parts, which need no escaping.
+    /// Of a path's parts below `/v1`, which need no escaping.
     pub(super) fn of(method: Method, parts: &[&str]) -> Self {
+        Self::outside(method, &[&["v1"], parts].concat())
+    }
+
+    /// Of a path's parts outside `/v1`.
+    pub(super) fn outside(method: Method, parts: &[&str]) -> Self {
         let parts = parts.iter().map(|&part| part.to_owned()).collect();
         Self { method, parts, query: Vec::new(), body: None, if_match: None }
     }
@@ -142,7 +147,6 @@ impl Ask {
         base.path_segments_mut()
             .map_err(|()| Failure::Because("--server is no URL of a server".to_owned()))?
             .pop_if_empty()
-            .push("v1")
             .extend(&self.parts);
         for (name, value) in &self.query {
             base.query_pairs_mut().append_pair(name, value);
@@ -198,7 +202,8 @@ impl Api {
         Self::over(&config, store).await
     }
 
-    fn at(base: &Url, key: Option<&str>) -> Result<Self, Failure> {
+    /// A server's, over HTTP.
+    pub(super) fn at(base: &Url, key: Option<&str>) -> Result<Self, Failure> {
         let client = reqwest::Client::builder().no_proxy().read_timeout(TIMEOUT).build();
         let client = client.context("the HTTP client")?;
         let to = To::Server { client, base: base.clone(), key: key.map(str::to_owned) };
@@ -259,6 +264,12 @@ impl Api {
         }
         let mut body: Value = serde_json::from_slice(&body).map_err(|_| not_ours(status))?;
         Ok(Err(body["error"].take()))
+    }
+
+    /// The status and the body of an answer, whether it is a success or not.
+    pub(super) async fn any(&self, ask: Ask) -> Result<(StatusCode, Value), Failure> {
+        let (status, _, body) = self.send(ask).await?;
+        Ok((status, serde_json::from_slice(&body).map_err(|_| not_ours(status))?))
     }
 
     /// An answer of any length, piece by piece, to `take`. Answers whether all of it came.
