@@ -1,4 +1,4 @@
-//! The channel itself: one HTTP client, and one attempt through it.
+//! The channel: one HTTP client, and one attempt through it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use fanfare_contract::{
     ANSWER_KEPT, AnswerPart, Channel, ChannelService, Delivery, DeliveryError, FieldError, Lane,
-    Policy, Receipt, Revealed,
+    Policy, RETRY_AFTER_MAX, Receipt, Revealed, retry_after,
 };
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
@@ -20,11 +21,11 @@ use crate::resolver::{Guarded, Resolve, System};
 use crate::settings::{self, Prepared, headers};
 use crate::{failure, request, secret};
 
-/// How long the rest of an answer is waited for. Its status has decided by then; the rest is only
-/// for people to read, and must not turn a delivery that was accepted into a time-out.
+/// Longest wait for the body of an answer. The status has decided the outcome by then. The body is
+/// for people only and must not turn an accepted delivery into a timeout.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
-/// Sends signed webhooks. Connections are shared and kept alive.
+/// Sends signed webhooks. All destinations share one pool of connections.
 pub struct WebhookChannel {
     sender: Arc<Sender>,
     guard: Guard,
@@ -38,12 +39,12 @@ struct Sender {
 }
 
 impl WebhookChannel {
-    /// A channel that resolves names as the operating system does.
+    /// A channel that resolves names with the operating system's resolver.
     pub fn new(config: Config) -> Result<Self, Error> {
         Self::with_resolver(config, Arc::new(System::default()))
     }
 
-    /// A channel that asks `resolver` for addresses; the guard judges its answers all the same.
+    /// A channel that resolves names with `resolver`. The guard checks its answers too.
     pub fn with_resolver(config: Config, resolver: Arc<dyn Resolve>) -> Result<Self, Error> {
         let guard =
             Guard { development: config.development, allowed: config.allowed_networks.clone() };
@@ -77,7 +78,7 @@ impl Channel for WebhookChannel {
         Policy {
             schedule: schedule.collect(),
             jitter: 0.2,
-            retry_after_cap: Duration::from_hours(24),
+            retry_after_cap: RETRY_AFTER_MAX,
             attempt_timeout: Duration::from_secs(10),
             deadline: Duration::from_secs(25),
             quick_retries: 1,
@@ -94,7 +95,7 @@ impl Channel for WebhookChannel {
         if settings.get("secret").is_some_and(|secret| !secret.is_null()) {
             return Vec::new();
         }
-        // Without randomness the secret stays missing, which `prepare` then says.
+        // Without randomness the secret stays missing, and `prepare` reports it.
         let Ok(value) = secret::generate() else { return Vec::new() };
         settings.insert("secret".to_owned(), Value::from(value.as_str()));
         vec![Revealed { field: "secret", value }]
@@ -126,10 +127,10 @@ impl fmt::Debug for WebhookChannel {
 }
 
 impl Sender {
-    /// One POST. Dropping it at any point closes its connection and harms no other.
+    /// Sends one POST. Dropping the future closes its connection and affects no other attempt.
     async fn attempt(&self, delivery: &Delivery) -> Result<Receipt, DeliveryError> {
         let Some(to) = delivery.destination.settings::<Prepared>() else {
-            let message = "the destination was prepared by another channel: a mistake in Fanfare";
+            let message = "another channel prepared the destination; this is a bug in Fanfare";
             return Err(DeliveryError::permanent("wrong_channel", message));
         };
         let request = request::build(to, delivery)?;
@@ -141,13 +142,14 @@ impl Sender {
             let status = Some(status.as_u16());
             return Ok(Receipt { status, answer, remote_id: None, remark });
         }
-        let not_before = failure::retry_after(response.headers(), delivery.at_ms);
+        let waits = response.headers().get_all(RETRY_AFTER);
+        let wait = retry_after(waits.iter().map(HeaderValue::as_bytes), delivery.at());
         let (answer, _) = self.answer(response).await;
-        Err(failure::refused(&to.host, status, not_before, answer))
+        Err(failure::refused(&to.host, status, wait, answer))
     }
 
-    /// The first part of the answer, and what was odd about it. Reading it to its end keeps the
-    /// connection usable; past the limit or the time, closing it is cheaper.
+    /// The first part of the answer, and a remark if it was cut. The connection can be reused only
+    /// if the answer is read to its end. Beyond the limits, closing it is cheaper.
     async fn answer(&self, response: Response<Incoming>) -> (AnswerPart, Option<String>) {
         let mut body = response.into_body();
         if body.size_hint().exact() == Some(0) {
@@ -158,9 +160,9 @@ impl Sender {
         let remark = match read {
             Ok(Read::Whole) => None,
             Ok(Read::Long) => {
-                Some(format!("the answer was longer than {} bytes and cut", self.answer_limit))
+                Some(format!("only the first {} bytes of the answer were read", self.answer_limit))
             }
-            Ok(Read::Broken) => Some("the answer broke off after its status".to_owned()),
+            Ok(Read::Broken) => Some("the connection broke within the answer's body".to_owned()),
             Err(_) => Some(format!("the answer did not end within {} s", ANSWER_WAIT.as_secs())),
         };
         (AnswerPart::from_bytes(&kept), remark)
@@ -171,7 +173,7 @@ impl Sender {
         loop {
             match body.frame().await {
                 Some(Ok(frame)) => {
-                    // Trailers say nothing to us.
+                    // Trailers are ignored.
                     let chunk = frame.into_data().unwrap_or_default();
                     seen += chunk.len();
                     let room = ANSWER_KEPT - kept.len();
@@ -187,7 +189,7 @@ impl Sender {
     }
 }
 
-/// How the reading of an answer ended.
+/// How reading an answer ended.
 enum Read {
     Whole,
     Long,
@@ -199,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_receiver_that_fails_is_tried_for_three_days_and_disabled_after_five_of_nothing_else() {
+    fn the_schedule_covers_three_days_and_five_days_of_failures_disable() {
         let policy = WebhookChannel::new(Config::default()).unwrap().policy();
         let all: Duration = policy.schedule.iter().sum();
         assert_eq!(all.as_secs() / 3_600, 75);

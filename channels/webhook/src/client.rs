@@ -1,9 +1,8 @@
 //! The HTTP client: hyper's pool, with the guard inside its connector.
 //!
-//! It is hyper-util's rather than reqwest's because this is the hottest path there is, and of
-//! reqwest nothing but its costs would be used here: redirects, cookies, proxies, decompression and
-//! retries are all forbidden, yet every request passes its layers for them. What is kept of it are
-//! its settings for connections.
+//! It is hyper-util's client instead of reqwest because this is the hottest path of the router.
+//! Webhooks use none of reqwest's features: redirects, cookies, proxies, decompression and retries
+//! are all forbidden here, yet every request would pass through their layers.
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -27,16 +26,16 @@ use tower::Service;
 use crate::config::{Config, Error};
 use crate::resolver::Guarded;
 
-/// Makes connections, each within a time, and keeps them for the next request.
+/// Opens connections within a time limit and keeps them for later requests.
 pub(crate) type Client = legacy::Client<Timed<HttpsConnector<HttpConnector<Guarded>>>, Full<Bytes>>;
 
-/// How long an idle connection is kept.
+/// An idle connection is closed after this time.
 const IDLE: Duration = Duration::from_secs(90);
-/// Finds out that the other side has gone without a word.
+/// TCP keepalive, to detect a peer that disappeared without closing.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// A client that follows nothing and repeats nothing that may have been sent.
+/// A client that follows no redirect and repeats no request that may have been sent.
 pub(crate) fn client(config: &Config, resolver: Guarded) -> Result<Client, Error> {
     let mut tcp = HttpConnector::new_with_resolver(resolver);
     tcp.enforce_http(false);
@@ -44,7 +43,7 @@ pub(crate) fn client(config: &Config, resolver: Guarded) -> Result<Client, Error
     tcp.set_keepalive(Some(KEEPALIVE));
     tcp.set_keepalive_interval(Some(KEEPALIVE));
     tcp.set_keepalive_retries(Some(KEEPALIVE_PROBES));
-    // Shared out among the addresses of a name, so that one that hangs does not use it all up.
+    // Divided among the addresses of a name, so that one dead address does not use up all of it.
     tcp.set_connect_timeout(Some(config.connect_timeout));
     let tls = HttpsConnectorBuilder::new().with_tls_config(tls(config)?);
     let tls = if config.development { tls.https_or_http() } else { tls.https_only() };
@@ -57,7 +56,7 @@ pub(crate) fn client(config: &Config, resolver: Guarded) -> Result<Client, Error
 }
 
 fn tls(config: &Config) -> Result<ClientConfig, Error> {
-    // The binary installs the provider first of all; alone, the crate brings the same one.
+    // The binary installs a provider at start. Without it, the crate uses the same one, ring.
     let provider = CryptoProvider::get_default().cloned();
     let provider = provider.unwrap_or_else(|| Arc::new(ring::default_provider()));
     let roots = config.roots()?;
@@ -69,7 +68,7 @@ fn tls(config: &Config) -> Result<ClientConfig, Error> {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth()),
-        // A machine without any certificate authority can still be developed on.
+        // In development, a machine without certificate authorities is fine.
         Err(_) if config.development => {
             Ok(builder.with_root_certificates(only(roots)?).with_no_client_auth())
         }
@@ -85,12 +84,12 @@ fn only(roots: Vec<CertificateDer<'static>>) -> Result<RootCertStore, Error> {
     Ok(store)
 }
 
-/// Nothing answered in time.
+/// The connection was not established in time.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the connection was not made in time")]
+#[error("the connection was not established in time")]
 pub(crate) struct TooSlow;
 
-/// Ends the making of a connection (look-up, TCP and TLS together) after a time.
+/// Limits the time for a connection: DNS, TCP and TLS together.
 #[derive(Clone)]
 pub(crate) struct Timed<C> {
     inner: C,
@@ -116,8 +115,8 @@ where
     fn call(&mut self, to: Uri) -> Self::Future {
         let (limit, connecting) = (self.limit, self.inner.call(to));
         Box::pin(async move {
-            let made = tokio::time::timeout(limit, connecting).await.map_err(|_| TooSlow)?;
-            made.map_err(Into::into)
+            let connected = tokio::time::timeout(limit, connecting).await.map_err(|_| TooSlow)?;
+            connected.map_err(Into::into)
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What the operator decides for all webhooks.
+//! The operator's settings for all webhooks.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
 
-/// Settings of the channel, the same for every tenant.
+/// The channel's settings, which are the same for every tenant.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Allows `http://`, and loopback and private addresses.
+    /// Allows `http://` URLs, and loopback and private addresses.
     pub development: bool,
-    /// Networks that may be reached though they are special; never a metadata service.
+    /// Special networks that webhooks can reach anyway. Never opens a metadata service.
     pub allowed_networks: Vec<IpNet>,
-    /// `User-Agent` of every request.
+    /// The `User-Agent` of every request.
     pub user_agent: String,
-    /// How much of an answer is read before the connection is closed, in bytes.
+    /// Maximum bytes to read of an answer. After that the connection is closed.
     pub answer_limit_bytes: usize,
-    /// How long one connection may take to be made, TLS included.
+    /// Time limit for a new connection: DNS, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// Idle connections kept to each host.
+    /// Maximum idle connections to each host.
     pub idle_per_host: usize,
-    /// Certificate authorities to trust besides the system's, each as PEM with one or several.
+    /// Certificate authorities to trust in addition to the system's. Each entry is a PEM bundle.
     pub extra_roots: Vec<Vec<u8>>,
 }
 
-/// The webhook documentation that this project implements promises this `User-Agent` to receivers, so
+/// The webhook documentation that this project implements promises receivers this `User-Agent`, so
 /// the default must not change. See docs/decisions/0011-two-webhook-header-sets.md.
 const USER_AGENT: &str = "KYC-Webhooks/1.0";
 
@@ -59,23 +59,25 @@ impl Config {
     }
 }
 
-/// Why the channel cannot be made.
+/// Why the channel cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// One of [`Config::extra_roots`] cannot be read.
-    #[error("extra root certificate {nth} (counted from 0) is not a PEM certificate")]
+    #[error("extra root {nth} (counted from 0) holds no certificate in PEM; check the file")]
     Certificate {
-        /// Which one.
+        /// Its index in the list.
         nth: usize,
-        /// What the parser says, when it found something at all.
+        /// The parser's error. `None` if the PEM holds no certificate.
         source: Option<pem::Error>,
     },
-    /// [`Config::user_agent`] cannot be sent as a header.
-    #[error("the user agent {0:?} has characters that a header cannot have; use visible ASCII")]
-    UserAgent(String),
-    /// TLS cannot be set up.
+    /// [`Config::user_agent`] is not a valid header value.
     #[error(
-        "TLS cannot be set up; if no certificate authority is installed, add the `ca-certificates` package"
+        "the user agent {0:?} has characters that are not allowed in a header; use visible ASCII"
+    )]
+    UserAgent(String),
+    /// TLS setup failed.
+    #[error(
+        "TLS setup failed; if the system has no certificate authorities, install `ca-certificates`"
     )]
     Tls(#[source] rustls::Error),
 }

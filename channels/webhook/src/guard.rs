@@ -1,63 +1,63 @@
-//! Which addresses may be connected to.
+//! The guard: which addresses webhooks can reach.
 //!
-//! A tenant chooses its URLs, so without a guard it could make Fanfare talk to what only Fanfare
-//! can reach: its host, its network, the cloud's metadata service. Everything in the IANA
-//! special-purpose registries is refused
+//! Tenants choose their URLs. Without a guard, a tenant could make Fanfare send requests to systems
+//! that only Fanfare can reach: its host, its network, the cloud's metadata service. The guard
+//! refuses everything in the IANA special-purpose registries
 //! (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
-//! <https://www.iana.org/assignments/iana-ipv6-special-registry>), as is every IPv6 address outside
-//! the global unicast space; addresses that carry an IPv4 address are judged by that one.
+//! <https://www.iana.org/assignments/iana-ipv6-special-registry>) and every IPv6 address outside
+//! the global unicast space. It judges an address that embeds an IPv4 address by that address.
 //!
-//! The guard looks at hosts that are addresses when settings are prepared, and at what names resolve
-//! to on every connection (in `resolver`): the address that was checked is the address
-//! that is connected to, so a name that changes its mind in between gains nothing.
+//! A host that is an address is checked when the settings are prepared. The addresses that a name
+//! resolves to are checked on every connection (in `resolver`). Fanfare connects to the very
+//! address that was checked, so DNS rebinding gains nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// Judges addresses.
+/// Checks addresses.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
-    /// Lets loopback and private addresses pass; for development and demonstrations.
+    /// Allows loopback and private addresses, for development and demonstrations.
     pub development: bool,
-    /// Lets these pass whatever they are, but never a metadata service.
+    /// Networks that are allowed even if they are special. Never opens a metadata service.
     pub allowed: Vec<IpNet>,
 }
 
-/// An address that must not be connected to.
+/// An address that webhooks must not reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{ip} is {kind}")]
 pub struct Blocked {
     /// The address.
     pub ip: IpAddr,
-    /// What sort of address it is.
+    /// Why it is refused.
     pub kind: Kind,
 }
 
 /// Why an address is special.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A cloud's metadata or credentials service.
+    /// The metadata or credentials service of a cloud.
     Metadata,
-    /// This very machine.
+    /// The local host.
     Loopback,
-    /// A private network: RFC 1918, or unique local IPv6.
+    /// A private network: RFC 1918 or unique local IPv6.
     Private,
     /// `0.0.0.0/8` and `::`.
     Unspecified,
-    /// Valid on one link only.
+    /// Valid on one network link only.
     LinkLocal,
     /// A carrier's shared address space (RFC 6598).
     CarrierNat,
     /// Multicast or broadcast.
     Multicast,
-    /// Kept for documentation.
+    /// Reserved for documentation.
     Documentation,
-    /// Kept for benchmarks.
+    /// Reserved for benchmarks.
     Benchmark,
-    /// A tunnel or translation whose real target cannot be told.
+    /// A tunnel or translation with an unknown target.
     Tunnel,
-    /// Reserved, or not global unicast.
+    /// Reserved otherwise, or not global unicast.
     Reserved,
 }
 
@@ -80,10 +80,10 @@ impl std::fmt::Display for Kind {
 }
 
 impl Guard {
-    /// Whether `ip` may be connected to.
+    /// Checks whether webhooks can reach `ip`.
     pub fn check(&self, ip: IpAddr) -> Result<(), Blocked> {
         let ip = ip.to_canonical();
-        // What is behind it counts; an allowed network may be written in either form.
+        // An embedded IPv4 address decides. An allowed network can be written in either form.
         let (inner, kind) = match ip {
             IpAddr::V4(v4) => (v4.into(), kind_v4(v4)),
             IpAddr::V6(v6) => match embedded(v6) {
@@ -104,7 +104,7 @@ impl Guard {
     }
 }
 
-/// The IPv4 address that NAT64 (RFC 6052) or 6to4 (RFC 3056) would really reach.
+/// The IPv4 address that a NAT64 (RFC 6052) or 6to4 (RFC 3056) address really reaches.
 fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let ([0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..]) = ip.segments() else {
         return None;
@@ -112,10 +112,10 @@ fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
 }
 
-/// What is special about an IPv4 address; `None` when it is an ordinary one.
+/// The kind of a special IPv4 address. `None` for an ordinary one.
 fn kind_v4(ip: Ipv4Addr) -> Option<Kind> {
     let kind = match ip.octets() {
-        // AWS, GCP, Azure and most others; ECS and EKS credentials; Azure's wire server; Alibaba.
+        // AWS, GCP, Azure and most others. ECS and EKS credentials. Azure's wire server. Alibaba.
         [169, 254, 169, 254]
         | [169, 254, 170, 2 | 23]
         | [168, 63, 129, 16]
@@ -135,7 +135,7 @@ fn kind_v4(ip: Ipv4Addr) -> Option<Kind> {
     Some(kind)
 }
 
-/// What is special about an IPv6 address; `None` when it is an ordinary one.
+/// The kind of a special IPv6 address. `None` for an ordinary one.
 fn kind_v6(ip: Ipv6Addr) -> Option<Kind> {
     let kind = match ip.segments() {
         // AWS instance metadata, EKS credentials, and GCP.

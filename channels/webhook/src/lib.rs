@@ -1,10 +1,17 @@
-//! Webhooks: signed POSTs of an event's exact bytes.
+//! The webhook channel: signed POST requests with an event's exact bytes.
 //!
-//! Every request carries two signatures ([`signature`]), goes only to addresses that the [`guard`]
-//! lets pass, follows no redirect, and is never repeated behind the router's back.
+//! Every request carries two signatures ([`signature`]) and goes only to addresses that the
+//! [`guard`] allows. Redirects are not followed, and the channel never retries by itself.
 //!
-//! A walk: `settings` turns a destination's JSON into what every attempt needs, `request` adds what
-//! changes, `channel` sends it and reads the answer, `failure` makes a verdict of what went wrong.
+//! | module | content |
+//! | --- | --- |
+//! | `config` | the operator's settings |
+//! | `settings` | a destination's settings, from JSON to what every attempt needs |
+//! | `request` | the signed request of one attempt |
+//! | `channel` | sends the request and reads the answer |
+//! | `failure` | the verdict on a failed attempt |
+//! | `client`, `resolver`, `guard` | connections, names and addresses |
+//! | `secret`, `signature` | keys and the two signature schemes |
 
 #![forbid(unsafe_code)]
 
@@ -23,5 +30,5 @@ pub use channel::WebhookChannel;
 pub use config::{Config, Error};
 pub use resolver::Resolve;
 
-/// The settings that are kept encrypted. A URL may hold a password, and many a path or query is one.
+/// The settings that are stored encrypted. A URL can hold a secret in its user, path or query.
 pub const SECRET_FIELDS: [&str; 4] = ["url", "secret", "previous_secrets", "headers"];

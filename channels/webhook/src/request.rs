@@ -1,4 +1,4 @@
-//! One attempt's request: the prepared headers, and the few that change.
+//! The request of one attempt: the prepared headers and those that change with each attempt.
 
 use std::io::Write as _;
 
@@ -15,7 +15,7 @@ use crate::secret::Key;
 use crate::settings::{Prepared, Signer};
 use crate::signature;
 
-// Names parsed at compile time: this is the hot path.
+// Header names parsed at compile time, because this is the hot path.
 const X_WEBHOOK_ID: HeaderName = HeaderName::from_static(signature::X_WEBHOOK_ID);
 const X_WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static(signature::X_WEBHOOK_TIMESTAMP);
 const X_WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static(signature::X_WEBHOOK_SIGNATURE);
@@ -27,7 +27,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The event type of a digest's envelope.
 const DIGEST_TYPE: &str = "fanfare.digest";
 
-/// Builds the signed request of this attempt.
+/// Builds the signed request of one attempt.
 pub(crate) fn build(
     to: &Prepared,
     delivery: &Delivery,
@@ -41,7 +41,7 @@ pub(crate) fn build(
     Ok(request)
 }
 
-/// What is sent, whether it is one event or many.
+/// What is sent, for an event and for a digest alike.
 struct Message<'a> {
     id: &'a str,
     created: i64,
@@ -66,7 +66,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The envelope of a digest: the events' own envelopes are in it byte for byte.
+/// The envelope of a digest. It holds the events' own envelopes byte for byte.
 fn envelope(digest: &Digest, created: i64) -> Bytes {
     let head = json!({ "id": &*digest.id, "type": DIGEST_TYPE, "created": created }).to_string();
     let tail = json!({ "suppressed": &digest.suppressed, "failed": &digest.failed }).to_string();
@@ -87,7 +87,7 @@ fn envelope(digest: &Digest, created: i64) -> Bytes {
 }
 
 fn headers(to: &Prepared, message: &Message<'_>, now: i64) -> Result<HeaderMap, DeliveryError> {
-    // One buffer for all values of this request: each is split off it, and none is copied again.
+    // One buffer holds all values of the request. Each value is split off without a copy.
     let mut text = BytesMut::with_capacity(640);
     text.put_slice(message.id.as_bytes());
     let id = text.split().freeze();
@@ -101,8 +101,8 @@ fn headers(to: &Prepared, message: &Message<'_>, now: i64) -> Result<HeaderMap, 
     let v1_signatures = text.freeze();
 
     let Ok(id) = HeaderValue::from_maybe_shared(id) else {
-        let why = "the event's id has control characters and cannot be sent as a header";
-        return Err(DeliveryError::permanent("invalid_id", why));
+        let message = "the event's id has control characters, which a header cannot carry";
+        return Err(DeliveryError::permanent("invalid_id", message));
     };
     let mut headers = to.headers();
     headers.insert(X_WEBHOOK_ID, id.clone());
@@ -122,18 +122,18 @@ fn headers(to: &Prepared, message: &Message<'_>, now: i64) -> Result<HeaderMap, 
     Ok(headers)
 }
 
-/// The keys that sign at this time, the current one first.
+/// The keys that sign at the time `now`, the current key first.
 fn valid(to: &Prepared, now: i64) -> impl Iterator<Item = &Key> {
     let valid = move |signer: &&Signer| signer.expires.is_none_or(|until| now < until);
     to.keys.iter().filter(valid).map(|signer| &signer.key)
 }
 
 fn put_number(text: &mut BytesMut, number: i64) {
-    // Writing to memory does not fail.
+    // Writing to memory cannot fail.
     let _ = write!(text.writer(), "{number}");
 }
 
-/// `sha256=<hex>`, separated by commas.
+/// Appends `sha256=<hex>` for each key, separated by commas.
 fn put_body_signatures<'a>(text: &mut BytesMut, keys: impl Iterator<Item = &'a Key>, body: &[u8]) {
     for (nth, key) in keys.enumerate() {
         text.put_slice(if nth == 0 { b"sha256=" } else { b",sha256=" });
@@ -144,7 +144,7 @@ fn put_body_signatures<'a>(text: &mut BytesMut, keys: impl Iterator<Item = &'a K
     }
 }
 
-/// `v1,<base64>`, separated by spaces.
+/// Appends `v1,<base64>` for each key, separated by spaces.
 fn put_v1_signatures<'a>(
     text: &mut BytesMut,
     keys: impl Iterator<Item = &'a Key>,

@@ -1,8 +1,8 @@
-//! Names to addresses, with the guard in between.
+//! Resolves names and passes only the addresses that the guard allows.
 //!
-//! hyper connects to exactly what this returns, so there is no second look-up that could answer
-//! otherwise. Look-ups of one name share one query: a name server that hangs holds one thread of the
-//! runtime's blocking pool, however many deliveries wait for it.
+//! hyper connects to exactly these addresses. There is no second lookup with another answer.
+//! Concurrent lookups of one name share one query, so a name server that hangs blocks one thread of
+//! the runtime's blocking pool, no matter how many deliveries wait for it.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,24 +17,24 @@ use tower::Service;
 
 use crate::guard::{Blocked, Guard};
 
-/// Finds the addresses of names.
+/// Resolves names.
 pub trait Resolve: Send + Sync + 'static {
-    /// The addresses of `name` now.
+    /// The current addresses of `name`.
     fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
 /// Why there is no address to connect to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unresolved {
-    /// Every address of the name is refused.
-    #[error("the name resolves to a refused address")]
-    Refused(Blocked),
-    /// There is none, or nobody who knows.
+    /// The guard refuses every address of the name.
+    #[error("the name resolves to a blocked address")]
+    Blocked(Blocked),
+    /// The name has no address, or the lookup failed.
     #[error("the name cannot be resolved")]
     Failed(#[source] io::Error),
 }
 
-/// Passes on only those addresses of a name that the guard lets pass.
+/// A resolver that returns only the addresses that the guard allows.
 #[derive(Clone)]
 pub(crate) struct Guarded {
     pub(crate) guard: Guard,
@@ -54,18 +54,18 @@ impl Service<Name> for Guarded {
         let guard = self.guard.clone();
         let resolving = self.inner.resolve(name.as_str());
         Box::pin(async move {
-            let mut refused = None;
-            let mut good = Vec::new();
+            let mut blocked = None;
+            let mut allowed = Vec::new();
             for ip in resolving.await.map_err(Unresolved::Failed)? {
                 match guard.check(ip) {
-                    Ok(()) => good.push(SocketAddr::new(ip, 0)),
-                    Err(blocked) => refused = Some(blocked),
+                    Ok(()) => allowed.push(SocketAddr::new(ip, 0)),
+                    Err(refusal) => blocked = Some(refusal),
                 }
             }
-            match refused {
-                Some(blocked) if good.is_empty() => Err(Unresolved::Refused(blocked)),
-                _ if good.is_empty() => Err(Unresolved::Failed(io::ErrorKind::NotFound.into())),
-                _ => Ok(good.into_iter()),
+            match blocked {
+                _ if !allowed.is_empty() => Ok(allowed.into_iter()),
+                Some(blocked) => Err(Unresolved::Blocked(blocked)),
+                None => Err(Unresolved::Failed(io::ErrorKind::NotFound.into())),
             }
         })
     }
@@ -74,7 +74,7 @@ impl Service<Name> for Guarded {
 type Answer = Result<Arc<[IpAddr]>, Arc<io::Error>>;
 type Lookup = Shared<BoxFuture<'static, Answer>>;
 
-/// The operating system's resolver, one query a name at a time.
+/// The operating system's resolver, with at most one running query per name.
 #[derive(Default)]
 pub(crate) struct System {
     running: Arc<Mutex<HashMap<String, Lookup>>>,
@@ -87,7 +87,7 @@ impl System {
             return lookup.clone();
         }
         let (name, table) = (host.to_owned(), Arc::clone(&self.running));
-        // A task of its own: the one who asked first may be dropped, the others still wait.
+        // A separate task, because the first caller can be dropped while others still wait.
         let task = tokio::spawn(async move {
             let answer = tokio::net::lookup_host((name.as_str(), 0)).await;
             table.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn look_ups_of_one_name_share_one_query_and_leave_nothing_behind() {
+    async fn lookups_of_one_name_share_one_query_and_clean_up() {
         let system = System::default();
         let (one, two) = (system.lookup("localhost"), system.lookup("localhost"));
         assert!(one.ptr_eq(&two));

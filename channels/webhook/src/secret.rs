@@ -1,4 +1,4 @@
-//! The shared secret of a destination: how it is made, read, used as a key, and shown.
+//! The secret of a destination: how it is generated, parsed, used as a key and masked.
 
 use std::fmt;
 
@@ -10,27 +10,27 @@ use rand::TryRng as _;
 use rand::rngs::{SysError, SysRng};
 use sha2::Sha256;
 
-/// What a Standard Webhooks secret begins with.
+/// The prefix of a Standard Webhooks secret.
 const PREFIX: &str = "whsec_";
-/// Bytes that a Standard Webhooks secret may have: 192 to 512 bits.
+/// Allowed sizes of a Standard Webhooks secret in bytes: 192 to 512 bits.
 const SIZES: std::ops::RangeInclusive<usize> = 24..=64;
-/// The shortest opaque secret, in characters.
+/// Minimum length of an opaque secret, in characters.
 const OPAQUE_MIN: usize = 16;
-/// The longest opaque secret, in characters.
+/// Maximum length of an opaque secret, in characters.
 const OPAQUE_MAX: usize = 256;
 
-/// Base64 with or without padding: people lose the `=` when they copy.
+/// Base64 with or without padding, because the `=` gets lost when people copy a secret.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A secret ready to sign with: both schemes' HMAC states are keyed once, and cloned per message.
+/// A secret that is ready to sign: the HMAC of each scheme is keyed once and cloned per message.
 ///
-/// There are two forms:
-/// - `whsec_` and the base64 of 24 to 64 bytes. The `sha256=` scheme has the whole *text* as its
-///   key, the `v1,` scheme the decoded *bytes*.
-/// - any other printable ASCII text of 16 to 256 characters: its bytes are the key of both schemes.
+/// A secret has one of two forms:
+/// - `whsec_` and the base64 of 24 to 64 bytes. The key of the `sha256=` scheme is the whole
+///   *text*. The key of the `v1,` scheme is the decoded *bytes*.
+/// - Any other printable ASCII text of 16 to 256 characters. Its bytes are the key of both schemes.
 #[derive(Clone)]
 pub struct Key {
     text: Hmac<Sha256>,
@@ -38,7 +38,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// Reads a secret in either form.
+    /// Parses a secret in either form.
     pub fn parse(secret: &str) -> Result<Self, SecretError> {
         let text = keyed(secret.as_bytes());
         if let Some(encoded) = secret.strip_prefix(PREFIX) {
@@ -57,14 +57,14 @@ impl Key {
         Ok(Self { decoded: text.clone(), text })
     }
 
-    /// HMAC-SHA256 of the raw body, keyed with the secret's text: the `sha256=` scheme.
+    /// The `sha256=` scheme: HMAC-SHA256 of the raw body, keyed with the secret's text.
     pub(crate) fn body_mac(&self, body: &[u8]) -> Hmac<Sha256> {
         let mut mac = self.text.clone();
         mac.update(body);
         mac
     }
 
-    /// HMAC-SHA256 of `id.timestamp.body`, keyed with the decoded secret: the `v1,` scheme.
+    /// The `v1,` scheme: HMAC-SHA256 of `id.timestamp.body`, keyed with the decoded secret.
     pub(crate) fn v1_mac(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> Hmac<Sha256> {
         let mut mac = self.decoded.clone();
         for part in [id, b".", timestamp, b".", body] {
@@ -81,34 +81,34 @@ impl fmt::Debug for Key {
 }
 
 fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
+    Hmac::new_from_slice(key).expect("HMAC accepts keys of any length")
 }
 
-/// Why a text cannot be a secret.
+/// Why a text is not a valid secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// `whsec_` and then something else.
-    #[error("after `whsec_` there must be the base64 of 24 to 64 random bytes")]
+    /// The part after `whsec_` is not base64.
+    #[error("must be `whsec_` followed by the base64 of 24 to 64 random bytes")]
     NotBase64,
-    /// Too little or too much behind `whsec_`.
-    #[error("after `whsec_` there must be the base64 of 24 to 64 random bytes, this is {0}")]
+    /// The part after `whsec_` has the wrong size.
+    #[error("must be `whsec_` followed by the base64 of 24 to 64 random bytes, not of {0}")]
     Size(usize),
-    /// An opaque secret that headers and tools would mangle.
-    #[error("a secret must be printable ASCII without spaces")]
+    /// An opaque secret has characters that tools can change.
+    #[error("must be printable ASCII without spaces")]
     NotPrintable,
-    /// An opaque secret that is too easy to guess, or too long.
-    #[error("a secret must have 16 to 256 characters, this has {0}")]
+    /// An opaque secret is too easy to guess or too long.
+    #[error("must have 16 to 256 characters, not {0}")]
     Length(usize),
 }
 
-/// `whsec_` and the base64 of 32 bytes from the operating system.
+/// A new secret: `whsec_` and the base64 of 32 random bytes from the operating system.
 pub(crate) fn generate() -> Result<String, SysError> {
     let mut bytes = [0; 32];
     SysRng.try_fill_bytes(&mut bytes)?;
     Ok(format!("{PREFIX}{}", general_purpose::STANDARD.encode(bytes)))
 }
 
-/// 28 `*` and the last 4 characters; nothing but `*` when that would show much of a short one.
+/// 28 `*` and the last 4 characters. A short secret is masked completely.
 pub(crate) fn mask(secret: &str) -> String {
     let shown = match secret.char_indices().rev().nth(3) {
         Some((at, _)) if at >= OPAQUE_MIN - 4 => &secret[at..],
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_made_secret_is_32_random_bytes_and_valid() {
+    fn a_generated_secret_is_32_random_bytes_and_valid() {
         let (one, two) = (generate().unwrap(), generate().unwrap());
         assert_ne!(one, two);
         let encoded = one.strip_prefix("whsec_").unwrap();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_are_read_and_the_rest_is_refused_with_the_reason() {
+    fn both_forms_are_parsed_and_others_are_refused_with_the_reason() {
         let encoded = |size| format!("whsec_{}", general_purpose::STANDARD.encode(vec![7; size]));
         for good in [encoded(24), encoded(64), "0123456789abcdef".to_owned()] {
             assert!(Key::parse(&good).is_ok(), "{good}");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_shows_the_last_four_of_a_long_secret_only() {
+    fn a_mask_shows_only_the_last_four_characters_of_a_long_secret() {
         assert_eq!(mask("whsec_AAECAwQFBgcICQoLDA0"), format!("{}DA0", "*".repeat(28) + "L"));
         assert_eq!(mask("short"), "*".repeat(32));
         assert_eq!(mask(""), "*".repeat(32));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_does_not_print_itself() {
+    fn debug_output_hides_the_key() {
         assert_eq!(format!("{:?}", Key::parse("0123456789abcdef").unwrap()), "Key(..)");
     }
 }

@@ -1,11 +1,11 @@
-//! A webhook destination's settings: from JSON to what every attempt needs.
+//! A destination's settings, from JSON to what every attempt needs.
 //!
-//! | field | |
+//! | field | meaning |
 //! | --- | --- |
-//! | `url` | required; `https`, a user and password in it become basic authentication |
-//! | `secret` | see [`crate::signature::Key`] for the forms; made when it is missing |
-//! | `previous_secrets` | `[{ "secret", "expires" }]`: sign too, until `expires` (Unix seconds) |
-//! | `headers` | more headers of one's own, the same on every request |
+//! | `url` | required; a user and password in it become basic authentication |
+//! | `secret` | see [`crate::signature::Key`] for the two forms; generated if missing |
+//! | `previous_secrets` | `[{ "secret", "expires" }]`: also sign, until `expires` (Unix seconds) |
+//! | `headers` | additional headers of every request |
 
 pub(crate) mod headers;
 
@@ -26,7 +26,7 @@ use crate::guard::Guard;
 use crate::secret::{Key, mask};
 
 const FIELDS: [&str; 4] = ["url", "secret", "previous_secrets", "headers"];
-/// What the router takes out before we see the settings; for suggestions only.
+/// Fields of every destination, which the router removes first. Used for suggestions only.
 const ROUTERS_FIELDS: [&str; 11] = [
     "channel",
     "name",
@@ -40,26 +40,27 @@ const ROUTERS_FIELDS: [&str; 11] = [
     "timeout",
     "environment",
 ];
-/// Longest URL, in characters.
+/// Maximum length of a URL, in characters.
 const URL_MAX: usize = 2048;
-/// Most secrets besides the current one.
+/// Maximum number of previous secrets.
 const PREVIOUS_MAX: usize = 4;
-/// What every attempt needs, made once.
+
+/// A destination that is ready for attempts.
 pub(crate) struct Prepared {
-    /// Without user, password and fragment.
+    /// The URL without user, password and fragment.
     pub(crate) uri: Uri,
-    /// For messages.
+    /// The URL's host, for messages.
     pub(crate) host: String,
-    /// The headers of every request of the channel, which all destinations share.
+    /// The headers that all destinations share.
     fixed: Arc<HeaderMap>,
-    /// What this destination adds to them.
+    /// The headers of this destination.
     own: Box<[(HeaderName, HeaderValue)]>,
-    /// The current secret first.
+    /// The keys that sign, the current key first.
     pub(crate) keys: Box<[Signer]>,
 }
 
 impl Prepared {
-    /// All headers of a request; those that change per attempt have an empty value.
+    /// The headers of a request. Those that change with each attempt have an empty value.
     pub(crate) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::clone(&self.fixed);
         for (name, value) in &self.own {
@@ -69,21 +70,21 @@ impl Prepared {
     }
 }
 
-/// A key, and until when it signs.
+/// A key that signs requests.
 pub(crate) struct Signer {
     pub(crate) key: Key,
-    /// Unix seconds; `None` is for ever.
+    /// Unix seconds at which the key stops signing. `None`: never.
     pub(crate) expires: Option<i64>,
 }
 
 impl fmt::Debug for Prepared {
-    // The URL's path and the headers may be secrets as much as the keys are.
+    // The URL's path and the headers can be secrets too.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prepared").field("host", &self.host).finish_non_exhaustive()
     }
 }
 
-/// Reads the settings; all that is wrong is told at once.
+/// Checks and prepares the settings. Returns all errors together.
 pub(crate) fn prepare(
     settings: &Map<String, Value>,
     guard: &Guard,
@@ -93,18 +94,18 @@ pub(crate) fn prepare(
     unknown_fields(settings, &mut errors);
     let mut own = headers::own(settings.get("headers"), &mut errors);
     let keys = signers(settings, &mut errors);
-    let place = match place(settings.get("url"), guard) {
-        Ok(place) => Some(place),
+    let Target { uri, host, authority, basic } = match target(settings.get("url"), guard) {
+        Ok(target) => target,
         Err(message) => {
             errors.push(FieldError::new("url", message));
-            None
+            return Err(errors);
         }
     };
-    let Some(Place { uri, host, authority, basic }) = place else { return Err(errors) };
     own.push((HOST, authority));
     if let Some(basic) = basic {
         if own.iter().any(|(name, _)| name == AUTHORIZATION) {
-            let message = "is given twice: in `headers` and as user and password in `url`";
+            let message =
+                "is set twice, also by the user and password in `url`; remove one of them";
             errors.push(FieldError::new("headers.authorization", message));
         }
         own.push((AUTHORIZATION, basic));
@@ -112,7 +113,7 @@ pub(crate) fn prepare(
     if !errors.is_empty() {
         return Err(errors);
     }
-    // Exactly as large as what is in them: there may be thousands of destinations.
+    // Boxed slices save memory when there are thousands of destinations.
     let (own, keys) = (own.into(), keys.into());
     Ok(Prepared { uri, host, fixed: fixed.clone(), own, keys })
 }
@@ -127,7 +128,7 @@ pub(crate) fn masked(settings: &Map<String, Value>) -> Map<String, Value> {
     for secret in previous.into_iter().flatten().filter_map(|one| one.get_mut("secret")) {
         mask_value(secret);
     }
-    // Which of them are secret only the tenant knows, so none is shown.
+    // Any header can be a secret, so all values are masked.
     let headers = shown.get_mut("headers").and_then(Value::as_object_mut);
     for value in headers.into_iter().flat_map(Map::values_mut) {
         *value = Value::from(mask(""));
@@ -143,7 +144,7 @@ pub(crate) fn masked(settings: &Map<String, Value>) -> Map<String, Value> {
 }
 
 fn mask_value(secret: &mut Value) {
-    // `{ "env": "NAME" }` says where a secret is, not what it is.
+    // `{ "env": "NAME" }` names the place of a secret and is not a secret itself.
     if !matches!(secret, Value::Object(place) if place.len() == 1 && place.contains_key("env")) {
         *secret = Value::from(mask(secret.as_str().unwrap_or_default()));
     }
@@ -158,9 +159,9 @@ fn unknown_fields(settings: &Map<String, Value>, errors: &mut Vec<FieldError>) {
             .filter(|(distance, known)| *distance <= 1 + known.len() / 5)
             .min_by_key(|(distance, _)| *distance);
         let message = match near {
-            Some((_, known)) => format!("is not a setting of a webhook; did you mean `{known}`?"),
+            Some((_, known)) => format!("is not a webhook setting; did you mean `{known}`?"),
             None => {
-                format!("is not a setting of a webhook; there are `{}`", FIELDS.join("`, `"))
+                format!("is not a webhook setting; the settings are `{}`", FIELDS.join("`, `"))
             }
         };
         errors.push(FieldError::new(field, message));
@@ -178,7 +179,8 @@ fn signers(settings: &Map<String, Value>, errors: &mut Vec<FieldError>) -> Vec<S
         Some(Value::Array(previous)) if previous.len() <= PREVIOUS_MAX => previous,
         Some(_) => {
             let message = format!(
-                "must be a list of at most {PREVIOUS_MAX}: [{{ \"secret\": \"…\", \"expires\": Unix seconds }}]"
+                "must be a list of at most {PREVIOUS_MAX} objects \
+                 {{ \"secret\": \"…\", \"expires\": <Unix seconds> }}"
             );
             errors.push(FieldError::new("previous_secrets", message));
             return keys;
@@ -194,7 +196,7 @@ fn signers(settings: &Map<String, Value>, errors: &mut Vec<FieldError>) -> Vec<S
                     errors.push(FieldError::new(at("secret"), message));
                 }
                 if expires.is_none() {
-                    let message = "must be the time until which it signs, in Unix seconds";
+                    let message = "must be the Unix time in seconds at which the secret expires";
                     errors.push(FieldError::new(at("expires"), message));
                 }
             }
@@ -206,37 +208,37 @@ fn signers(settings: &Map<String, Value>, errors: &mut Vec<FieldError>) -> Vec<S
 fn key(secret: Option<&Value>) -> Result<Key, String> {
     match secret {
         Some(Value::String(secret)) => Key::parse(secret).map_err(|error| error.to_string()),
-        Some(_) => Err("must be a text".to_owned()),
-        None => Err("is missing".to_owned()),
+        Some(_) => Err("must be a string".to_owned()),
+        None => Err("is required".to_owned()),
     }
 }
 
-/// Where to, taken apart.
-struct Place {
+/// The parts of a URL.
+struct Target {
     uri: Uri,
     host: String,
     authority: HeaderValue,
     basic: Option<HeaderValue>,
 }
 
-fn place(given: Option<&Value>, guard: &Guard) -> Result<Place, String> {
+fn target(given: Option<&Value>, guard: &Guard) -> Result<Target, String> {
     let text = match given {
         Some(Value::String(text)) if text.len() <= URL_MAX => text,
         Some(Value::String(_)) => return Err(format!("is longer than {URL_MAX} characters")),
-        Some(_) => return Err("must be a text".to_owned()),
-        None => return Err("is missing: https://host/path".to_owned()),
+        Some(_) => return Err("must be a string".to_owned()),
+        None => return Err("is required, for example https://example.com/hook".to_owned()),
     };
-    let mut url =
-        Url::parse(text).map_err(|error| format!("is not a URL ({error}): https://host/path"))?;
+    let mut url = Url::parse(text)
+        .map_err(|error| format!("is not a URL ({error}); use https://host/path"))?;
     match url.scheme() {
         "https" => {}
         "http" if guard.development => {}
-        "http" => return Err("must be https; plain http is for `development` only".to_owned()),
-        _ => return Err("must begin with https://".to_owned()),
+        "http" => return Err("must use https; http is allowed in development mode only".to_owned()),
+        _ => return Err("must start with https://".to_owned()),
     }
     refuse_special(&url, guard)?;
     let basic = basic_auth(&url);
-    // Both are always possible on an http(s) URL.
+    // Neither can fail on an http or https URL.
     let _ = (url.set_username(""), url.set_password(None));
     url.set_fragment(None);
     let host = url.host_str().unwrap_or_default().to_owned();
@@ -244,26 +246,26 @@ fn place(given: Option<&Value>, guard: &Guard) -> Result<Place, String> {
         Some(port) => format!("{host}:{port}"),
         None => host.clone(),
     };
-    let authority = HeaderValue::try_from(authority)
-        .map_err(|_| "has a host name that HTTP cannot carry".to_owned())?;
+    let authority =
+        HeaderValue::try_from(authority).map_err(|_| "has an invalid host name".to_owned())?;
     let uri = Uri::try_from(String::from(url))
-        .map_err(|_| "has parts that HTTP cannot carry".to_owned())?;
-    Ok(Place { uri, host, authority, basic })
+        .map_err(|_| "has parts that are not valid in an HTTP request".to_owned())?;
+    Ok(Target { uri, host, authority, basic })
 }
 
-/// Refuses a host that is an address which the guard does not let pass, however it is spelled: the
-/// URL's parser has already turned `0x7f.1` and `2130706433` into `127.0.0.1`.
+/// Refuses a host that is a special address. The spelling does not matter: the URL parser has
+/// turned `0x7f.1` and `2130706433` into `127.0.0.1`.
 fn refuse_special(url: &Url, guard: &Guard) -> Result<(), String> {
     let ip = match url.host() {
         Some(Host::Ipv4(ip)) => IpAddr::from(ip),
         Some(Host::Ipv6(ip)) => ip.into(),
         Some(Host::Domain(name)) if is_localhost(name) => Ipv4Addr::LOCALHOST.into(),
         Some(Host::Domain(_)) => return Ok(()),
-        None => return Err("has no host: https://host/path".to_owned()),
+        None => return Err("has no host; use https://host/path".to_owned()),
     };
     guard.check(ip).map_err(|blocked| {
         format!(
-            "points to {}, which webhooks are not sent to; the operator can allow its network",
+            "points to {}, which webhooks must not reach; an operator can allow its network",
             blocked.kind
         )
     })

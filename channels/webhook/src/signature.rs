@@ -1,10 +1,12 @@
-//! The two signature schemes that every webhook carries, and their verification.
+//! The two signature schemes of a webhook, and their verification.
 //!
-//! - *Body* scheme: `X-Webhook-Signature: sha256=<hex>`, HMAC-SHA256 of the raw body. During a
-//!   rotation there are several, separated by commas. It does not protect against replays.
+//! - *Body* scheme: `X-Webhook-Signature: sha256=<hex>`, an HMAC-SHA256 of the raw body. During a
+//!   rotation the header holds several signatures, separated by commas. The scheme does not protect
+//!   against replays.
 //! - *Standard Webhooks* scheme (<https://www.standardwebhooks.com>): `webhook-signature:
-//!   v1,<base64>`, HMAC-SHA256 of `id.timestamp.body`. During a rotation there are several,
-//!   separated by spaces. The timestamp is the attempt's, so an old request can be refused.
+//!   v1,<base64>`, an HMAC-SHA256 of `id.timestamp.body`. During a rotation the header holds
+//!   several signatures, separated by spaces. The timestamp is that of the attempt, so receivers
+//!   can refuse an old request.
 
 use std::fmt;
 
@@ -15,27 +17,27 @@ use http::HeaderMap;
 
 pub use crate::secret::{Key, SecretError};
 
-// The webhook documentation that this project implements promises the three `X-Webhook-*` headers to
-// receivers, so they stay beside those of Standard Webhooks. See
+// The webhook documentation that this project implements promises receivers the three `X-Webhook-*`
+// headers, so they stay beside those of Standard Webhooks. See
 // docs/decisions/0011-two-webhook-header-sets.md.
 
-/// Event id, body scheme.
+/// Body scheme: the event's id.
 pub const X_WEBHOOK_ID: &str = "x-webhook-id";
-/// The event's `created`, Unix seconds; not signed.
+/// Body scheme: the event's `created` in Unix seconds. It is not signed.
 pub const X_WEBHOOK_TIMESTAMP: &str = "x-webhook-timestamp";
-/// `sha256=<hex>`.
+/// Body scheme: `sha256=<hex>`.
 pub const X_WEBHOOK_SIGNATURE: &str = "x-webhook-signature";
-/// Event id, Standard Webhooks.
+/// Standard Webhooks: the event's id.
 pub const WEBHOOK_ID: &str = "webhook-id";
-/// Unix seconds of the attempt; signed.
+/// Standard Webhooks: the time of the attempt in Unix seconds. It is signed.
 pub const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
-/// `v1,<base64>`.
+/// Standard Webhooks: `v1,<base64>`.
 pub const WEBHOOK_SIGNATURE: &str = "webhook-signature";
 
-/// The tolerance that the Standard Webhooks libraries use: 5 minutes, in seconds.
+/// The tolerance of the Standard Webhooks libraries, in seconds.
 pub const DEFAULT_TOLERANCE_S: i64 = 300;
 
-/// One of the two ways a request is signed.
+/// A signature scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// `X-Webhook-Signature: sha256=…` over the body.
@@ -60,71 +62,71 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// Why a request is not to be trusted.
+/// Why a request is not authentic.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// The secret itself cannot be one.
-    #[error("the secret is not usable: {0}")]
+    /// The secret is invalid.
+    #[error("the secret {0}")]
     Secret(#[from] SecretError),
-    /// Neither scheme is there.
-    #[error(
-        "not signed: there is neither a `webhook-signature` nor an `x-webhook-signature` header"
-    )]
+    /// The request carries neither scheme.
+    #[error("there is neither a `webhook-signature` nor an `x-webhook-signature` header")]
     Unsigned,
-    /// A header that the scheme needs is not there.
+    /// A header of the scheme is missing.
     #[error("{scheme}: the header `{header}` is missing")]
     Missing {
-        /// Which scheme.
+        /// The scheme.
         scheme: Scheme,
-        /// Which header.
+        /// The header.
         header: &'static str,
     },
-    /// A header is there and makes no sense.
+    /// A header of the scheme is malformed.
     #[error("{scheme}: the header `{header}` is not {expected}")]
     Malformed {
-        /// Which scheme.
+        /// The scheme.
         scheme: Scheme,
-        /// Which header.
+        /// The header.
         header: &'static str,
-        /// What it should have been.
+        /// The expected form.
         expected: &'static str,
     },
-    /// A replay, or a clock that is slow or fast.
+    /// The request is a replay, or a clock is wrong.
     #[error(
-        "webhook-signature: signed {age_s} s ago, and {tolerance_s} s are allowed: a replay, or a clock is wrong"
+        "webhook-signature: signed {age_s} s ago, but only {tolerance_s} s are allowed; the \
+         request is a replay or a clock is wrong"
     )]
     TooOld {
-        /// Seconds between the signature's time and now; negative when it is in the future.
+        /// Seconds from the signature's time to now. Negative if it is in the future.
         age_s: i64,
-        /// How many were allowed.
+        /// The allowed seconds.
         tolerance_s: i64,
     },
-    /// No signature of the scheme is right.
+    /// No signature of the scheme matches.
     #[error(
-        "{scheme}: no signature fits: the secret is another one, or the body is not byte for byte what was sent"
+        "{scheme}: no signature matches; the secret is wrong, or the body is not the exact bytes \
+         that were sent"
     )]
     Mismatch {
-        /// Which scheme.
+        /// The scheme.
         scheme: Scheme,
     },
 }
 
-/// `sha256=<hex>` of `body`: the value of `X-Webhook-Signature`.
+/// The value of `X-Webhook-Signature` for `body`: `sha256=<hex>`.
 pub fn sign_body(secret: &str, body: &[u8]) -> Result<String, SecretError> {
     let mac = Key::parse(secret)?.body_mac(body).finalize().into_bytes();
     Ok(format!("sha256={}", hex::encode(mac)))
 }
 
-/// `v1,<base64>` of `id.timestamp.body`: the value of `webhook-signature`.
+/// The value of `webhook-signature` for `id.timestamp.body`: `v1,<base64>`.
 pub fn sign_v1(secret: &str, id: &str, timestamp: i64, body: &[u8]) -> Result<String, SecretError> {
     let key = Key::parse(secret)?;
     let mac = key.v1_mac(id.as_bytes(), timestamp.to_string().as_bytes(), body);
     Ok(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
 }
 
-/// Verifies every scheme that the request carries; all of them must be right.
+/// Verifies every scheme that the request carries, and returns them. All of them must match.
 ///
-/// `now` is Unix seconds. Comparisons take the same time whatever the signature.
+/// `now` is in Unix seconds. Signatures are compared in constant time.
 pub fn verify(
     secret: &str,
     headers: &HeaderMap,
@@ -161,10 +163,10 @@ fn verify_v1(
         header: WEBHOOK_TIMESTAMP,
         expected: "a time in Unix seconds",
     })?;
-    // The signature comes before the age: who has the wrong secret should hear of the secret.
+    // The signature is checked before the age, so that a wrong secret is reported as such.
     let mac = key.v1_mac(id.as_bytes(), timestamp.as_bytes(), body);
     let given = signatures.split(' ').filter_map(|one| one.strip_prefix("v1,"));
-    any_fits(&mac, given.filter_map(|one| STANDARD.decode(one).ok()), scheme, "`v1,<base64>`")?;
+    any_matches(&mac, given.filter_map(|one| STANDARD.decode(one).ok()), scheme, "`v1,<base64>`")?;
     let age_s = now.saturating_sub(signed_at);
     if age_s.saturating_abs() > tolerance_s {
         return Err(VerifyError::TooOld { age_s, tolerance_s });
@@ -177,11 +179,11 @@ fn verify_body(key: &Key, headers: &HeaderMap, body: &[u8]) -> Result<(), Verify
     let signatures = text(headers, scheme, X_WEBHOOK_SIGNATURE)?;
     let given = signatures.split(',').filter_map(|one| one.trim().strip_prefix("sha256="));
     let given = given.filter_map(|one| hex::decode(one).ok());
-    any_fits(&key.body_mac(body), given, scheme, "`sha256=<hex>`")
+    any_matches(&key.body_mac(body), given, scheme, "`sha256=<hex>`")
 }
 
-/// Whether one of the signatures is that of `mac`, compared in constant time.
-fn any_fits(
+/// Checks that one of the signatures is that of `mac`, in constant time.
+fn any_matches(
     mac: &hmac::Hmac<sha2::Sha256>,
     given: impl Iterator<Item = Vec<u8>>,
     scheme: Scheme,

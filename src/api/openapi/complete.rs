@@ -222,8 +222,8 @@ impl Asked {
 fn error_response(kind: &str, code: &str, message: &str) -> Value {
     let mut error = json!({"type": kind, "code": code, "message": message});
     if code == "invalid_fields" {
-        error["details"] =
-            json!([{"field": "settings.url", "message": "is missing: https://host/path"}]);
+        let message = "is required, for example https://example.com/hook";
+        error["details"] = json!([{"field": "settings.url", "message": message}]);
     }
     json!({
         "description": message,

@@ -1,4 +1,4 @@
-//! The guard against the registries, and against disguises.
+//! The guard against the IANA registries, and against disguised addresses.
 
 use proptest::prelude::*;
 
@@ -54,7 +54,7 @@ fn every_special_network_is_refused_from_its_first_to_its_last_address() {
         ("ff00::/8", Kind::Multicast),
     ] {
         let net: IpNet = net.parse().unwrap();
-        // The last of a v4 network is its broadcast address.
+        // `broadcast` is the last address of the network.
         for ip in [net.network(), net.broadcast()] {
             let blocked = Guard::default().check(ip).expect_err("special");
             assert_eq!(blocked, Blocked { ip, kind: expected }, "{net}");
@@ -64,7 +64,7 @@ fn every_special_network_is_refused_from_its_first_to_its_last_address() {
 }
 
 #[test]
-fn ordinary_addresses_pass_right_up_to_the_special_ones() {
+fn ordinary_addresses_next_to_special_networks_pass() {
     for ip in [
         "1.1.1.1",
         "9.255.255.255",
@@ -117,7 +117,7 @@ fn metadata_services_are_refused_even_where_everything_else_is_allowed() {
 }
 
 #[test]
-fn development_opens_loopback_and_private_only() {
+fn development_allows_loopback_and_private_addresses_only() {
     let guard = Guard { development: true, allowed: Vec::new() };
     for ip in ["127.0.0.1", "10.1.2.3", "192.168.1.1", "::1", "fd12::1", "::ffff:127.0.0.1"] {
         assert_eq!(kind_with(&guard, ip), None, "{ip}");
@@ -128,7 +128,7 @@ fn development_opens_loopback_and_private_only() {
 }
 
 #[test]
-fn an_allowed_network_opens_itself_in_either_form_and_nothing_else() {
+fn an_allowed_network_passes_in_either_form_and_nothing_else_does() {
     let guard = allowing(&["10.1.0.0/16", "fd12::/16", "64:ff9b::c0a8:0/112"]);
     for ip in ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203", "fd12::1", "64:ff9b::c0a8:1"] {
         assert_eq!(kind_with(&guard, ip), None, "{ip}");
@@ -140,22 +140,22 @@ fn an_allowed_network_opens_itself_in_either_form_and_nothing_else() {
 
 proptest! {
     #[test]
-    fn an_address_in_ipv6_clothes_is_judged_as_what_it_is(bits: u32, development: bool) {
+    fn an_ipv4_address_embedded_in_ipv6_is_judged_as_ipv4(bits: u32, development: bool) {
         let v4 = Ipv4Addr::from_bits(bits);
         let guard = Guard { development, allowed: Vec::new() };
         let plain = guard.check(v4.into()).err().map(|blocked| blocked.kind);
         let [.., high, low] = v4.to_ipv6_mapped().segments();
-        for dressed in [
+        for embedding in [
             v4.to_ipv6_mapped(),
             Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
             Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 1),
         ] {
-            prop_assert_eq!(guard.check(dressed.into()).err().map(|blocked| blocked.kind), plain);
+            prop_assert_eq!(guard.check(embedding.into()).err().map(|blocked| blocked.kind), plain);
         }
     }
 
     #[test]
-    fn what_the_standard_library_calls_special_never_passes(bits: u32) {
+    fn addresses_that_the_standard_library_calls_special_never_pass(bits: u32) {
         let ip = Ipv4Addr::from_bits(bits);
         let special = ip.is_private() || ip.is_loopback() || ip.is_link_local()
             || ip.is_multicast() || ip.is_broadcast() || ip.is_documentation()

@@ -1,4 +1,4 @@
-//! The headers of every request to a destination: ours, and the tenant's own.
+//! The headers of every request to a destination: Fanfare's and the tenant's.
 
 use fanfare_contract::FieldError;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
@@ -10,10 +10,12 @@ use crate::signature::{
     X_WEBHOOK_TIMESTAMP,
 };
 
-/// Most headers of the tenant's own, and the most bytes in them together.
-const HEADERS_MAX: (usize, usize) = (32, 8 * 1024);
+/// Maximum number of a tenant's headers.
+const HEADERS_MAX: usize = 32;
+/// Maximum bytes of a tenant's headers together.
+const BYTES_MAX: usize = 8 * 1024;
 
-/// Headers that are ours, the connection's or the body's; a tenant cannot set them.
+/// Headers that a tenant cannot set: those of Fanfare, of the connection and of the body.
 const RESERVED: [&str; 22] = [
     X_WEBHOOK_ID,
     X_WEBHOOK_TIMESTAMP,
@@ -39,11 +41,11 @@ const RESERVED: [&str; 22] = [
     "upgrade",
 ];
 
-/// Those that we set; what changes per attempt has an empty value for now.
+/// The headers that Fanfare sets. Those that change with each attempt have an empty value.
 pub(crate) fn fixed(user_agent: &HeaderValue) -> HeaderMap {
-    // Room for what destinations and attempts add, so that few requests have to grow it.
+    // Room for the headers of destinations and attempts, so that the map rarely grows.
     let mut headers = HeaderMap::with_capacity(24);
-    // Every destination sets its own.
+    // Each destination sets its own host.
     headers.insert(HOST, HeaderValue::from_static(""));
     headers.insert(USER_AGENT, user_agent.clone());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -61,7 +63,7 @@ pub(crate) fn fixed(user_agent: &HeaderValue) -> HeaderMap {
     headers
 }
 
-/// The tenant's own.
+/// The tenant's headers.
 pub(super) fn own(
     given: Option<&Value>,
     errors: &mut Vec<FieldError>,
@@ -71,15 +73,14 @@ pub(super) fn own(
         None | Some(Value::Null) => return headers,
         Some(Value::Object(given)) => given,
         Some(_) => {
-            let message = "must be an object of names and texts: { \"X-Api-Key\": \"…\" }";
+            let message = "must be an object of header names and strings: { \"X-Api-Key\": \"…\" }";
             errors.push(FieldError::new("headers", message));
             return headers;
         }
     };
     let bytes = |(name, value): (&String, &Value)| name.len() + value.as_str().map_or(0, str::len);
-    if given.len() > HEADERS_MAX.0 || given.iter().map(bytes).sum::<usize>() > HEADERS_MAX.1 {
-        let (most, bytes) = HEADERS_MAX;
-        let message = format!("are too many: at most {most}, with {bytes} bytes together");
+    if given.len() > HEADERS_MAX || given.iter().map(bytes).sum::<usize>() > BYTES_MAX {
+        let message = format!("exceed the limit of {HEADERS_MAX} headers or {BYTES_MAX} bytes");
         errors.push(FieldError::new("headers", message));
         return headers;
     }
@@ -94,13 +95,13 @@ pub(super) fn own(
 
 fn own_header(name: &str, value: &Value) -> Result<(HeaderName, HeaderValue), &'static str> {
     let name = HeaderName::try_from(name)
-        .map_err(|_| "is not a header name: letters, digits and `-` are allowed")?;
+        .map_err(|_| "is not a header name; use letters, digits and `-`")?;
     if RESERVED.contains(&name.as_str()) {
-        return Err("is set by Fanfare or by HTTP itself and cannot be given");
+        return Err("is set by Fanfare or by HTTP and cannot be changed; remove it");
     }
-    let text = value.as_str().ok_or("must be a text")?;
+    let text = value.as_str().ok_or("must be a string")?;
     let mut value = HeaderValue::from_str(text)
-        .map_err(|_| "has characters that a header cannot have; use visible ASCII")?;
+        .map_err(|_| "has characters that are not allowed in a header; use visible ASCII")?;
     value.set_sensitive(true);
     Ok((name, value))
 }

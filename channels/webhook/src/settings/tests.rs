@@ -1,4 +1,4 @@
-//! What a tenant may write, and what it is told otherwise.
+//! Valid settings, and the errors of invalid ones.
 
 use serde_json::json;
 
@@ -31,7 +31,7 @@ fn with_url(url: &str) -> Value {
 }
 
 #[test]
-fn good_settings_are_prepared_once_for_all_attempts() {
+fn valid_settings_are_prepared_for_all_attempts() {
     let settings = json!({
         "url": "https://user:p%40ss@Example.com:8443/in?x=1#part",
         "secret": SECRET,
@@ -51,7 +51,7 @@ fn good_settings_are_prepared_once_for_all_attempts() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once_with_its_place() {
+fn all_errors_are_reported_together_with_their_fields() {
     let settings = json!({
         "url": "ftp://example.com",
         "secret": "short",
@@ -64,24 +64,25 @@ fn all_that_is_wrong_is_told_at_once_with_its_place() {
     assert_eq!(
         wrong(settings),
         [
-            "secert is not a setting of a webhook; did you mean `secret`?",
-            "colour is not a setting of a webhook; there are `url`, `secret`, `previous_secrets`, `headers`",
-            "timeuot is not a setting of a webhook; did you mean `timeout`?",
-            "headers.Content-Length is set by Fanfare or by HTTP itself and cannot be given",
-            "headers.a b is not a header name: letters, digits and `-` are allowed",
-            "headers.X-A must be a text",
-            "headers.X-B has characters that a header cannot have; use visible ASCII",
-            "secret a secret must have 16 to 256 characters, this has 5",
-            "previous_secrets.0.secret must be a text",
-            "previous_secrets.0.expires must be the time until which it signs, in Unix seconds",
-            "url must begin with https://",
+            "secert is not a webhook setting; did you mean `secret`?",
+            "colour is not a webhook setting; the settings are `url`, `secret`, `previous_secrets`, `headers`",
+            "timeuot is not a webhook setting; did you mean `timeout`?",
+            "headers.Content-Length is set by Fanfare or by HTTP and cannot be changed; remove it",
+            "headers.a b is not a header name; use letters, digits and `-`",
+            "headers.X-A must be a string",
+            "headers.X-B has characters that are not allowed in a header; use visible ASCII",
+            "secret must have 16 to 256 characters, not 5",
+            "previous_secrets.0.secret must be a string",
+            "previous_secrets.0.expires must be the Unix time in seconds at which the secret expires",
+            "url must start with https://",
         ]
     );
-    assert_eq!(wrong(json!({})), ["secret is missing", "url is missing: https://host/path"]);
+    let required = ["secret is required", "url is required, for example https://example.com/hook"];
+    assert_eq!(wrong(json!({})), required);
 }
 
 #[test]
-fn plain_http_and_loopback_are_for_development() {
+fn http_and_loopback_are_allowed_in_development_only() {
     for url in ["http://example.com/", "https://127.0.0.1/", "https://localhost:8443/"] {
         assert_eq!(wrong(with_url(url)).len(), 1, "{url}");
         assert!(read(with_url(url), true).is_ok(), "{url}");
@@ -89,7 +90,7 @@ fn plain_http_and_loopback_are_for_development() {
 }
 
 #[test]
-fn an_address_is_seen_through_every_spelling() {
+fn a_special_address_is_refused_in_every_spelling() {
     for host in [
         "127.0.0.1",
         "2130706433",
@@ -121,8 +122,8 @@ fn an_address_is_seen_through_every_spelling() {
         "100.64.0.1",
         "224.0.0.1",
     ] {
-        let told = wrong(with_url(&format!("https://{host}/hook")));
-        assert!(told[0].starts_with("url points to a"), "{host}: {told:?}");
+        let errors = wrong(with_url(&format!("https://{host}/hook")));
+        assert!(errors[0].starts_with("url points to a"), "{host}: {errors:?}");
     }
     for host in ["1.1.1.1", "[2606:4700::1111]", "example.com", "localhost.example.com"] {
         assert!(read(with_url(&format!("https://{host}/hook")), false).is_ok(), "{host}");
@@ -130,7 +131,7 @@ fn an_address_is_seen_through_every_spelling() {
 }
 
 #[test]
-fn even_development_does_not_reach_metadata_services() {
+fn metadata_services_are_refused_in_development_too() {
     for host in
         ["169.254.169.254", "[fd00:ec2::254]", "[::ffff:169.254.169.254]", "100.100.100.200"]
     {
@@ -139,25 +140,27 @@ fn even_development_does_not_reach_metadata_services() {
 }
 
 #[test]
-fn urls_that_are_none_are_refused_without_repeating_them() {
+fn invalid_urls_are_refused() {
     for url in
         ["", "example.com/hook", "https://", "https://[::1", "file:///etc/passwd", "javascript:1"]
     {
-        let told = wrong(with_url(url));
-        assert!(told.len() == 1 && told[0].starts_with("url "), "{url}: {told:?}");
+        let errors = wrong(with_url(url));
+        assert!(errors.len() == 1 && errors[0].starts_with("url "), "{url}: {errors:?}");
     }
     assert_eq!(wrong(with_url(&format!("https://e/{}", "x".repeat(2048)))).len(), 1);
 }
 
 #[test]
-fn authorization_is_given_once() {
+fn authorization_is_set_once() {
     let twice = json!({
         "url": "https://u:p@example.com/", "secret": SECRET,
         "headers": { "Authorization": "Bearer t" },
     });
     assert_eq!(
         wrong(twice),
-        ["headers.authorization is given twice: in `headers` and as user and password in `url`"]
+        [
+            "headers.authorization is set twice, also by the user and password in `url`; remove one of them"
+        ]
     );
 }
 
@@ -166,17 +169,17 @@ fn too_many_headers_or_secrets_are_refused() {
     let many: Map<_, _> = (0..33).map(|n| (format!("X-{n}"), json!("v"))).collect();
     let long = json!({ "X-Long": "v".repeat(9000) });
     for headers in [json!(many), long, json!([]), json!("X: y")] {
-        let told = wrong(json!({ "url": "https://e.com", "secret": SECRET, "headers": headers }));
-        assert!(told.len() == 1 && told[0].starts_with("headers "), "{told:?}");
+        let errors = wrong(json!({ "url": "https://e.com", "secret": SECRET, "headers": headers }));
+        assert!(errors.len() == 1 && errors[0].starts_with("headers "), "{errors:?}");
     }
     let secrets = vec![json!({ "secret": SECRET, "expires": 1 }); 5];
-    let told =
+    let errors =
         wrong(json!({ "url": "https://e.com", "secret": SECRET, "previous_secrets": secrets }));
-    assert!(told[0].starts_with("previous_secrets must be a list of at most 4"), "{told:?}");
+    assert!(errors[0].starts_with("previous_secrets must be a list of at most 4"), "{errors:?}");
 }
 
 #[test]
-fn what_is_shown_has_no_secret_in_it() {
+fn masked_settings_hold_no_secret() {
     let settings = object(json!({
         "url": "https://user:hunter2@example.com/in",
         "secret": SECRET,
@@ -193,7 +196,7 @@ fn what_is_shown_has_no_secret_in_it() {
             "headers": { "Authorization": format!("{stars}****") },
         })
     );
-    // Masking asks for nothing: what is wrong is masked too.
+    // Invalid settings are masked too.
     let odd = object(json!({ "url": 5, "secret": { "env": "X" }, "previous_secrets": 1 }));
     assert_eq!(masked(&odd), odd);
     assert_eq!(masked(&object(json!({ "secret": 5 })))["secret"], format!("{stars}****"));

@@ -1,4 +1,4 @@
-//! What the channel makes of an answer, or of none.
+//! How the channel treats each kind of answer, and no answer at all.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ async fn failed(reply: Reply) -> DeliveryError {
 }
 
 #[tokio::test]
-async fn every_2xx_is_success_and_its_answer_is_kept() {
+async fn every_2xx_is_a_success_and_its_answer_is_kept() {
     for status in [200, 201, 202, 204, 299] {
         let body = if status == 204 { "" } else { "thanks" };
         let receiver = HttpReceiver::start(move |_, _| full(status, &[], body)).await.unwrap();
@@ -39,7 +39,7 @@ async fn every_2xx_is_success_and_its_answer_is_kept() {
 }
 
 #[tokio::test]
-async fn other_statuses_are_worth_a_retry_and_named() {
+async fn other_statuses_are_retried_and_named_in_the_code() {
     for status in [300, 304, 400, 401, 404, 413, 422, 500, 502, 599] {
         let body = if status == 304 { "" } else { "why" };
         let error = failed(full(status, &[], body)).await;
@@ -52,7 +52,7 @@ async fn other_statuses_are_worth_a_retry_and_named() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_the_message_says_so() {
+async fn a_redirect_is_not_followed() {
     let elsewhere = HttpReceiver::ok().await.unwrap();
     for status in [301, 302, 303, 307, 308] {
         let error = failed(full(status, &[("location", &elsewhere.url("/"))], "")).await;
@@ -69,7 +69,7 @@ async fn gone_disables_the_destination() {
 }
 
 #[tokio::test]
-async fn retry_after_is_taken_from_429_and_503_in_both_forms() {
+async fn retry_after_of_429_and_503_is_used_in_both_forms() {
     let date = httpdate::fmt_http_date(
         std::time::UNIX_EPOCH + Duration::from_secs(AT.unsigned_abs() + 90),
     );
@@ -88,15 +88,15 @@ async fn a_huge_answer_is_read_up_to_the_limit_and_cut() {
     let receiver = HttpReceiver::start(|_, _| Reply::HugeBody(1 << 40)).await.unwrap();
     let receipt = send_to(&channel, &receiver.url("/")).await.unwrap();
     assert_eq!(receipt.answer.0.len(), ANSWER_KEPT);
-    assert_eq!(receipt.remark.unwrap(), "the answer was longer than 65536 bytes and cut");
+    assert_eq!(receipt.remark.unwrap(), "only the first 65536 bytes of the answer were read");
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_or_never_ends_was_a_success_all_the_same() {
+async fn a_2xx_whose_body_breaks_or_never_ends_is_a_success() {
     let channel = channel();
     let half = HttpReceiver::start(|_, _| Reply::CloseMidAnswer).await.unwrap();
     let receipt = send_to(&channel, &half.url("/")).await.unwrap();
-    assert_eq!(receipt.remark.unwrap(), "the answer broke off after its status");
+    assert_eq!(receipt.remark.unwrap(), "the connection broke within the answer's body");
 
     let begun = Instant::now();
     let drip = HttpReceiver::start(|_, _| Reply::DripForever).await.unwrap();
@@ -107,14 +107,14 @@ async fn an_answer_that_breaks_off_or_never_ends_was_a_success_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_reset_before_the_answer_may_have_been_accepted_and_is_worth_a_try_at_once() {
+async fn a_reset_before_the_answer_is_maybe_accepted_and_retried_at_once() {
     let error = failed(Reply::Reset).await;
     assert_eq!((error.verdict, error.code.as_str()), (RETRY, "connection_reset"));
     assert!(error.maybe_accepted && error.retry_at_once);
 }
 
 #[tokio::test]
-async fn a_kept_alive_connection_that_breaks_is_told_and_not_repeated_in_secret() {
+async fn a_reset_on_a_reused_connection_is_reported_and_not_retried_by_the_client() {
     let receiver =
         HttpReceiver::start(|_, nth| if nth == 1 { Reply::Reset } else { Reply::Status(200) })
             .await
@@ -128,7 +128,7 @@ async fn a_kept_alive_connection_that_breaks_is_told_and_not_repeated_in_secret(
 }
 
 #[tokio::test]
-async fn connections_are_kept_alive_across_attempts_and_answers() {
+async fn one_connection_serves_many_attempts() {
     let receiver = HttpReceiver::start(|_, nth| match nth {
         0 => Reply::HugeBody(60_000),
         1 => Reply::Status(500),
@@ -144,7 +144,7 @@ async fn connections_are_kept_alive_across_attempts_and_answers() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_told_and_was_not_accepted() {
+async fn a_refused_connection_is_not_maybe_accepted() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let error = send_to(&channel(), &format!("http://{gone}/")).await.unwrap_err();
     assert_eq!((error.verdict, error.code.as_str()), (RETRY, "connect_refused"));
@@ -152,7 +152,7 @@ async fn nobody_listening_is_told_and_was_not_accepted() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_a_broken_answer() {
+async fn an_answer_that_is_not_http_is_broken() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -167,7 +167,7 @@ async fn what_is_not_http_is_a_broken_answer() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_is_dropped_half_way_does_not_harm_the_next() {
+async fn a_dropped_attempt_does_not_affect_the_next_one() {
     let receiver = HttpReceiver::start(|_, nth| match nth {
         0 => Reply::Status(200),
         1 => Reply::Hang,

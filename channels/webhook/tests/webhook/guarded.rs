@@ -1,4 +1,4 @@
-//! The guard where it matters: at the address that is connected to.
+//! The guard at the moment of connecting.
 
 use std::io;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::support::{SECRET, send_to};
 
-/// Answers the nth question with the nth list, and the last one ever after.
+/// Answers the nth lookup with the nth list, and all later lookups with the last list.
 struct Answers {
     lists: Vec<Vec<IpAddr>>,
     asked: AtomicUsize,
@@ -46,7 +46,7 @@ fn assert_blocked(error: &DeliveryError, kind: &str) {
 }
 
 #[tokio::test]
-async fn a_name_that_resolves_to_a_refused_address_is_never_connected_to() {
+async fn a_name_that_resolves_to_a_blocked_address_is_never_connected_to() {
     let receiver = HttpReceiver::ok().await.unwrap();
     let port = receiver.addr().port();
     for (ip, kind) in [
@@ -64,22 +64,22 @@ async fn a_name_that_resolves_to_a_refused_address_is_never_connected_to() {
 }
 
 #[tokio::test]
-async fn a_name_that_changes_its_mind_is_judged_on_every_connection() {
-    // First what is allowed, then another loopback address that is not: DNS rebinding.
+async fn a_rebinding_name_is_checked_on_every_connection() {
+    // First an allowed address, then a loopback address that is not allowed.
     let receiver = HttpReceiver::ok().await.unwrap();
     let answers = resolver(&[&["127.0.0.1"], &["127.0.0.2"]]);
     let channel = channel(&["127.0.0.1/32"], Arc::clone(&answers));
     let url = format!("https://rebind.example.com:{}/token", receiver.addr().port());
-    // The receiver does not speak TLS; what counts is who was connected to.
+    // The receiver does not speak TLS. The test is about the connection only.
     assert_eq!(send_to(&channel, &url).await.unwrap_err().code, "tls_failed");
     assert_eq!(receiver.connections(), 1);
     assert_blocked(&send_to(&channel, &url).await.unwrap_err(), "loopback");
     assert_eq!(receiver.connections(), 1);
-    assert_eq!(answers.asked.load(Ordering::SeqCst), 2, "each look-up is used, none is repeated");
+    assert_eq!(answers.asked.load(Ordering::SeqCst), 2, "one lookup per connection");
 }
 
 #[tokio::test]
-async fn of_mixed_answers_only_the_allowed_addresses_are_used() {
+async fn only_the_allowed_addresses_of_a_name_are_used() {
     let receiver = HttpReceiver::ok().await.unwrap();
     let channel = channel(&["127.0.0.1/32"], resolver(&[&["10.0.0.1", "127.0.0.1", "::1"]]));
     let url = format!("https://mixed.example.com:{}/", receiver.addr().port());
@@ -88,7 +88,7 @@ async fn of_mixed_answers_only_the_allowed_addresses_are_used() {
 }
 
 #[tokio::test]
-async fn a_name_without_addresses_is_a_failure_of_dns_worth_a_retry() {
+async fn a_name_without_addresses_is_a_dns_failure_and_retried() {
     let channel = WebhookChannel::new(Config::default()).unwrap();
     let error = send_to(&channel, "https://no-such-host.invalid/token").await.unwrap_err();
     assert_eq!(error.verdict, Verdict::Retry { not_before: None });
@@ -98,7 +98,7 @@ async fn a_name_without_addresses_is_a_failure_of_dns_worth_a_retry() {
 }
 
 #[test]
-fn an_address_in_the_url_is_refused_when_the_settings_are_prepared() {
+fn a_blocked_address_in_the_url_is_refused_by_prepare() {
     let channel = WebhookChannel::new(Config::default()).unwrap();
     let settings = json!({ "url": "https://[::ffff:10.0.0.1]/", "secret": SECRET });
     let errors = channel.prepare(settings.as_object().unwrap()).err().unwrap();

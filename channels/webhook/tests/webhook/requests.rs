@@ -1,4 +1,4 @@
-//! What arrives at the receiver.
+//! The request as the receiver gets it.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ async fn the_body_arrives_byte_for_byte_with_both_header_sets() {
 }
 
 #[tokio::test]
-async fn our_own_verifier_agrees() {
+async fn the_crates_own_verifier_accepts_the_request() {
     let got = received(json!({ "secret": SECRET })).await;
     let verified = verify(SECRET, &got.headers, &got.body, AT + 5, 300).unwrap();
     assert_eq!(verified, [Scheme::StandardWebhooks, Scheme::Body]);
@@ -63,7 +63,7 @@ async fn our_own_verifier_agrees() {
 }
 
 #[tokio::test]
-async fn while_a_secret_is_rotated_the_old_one_signs_too() {
+async fn during_a_rotation_the_old_secret_signs_too() {
     let old = json!({ "secret": OLD, "expires": AT + 1 });
     let got = received(json!({ "secret": SECRET, "previous_secrets": [old] })).await;
     let body = |secret| sign_body(secret, BODY).unwrap();
@@ -76,7 +76,7 @@ async fn while_a_secret_is_rotated_the_old_one_signs_too() {
 }
 
 #[tokio::test]
-async fn an_expired_secret_signs_no_more() {
+async fn an_expired_secret_does_not_sign() {
     let old = json!({ "secret": OLD, "expires": AT });
     let got = received(json!({ "secret": SECRET, "previous_secrets": [old] })).await;
     assert_eq!(got.header("x-webhook-signature"), sign_body(SECRET, BODY).unwrap());
@@ -84,7 +84,7 @@ async fn an_expired_secret_signs_no_more() {
 }
 
 #[tokio::test]
-async fn a_trace_context_is_passed_on() {
+async fn the_trace_context_is_sent() {
     let receiver = HttpReceiver::ok().await.unwrap();
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let event = event().with_trace(Some(trace.into()));
@@ -96,7 +96,7 @@ async fn a_trace_context_is_passed_on() {
 }
 
 #[tokio::test]
-async fn an_id_that_no_header_can_carry_is_a_permanent_failure_not_an_injection() {
+async fn an_id_with_control_characters_fails_and_injects_no_header() {
     let receiver = HttpReceiver::ok().await.unwrap();
     let id = "evt_1\r\nx-evil: 1".into();
     let event = Event::new("acme".into(), id, "a".into(), 1, 1, Bytes::from_static(b"{}"));
@@ -109,7 +109,7 @@ async fn an_id_that_no_header_can_carry_is_a_permanent_failure_not_an_injection(
 }
 
 #[tokio::test]
-async fn a_digest_is_an_envelope_that_holds_the_others_as_they_are() {
+async fn a_digest_holds_the_envelopes_of_its_events_unchanged() {
     let receiver = HttpReceiver::ok().await.unwrap();
     let tally = |reason: &str, count| Tally { reason: reason.to_owned(), count };
     let digest = Digest {
@@ -138,13 +138,13 @@ async fn a_digest_is_an_envelope_that_holds_the_others_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_made_secret_is_revealed_once_and_signs() {
+async fn a_generated_secret_is_revealed_once_and_signs() {
     let channel = channel();
     let mut settings = Map::new();
     let revealed = channel.complete(&mut settings);
     assert_eq!(revealed[0].field, "secret");
     assert_eq!(settings["secret"], revealed[0].value);
-    assert!(channel.complete(&mut settings).is_empty(), "a secret that is there stays");
+    assert!(channel.complete(&mut settings).is_empty(), "an existing secret is kept");
     let got = received(Value::Object(settings)).await;
     assert_eq!(verify(&revealed[0].value, &got.headers, &got.body, AT, 300).unwrap().len(), 2);
 }

@@ -1,4 +1,4 @@
-//! What the tests share: settings to delivery in one line.
+//! Shared fixtures: from settings to a delivery in one line.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use fanfare_webhook::{Config, WebhookChannel};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-/// The text and the bytes of one secret.
+/// A secret whose decoded bytes are 0 to 31.
 pub(crate) const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-/// Unix milliseconds of every attempt here.
+/// Unix milliseconds of every attempt.
 pub(crate) const AT_MS: i64 = 1_700_000_000_999;
 pub(crate) const AT: i64 = 1_700_000_000;
-/// When the event says it was made: ten seconds before the attempt.
+/// The event's `created`: ten seconds before the attempt.
 const CREATED: i64 = AT - 10;
-/// Odd spacing, order and escapes, so that any re-serialising shows.
+/// Odd spacing, order and escapes, so that any reserialization shows.
 pub(crate) const BODY: &[u8] =
     b"{ \"type\":\"kyc.session.created\",\"id\" : \"evt_1\", \"data\":{\"z\":1.0,\"a\":\"\\u00e9\"}}";
 pub(crate) const SOON: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ pub(crate) fn delivery(channel: &WebhookChannel, settings: &Value, content: Cont
     }
 }
 
-/// One attempt with the usual event.
+/// Runs one attempt with the default event.
 pub(crate) async fn send(
     channel: &WebhookChannel,
     settings: &Value,
@@ -58,7 +58,7 @@ pub(crate) async fn send(
     channel.service().oneshot(delivery).await
 }
 
-/// One attempt to this URL.
+/// Runs one attempt to `url`.
 pub(crate) async fn send_to(channel: &WebhookChannel, url: &str) -> Result<Receipt, DeliveryError> {
     send(channel, &json!({ "url": url, "secret": SECRET })).await
 }

@@ -1,4 +1,4 @@
-//! HTTPS with a certificate authority of the operator's own.
+//! HTTPS with the operator's own certificate authority.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ fn authority() -> Authority {
     Authority { issuer: Issuer::new(params, key), pem }
 }
 
-/// An HTTPS server for `name` that answers every connection's first bytes with 204; its port.
+/// Starts an HTTPS server for `name` that answers every request with 204. Returns its port.
 async fn serve(authority: &Authority, name: &str) -> u16 {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -63,17 +63,17 @@ fn channel(roots: &[&str]) -> WebhookChannel {
 async fn an_extra_root_is_trusted() {
     let authority = authority();
     let port = serve(&authority, "localhost").await;
-    // The server listens on 127.0.0.1 only; `localhost` may be ::1 first, which is refused there.
+    // The server listens on 127.0.0.1 only. `localhost` can resolve to ::1 first, which is refused.
     let receipt = send_to(&channel(&[&authority.pem]), &format!("https://localhost:{port}/")).await;
     assert_eq!(receipt.unwrap().status, Some(204));
 }
 
 #[tokio::test]
-async fn an_unknown_issuer_and_a_wrong_name_are_tls_failures_that_say_what_to_mend() {
+async fn an_unknown_issuer_and_a_wrong_name_are_tls_failures_with_a_clear_message() {
     let authority = authority();
     let right = serve(&authority, "localhost").await;
     let wrong = serve(&authority, "other.example").await;
-    for (roots, port, told) in [
+    for (roots, port, message) in [
         (vec![], right, "not from a trusted authority"),
         (vec![authority.pem.as_str()], wrong, "is for another name"),
     ] {
@@ -81,14 +81,14 @@ async fn an_unknown_issuer_and_a_wrong_name_are_tls_failures_that_say_what_to_me
         let error = send_to(&channel(&roots), &url).await.unwrap_err();
         assert_eq!(error.verdict, Verdict::Retry { not_before: None });
         assert_eq!(error.code, "tls_failed");
-        assert!(error.message.contains(told), "{error}");
+        assert!(error.message.contains(message), "{error}");
         assert!(!error.maybe_accepted && !error.retry_at_once);
         assert!(!format!("{error:?}").contains("token"), "{error:?}");
     }
 }
 
 #[test]
-fn what_is_no_certificate_is_refused_at_the_start() {
+fn an_extra_root_that_is_no_certificate_is_refused_at_startup() {
     for pem in ["", "not a certificate"] {
         let extra_roots = vec![pem.as_bytes().to_vec()];
         let made = WebhookChannel::new(Config { extra_roots, ..Config::default() });
