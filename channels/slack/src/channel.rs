@@ -1,4 +1,4 @@
-//! The channel as the router sees it.
+//! The channel: its configuration, its HTTP client and its service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +16,16 @@ use crate::connector::Connector;
 use crate::send::Sender;
 use crate::settings;
 
-/// What the operator sets for all Slack destinations.
+/// The operator's settings for all Slack destinations.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Base of the Web API's methods.
+    /// Base URL of the Web API's methods.
     pub api_url: Url,
-    /// Allows `http://` and hosts other than Slack's.
+    /// Allows `http://` URLs and hosts other than Slack's.
     pub development: bool,
-    /// What requests say of who sends them.
+    /// The `User-Agent` of every request.
     pub user_agent: String,
-    /// The longest wait for a connection.
+    /// Time limit for a new connection.
     pub connect_timeout: Duration,
 }
 
@@ -40,34 +40,34 @@ impl Default for Config {
     }
 }
 
-/// Why the channel cannot be set up.
+/// Why the channel cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No TLS provider was installed in the process.
+    /// The process has no TLS provider.
     #[error("no TLS provider is installed; install rustls' ring provider before the Slack channel")]
     NoTlsProvider,
-    /// The API would be called over an open connection.
-    #[error("the Slack API's URL must begin with https:// (unless development is on)")]
+    /// The API would be called without TLS.
+    #[error("`slack.api_url` must start with https:// outside development mode")]
     InsecureApi,
-    /// The HTTP client could not be built.
-    #[error("the HTTP client for Slack could not be built")]
+    /// The HTTP client cannot be built.
+    #[error("the HTTP client for Slack cannot be built")]
     Client(#[source] reqwest::Error),
 }
 
-/// Slack, by incoming webhook or bot token.
+/// Posts to Slack through incoming webhooks and bot tokens.
 pub struct SlackChannel {
     sender: Arc<Sender>,
     development: bool,
 }
 
 impl SlackChannel {
-    /// A channel with its own connections.
+    /// A channel with its own pool of connections.
     pub fn new(
         config: Config,
         templates: Arc<dyn Templates>,
         memo: Arc<dyn Memo>,
     ) -> Result<Self, Error> {
-        // Without one, reqwest panics.
+        // reqwest panics without a provider.
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(Error::NoTlsProvider);
         }
@@ -78,12 +78,12 @@ impl SlackChannel {
             .user_agent(config.user_agent)
             .connect_timeout(config.connect_timeout)
             .https_only(!config.development)
-            // A webhook's URL is its secret: it goes to Slack and nowhere else.
+            // A webhook's URL is a secret that must not reach another host.
             .redirect(redirect::Policy::none())
             .no_proxy()
-            // Whether to try again is the router's to say.
+            // The router decides about retries.
             .retry(reqwest::retry::never())
-            // Shorter than Slack keeps a connection open, so that none is used as it closes.
+            // Shorter than Slack's own limit, so that no request meets a closing connection.
             .pool_idle_timeout(Duration::from_secs(30))
             .build()
             .map_err(Error::Client)?;
@@ -114,7 +114,7 @@ impl Channel for SlackChannel {
             deadline: Duration::from_secs(25),
             quick_retries: 1,
             concurrency: 1,
-            // https://docs.slack.dev/apis/web-api/rate-limits: one a second to a channel.
+            // One message per second and channel: https://docs.slack.dev/apis/web-api/rate-limits
             rate: Some(Rate { messages: 1, per: Duration::from_secs(1) }),
             channel_concurrency: 256,
             endless: false,

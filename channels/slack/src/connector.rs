@@ -1,10 +1,11 @@
-//! slack-morphism's way to the network, over our reqwest client: one policy for addresses and
-//! timeouts, answers of bounded size, and errors that never carry a URL.
+//! The connector that slack-morphism uses for its requests, on top of the channel's reqwest client.
+//! It bounds the size of answers, and its errors never hold a URL.
 
 use std::error::Error as StdError;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use fanfare_contract::retry_after;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -22,33 +23,31 @@ use slack_morphism::{
 };
 use url::Url;
 
-/// The most that is read of an answer. `chat.postMessage` repeats the message, so it can be long.
+/// Maximum bytes to read of an answer. `chat.postMessage` repeats the message, so it can be long.
 const ANSWER_MAX: usize = 512 * 1024;
-/// How long a webhook's body is waited for after its status said that all is well.
-const AFTERWORD: Duration = Duration::from_secs(1);
-/// The longest wait that is believed; the router caps it further.
-const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
+/// Longest wait for the body of a webhook's answer after a 2xx status.
+const BODY_WAIT: Duration = Duration::from_secs(1);
 const JSON: &str = "application/json; charset=utf-8";
 
-/// A request that got no whole answer.
+/// A request without a complete answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{code}")]
 pub(crate) struct NetworkError {
-    /// `dns_failed`, `connect_refused`, `connect_timeout`, `tls_failed`, `connect_failed` before the
-    /// request was sent; `connection_reset` after.
+    /// Before the request was sent: `dns_failed`, `connect_refused`, `connect_timeout`,
+    /// `tls_failed` or `connect_failed`. After that: `connection_reset`.
     pub(crate) code: &'static str,
-    /// The request was sent, so Slack may have acted on it.
+    /// Whether the request was sent, so that Slack may have acted on it.
     pub(crate) maybe_accepted: bool,
     /// The underlying error, without the URL.
     #[source]
     pub(crate) source: Option<reqwest::Error>,
 }
 
-/// Implements what slack-morphism asks of a connection to Slack.
+/// Sends slack-morphism's requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Connector {
     http: Client,
-    /// Without a slash at the end.
+    /// The base of the Web API, without a trailing slash.
     api_url: String,
 }
 
@@ -73,19 +72,18 @@ impl Connector {
         }
         let response = request.send().await.map_err(|error| network(error, false))?;
         let status = response.status();
-        let retry_after = retry_after(&response);
+        let wait = wait(&response);
         let body = if status.is_success() && context.token.is_none() {
-            // A webhook's whole answer is its status: it took the message, whatever comes after.
-            let rest = tokio::time::timeout(AFTERWORD, read(response)).await;
+            // The status of a webhook's answer decides: the message is posted, even if the body
+            // breaks.
+            let rest = tokio::time::timeout(BODY_WAIT, read(response)).await;
             rest.ok().and_then(Result::ok).unwrap_or_default()
         } else {
             read(response).await?
         };
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Err(SlackClientError::RateLimitError(
-                SlackRateLimitError::new()
-                    .opt_retry_after(retry_after)
-                    .with_http_response_body(body),
+                SlackRateLimitError::new().opt_retry_after(wait).with_http_response_body(body),
             ));
         }
         if !status.is_success() {
@@ -97,13 +95,13 @@ impl Connector {
     }
 }
 
-/// A good answer's content. That of the Web API is JSON with `ok`; that of a webhook is the text
-/// `ok`, and is handed over as `{"status": 200, "answer": "ok"}`.
+/// Decodes a 2xx answer. The Web API answers with JSON that has the field `ok`. A webhook answers
+/// with the text `ok`, which is decoded as `{"status": 200, "answer": "ok"}`.
 fn decode<RS>(status: StatusCode, body: String, is_api: bool) -> ClientResult<RS>
 where
     RS: for<'de> Deserialize<'de>,
 {
-    // By what it is and not by its Content-Type, which some answers lack.
+    // Some answers lack a Content-Type, so the body decides.
     match serde_json::from_str::<SlackEnvelopeMessage>(&body) {
         Ok(SlackEnvelopeMessage { ok: true, .. }) => {
             serde_json::from_str(&body).map_err(|error| map_serde_error(error, None))
@@ -120,7 +118,7 @@ where
     }
 }
 
-/// The body as text, up to [`ANSWER_MAX`].
+/// Reads the body as text, up to [`ANSWER_MAX`] bytes.
 async fn read(mut response: Response) -> ClientResult<String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| network(error, true))? {
@@ -133,15 +131,11 @@ async fn read(mut response: Response) -> ClientResult<String> {
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
-fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
-    }
-    let date = chrono::DateTime::parse_from_rfc2822(value).ok()?;
-    let wait = (date.to_utc() - chrono::Utc::now()).to_std().unwrap_or_default();
-    Some(wait.min(RETRY_AFTER_MAX))
+/// The wait that Slack asks for. slack-morphism's calls do not carry the time of the attempt, so
+/// the system clock is read here.
+fn wait(response: &Response) -> Option<Duration> {
+    let values = response.headers().get_all(RETRY_AFTER).iter().map(HeaderValue::as_bytes);
+    retry_after(values, SystemTime::now())
 }
 
 fn unsendable(what: &str) -> SlackClientError {
@@ -151,7 +145,7 @@ fn unsendable(what: &str) -> SlackClientError {
     )
 }
 
-/// Names what broke; `answered` when the status had been read already.
+/// Names a network error. `answered` tells whether the status had arrived.
 fn network(error: reqwest::Error, answered: bool) -> SlackClientError {
     let code = network_code(&error);
     let maybe_accepted = answered || !(error.is_connect() || error.is_builder());
@@ -167,7 +161,7 @@ fn network_code(error: &reqwest::Error) -> &'static str {
         return "dns_failed";
     }
     if error.is_timeout() {
-        // Only connecting has a time of its own here; that of the whole attempt is the router's.
+        // Only connecting has a timeout here. The router limits the whole attempt.
         return "connect_timeout";
     }
     let mut cause: Option<&(dyn StdError + 'static)> = error.source();
@@ -181,7 +175,7 @@ fn network_code(error: &reqwest::Error) -> &'static str {
             Some(io::ErrorKind::TimedOut) => return "connect_timeout",
             _ => {}
         }
-        // An I/O error passes over what it wraps when asked for its source.
+        // `io::Error::source` skips the error that the I/O error wraps.
         let inner = io.and_then(|io| io.get_ref());
         cause = inner.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| error.source());
     }
@@ -258,7 +252,7 @@ impl SlackClientHttpConnector for Connector {
         PT: IntoIterator<Item = (&'p str, Option<TS>)> + Clone,
         TS: AsRef<str> + 'p + Send,
     {
-        // Notifications upload no files; the library asks for this to be there.
+        // The trait requires this method, but notifications upload no files.
         std::future::ready(Err(unsendable("a form with a file"))).boxed()
     }
 
@@ -277,19 +271,19 @@ impl SlackClientHttpConnector for Connector {
     }
 }
 
-/// What Slack says of a message that it took.
+/// Slack's answer to an accepted message.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Posted {
-    /// The Web API: id of the channel, also when it was addressed by name.
+    /// Web API: the channel's id, also if the request used its name.
     #[serde(default)]
     pub(crate) channel: Option<String>,
-    /// The Web API: the message's id within its channel.
+    /// Web API: the message's id within its channel.
     #[serde(default)]
     pub(crate) ts: Option<String>,
-    /// A webhook: the status, as [`Connector`] hands it over.
+    /// Webhook: the status, added by [`Connector`].
     #[serde(default)]
     pub(crate) status: Option<u16>,
-    /// A webhook: its answer, `ok`.
+    /// Webhook: the answer, `ok`.
     #[serde(default)]
     pub(crate) answer: Option<String>,
 }

@@ -1,36 +1,37 @@
-//! Cutting text so that nothing that belongs together is torn.
+//! Cuts text without breaking what belongs together.
 //!
-//! What belongs together is an *atom*: a character as people see it (a grapheme, with its accents
-//! and joiners), an escaped entity (`&amp;`), and in mrkdwn a link or mention (`<url|label>`). A code
-//! fence that a cut leaves open is closed, and opened again in the next part.
+//! Text is cut between *atoms*. An atom is a character as people see it (a grapheme, with its
+//! accents and joiners), an escaped entity (`&amp;`), or in mrkdwn a link or mention
+//! (`<url|label>`). A code fence that a cut leaves open is closed and opened again in the next
+//! part.
 
 use std::borrow::Cow;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// How a text is written.
+/// The markup of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Markup {
     /// Slack's mrkdwn: `<…>` is a link or a mention.
     Mrkdwn,
-    /// Plain text or standard markdown: `<` is a character like others.
+    /// Plain text or standard Markdown: `<` has no special meaning.
     Plain,
 }
 
-/// What stands for what was left out.
+/// Marks the end of a shortened text.
 const ELLIPSIS: &str = "…";
 const FENCE: &str = "```";
-/// The longest entity: `&quot;` has 6, numbered ones a few more.
+/// Maximum length of an entity. `&quot;` has 6 bytes, numeric entities have a few more.
 const ENTITY_MAX: usize = 10;
-/// The most code units of one grapheme; a longer pile of accents is broken up.
+/// Maximum code units of one grapheme. A longer pile of accents is broken up.
 const GRAPHEME_MAX: usize = 24;
 
-/// The length that Slack's limits are about: UTF-16 code units.
+/// The length as counted for Slack's limits: UTF-16 code units.
 pub fn length(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
-/// At most `max` long (at least 30), ending in `…` when something was left out.
+/// Shortens the text to `max` (at least 30). A shortened text ends in `…`.
 pub fn shorten(text: &str, max: usize, markup: Markup) -> Cow<'_, str> {
     if length(text) <= max {
         return Cow::Borrowed(text);
@@ -49,14 +50,14 @@ pub fn shorten(text: &str, max: usize, markup: Markup) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
-/// Parts of at most `max` each (at least 30), cut at line ends where that is not wasteful, else
-/// between words. Parts of white space alone are left out.
+/// Splits the text into parts of `max` at most (at least 30). The cuts are at line ends if that
+/// keeps at least half of a part, otherwise between words. Parts of whitespace are left out.
 pub fn split(text: &str, max: usize, markup: Markup) -> Vec<String> {
     if length(text) <= max {
         return vec![text.to_owned()];
     }
     let fenced = text.contains(FENCE);
-    // A part in the middle of a code block has a fence added at both ends.
+    // A part in the middle of a code block gets a fence at both ends.
     let room = if fenced { max - 2 * (FENCE.len() + 1) } else { max };
     let atoms = atoms(text, markup, room);
     let mut parts = Vec::new();
@@ -86,7 +87,7 @@ fn fence_is_open(text: &str) -> bool {
     text.matches(FENCE).count() % 2 == 1
 }
 
-/// How many atoms fit into `room`; at least one, so that a loop over them ends.
+/// How many atoms fit into `room`. At least one, so that loops over them end.
 fn fill(atoms: &[&str], room: usize) -> usize {
     let mut used = 0;
     let fitting = atoms.iter().take_while(|atom| {
@@ -96,7 +97,7 @@ fn fill(atoms: &[&str], room: usize) -> usize {
     fitting.count().max(1)
 }
 
-/// Back from `end` to the end of a line, if that keeps half of it; else to the end of a word.
+/// The last line end before `end`, if that keeps half of the atoms. Otherwise the last word end.
 fn line_end(atoms: &[&str], end: usize) -> usize {
     if end == atoms.len() {
         return end;
@@ -105,7 +106,7 @@ fn line_end(atoms: &[&str], end: usize) -> usize {
     line.filter(|at| at * 2 >= end).map_or_else(|| word_end(atoms, end), |at| at + 1)
 }
 
-/// Back from `end` to the end of a word, if that keeps three quarters of it.
+/// The last word end before `end`, if that keeps three quarters of the atoms.
 fn word_end(atoms: &[&str], end: usize) -> usize {
     if end == atoms.len() {
         return end;
@@ -114,7 +115,7 @@ fn word_end(atoms: &[&str], end: usize) -> usize {
     space.filter(|at| at * 4 >= end * 3).map_or(end, |at| at + 1)
 }
 
-/// The text in pieces that must stay whole, none longer than `room`.
+/// The text's atoms, none longer than `room`.
 fn atoms(text: &str, markup: Markup, room: usize) -> Vec<&str> {
     let mut atoms = Vec::new();
     let mut rest = text;
@@ -131,12 +132,12 @@ fn atoms(text: &str, markup: Markup, room: usize) -> Vec<&str> {
             if length(atom) <= room {
                 atoms.push(atom);
             } else {
-                // An address too long for the place it has to go to: its label says as much.
+                // A URL that is too long for its place is replaced with its label.
                 atoms.extend(self::atoms(label(atom), Markup::Plain, room));
             }
             continue;
         }
-        // Up to the next place where something special can begin, by graphemes.
+        // The graphemes up to the next character that can start a special atom.
         let mut next = rest.char_indices().skip(1).filter(|(_, c)| matches!(c, '<' | '&' | '`'));
         let (run, after) = rest.split_at(next.next().map_or(rest.len(), |(at, _)| at));
         rest = after;
@@ -151,13 +152,13 @@ fn atoms(text: &str, markup: Markup, room: usize) -> Vec<&str> {
     atoms
 }
 
-/// Where a link or mention that begins `text` ends.
+/// The end of the link or mention at the start of `text`.
 fn link(text: &str) -> Option<usize> {
     let end = text[1..].find(['<', '>'])? + 1;
     (end > 1 && text.as_bytes()[end] == b'>').then_some(end + 1)
 }
 
-/// Where an entity that begins `text` ends.
+/// The end of the entity at the start of `text`.
 fn entity(text: &str) -> Option<usize> {
     let end = text.bytes().take(ENTITY_MAX).position(|byte| byte == b';')?;
     let name = &text.as_bytes()[1..end];
@@ -166,7 +167,7 @@ fn entity(text: &str) -> Option<usize> {
     whole.then_some(end + 1)
 }
 
-/// `label` of `<url|label>`; nothing of `<url>`.
+/// The `label` of `<url|label>`. Empty for `<url>`.
 fn label(link: &str) -> &str {
     link.split_once('|').map_or("", |(_, label)| label.trim_end_matches('>'))
 }
@@ -176,21 +177,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fits_is_left_alone() {
+    fn a_text_within_the_limit_is_not_changed() {
         let text = "a".repeat(150);
         assert_eq!(shorten(&text, 150, Markup::Plain), text);
         assert_eq!(split(&text, 150, Markup::Plain), [text.as_str()]);
     }
 
     #[test]
-    fn what_is_too_long_ends_in_an_ellipsis_at_the_limit() {
+    fn a_longer_text_ends_in_an_ellipsis_at_the_limit() {
         let short = shorten(&"a".repeat(151), 150, Markup::Plain).into_owned();
         assert_eq!(short, format!("{}…", "a".repeat(149)));
         assert_eq!(length(&short), 150);
     }
 
     #[test]
-    fn words_stay_whole_when_that_costs_little() {
+    fn words_stay_whole_if_that_costs_little() {
         let text = format!("{} incomprehensibilities", "word ".repeat(8));
         assert_eq!(shorten(&text, 45, Markup::Plain), format!("{}…", "word ".repeat(8).trim_end()));
     }
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_too_long_for_its_place_becomes_its_label() {
+    fn a_link_that_is_too_long_becomes_its_label() {
         let text = format!("see <https://example.com/{}|the case>", "y".repeat(4_000));
         assert_eq!(shorten(&text, 3_000, Markup::Mrkdwn), "see the case…");
     }
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_put_together_are_the_whole() {
+    fn the_parts_together_are_the_whole_text() {
         let text = (0..900).map(|n| format!("line {n} &amp; <https://e.example/{n}|link {n}>\n"));
         let text: String = text.collect();
         let parts = split(&text, 3_000, Markup::Mrkdwn);

@@ -1,4 +1,5 @@
-//! What Slack's refusals and broken connections mean for the delivery.
+//! From a failed call to the verdict on the delivery. This is where a 429 with `Retry-After`
+//! becomes a wait.
 
 mod codes;
 
@@ -9,27 +10,17 @@ use fanfare_contract::{AnswerPart, DeliveryError, Verdict};
 use serde_json::Value;
 use slack_morphism::errors::SlackClientError;
 
+pub(crate) use self::codes::{Api, Kind};
 use self::codes::{WEBHOOK_FORBIDDEN, WEBHOOK_GONE, is_code, meaning, network_message};
 use crate::connector::NetworkError;
 
-/// What follows from a failed call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Try again later.
-    Retry,
-    /// Nothing reaches this destination until somebody mends it.
-    Disable,
-    /// Slack does not take this content.
-    Refused,
-    /// The message to reply to or to edit is not there (any more).
-    Gone,
-}
+const UNKNOWN: &str = "Slack answered with an error code that Fanfare does not know";
 
-/// A failed call, before it is known whether something else can be tried.
+/// A failed call. The sender may still try something else before it becomes a [`DeliveryError`].
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
-    /// Slack's own code where there is one.
+    /// Slack's own error code, if it sent one.
     pub(crate) code: String,
     message: String,
     not_before: Option<Duration>,
@@ -38,13 +29,6 @@ pub(crate) struct Fault {
     maybe_accepted: bool,
     retry_at_once: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
-}
-
-/// Which of Slack's two ways in was called; the same code can mean different things.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    Webhook,
-    Api,
 }
 
 impl Fault {
@@ -62,41 +46,36 @@ impl Fault {
         }
     }
 
-    /// Reads slack-morphism's error. Its `Display` holds bodies, so it is never used.
-    pub(crate) fn read(error: SlackClientError, way: Way) -> Self {
+    /// Reads slack-morphism's error. Its `Display` holds response bodies, so it is never used.
+    pub(crate) fn read(error: SlackClientError, api: Api) -> Self {
         match error {
             SlackClientError::ApiError(error) => {
                 let body = error.http_response_body.unwrap_or_default();
-                Self::said(&error.code, way).answered(200, &body)
+                Self::said(&error.code, api).answered(200, &body)
             }
             SlackClientError::RateLimitError(error) => {
                 let body = error.http_response_body.unwrap_or_default();
-                let mut fault = Self::said("ratelimited", way).answered(429, &body);
+                let mut fault = Self::said("ratelimited", api).answered(429, &body);
                 fault.not_before = error.retry_after;
                 fault
             }
             SlackClientError::HttpError(error) => {
                 let body = error.http_response_body.unwrap_or_default();
                 let status = error.status_code.as_u16();
-                Self::http(status, &body, way).answered(status, &body)
+                Self::http(status, &body, api).answered(status, &body)
             }
             SlackClientError::ProtocolError(error) => {
-                // Neither Slack's yes nor its no: a proxy's page, or half an answer.
+                // For example the page of a proxy, or a truncated answer.
                 let body = error.json_body.unwrap_or_default();
-                let message = "the answer was not Slack's; is something between here and Slack?";
+                let message = "the answer is not from Slack; check for a proxy in between";
                 let mut fault = Self::new(Kind::Retry, "invalid_answer", message);
                 fault.maybe_accepted = true;
                 fault.answered(200, &body)
             }
-            SlackClientError::HttpProtocolError(error) => match error.cause {
-                Some(cause) => Self::network(cause),
-                None => Self::new(Kind::Retry, "network_error", "Slack could not be reached"),
-            },
+            SlackClientError::HttpProtocolError(error) => Self::network(error.cause),
             SlackClientError::EndOfStream(_)
             | SlackClientError::SystemError(_)
-            | SlackClientError::SocketModeProtocolError(_) => {
-                Self::new(Kind::Retry, "network_error", "Slack could not be reached")
-            }
+            | SlackClientError::SocketModeProtocolError(_) => Self::network(None),
         }
     }
 
@@ -106,39 +85,38 @@ impl Fault {
         self
     }
 
-    fn network(cause: Box<dyn StdError + Send + Sync>) -> Self {
-        match cause.downcast::<NetworkError>() {
-            Ok(error) => {
-                let mut fault = Self::new(Kind::Retry, error.code, network_message(error.code));
-                fault.maybe_accepted = error.maybe_accepted;
-                let broke = matches!(error.code, "connect_refused" | "connect_failed");
-                fault.retry_at_once = broke && !error.maybe_accepted;
-                fault.source = Some(error);
-                fault
-            }
-            Err(_) => Self::new(Kind::Retry, "network_error", "Slack could not be reached"),
-        }
+    fn network(cause: Option<Box<dyn StdError + Send + Sync>>) -> Self {
+        let Some(Ok(error)) = cause.map(<dyn StdError + Send + Sync>::downcast::<NetworkError>)
+        else {
+            return Self::new(Kind::Retry, "network_error", "the request to Slack failed");
+        };
+        let mut fault = Self::new(Kind::Retry, error.code, network_message(error.code));
+        fault.maybe_accepted = error.maybe_accepted;
+        let connecting = matches!(error.code, "connect_refused" | "connect_failed");
+        fault.retry_at_once = connecting && !error.maybe_accepted;
+        fault.source = Some(error);
+        fault
     }
 
-    /// An answer of another status than 200 and 429. Its body is a code, or JSON with one.
-    fn http(status: u16, body: &str, way: Way) -> Self {
+    /// An error status other than 429. The body is a code, or JSON with a code in `error`.
+    fn http(status: u16, body: &str, api: Api) -> Self {
         let word = body.trim();
         let json =
             || serde_json::from_str::<Value>(word).ok()?["error"].as_str().map(str::to_owned);
         let code = Some(word.to_owned()).filter(|it| is_code(it)).or_else(json);
         if let Some(code) = code
-            && let Some((kind, message)) = meaning(&code, way)
+            && let Some((kind, message)) = meaning(&code, api)
         {
             return Self::of(kind, &code, message);
         }
         let code = format!("http_{status}");
         match status {
-            404 | 410 if way == Way::Webhook => Self::new(Kind::Disable, code, WEBHOOK_GONE),
-            401 | 403 if way == Way::Webhook => Self::new(Kind::Disable, code, WEBHOOK_FORBIDDEN),
+            404 | 410 if api == Api::Webhook => Self::new(Kind::Disable, code, WEBHOOK_GONE),
+            401 | 403 if api == Api::Webhook => Self::new(Kind::Disable, code, WEBHOOK_FORBIDDEN),
             400 | 413 | 422 => Self::new(Kind::Refused, code, "Slack refused the message"),
             500.. => {
-                let mut fault = Self::new(Kind::Retry, code, "Slack has a problem of its own");
-                // A gateway that gave up waiting says nothing of what is behind it.
+                let mut fault = Self::new(Kind::Retry, code, "Slack answered with a server error");
+                // A gateway that timed out does not know whether Slack posted the message.
                 fault.maybe_accepted = matches!(status, 502 | 504);
                 fault
             }
@@ -146,21 +124,21 @@ impl Fault {
         }
     }
 
-    /// A code that Slack gave.
-    fn said(code: &str, way: Way) -> Self {
+    /// An error code of the Web API, or `ratelimited`.
+    fn said(code: &str, api: Api) -> Self {
         let code = if is_code(code) { code } else { "unknown_error" };
-        let (kind, message) = meaning(code, way).unwrap_or((Kind::Retry, "Slack refused"));
+        let (kind, message) = meaning(code, api).unwrap_or((Kind::Retry, UNKNOWN));
         Self::of(kind, code, message)
     }
 
     fn of(kind: Kind, code: &str, message: &str) -> Self {
-        // "It's possible some aspect of the operation succeeded", says Slack of these two.
+        // Slack's documentation of both says that the operation may have succeeded in part.
         let maybe_accepted = matches!(code, "fatal_error" | "internal_error");
         let code = if code == "ratelimited" { "rate_limited" } else { code };
         Self { maybe_accepted, ..Self::new(kind, code, message) }
     }
 
-    /// The verdict when nothing else is left to try.
+    /// The verdict, if nothing else can be tried.
     pub(crate) fn into_error(self) -> DeliveryError {
         let verdict = match self.kind {
             Kind::Retry | Kind::Gone => Verdict::Retry { not_before: self.not_before },
@@ -188,13 +166,13 @@ impl Fault {
 mod tests {
     use super::*;
 
-    fn verdict(status: u16, body: &str, way: Way) -> (Kind, String) {
-        let fault = Fault::http(status, body, way);
+    fn verdict(status: u16, body: &str, api: Api) -> (Kind, String) {
+        let fault = Fault::http(status, body, api);
         (fault.kind, fault.code)
     }
 
     #[test]
-    fn a_webhook_that_is_gone_disables_by_code_and_by_status() {
+    fn a_removed_webhook_disables_by_code_and_by_status() {
         for (status, body, code) in [
             (404, "no_service", "no_service"),
             (404, "no_active_hooks", "no_active_hooks"),
@@ -205,43 +183,43 @@ mod tests {
             (404, "<html>not here</html>", "http_404"),
             (410, "", "http_410"),
         ] {
-            let found = verdict(status, body, Way::Webhook);
+            let found = verdict(status, body, Api::Webhook);
             assert_eq!(found, (Kind::Disable, code.to_owned()), "{body}");
         }
     }
 
     #[test]
-    fn trouble_at_slack_is_tried_again() {
-        assert_eq!(verdict(500, "rollup_error", Way::Webhook).0, Kind::Retry);
-        assert_eq!(verdict(503, "<html>", Way::Api), (Kind::Retry, "http_503".to_owned()));
-        assert_eq!(verdict(404, "<html>", Way::Api), (Kind::Retry, "http_404".to_owned()));
-        assert_eq!(verdict(302, "", Way::Webhook), (Kind::Retry, "http_302".to_owned()));
+    fn temporary_errors_of_slack_are_retried() {
+        assert_eq!(verdict(500, "rollup_error", Api::Webhook).0, Kind::Retry);
+        assert_eq!(verdict(503, "<html>", Api::Web), (Kind::Retry, "http_503".to_owned()));
+        assert_eq!(verdict(404, "<html>", Api::Web), (Kind::Retry, "http_404".to_owned()));
+        assert_eq!(verdict(302, "", Api::Webhook), (Kind::Retry, "http_302".to_owned()));
         let json = r#"{"ok":false,"error":"service_unavailable"}"#;
-        assert_eq!(verdict(503, json, Way::Api), (Kind::Retry, "service_unavailable".to_owned()));
-        assert_eq!(Fault::said("some_news_from_slack", Way::Api).kind, Kind::Retry);
+        assert_eq!(verdict(503, json, Api::Web), (Kind::Retry, "service_unavailable".to_owned()));
+        assert_eq!(Fault::said("some_news_from_slack", Api::Web).kind, Kind::Retry);
     }
 
     #[test]
-    fn content_that_slack_does_not_take_is_refused() {
-        assert_eq!(verdict(400, "invalid_blocks", Way::Webhook).0, Kind::Refused);
-        assert_eq!(verdict(400, "what is this?", Way::Webhook).0, Kind::Refused);
-        assert_eq!(Fault::said("msg_too_long", Way::Api).kind, Kind::Refused);
+    fn refused_content_is_not_retried() {
+        assert_eq!(verdict(400, "invalid_blocks", Api::Webhook).0, Kind::Refused);
+        assert_eq!(verdict(400, "what is this?", Api::Webhook).0, Kind::Refused);
+        assert_eq!(Fault::said("msg_too_long", Api::Web).kind, Kind::Refused);
     }
 
     #[test]
-    fn what_disables_says_what_would_mend_it() {
+    fn a_disabling_error_says_how_to_fix_it() {
         for code in ["token_revoked", "not_in_channel", "missing_scope", "is_archived"] {
-            let error = Fault::said(code, Way::Api).into_error();
+            let error = Fault::said(code, Api::Web).into_error();
             assert_eq!((error.verdict, error.code.as_str()), (Verdict::Disable, code));
             assert!(error.message.contains(';'), "{}", error.message);
         }
     }
 
     #[test]
-    fn what_may_have_happened_is_said() {
-        assert!(Fault::said("fatal_error", Way::Api).maybe_accepted);
-        assert!(Fault::http(504, "", Way::Api).maybe_accepted);
-        assert!(!Fault::http(503, "", Way::Api).maybe_accepted);
-        assert!(!Fault::said("invalid_auth", Way::Api).maybe_accepted);
+    fn maybe_accepted_is_set_if_slack_may_have_posted() {
+        assert!(Fault::said("fatal_error", Api::Web).maybe_accepted);
+        assert!(Fault::http(504, "", Api::Web).maybe_accepted);
+        assert!(!Fault::http(503, "", Api::Web).maybe_accepted);
+        assert!(!Fault::said("invalid_auth", Api::Web).maybe_accepted);
     }
 }

@@ -1,50 +1,23 @@
-//! Bringing blocks within Slack's limits before they are sent, because Slack refuses a whole
-//! message for one letter too many.
+//! Brings blocks within Slack's limits before they are sent. Slack refuses a whole message for one
+//! character too many.
 //!
-//! What is for people is split into further blocks where Slack has room for them, and else
-//! shortened where everybody sees it (`…`, "3 more blocks not shown"). What is for machines (ids,
-//! values, addresses) cannot be shortened: it is left out. What Slack is known to refuse and says
-//! nothing (an empty section) is dropped. Everything that was changed is noted.
+//! Texts are split into further blocks if Slack has room for them. Otherwise they are shortened
+//! visibly (`…`, "3 more blocks not shown"). Ids, values and URLs cannot be shortened, so they are
+//! left out. Empty blocks, which Slack refuses, are dropped. Every change is noted.
 
 mod block;
 mod element;
+mod notes;
 mod text;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+pub use self::notes::Notes;
 use crate::{cut, limits};
 
-type Object = Map<String, Value>;
-
-/// What was changed, and how often.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Notes(BTreeMap<String, usize>);
-
-impl Notes {
-    /// Notes one change.
-    pub fn add(&mut self, what: impl Into<String>) {
-        *self.0.entry(what.into()).or_default() += 1;
-    }
-
-    /// Whether nothing was changed.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// One line for a receipt; `None` when nothing was changed.
-    pub fn line(&self) -> Option<String> {
-        let line = self.0.iter().map(|(what, count)| match count {
-            1 => what.clone(),
-            count => format!("{what} (×{count})"),
-        });
-        let line: Vec<String> = line.collect();
-        (!line.is_empty()).then(|| line.join(", "))
-    }
-}
-
-/// The blocks within every limit of [`crate::limits`].
+/// Brings the blocks within every limit of [`crate::limits`].
 pub fn blocks(given: Vec<Value>, notes: &mut Notes) -> Vec<Value> {
     let mut fitted = Vec::with_capacity(given.len());
     let mut ids = HashSet::new();
@@ -72,41 +45,36 @@ pub fn blocks(given: Vec<Value>, notes: &mut Notes) -> Vec<Value> {
             "actions" => block::actions(block, &mut fitted, notes),
             "markdown" => fitted.extend(block::markdown(block, &mut markdown_left, notes)),
             "" => {}
-            // Dividers, and kinds that no template of ours makes: their own limits are Slack's to
-            // check, and a refusal ends in plain text, not in a loss.
+            // Dividers, and kinds that no built-in template uses. Slack checks their limits. If it
+            // refuses them, the message is sent as plain text.
             _ => fitted.push(Value::Object(block)),
         }
         if fitted.len() == before {
-            notes.add(format!("dropped {} with nothing to show", article(&kind)));
+            notes.add(match kind.as_str() {
+                "" => "dropped a block without a type".to_owned(),
+                kind => format!("dropped an empty {kind} block"),
+            });
         }
     }
     at_most(fitted, limits::BLOCKS.max, |_| true, notes)
 }
 
-fn article(kind: &str) -> String {
-    match kind {
-        "" => "a block without a type".to_owned(),
-        "image" | "actions" => format!("an {kind} block"),
-        _ => format!("a {kind} block"),
-    }
-}
-
-/// Blocks that together weigh no more than [`limits::BLOCKS_WEIGHT`], for a message that Slack
-/// refused as too long.
+/// Cuts the blocks to a total of [`limits::BLOCKS_WEIGHT`], after Slack refused the message as too
+/// long.
 pub fn lighter(blocks: Vec<Value>, notes: &mut Notes) -> Vec<Value> {
     let fits = |blocks: &[Value]| blocks.iter().map(weight).sum::<usize>() <= limits::BLOCKS_WEIGHT;
     at_most(blocks, limits::BLOCKS.max, fits, notes)
 }
 
-/// What a block counts against [`limits::BLOCKS_WEIGHT`]: its JSON, and what was measured for its
-/// container.
+/// The weight of a block towards [`limits::BLOCKS_WEIGHT`]: the length of its JSON, and a measured
+/// amount for its container.
 pub fn weight(block: &Value) -> usize {
     const CONTAINER: usize = 125;
     cut::length(&block.to_string()) + CONTAINER
 }
 
-/// The longest beginning of the blocks that is within `max` and `fits`, with a last block that
-/// says how many are not shown.
+/// As many blocks from the start as are within `max` and `fits`. If some are left out, a last block
+/// says how many.
 fn at_most(
     mut blocks: Vec<Value>,
     max: usize,
@@ -119,7 +87,7 @@ fn at_most(
     let all = blocks.len();
     blocks.truncate(max);
     while let Some(_dropped) = blocks.pop() {
-        // A divider above the note would divide it from nothing.
+        // A divider right above the note has no use.
         while blocks.last().is_some_and(|block| block["type"] == "divider") {
             blocks.pop();
         }

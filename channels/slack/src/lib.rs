@@ -1,13 +1,19 @@
-//! The Slack channel: incoming webhooks and bot tokens, Block Kit, threads.
+//! The Slack channel: incoming webhooks and bot tokens, Block Kit messages, threads.
 //!
-//! A template makes the message (a JSON object of `blocks` and a fallback `text`); this crate brings
-//! it within Slack's limits ([`limits`], [`fit`], [`cut`]), posts it through slack-morphism over one
-//! reqwest client, and says of every refusal what it means and what would mend it. What Slack
-//! refuses for its form is sent again as plain text rather than lost.
+//! A template renders the message: a JSON object with `blocks` and a fallback `text`. The channel
+//! brings it within Slack's limits, posts it, and turns every refusal into a verdict with a message
+//! that says how to fix it. If Slack refuses the blocks, the message is sent as plain text instead
+//! of being lost.
 //!
-//! Settings of a destination: `url` of an incoming webhook, or a bot's `token` and `slack_channel`;
-//! `group_by`, a path in the envelope whose value tells threads apart (bot tokens only, a webhook
-//! does not learn the ids of its messages); `updates`, `thread` or `edit`.
+//! | module | content |
+//! | --- | --- |
+//! | `settings` | a destination's settings |
+//! | `payload` | from the template's output to a message |
+//! | [`limits`], [`fit`], [`cut`] | Slack's limits, and how blocks and texts are made to fit |
+//! | `send` | one attempt, and the simpler forms of a refused message |
+//! | `thread` | the first message of each group of events |
+//! | `connector` | slack-morphism's requests over one reqwest client |
+//! | `fault` | the verdict on a failed call |
 
 #![forbid(unsafe_code)]
 
@@ -25,5 +31,5 @@ mod thread;
 pub use channel::{Config, Error, SlackChannel};
 pub use payload::{Message, PayloadError, preview};
 
-/// The settings that are kept encrypted: whoever knows an incoming webhook's URL can post to it.
+/// The settings that are stored encrypted. The URL of an incoming webhook is a secret.
 pub const SECRET_FIELDS: [&str; 2] = ["url", "token"];

@@ -1,4 +1,4 @@
-//! From what the template made to what Slack is sent.
+//! From the template's output to the message that is sent.
 
 use serde_json::{Map, Value};
 use slack_morphism::blocks::SlackBlock;
@@ -7,48 +7,48 @@ use crate::cut::{self, Markup};
 use crate::fit::{self, Notes};
 use crate::limits;
 
-/// Why a rendered template is no message. Says where, and nothing of the content.
+/// Why the template's output is not a message. Holds no content, only positions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
-    /// It is not JSON.
-    #[error("the template made no valid JSON (line {line}, column {column})")]
+    /// The output is not JSON.
+    #[error("the template's output is not valid JSON (line {line}, column {column})")]
     NotJson {
-        /// 1-based line of what was rendered.
+        /// 1-based line of the output.
         line: usize,
-        /// 1-based column.
+        /// Column within the line.
         column: usize,
     },
-    /// It is JSON of another shape.
-    #[error("the template made {found} where an object with `blocks` and `text` is needed")]
+    /// The output is not an object.
+    #[error("the template's output is {found}; it must be an object with `blocks` and `text`")]
     NotAnObject {
-        /// What it made instead.
+        /// The kind of the output.
         found: &'static str,
     },
     /// `blocks` is not a list.
-    #[error("`blocks` is {found} where a list of blocks is needed")]
+    #[error("`blocks` is {found}; it must be a list of blocks")]
     BlocksNotAList {
-        /// What it is instead.
+        /// The kind of `blocks`.
         found: &'static str,
     },
-    /// There is neither a text nor a block that Slack would show.
-    #[error("the template made neither `text` nor a block that shows something")]
+    /// There is neither a text nor a block that Slack can show.
+    #[error("the template's output has neither `text` nor a block with content")]
     Empty,
 }
 
 /// A message within Slack's limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// Block Kit; empty when the message is text alone.
+    /// Block Kit blocks. Empty if the message is text only.
     pub blocks: Vec<Value>,
-    /// mrkdwn, never empty: what notifications and screen readers say, and the message itself
-    /// when there are no blocks.
+    /// Text in mrkdwn, never empty. Notifications and screen readers use it. Without blocks, it is
+    /// the message itself.
     pub text: String,
-    /// What was changed to get here.
+    /// The changes that brought the message within Slack's limits.
     pub notes: Notes,
 }
 
 impl Message {
-    /// Parses what the template made and brings it within Slack's limits.
+    /// Parses the template's output and brings it within Slack's limits.
     pub fn parse(rendered: &str) -> Result<Self, PayloadError> {
         let mut object = match serde_json::from_str(rendered) {
             Ok(Value::Object(object)) => object,
@@ -70,7 +70,7 @@ impl Message {
         if text.is_empty() && blocks.is_empty() {
             return Err(PayloadError::Empty);
         }
-        // Where a message goes, and as whom, is the destination's to say, not the template's.
+        // The destination decides where a message goes and as which user, not the template.
         for field in object.keys() {
             notes.add(format!("ignored `{field}`"));
         }
@@ -80,7 +80,7 @@ impl Message {
         Ok(Self { blocks, text: short_text(&text), notes })
     }
 
-    /// The same content as text alone, for when Slack refuses the blocks.
+    /// The same content as text only, used if Slack refuses the blocks.
     pub fn as_plain_text(&self) -> String {
         let blocks = blocks_as_text(&self.blocks);
         let text = match (blocks.is_empty(), blocks.contains(&self.text)) {
@@ -91,7 +91,7 @@ impl Message {
         short_text(&text)
     }
 
-    /// The JSON that is sent, without what a bot token adds to it.
+    /// The JSON that is sent, without the fields that a bot token adds.
     pub fn to_json(&self) -> Value {
         let mut object = Map::new();
         object.insert("text".to_owned(), self.text.as_str().into());
@@ -102,7 +102,7 @@ impl Message {
     }
 }
 
-/// The message as it would be sent, after limits: for `fanfare render` and files to look at.
+/// The message as it would be sent, after limits. Used by `fanfare render`.
 pub fn preview(rendered: &str) -> Result<Value, PayloadError> {
     Message::parse(rendered).map(|message| message.to_json())
 }
@@ -122,8 +122,8 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Checks the blocks against slack-morphism's types. What they do not know is sent all the same:
-/// Slack may know better than they do.
+/// Checks the blocks against slack-morphism's types. Unknown blocks are sent anyway, because Slack
+/// may support newer ones.
 fn note_unknown(blocks: &[Value], notes: &mut Notes) {
     for (index, block) in blocks.iter().enumerate() {
         if matches!(serde_json::from_value(block.clone()), Ok(SlackBlock::Unknown(_)) | Err(_)) {
@@ -132,7 +132,7 @@ fn note_unknown(blocks: &[Value], notes: &mut Notes) {
     }
 }
 
-/// What the blocks say, a line for each text, as mrkdwn. Empty when they say nothing.
+/// The texts of the blocks as mrkdwn, one per line. Empty if the blocks have no text.
 fn blocks_as_text(blocks: &[Value]) -> String {
     let mut lines = Vec::new();
     for block in blocks {
@@ -167,14 +167,14 @@ fn line(text: &Value) -> Option<String> {
     }
 }
 
-/// A button that opens a page, as a link. One that does not has no use in a text.
+/// A button that opens a page, as a link. Other buttons have no use in a text.
 fn button(element: &Value) -> Option<String> {
     let url = element["url"].as_str().filter(|url| !url.contains(['|', '<', '>', ' ']))?;
     let label = line(&element["text"])?.replace('|', " ");
     Some(format!("<{url}|{label}>"))
 }
 
-/// Escapes what mrkdwn gives a meaning, once: an entity stays what it is.
+/// Escapes the characters that are special in mrkdwn. Existing entities stay as they are.
 /// <https://docs.slack.dev/messaging/formatting-message-text#escaping>
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -215,11 +215,11 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_where_and_nothing_of_the_content() {
+    fn an_error_names_the_position_and_holds_no_content() {
         let error = Message::parse("{\"text\": \"secret\nname\"}").unwrap_err().to_string();
-        assert_eq!(error, "the template made no valid JSON (line 2, column 0)");
+        assert_eq!(error, "the template's output is not valid JSON (line 2, column 0)");
         let error = Message::parse("\"secret\"").unwrap_err().to_string();
-        assert!(error.contains("made a string") && !error.contains("secret"));
+        assert!(error.contains("output is a string") && !error.contains("secret"));
         assert_eq!(
             Message::parse(r#"{"blocks": {"type": "secret"}}"#).unwrap_err(),
             PayloadError::BlocksNotAList { found: "an object" }
@@ -228,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn a_template_cannot_say_where_the_message_goes() {
+    fn a_template_cannot_choose_the_channel() {
         let message = Message::parse(r#"{"text": "hello", "channel": "C0THER"}"#).unwrap();
         assert_eq!(message.to_json(), json!({"text": "hello"}));
         assert_eq!(message.notes.line().as_deref(), Some("ignored `channel`"));
     }
 
     #[test]
-    fn a_block_of_an_unknown_shape_is_sent_and_remarked() {
+    fn an_unknown_block_is_sent_with_a_remark() {
         let rendered = json!({"text": "t", "blocks": [
             {"type": "divider"},
             {"type": "hologram", "depth": 3},
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn as_plain_text_says_what_the_blocks_said_once() {
+    fn plain_text_holds_each_text_of_the_blocks_once() {
         let rendered = json!({"text": "Review needed", "blocks": [
             {"type": "header", "text": {"type": "plain_text", "text": "Review needed"}},
             {"type": "section", "fields": [

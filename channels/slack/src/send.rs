@@ -1,4 +1,4 @@
-//! One attempt: render, post, and what else can be tried at once when Slack says no.
+//! One attempt: render the message, post it, and try simpler forms if Slack refuses it.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use slack_morphism::{
 use url::Url;
 
 use crate::connector::{Connector, Posted};
-use crate::fault::{Fault, Kind, Way};
+use crate::fault::{Api, Fault, Kind};
 use crate::fit::{self, Notes};
 use crate::payload::Message;
 use crate::settings::{Prepared, Target, Updates};
 use crate::thread::{First, Group};
 
-/// What every attempt shares.
+/// Runs the attempts of all destinations.
 pub(crate) struct Sender {
     pub(crate) slack: SlackClient<Connector>,
     pub(crate) templates: Arc<dyn Templates>,
     pub(crate) memo: Arc<dyn Memo>,
 }
 
-/// Where one call goes.
+/// One call to Slack.
 #[derive(Clone, Copy)]
 enum Call<'a> {
     Webhook(&'a Url),
@@ -31,10 +31,10 @@ enum Call<'a> {
     Update { token: &'a SlackApiToken, first: &'a First },
 }
 
-/// How much of a message is sent.
+/// The form in which a message is sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// As the template made it.
+    /// As the template rendered it.
     Whole,
     /// With fewer blocks.
     Lighter,
@@ -42,7 +42,7 @@ enum Form {
     Plain,
 }
 
-/// What Slack took, and what a person should know of it.
+/// An accepted message, and remarks for people.
 struct Sent {
     posted: Posted,
     remarks: Vec<String>,
@@ -52,7 +52,7 @@ impl Sender {
     /// Runs one attempt.
     pub(crate) async fn attempt(&self, delivery: Delivery) -> Result<Receipt, DeliveryError> {
         let Some(prepared) = delivery.destination.settings::<Prepared>() else {
-            let message = "the destination was not prepared by the Slack channel";
+            let message = "another channel prepared the destination; this is a bug in Fanfare";
             return Err(DeliveryError::permanent("not_prepared", message));
         };
         let message = self.message(&delivery)?;
@@ -75,8 +75,8 @@ impl Sender {
         })
     }
 
-    /// Posts into the group's thread or edits its first message; begins a group where there is
-    /// none, or where it cannot be followed up on any more.
+    /// Replies to the group's first message or edits it. Starts a new group if there is none, or if
+    /// Slack does not accept replies or edits any more.
     async fn to_channel(
         &self,
         prepared: &Prepared,
@@ -99,7 +99,7 @@ impl Sender {
         }
         let call = Call::Post { token, channel, thread: None };
         let mut sent = self.send(call, message, delivery).await?;
-        sent.remarks.extend(gone.map(|code| format!("began a new thread ({code})")));
+        sent.remarks.extend(gone.map(|code| format!("started a new thread ({code})")));
         if let (Some(group), Some(ts)) = (&group, &sent.posted.ts) {
             let to = channel.to_owned();
             let id = sent.posted.channel.clone().unwrap_or_else(|| to.clone());
@@ -120,7 +120,7 @@ impl Sender {
         message: &Message,
         delivery: &Delivery,
     ) -> Result<Sent, Fault> {
-        // What comes late must not replace what is newer; it still has to be seen.
+        // A late event must not replace a newer one, but it must be visible: it becomes a reply.
         if !edit || group.created < first.created {
             let call = Call::Post { token, channel: &first.to, thread: Some(&first.ts) };
             return self.send(call, message, delivery).await;
@@ -132,7 +132,7 @@ impl Sender {
                 }
                 Ok(sent)
             }
-            // A channel that was made anew under the same name has another id.
+            // A channel that was recreated under the same name has another id.
             Err(mut fault) => {
                 if fault.code == "channel_not_found" {
                     fault.kind = Kind::Gone;
@@ -142,8 +142,8 @@ impl Sender {
         }
     }
 
-    /// Sends the message; what Slack refuses as it is, with fewer blocks if there are too many,
-    /// else as plain text, rather than lose it.
+    /// Sends the message. If Slack refuses it, sends it with fewer blocks (if it is too long) or as
+    /// plain text instead of losing it.
     async fn send(
         &self,
         call: Call<'_>,
@@ -182,10 +182,10 @@ impl Sender {
             Call::Post { token, .. } => ("chat.postMessage", token),
             Call::Update { token, .. } => ("chat.update", token),
         };
-        // Raw JSON: the typed requests leave out silently what they do not know.
+        // Raw JSON, because the typed requests drop unknown fields silently.
         let session = self.slack.open_session(token);
         let posted = session.http_session_api.http_post(method, body, None).await;
-        posted.map_err(|error| Fault::read(error, Way::Api))
+        posted.map_err(|error| Fault::read(error, Api::Web))
     }
 
     async fn webhook(&self, url: &Url, body: &Value) -> Result<Posted, Fault> {
@@ -198,11 +198,11 @@ impl Sender {
         };
         let connector = &self.slack.http_api.connector;
         let posted = connector.http_post_uri(url.clone(), body, context).await;
-        posted.map_err(|error| Fault::read(error, Way::Webhook))
+        posted.map_err(|error| Fault::read(error, Api::Webhook))
     }
 }
 
-/// The JSON of one call.
+/// The JSON body of a call.
 fn body(
     call: Call<'_>,
     form: Form,
@@ -235,7 +235,7 @@ fn body(
         Form::Whole | Form::Lighter => message.text.clone(),
     };
     body.insert("text".to_owned(), text.into());
-    // An update that names no blocks keeps the old ones.
+    // An update without `blocks` keeps the old blocks.
     if !blocks.is_empty() || matches!(call, Call::Update { .. }) {
         body.insert("blocks".to_owned(), blocks.into());
     }
@@ -243,7 +243,7 @@ fn body(
         body.insert("unfurl_links".to_owned(), false.into());
         body.insert("unfurl_media".to_owned(), false.into());
     }
-    // Slack has no key against repeats; this lets an app recognise one.
+    // Slack has no idempotency key. The metadata lets an app recognize duplicates.
     if !matches!(call, Call::Webhook(_)) && form != Form::Plain {
         let payload = json!({"delivery": delivery.id, "event": delivery.content_id()});
         let metadata = json!({"event_type": "fanfare_delivery", "event_payload": payload});
@@ -255,7 +255,7 @@ fn body(
 fn receipt(sent: Sent, message: &Message) -> Receipt {
     let Sent { posted, mut remarks } = sent;
     remarks.extend(message.notes.line());
-    // What the Web API answers repeats the message; the ledger needs its ids alone.
+    // The Web API's answer repeats the message. The ledger needs only its ids.
     let answer = posted.answer.unwrap_or_else(|| {
         json!({"ok": true, "channel": posted.channel, "ts": posted.ts}).to_string()
     });

@@ -1,4 +1,11 @@
 //! A destination's settings: checked, prepared, masked.
+//!
+//! | field | meaning |
+//! | --- | --- |
+//! | `url` | the URL of an incoming webhook |
+//! | `token`, `slack_channel` | a bot's token and the channel to post to, instead of `url` |
+//! | `group_by` | path in the envelope; events with the same value form a group (tokens only) |
+//! | `updates` | later events of a group become replies (`thread`) or edit its message (`edit`) |
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,14 +13,15 @@ use std::sync::Arc;
 use fanfare_contract::{FieldError, Lane};
 use serde_json::{Map, Value};
 use slack_morphism::{SlackApiToken, SlackApiTokenValue};
+use strsim::osa_distance;
 use url::Url;
 
-/// The hosts of incoming webhooks: commercial Slack and `GovSlack`.
+/// The hosts of incoming webhooks: Slack and `GovSlack`.
 const WEBHOOK_HOSTS: [&str; 2] = ["hooks.slack.com", "hooks.slack-gov.com"];
-/// Bot tokens, and bot tokens with rotation: <https://docs.slack.dev/authentication/tokens>.
+/// Bot tokens without and with rotation: <https://docs.slack.dev/authentication/tokens>.
 const TOKEN_PREFIXES: [&str; 2] = ["xoxb-", "xoxe.xoxb-"];
 const FIELDS: [&str; 5] = ["url", "token", "slack_channel", "group_by", "updates"];
-/// Names that people try, and what they mean.
+/// Wrong names that people try, and the right ones.
 const ALIASES: [(&str, &str); 6] = [
     ("webhook_url", "url"),
     ("webhook", "url"),
@@ -23,19 +31,19 @@ const ALIASES: [(&str, &str); 6] = [
     ("to", "slack_channel"),
 ];
 
-/// What every attempt needs to know of its destination.
+/// A destination that is ready for attempts.
 pub(crate) struct Prepared {
     pub(crate) target: Target,
-    /// Path in the envelope whose value tells threads apart.
+    /// Path in the envelope. Events with the same value form a group.
     pub(crate) group_by: Option<String>,
     pub(crate) updates: Updates,
 }
 
 /// Where messages go.
 pub(crate) enum Target {
-    /// An incoming webhook; the URL is the secret.
+    /// An incoming webhook. The URL is a secret.
     Webhook(Url),
-    /// A channel, with a bot's token.
+    /// A channel, posted to with a bot's token.
     Bot {
         token: SlackApiToken,
         /// An id or a `#name`.
@@ -43,12 +51,12 @@ pub(crate) enum Target {
     },
 }
 
-/// What a further event of the same group does.
+/// What happens with the later events of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Updates {
-    /// Goes into the thread of the group's first message.
+    /// They are replies to the group's first message.
     Thread,
-    /// Takes the place of the group's first message.
+    /// They replace the group's first message.
     Edit,
 }
 
@@ -63,7 +71,7 @@ impl fmt::Debug for Prepared {
 }
 
 impl Target {
-    /// For people, without secrets: a webhook's host, or the channel.
+    /// A name for people, without secrets: the webhook's host or the channel.
     fn label(&self) -> String {
         match self {
             Self::Webhook(url) => {
@@ -75,7 +83,7 @@ impl Target {
     }
 }
 
-/// Checks the settings; all errors at once.
+/// Checks and prepares the settings. Returns all errors together.
 pub(crate) fn prepare(
     settings: &Map<String, Value>,
     development: bool,
@@ -102,7 +110,7 @@ pub(crate) fn masked(settings: &Map<String, Value>) -> Map<String, Value> {
         match (key.as_str(), &*value) {
             ("url", Value::String(url)) => *value = masked_url(url).into(),
             ("token", Value::String(token)) => *value = masked_text(token).into(),
-            // An object names where the secret is (`{ env = "…" }`), and is none itself.
+            // An object (`{ env = "…" }`) names the place of a secret and is not a secret itself.
             _ => {}
         }
     }
@@ -119,7 +127,7 @@ fn masked_url(url: &str) -> String {
     }
 }
 
-/// 28 `*` and the last 4 characters, if that leaves enough unsaid.
+/// 28 `*` and the last 4 characters. A short secret is masked completely.
 fn masked_text(secret: &str) -> String {
     let last = secret.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
     let shown = if last >= 8 { &secret[last..] } else { "" };
@@ -136,16 +144,16 @@ impl<'a> Reader<'a> {
         self.errors.push(FieldError::new(field, message));
     }
 
-    /// A field's text, trimmed; `None` when it is absent or an error was noted.
+    /// A field's trimmed text. `None` if the field is missing or invalid.
     fn text(&mut self, field: &str) -> Option<&'a str> {
         match self.settings.get(field)? {
             Value::String(text) if !text.trim().is_empty() => Some(text.trim()),
             Value::String(_) => {
-                self.error(field, "is empty; leave it out or give a value");
+                self.error(field, "is empty; set a value or remove it");
                 None
             }
             _ => {
-                self.error(field, "must be a text");
+                self.error(field, "must be a string");
                 None
             }
         }
@@ -158,8 +166,10 @@ impl<'a> Reader<'a> {
     fn unknown_fields(&mut self) {
         for field in self.settings.keys().filter(|field| !FIELDS.contains(&field.as_str())) {
             let message = match suggestion(field) {
-                Some(known) => format!("unknown field; did you mean `{known}`?"),
-                None => format!("unknown field; a Slack destination has {}", FIELDS.join(", ")),
+                Some(known) => format!("is not a Slack setting; did you mean `{known}`?"),
+                None => {
+                    format!("is not a Slack setting; the settings are `{}`", FIELDS.join("`, `"))
+                }
             };
             self.error(field, message);
         }
@@ -168,15 +178,15 @@ impl<'a> Reader<'a> {
     fn target(&mut self, development: bool) -> Option<Target> {
         match (self.has("url"), self.has("token")) {
             (true, true) => {
-                self.error("url", "give either `url` (an incoming webhook) or `token`, not both");
+                self.error("url", "cannot be combined with `token`; remove one of them");
                 None
             }
             (true, false) => self.webhook(development),
             (false, true) => self.bot(),
             (false, false) => {
-                let mend =
-                    "give `url` (an incoming webhook), or `token` (a bot's) and `slack_channel`";
-                self.error(if self.has("slack_channel") { "token" } else { "url" }, mend);
+                let message = "is required: set `url` (of an incoming webhook), or `token` (of a \
+                               bot) and `slack_channel`";
+                self.error(if self.has("slack_channel") { "token" } else { "url" }, message);
                 None
             }
         }
@@ -184,27 +194,28 @@ impl<'a> Reader<'a> {
 
     fn webhook(&mut self, development: bool) -> Option<Target> {
         if self.has("slack_channel") {
-            let why = "an incoming webhook has its channel already; remove it, or use a `token`";
-            self.error("slack_channel", why);
+            let message = "cannot be combined with `url`, because a webhook has its own channel; \
+                           remove it or use a `token`";
+            self.error("slack_channel", message);
         }
         if self.settings.get("updates").is_some_and(|updates| updates == "edit") {
-            self.error("updates", "a webhook cannot edit; use a `token`, or remove it");
+            self.error("updates", "cannot be `edit` with `url`; use a `token` or remove it");
         }
         let text = self.text("url")?;
         let problem = match Url::parse(text) {
-            Err(_) => "is not a URL; Slack shows it as https://hooks.slack.com/services/T…/B…/…",
+            Err(_) => "is not a URL; copy it from Slack: https://hooks.slack.com/services/T…/B…/…",
             Ok(url) if development && matches!(url.scheme(), "http" | "https") => {
                 return Some(Target::Webhook(url));
             }
-            Ok(url) if url.scheme() != "https" => "must begin with https://",
+            Ok(url) if url.scheme() != "https" => "must start with https://",
             Ok(url) if !url.host_str().is_some_and(|host| WEBHOOK_HOSTS.contains(&host)) => {
-                "must be of hooks.slack.com or hooks.slack-gov.com (others need --development)"
+                "must have the host hooks.slack.com or hooks.slack-gov.com outside development mode"
             }
             Ok(url) if url.port().is_some() || !url.username().is_empty() => {
-                "must have no port and no user name"
+                "must not have a port or a user name"
             }
             Ok(url) if url.path().len() < 2 => {
-                "lacks its path; Slack shows it as https://hooks.slack.com/services/T…/B…/…"
+                "has no path; copy it from Slack: https://hooks.slack.com/services/T…/B…/…"
             }
             Ok(url) => return Some(Target::Webhook(url)),
         };
@@ -216,20 +227,23 @@ impl<'a> Reader<'a> {
         let token = self.text("token");
         let token = token.filter(|token| {
             let bot = TOKEN_PREFIXES.iter().any(|prefix| token.starts_with(prefix));
-            // It goes into a header.
+            // The token is sent in a header.
             let clean = token.bytes().all(|byte| byte.is_ascii_graphic());
             if !(bot && clean) {
-                self.error("token", "must be a bot token, which begins with xoxb-");
+                self.error("token", "must be a bot token, which starts with xoxb-");
             }
             bot && clean
         });
         if !self.has("slack_channel") {
-            self.error("slack_channel", "is needed beside a token: C0123ABCD or #name");
+            self.error(
+                "slack_channel",
+                "is required with `token`; set an id such as C0123ABCD or a #name",
+            );
         }
         let channel = self.text("slack_channel")?;
         if !is_channel(channel) {
-            let why = "must be a channel's id (C0123ABCD, from its details) or its #name";
-            self.error("slack_channel", why);
+            let message = "must be a channel's id, such as C0123ABCD, or its #name";
+            self.error("slack_channel", message);
             return None;
         }
         let token = SlackApiToken::new(SlackApiTokenValue(token?.to_owned()));
@@ -250,21 +264,22 @@ impl<'a> Reader<'a> {
             None | Some("thread") => Updates::Thread,
             Some("edit") => Updates::Edit,
             Some(other) => {
-                let nearest = ["thread", "edit"].into_iter().find(|it| distance(it, other) <= 2);
+                let nearest =
+                    ["thread", "edit"].into_iter().find(|it| osa_distance(it, other) <= 2);
                 let nearest = nearest.map_or(String::new(), |it| format!("; did you mean `{it}`?"));
                 self.error("updates", format!("must be `thread` or `edit`{nearest}"));
                 return Updates::Thread;
             }
         };
         if updates == Updates::Edit && !self.has("group_by") {
-            let why = "`edit` needs `group_by`, which says whose message is edited";
-            self.error("updates", why);
+            let message = "cannot be `edit` without `group_by`, which selects the message to edit";
+            self.error("updates", message);
         }
         updates
     }
 }
 
-/// `C…`, `G…`, `D…`, `U…` of capital letters and digits, or `#` and a name.
+/// An id of capital letters and digits that starts with C, G, D or U, or `#` and a name.
 fn is_channel(text: &str) -> bool {
     if let Some(name) = text.strip_prefix('#') {
         let allowed = |c: char| !c.is_whitespace() && !c.is_control() && !c.is_uppercase();
@@ -275,30 +290,15 @@ fn is_channel(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
-/// The field that was meant, if one is near.
+/// The setting that was probably meant.
 fn suggestion(field: &str) -> Option<&'static str> {
     let lower = field.to_ascii_lowercase().replace('-', "_");
     let alias = ALIASES.iter().find(|(alias, _)| *alias == lower).map(|(_, known)| *known);
     let near = || {
-        let nearest = FIELDS.into_iter().min_by_key(|known| distance(known, &lower))?;
-        (distance(nearest, &lower) * 3 <= nearest.len()).then_some(nearest)
+        let nearest = FIELDS.into_iter().min_by_key(|known| osa_distance(known, &lower))?;
+        (osa_distance(nearest, &lower) * 3 <= nearest.len()).then_some(nearest)
     };
     alias.or_else(near)
-}
-
-/// How many letters must change to get from one to the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

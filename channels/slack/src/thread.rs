@@ -1,7 +1,7 @@
-//! Remembering which Slack message a group of events began with.
+//! Remembers the first Slack message of each group of events.
 //!
-//! The memory is best effort: losing it costs a new thread, and waiting for it is bounded, so that
-//! a store in trouble never turns a message that was posted into one that is posted twice.
+//! The memory is best effort: a lost entry costs a new thread. Waits for it are bounded, so that a
+//! slow store never turns a posted message into a failed attempt that is posted again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use fanfare_contract::{Content, Delivery, Memo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How long a thread goes on; after that a new one begins where people see it.
+/// A thread gets replies for this time. After that a new thread starts at the end of the channel.
 const TTL: Duration = Duration::from_hours(30 * 24);
-/// The longest that a message waits for the memory.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// The most bytes of a group's value; a longer one tells no group.
+/// Longest wait for the memory.
+const MEMO_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum bytes of a group's value. An event with a longer value belongs to no group.
 const VALUE_MAX: usize = 200;
 
 /// The first message of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct First {
-    /// The destination's `slack_channel` at the time: after a change it is of no use.
+    /// The destination's `slack_channel` at that time. After a change the entry is not used.
     pub(crate) to: String,
-    /// The channel's id, which `chat.update` needs.
+    /// The channel's id, which `chat.update` requires.
     pub(crate) channel: String,
     /// The message's id within its channel.
     pub(crate) ts: String,
-    /// `created` of the newest event that it shows.
+    /// `created` of the newest event that the message shows.
     pub(crate) created: i64,
 }
 
@@ -39,7 +39,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// By the value at `path`; `None` for a digest, and for an event without a usable value.
+    /// The group with the value at `path`. `None` for a digest and for an event without such a
+    /// value.
     pub(crate) fn of(delivery: &Delivery, path: &str, memo: &Arc<dyn Memo>) -> Option<Self> {
         let Content::Event(event) = &delivery.content else { return None };
         let value = match event.at(path)? {
@@ -56,18 +57,21 @@ impl Group {
         Some(Self { memo: Arc::clone(memo), key, created: event.created })
     }
 
-    /// The message that the group began with, if it is known and in this channel.
+    /// The group's first message, if it is known and in this channel.
     pub(crate) async fn first(&self, to: &str) -> Option<First> {
-        let known = tokio::time::timeout(PATIENCE, self.memo.get(&self.key)).await.ok()??;
+        let known = tokio::time::timeout(MEMO_TIMEOUT, self.memo.get(&self.key)).await.ok()??;
         serde_json::from_str(&known).ok().filter(|first: &First| first.to == to)
     }
 
-    /// From now on the group goes with this message.
+    /// Stores the group's first message.
     pub(crate) async fn remember(&self, first: &First) {
-        // A struct of texts and a number always has a JSON form.
+        // Serializing a struct of strings and a number cannot fail.
         let Ok(value) = serde_json::to_string(first) else { return };
-        if tokio::time::timeout(PATIENCE, self.memo.put(&self.key, &value, TTL)).await.is_err() {
-            tracing::warn!("a Slack thread could not be remembered in time");
+        if tokio::time::timeout(MEMO_TIMEOUT, self.memo.put(&self.key, &value, TTL)).await.is_err()
+        {
+            tracing::warn!(
+                "could not store a Slack thread in time; its next message starts a new one"
+            );
         }
     }
 }
@@ -92,13 +96,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_hung_memory_holds_a_message_back_for_a_moment_only() {
+    async fn a_hung_store_delays_a_message_for_a_bounded_time() {
         let group = Group { memo: Arc::new(Hung), key: "slack/acme/kyc/s1".to_owned(), created: 1 };
         let begin = tokio::time::Instant::now();
         assert_eq!(group.first("#kyc").await, None);
         let text = String::from;
         let first = First { to: text("#kyc"), channel: text("C1"), ts: text("1.2"), created: 1 };
         group.remember(&first).await;
-        assert_eq!(begin.elapsed(), 2 * PATIENCE);
+        assert_eq!(begin.elapsed(), 2 * MEMO_TIMEOUT);
     }
 }

@@ -1,35 +1,56 @@
-//! Slack's codes: what each means, and what would mend it.
+//! Slack's error codes: what each means and how to fix it.
 //!
-//! Of the Web API: the error tables of `chat.postMessage` and `chat.update`
-//! (<https://docs.slack.dev/reference/methods/chat.postMessage>). Of webhooks:
+//! The codes of the Web API are from the error tables of `chat.postMessage` and `chat.update`
+//! (<https://docs.slack.dev/reference/methods/chat.postMessage>), those of webhooks from
 //! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors>.
 
-use super::{Kind, Way};
+/// What follows from a failed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Retry later.
+    Retry,
+    /// Nothing reaches this destination until its settings or the workspace are fixed.
+    Disable,
+    /// Slack refuses this content.
+    Refused,
+    /// The message to reply to or to edit does not exist any more.
+    Gone,
+}
 
-/// Whether it looks like one of Slack's codes, and not like a page or a sentence.
+/// The API that was called. The same code can mean different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Api {
+    /// An incoming webhook.
+    Webhook,
+    /// The Web API, with a bot token.
+    Web,
+}
+
+/// Whether a word looks like one of Slack's codes.
 pub(super) fn is_code(word: &str) -> bool {
     (3..=60).contains(&word.len())
         && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
-pub(super) const WEBHOOK_GONE: &str = "the incoming webhook was removed or its channel is gone; make a new one \
-    in the Slack app's settings and set it as `url`";
-pub(super) const WEBHOOK_FORBIDDEN: &str = "Slack forbids this webhook to post; check the app and the \
-    workspace's rules for posting, or make a new webhook and set it as `url`";
+pub(super) const WEBHOOK_GONE: &str = "the incoming webhook or its channel was removed; create a \
+    new webhook in the Slack app's settings and set it as `url`";
+pub(super) const WEBHOOK_FORBIDDEN: &str = "Slack does not allow this webhook to post; check the \
+    app and the workspace's posting rules, or set a new webhook as `url`";
+const TEMPORARY: &str = "Slack reports a temporary error";
 
-/// What a code of Slack's means; `None` for one that is not known here.
-#[expect(clippy::too_many_lines, reason = "a table: one row for each mend")]
-pub(super) fn meaning(code: &str, way: Way) -> Option<(Kind, &'static str)> {
+/// The meaning of a code. `None` if the code is unknown.
+#[expect(clippy::too_many_lines, reason = "a table with one row for each meaning")]
+pub(super) fn meaning(code: &str, api: Api) -> Option<(Kind, &'static str)> {
     let row = match code {
         "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
-            (Kind::Retry, "Slack asks to slow down")
+            (Kind::Retry, "Slack limits the rate of messages")
         }
         "service_unavailable"
         | "request_timeout"
         | "internal_error"
         | "fatal_error"
         | "rollup_error"
-        | "update_failed" => (Kind::Retry, "Slack has a problem of its own"),
+        | "update_failed" => (Kind::Retry, TEMPORARY),
         "team_added_to_org" | "org_login_required" | "external_channel_migrating" => {
             (Kind::Retry, "the workspace is being migrated")
         }
@@ -72,7 +93,7 @@ pub(super) fn meaning(code: &str, way: Way) -> Option<(Kind, &'static str)> {
         | "streaming_state_conflict"
         | "restricted_action_thread_locked"
         | "restricted_action_non_threadable_channel" => {
-            (Kind::Gone, "the message to follow up on cannot be followed up on")
+            (Kind::Gone, "Slack cannot reply to or edit the earlier message")
         }
         "token_revoked"
         | "token_expired"
@@ -86,31 +107,31 @@ pub(super) fn meaning(code: &str, way: Way) -> Option<(Kind, &'static str)> {
         ),
         "invalid_token" | "no_service" | "no_service_id" | "no_active_hooks" | "no_team"
         | "team_disabled" => (Kind::Disable, WEBHOOK_GONE),
-        "channel_not_found" => match way {
-            Way::Webhook => (Kind::Disable, WEBHOOK_GONE),
-            Way::Api => (
+        "channel_not_found" => match api {
+            Api::Webhook => (Kind::Disable, WEBHOOK_GONE),
+            Api::Web => (
                 Kind::Disable,
-                "there is no such channel, or the app may not see it; invite the app to the channel \
-                 or correct `slack_channel`",
+                "the channel does not exist or is not visible to the app; invite the app to it or \
+                 correct `slack_channel`",
             ),
         },
         "is_archived" | "channel_is_archived" => {
-            (Kind::Disable, "the channel is archived; restore it or choose another one")
+            (Kind::Disable, "the channel is archived; restore it or choose another channel")
         }
         "user_not_found" | "team_not_found" => (
             Kind::Disable,
-            "Slack does not find the receiver; set `slack_channel` to an id (C0123ABCD) that this \
-             workspace has",
+            "Slack does not find the recipient; set `slack_channel` to an id of this workspace, \
+             such as C0123ABCD",
         ),
         "not_in_channel" => {
-            (Kind::Disable, "the app is not in the channel; invite it there (/invite @app)")
+            (Kind::Disable, "the app is not in the channel; invite it with /invite @app")
         }
         "missing_scope" | "no_permission" | "access_denied" | "team_access_not_granted" => (
             Kind::Disable,
-            "the app lacks a permission; add the scope chat:write (and chat:write.public for public \
-             channels that it is not in) and reinstall it",
+            "the app lacks a permission; add the scope chat:write (and chat:write.public for \
+             public channels that the app has not joined) and reinstall it",
         ),
-        "action_prohibited" | "posting_to_general_channel_denied" if way == Way::Webhook => {
+        "action_prohibited" | "posting_to_general_channel_denied" if api == Api::Webhook => {
             (Kind::Disable, WEBHOOK_FORBIDDEN)
         }
         "restricted_action"
@@ -124,7 +145,7 @@ pub(super) fn meaning(code: &str, way: Way) -> Option<(Kind, &'static str)> {
         | "two_factor_setup_required"
         | "accesslimited" => (
             Kind::Disable,
-            "the workspace's rules keep the app from posting there; ask its administrators, or \
+            "the workspace's rules do not allow the app to post there; ask an administrator or \
              choose another channel",
         ),
         _ => return None,
@@ -134,11 +155,11 @@ pub(super) fn meaning(code: &str, way: Way) -> Option<(Kind, &'static str)> {
 
 pub(super) fn network_message(code: &str) -> &'static str {
     match code {
-        "connect_timeout" => "nothing answered the connection in time; a firewall may drop it",
-        "connect_refused" => "nothing listens there",
+        "connect_timeout" => "the connection timed out; a firewall may block it",
+        "connect_refused" => "the connection was refused",
         "dns_failed" => "the host's name does not resolve; check DNS",
-        "tls_failed" => "no secure connection could be made",
+        "tls_failed" => "the TLS handshake failed",
         "connection_reset" => "the connection broke before the answer",
-        _ => "no connection could be made",
+        _ => "the connection failed",
     }
 }

@@ -1,16 +1,17 @@
-//! One block of each kind that notifications are made of.
+//! Makes each kind of block fit.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
 use super::element::{element, image_element};
-use super::text::{markup, plain, shorten, text, text_object};
-use super::{Notes, Object};
+use super::notes::Notes;
+use super::text::{Object, markup, plain, shorten, text, text_object};
 use crate::cut::{self, Markup};
 use crate::limits::{self, Limit};
 
-/// Text first, then fields; too much of either goes on in a further section.
+/// A section. Its text comes first, then its fields. Both continue in further sections if they are
+/// too long.
 pub(super) fn section(mut block: Object, out: &mut Vec<Value>, notes: &mut Notes) {
     let text = block.shift_remove("text").and_then(|text| split(text, notes));
     let fields = block.shift_remove("fields").map(|fields| fit_fields(fields, notes));
@@ -19,7 +20,7 @@ pub(super) fn section(mut block: Object, out: &mut Vec<Value>, notes: &mut Notes
     let mut fields: Vec<Value> = fields.unwrap_or_default();
     let first_text = texts.next();
     if first_text.is_none() && fields.is_empty() {
-        // A section needs a text; what stood beside it can stand alone.
+        // A section requires a text or fields. Its accessory can be a block of its own.
         return out.extend(accessory.map(alone));
     }
     let texts: Vec<Value> = texts.collect();
@@ -41,7 +42,7 @@ pub(super) fn section(mut block: Object, out: &mut Vec<Value>, notes: &mut Notes
     }
 }
 
-/// A section's text in as many text objects as it needs; `None` when there is none.
+/// A section's text, in as many text objects as it requires. `None` if it is empty.
 fn split(text: Value, notes: &mut Notes) -> Option<Vec<Value>> {
     let (object, content) = text_object(text)?;
     let parts = cut::split(&content, limits::SECTION_TEXT.max, markup(&object));
@@ -64,13 +65,13 @@ fn fit_fields(fields: Value, notes: &mut Notes) -> Vec<Value> {
     fields.into_iter().filter_map(|field| text(field, limits::FIELD_TEXT, notes)).collect()
 }
 
-/// A block for what was the accessory of a section without text.
+/// A block for the accessory of a section without text.
 fn alone(element: Value) -> Value {
     let holder = if element["type"] == "image" { "context" } else { "actions" };
     Value::Object(further(holder, "elements", vec![element].into()))
 }
 
-/// A block of one field.
+/// A block with one field.
 fn further(kind: &str, key: &str, value: Value) -> Object {
     Object::from_iter([("type".to_owned(), kind.into()), (key.to_owned(), value)])
 }
@@ -95,7 +96,7 @@ pub(super) fn actions(block: Object, out: &mut Vec<Value>, notes: &mut Notes) {
     in_chunks(block, limits::ACTIONS_ELEMENTS, element, out, notes);
 }
 
-/// The block with its elements made to fit, in as many blocks as they need.
+/// The block with its elements made to fit, in as many blocks as they require.
 fn in_chunks(
     mut block: Object,
     limit: Limit,

@@ -1,9 +1,9 @@
-//! What stands inside blocks: buttons, menus, images, confirmation dialogs.
+//! Makes the elements of blocks fit: buttons, menus, images, confirmation dialogs.
 
 use serde_json::Value;
 
-use super::text::{is_url, over, plain, shorten, text};
-use super::{Notes, Object};
+use super::notes::Notes;
+use super::text::{Object, is_url, over, plain, shorten, text};
 use crate::cut::Markup;
 use crate::limits;
 
@@ -23,7 +23,7 @@ pub(super) fn element(element: Value, notes: &mut Notes) -> Option<Value> {
         if let Some(url) = element.get("url").and_then(Value::as_str)
             && !is_url(url, limits::BUTTON_URL)
         {
-            notes.add("left out a button whose url is not usable");
+            notes.add("left out a button with an invalid url");
             return None;
         }
         leave_out_if(&mut element, "value", notes, |value| over(value, limits::BUTTON_VALUE));
@@ -44,7 +44,7 @@ pub(super) fn element(element: Value, notes: &mut Notes) -> Option<Value> {
     Some(Value::Object(element))
 }
 
-/// The options of a menu, if the element has any; `None` when none of them can be shown.
+/// Makes the options of a menu fit, if the element has any. `None` if no option can be shown.
 fn fit_options(element: &mut Object, kind: &str, notes: &mut Notes) -> Option<()> {
     let limit = match kind {
         "overflow" => limits::OVERFLOW_OPTIONS,
@@ -92,12 +92,12 @@ fn confirm(dialog: Value, notes: &mut Notes) -> Option<Value> {
     Some(Value::Object(dialog))
 }
 
-/// Images as blocks and as elements; the latter have no title.
+/// An image, as a block or as an element. Only the block has a title.
 pub(super) fn image_element(mut block: Object, notes: &mut Notes) -> Option<Value> {
     if !block.contains_key("slack_file") {
         let url = block.get("image_url").and_then(Value::as_str)?;
         if !is_url(url, limits::IMAGE_URL) {
-            notes.add("left out an image whose image_url is not usable");
+            notes.add("left out an image with an invalid image_url");
             return None;
         }
     }
@@ -115,6 +115,6 @@ pub(super) fn image_element(mut block: Object, notes: &mut Notes) -> Option<Valu
 fn leave_out_if(object: &mut Object, key: &str, notes: &mut Notes, bad: impl Fn(&str) -> bool) {
     if object.get(key).and_then(Value::as_str).is_some_and(bad) {
         object.shift_remove(key);
-        notes.add(format!("left out a {key} (too long, or not usable)"));
+        notes.add(format!("left out a {key} (too long or invalid)"));
     }
 }

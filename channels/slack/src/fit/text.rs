@@ -1,14 +1,15 @@
-//! Text objects, and the small questions about texts.
+//! Text objects and checks of texts.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Notes, Object};
+use super::notes::Notes;
 use crate::cut::{self, Markup};
 use crate::limits::Limit;
 
-/// A text object with its content shortened to `limit`; `None` when it says nothing, which Slack
-/// refuses.
+pub(super) type Object = Map<String, Value>;
+
+/// A text object with its content shortened to `limit`. `None` if it is empty, which Slack refuses.
 pub(super) fn text(value: Value, limit: Limit, notes: &mut Notes) -> Option<Value> {
     let (mut object, content) = text_object(value)?;
     let content = shorten(&content, limit, markup(&object), notes);
@@ -16,7 +17,7 @@ pub(super) fn text(value: Value, limit: Limit, notes: &mut Notes) -> Option<Valu
     Some(Value::Object(object))
 }
 
-/// Like [`text`], where Slack takes plain text only.
+/// Like [`text`], for places where Slack accepts plain text only.
 pub(super) fn plain(value: Value, limit: Limit, notes: &mut Notes) -> Option<Value> {
     let (mut object, content) = text_object(value)?;
     if object.get("type").is_none_or(|kind| kind != "plain_text") {

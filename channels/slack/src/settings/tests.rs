@@ -1,4 +1,4 @@
-//! What settings are taken, and what is said of those that are not.
+//! Valid settings, and the errors of invalid ones.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn errors(settings: Value) -> Vec<(String, String)> {
 const WEBHOOK: &str = "https://hooks.slack.com/services/T0001/B0002/abcdefghijklmnop";
 
 #[test]
-fn a_webhook_is_one_lane_labelled_by_its_host() {
+fn a_webhook_is_one_lane_labeled_with_its_host() {
     let lane = check(json!({"url": WEBHOOK, "group_by": "data.session_id"}), false).unwrap();
     assert_eq!((lane.label.as_str(), lane.suffix), ("hooks.slack.com", None));
     let gov = "https://hooks.slack-gov.com/services/T0001/B0002/abc";
@@ -26,7 +26,7 @@ fn a_webhook_is_one_lane_labelled_by_its_host() {
 }
 
 #[test]
-fn a_bot_is_one_lane_labelled_by_its_channel() {
+fn a_bot_is_one_lane_labeled_with_its_channel() {
     for channel in ["#kyc-alerts", "C0123ABCD", "#größe_1"] {
         let settings = json!({"token": "xoxb-1-2-abc", "slack_channel": channel,
             "group_by": "data.session_id", "updates": "edit"});
@@ -35,7 +35,7 @@ fn a_bot_is_one_lane_labelled_by_its_channel() {
 }
 
 #[test]
-fn only_slack_is_reached_outside_development() {
+fn only_slacks_hosts_are_allowed_outside_development() {
     for url in [
         "http://hooks.slack.com/services/T/B/x",
         "https://hooks.slack.com.evil.example/services/T/B/x",
@@ -57,7 +57,7 @@ fn only_slack_is_reached_outside_development() {
 }
 
 #[test]
-fn every_error_is_told_at_once_with_its_field() {
+fn all_errors_are_reported_together_with_their_fields() {
     let errors = errors(json!({
         "token": "xoxp-user", "slack_channel": "kyc", "group_by": "data..id",
         "updates": "edti", "webhok": 1,
@@ -68,7 +68,7 @@ fn every_error_is_told_at_once_with_its_field() {
 }
 
 #[test]
-fn a_field_that_is_nearly_right_is_suggested() {
+fn a_misspelled_field_gets_a_suggestion() {
     for (given, meant) in [
         ("slack_chanel", "slack_channel"),
         ("slackchannel", "slack_channel"),
@@ -78,14 +78,18 @@ fn a_field_that_is_nearly_right_is_suggested() {
         ("update", "updates"),
     ] {
         let errors = errors(json!({"url": WEBHOOK, (given): "x"}));
-        assert_eq!(errors[0].1, format!("unknown field; did you mean `{meant}`?"), "{given}");
+        assert_eq!(
+            errors[0].1,
+            format!("is not a Slack setting; did you mean `{meant}`?"),
+            "{given}"
+        );
     }
     let errors = errors(json!({"url": WEBHOOK, "icon_emoji": ":x:"}));
-    assert!(errors[0].1.contains("url, token, slack_channel"), "{errors:?}");
+    assert!(errors[0].1.contains("`url`, `token`, `slack_channel`"), "{errors:?}");
 }
 
 #[test]
-fn settings_that_contradict_each_other_are_refused() {
+fn contradicting_settings_are_refused() {
     let cases = [
         (json!({}), "url"),
         (json!({"slack_channel": "#a"}), "token"),
@@ -106,7 +110,7 @@ fn settings_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn secrets_are_masked_in_what_is_shown_and_in_debug() {
+fn secrets_are_masked_in_settings_and_in_debug_output() {
     let Value::Object(settings) = json!({"url": WEBHOOK, "group_by": "id"}) else { panic!() };
     let stars = "*".repeat(28);
     let shown = masked(&settings);

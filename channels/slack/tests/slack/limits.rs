@@ -1,10 +1,10 @@
-//! Every limit, at, below and above it.
+//! Every limit: messages at, below and above it.
 
 use fanfare_slack::limits::{self, Limit};
 use fanfare_slack::{cut, preview};
 use serde_json::{Value, json};
 
-/// A message that holds `n` of something, and how much of it is in a message.
+/// A limit, a message that holds `n` of what it limits, and how much a message holds.
 type Case = (Limit, fn(usize) -> Value, fn(&Value) -> usize);
 
 fn plain(n: usize) -> Value {
@@ -55,7 +55,7 @@ fn many(n: usize, element: &Value) -> Vec<Value> {
     vec![element.clone(); n]
 }
 
-/// The longest string, or the most elements, at a pointer below any block of the message.
+/// The length of the longest string or list at a pointer below any block of the message.
 fn most(message: &Value, pointer: &str) -> usize {
     let blocks = message["blocks"].as_array().into_iter().flatten();
     let found = blocks.filter_map(|block| block.pointer(pointer));
@@ -182,7 +182,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn every_limit_holds_at_below_and_above_it() {
+fn every_limit_holds_below_at_and_above_it() {
     for limit in limits::ALL {
         let case = CASES.iter().find(|(of, ..)| of == limit);
         let (limit, build, measure) = case.unwrap_or_else(|| panic!("no case for {}", limit.of));
@@ -202,7 +202,7 @@ fn every_limit_holds_at_below_and_above_it() {
 }
 
 #[test]
-fn a_long_section_goes_on_in_a_further_one_and_nothing_is_lost() {
+fn a_long_section_continues_in_further_ones_without_loss() {
     let lines: Vec<String> = (0..400).map(|n| format!("• session {n} &amp; more")).collect();
     let given = json!({"text": "t", "blocks": [{"type": "section", "block_id": "list",
         "text": {"type": "mrkdwn", "text": lines.join("\n")},
@@ -220,7 +220,7 @@ fn a_long_section_goes_on_in_a_further_one_and_nothing_is_lost() {
 }
 
 #[test]
-fn blocks_beyond_the_fiftieth_are_counted_where_people_see_it() {
+fn a_last_block_counts_the_blocks_beyond_the_limit() {
     let section = json!({"type": "section", "text": plain(3)});
     let mut blocks = many(48, &section);
     blocks.push(json!({"type": "divider"}));
@@ -232,7 +232,7 @@ fn blocks_beyond_the_fiftieth_are_counted_where_people_see_it() {
 }
 
 #[test]
-fn what_slack_would_refuse_for_saying_nothing_is_dropped() {
+fn empty_blocks_are_dropped() {
     let blocks = json!([
         {"type": "section", "text": {"type": "mrkdwn", "text": "  "}},
         {"type": "section", "fields": []},
@@ -249,11 +249,11 @@ fn what_slack_would_refuse_for_saying_nothing_is_dropped() {
     ]);
     let fitted = preview(&json!({"text": "t", "blocks": blocks}).to_string()).unwrap();
     let kept = json!([{"type": "actions", "elements": [button("url", "https://e.example/")]}]);
-    assert_eq!(fitted["blocks"], kept, "a button whose section is empty stands alone");
+    assert_eq!(fitted["blocks"], kept, "the button of an empty section is kept");
 }
 
 #[test]
-fn ids_used_twice_are_left_out_the_second_time() {
+fn a_duplicate_id_is_left_out() {
     let with_id = |id: &str| button("action_id", id);
     let given = json!({"text": "t", "blocks": [
         {"type": "divider", "block_id": "a"},
@@ -267,7 +267,7 @@ fn ids_used_twice_are_left_out_the_second_time() {
 }
 
 #[test]
-fn headers_and_labels_are_plain_text_because_slack_takes_no_other() {
+fn headers_and_labels_become_plain_text() {
     let given = message(&json!({"type": "header",
         "text": {"type": "mrkdwn", "text": "Review", "verbatim": true}}));
     let fitted = preview(&given.to_string()).unwrap();

@@ -1,4 +1,4 @@
-//! The channel against a receiver that answers as Slack does, over real sockets, and its messages
+//! The channel against a receiver that answers like Slack, over real sockets, and its messages
 //! against Slack's limits.
 
 mod limits;
@@ -15,10 +15,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fanfare_contract::{
     Channel, Content, Delivery, DeliveryError, DeliveryId, Destination, Digest, Event, Memo, Part,
-    Receipt, RenderError, Templates, Verdict,
+    RETRY_AFTER_MAX, Receipt, RenderError, Templates, Verdict,
 };
-use fanfare_slack::{Config, Error, SlackChannel};
 use fanfare_receivers::{HttpReceiver, Received, Reply};
+use fanfare_slack::{Config, Error, SlackChannel};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use url::Url;
@@ -27,7 +27,7 @@ const TOKEN: &str = "xoxb-111-222-verysecret";
 const SECRET_PATH: &str = "services/T0001/B0002/verysecret";
 const DAY: Duration = Duration::from_hours(24);
 
-/// Renders every delivery as this.
+/// Renders every delivery with the same result.
 struct Fixed(Result<String, RenderError>);
 
 impl Templates for Fixed {
@@ -37,7 +37,7 @@ impl Templates for Fixed {
     }
 }
 
-/// Remembers in memory.
+/// A memo in memory.
 #[derive(Default)]
 struct Memory(Mutex<HashMap<String, (String, Duration)>>);
 
@@ -155,8 +155,8 @@ fn json_of(received: &Received) -> Value {
     serde_json::from_slice(&received.body).unwrap()
 }
 
-/// Neither the error nor what lies under it tells a token, a webhook's path or the payload. The
-/// kept answer is Slack's own words.
+/// Checks that neither the error nor its sources hold a token, a webhook's path or the payload. The
+/// kept answer holds Slack's own words.
 fn assert_says_no_secret(error: &DeliveryError) {
     let mut said = format!("{error} {} {}", error.code, error.message);
     let mut source = std::error::Error::source(error);
@@ -184,7 +184,7 @@ fn no(code: &str) -> Reply {
     api(&json!({"ok": false, "error": code}))
 }
 
-/// Answers as the Web API does when all is well; the `n`th message gets the ts `n.000`.
+/// The Web API's answer to an accepted message. The `n`th message gets the ts `n.000`.
 fn posted(n: usize) -> Reply {
     api(&json!({"ok": true, "channel": "C0777KYC", "ts": format!("{n}.000"),
         "message": {"text": "Review needed"}}))

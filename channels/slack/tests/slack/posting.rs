@@ -1,9 +1,9 @@
-//! What leaves, and where to.
+//! What is sent, and where.
 
 use super::*;
 
 #[tokio::test]
-async fn a_webhook_gets_what_the_template_made_and_nothing_less() {
+async fn a_webhook_gets_the_rendered_message_unchanged() {
     let bench = bench(webhook, |_, _| answer(200, "ok")).await;
     let receipt = bench.send(event("evt_1", 1, "s1")).await.unwrap();
     assert_eq!((receipt.status, receipt.answer.0.as_str()), (Some(200), "ok"));
@@ -20,7 +20,7 @@ async fn a_webhook_gets_what_the_template_made_and_nothing_less() {
 }
 
 #[tokio::test]
-async fn a_webhooks_status_is_its_answer_whatever_comes_after() {
+async fn a_webhooks_2xx_is_a_success_even_if_its_body_breaks() {
     for reply in
         [Reply::Status(200), Reply::CloseMidAnswer, Reply::HugeBody(9 << 20), Reply::DripForever]
     {
@@ -33,7 +33,7 @@ async fn a_webhooks_status_is_its_answer_whatever_comes_after() {
 }
 
 #[tokio::test]
-async fn a_bot_posts_with_its_token_and_the_ids_that_tell_a_repeat() {
+async fn a_bot_posts_with_its_token_and_the_delivery_ids() {
     let bench = bench(bot, |_, n| posted(n)).await;
     let receipt = bench.send(event("evt_1", 1, "s1")).await.unwrap();
     assert_eq!(receipt.remote_id.as_deref(), Some("0.000"));
@@ -64,7 +64,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_template_that_cannot_be_rendered_is_permanent_and_nothing_is_sent() {
+async fn a_failing_template_is_permanent_and_nothing_is_sent() {
     let slack = HttpReceiver::ok().await.unwrap();
     let error = RenderError {
         template: "slack/kyc.session.created".to_owned(),
@@ -74,7 +74,10 @@ async fn a_template_that_cannot_be_rendered_is_permanent_and_nothing_is_sent() {
     };
     let cases = [
         (Err(error), "template slack/kyc.session.created, line 3, field `data.risk`: is missing"),
-        (Ok("{\"text\": ".to_owned()), "the template made no valid JSON (line 1, column 9)"),
+        (
+            Ok("{\"text\": ".to_owned()),
+            "the template's output is not valid JSON (line 1, column 9)",
+        ),
     ];
     for (rendered, message) in cases {
         let channel = channel(&slack.url("api"), rendered, &Arc::new(Memory::default()));
@@ -87,7 +90,7 @@ async fn a_template_that_cannot_be_rendered_is_permanent_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn what_was_shortened_is_remarked() {
+async fn a_shortened_message_has_a_remark() {
     let slack = HttpReceiver::ok().await.unwrap();
     let rendered = json!({"text": "t", "blocks": [
         {"type": "header", "text": {"type": "plain_text", "text": "h".repeat(200)}}]});
@@ -99,7 +102,7 @@ async fn what_was_shortened_is_remarked() {
 }
 
 #[test]
-fn the_api_is_reached_over_tls_outside_development() {
+fn the_api_requires_tls_outside_development() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let api_url = Url::parse("http://slack.com/api").unwrap();
     let templates = Arc::new(Fixed(Ok(String::new())));

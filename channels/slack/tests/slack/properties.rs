@@ -1,4 +1,4 @@
-//! Whatever a template makes comes out within Slack's limits, and as whole as it can be.
+//! The output of any template is brought within Slack's limits, and stays as complete as possible.
 
 use fanfare_slack::{cut, preview};
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::limits::size;
 
-/// Pieces of text as a template makes them, escaped as they should be.
+/// Correctly escaped text, as a template renders it.
 fn escaped_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("word ".to_owned()),
@@ -121,7 +121,7 @@ fn any_message() -> impl Strategy<Value = Value> {
         })
 }
 
-/// Checks a message against Slack's documentation, apart from the code under test.
+/// Checks a message against Slack's documentation, independently of the code under test.
 fn assert_within_limits(message: &Value) {
     let text = message["text"].as_str().expect("there is always a fallback text");
     assert!(!text.trim().is_empty() && cut::length(text) <= 4_000);
@@ -197,7 +197,7 @@ fn assert_element(element: &Value) {
     }
 }
 
-/// Every `&` begins an entity, and every `<` a link that ends.
+/// Checks that every `&` starts an entity and every `<` starts a complete link.
 fn assert_whole(text: &str) {
     let mut rest = text;
     while let Some(at) = rest.find(['&', '<', '>']) {
@@ -220,19 +220,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn any_message_comes_out_within_all_limits(message in any_message()) {
+    fn any_message_is_brought_within_all_limits(message in any_message()) {
         let fitted = preview(&message.to_string()).unwrap();
         assert_within_limits(&fitted);
     }
 
     #[test]
-    fn what_came_out_goes_through_unchanged(message in any_message()) {
+    fn a_fitted_message_is_not_changed_again(message in any_message()) {
         let fitted = preview(&message.to_string()).unwrap();
         prop_assert_eq!(&preview(&fitted.to_string()).unwrap(), &fitted);
     }
 
     #[test]
-    fn cutting_tears_no_entity_link_or_character(text in escaped_text(), max in 30_usize..400) {
+    fn cutting_breaks_no_entity_link_or_character(text in escaped_text(), max in 30_usize..400) {
         for part in cut::split(&text, max, cut::Markup::Mrkdwn) {
             prop_assert!(cut::length(&part) <= max);
             assert_whole(&part);
@@ -246,7 +246,7 @@ proptest! {
     }
 
     #[test]
-    fn splitting_loses_no_letter(text in "[a-z&; \n]{0,3000}", max in 30_usize..400) {
+    fn splitting_loses_nothing_but_whitespace(text in "[a-z&; \n]{0,3000}", max in 30_usize..400) {
         let letters = |text: &str| text.split_whitespace().collect::<String>();
         let parts = cut::split(&text, max, cut::Markup::Plain);
         prop_assert_eq!(letters(&parts.concat()), letters(&text));

@@ -1,9 +1,9 @@
-//! What is made of each no, and of no answer at all.
+//! How the channel treats each refusal, and no answer at all.
 
 use super::*;
 
 #[tokio::test]
-async fn blocks_that_slack_refuses_are_sent_again_as_plain_text() {
+async fn refused_blocks_are_sent_again_as_plain_text() {
     let refused = |it: &Received| json_of(it).get("blocks").is_some();
     let by_webhook = move |it: &Received, _| {
         if refused(it) { answer(400, "invalid_blocks") } else { answer(200, "ok") }
@@ -23,7 +23,7 @@ async fn blocks_that_slack_refuses_are_sent_again_as_plain_text() {
 }
 
 #[tokio::test]
-async fn blocks_that_are_too_long_together_become_fewer_before_they_become_text() {
+async fn a_message_that_is_too_long_is_sent_with_fewer_blocks() {
     let slack = HttpReceiver::start(|it, n| {
         if it.body.len() > 13_000 { no("msg_blocks_too_long") } else { posted(n) }
     })
@@ -42,7 +42,7 @@ async fn blocks_that_are_too_long_together_become_fewer_before_they_become_text(
 }
 
 #[tokio::test]
-async fn what_is_refused_even_as_plain_text_is_permanent() {
+async fn a_message_refused_even_as_plain_text_is_permanent() {
     let bench = bench(webhook, |_, _| answer(400, "invalid_payload")).await;
     let error = bench.fail().await;
     assert_eq!((error.verdict, error.code.as_str()), (Verdict::Permanent, "payload_refused"));
@@ -52,7 +52,7 @@ async fn what_is_refused_even_as_plain_text_is_permanent() {
 }
 
 #[tokio::test]
-async fn slack_is_given_the_time_it_asks_for() {
+async fn retry_after_of_a_429_is_used() {
     let wait = |value: &'static str| {
         move |_: &Received, _| {
             let headers = vec![("Retry-After".to_owned(), value.to_owned())];
@@ -67,14 +67,14 @@ async fn slack_is_given_the_time_it_asks_for() {
     }
     let error = bench(webhook, wait("Fri, 31 Dec 2100 23:59:59 GMT")).await.fail().await;
     let Verdict::Retry { not_before: Some(wait) } = error.verdict else { panic!("{error}") };
-    assert_eq!(wait, DAY, "no longer wait is believed");
+    assert_eq!(wait, RETRY_AFTER_MAX);
     let error = bench(bot, |_, _| no("ratelimited")).await.fail().await;
     assert_eq!(error.verdict, Verdict::Retry { not_before: None });
 }
 
 #[tokio::test]
-async fn a_destination_that_is_gone_is_disabled_with_what_would_mend_it() {
-    for (code, mend) in [
+async fn a_disabled_destination_gets_a_message_that_says_how_to_fix_it() {
+    for (code, fix) in [
         ("token_revoked", "reinstall"),
         ("account_inactive", "reinstall"),
         ("invalid_auth", "reinstall"),
@@ -82,11 +82,11 @@ async fn a_destination_that_is_gone_is_disabled_with_what_would_mend_it() {
         ("is_archived", "restore"),
         ("not_in_channel", "invite"),
         ("missing_scope", "chat:write"),
-        ("restricted_action", "administrators"),
+        ("restricted_action", "administrator"),
     ] {
         let error = bench(bot, move |_, _| no(code)).await.fail().await;
         assert_eq!((error.verdict, error.code.as_str()), (Verdict::Disable, code));
-        assert!(error.message.contains(mend), "{}", error.message);
+        assert!(error.message.contains(fix), "{}", error.message);
         assert!(!error.maybe_accepted);
     }
     for (status, body, code) in [
@@ -103,7 +103,7 @@ async fn a_destination_that_is_gone_is_disabled_with_what_would_mend_it() {
 }
 
 #[tokio::test]
-async fn trouble_on_slacks_side_is_tried_again_later() {
+async fn temporary_errors_of_slack_are_retried() {
     let cases: [(Reply, &str, bool); 5] = [
         (answer(500, "rollup_error"), "rollup_error", false),
         (answer(503, "<html>"), "http_503", false),
@@ -119,7 +119,7 @@ async fn trouble_on_slacks_side_is_tried_again_later() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_named_and_says_what_may_have_happened() {
+async fn a_broken_connection_has_a_code_and_tells_maybe_accepted() {
     let reset = bench(bot, |_, _| Reply::Reset).await.fail().await;
     assert_eq!((reset.code.as_str(), reset.maybe_accepted), ("connection_reset", true));
     assert!(!reset.retry_at_once, "Slack may have posted it");

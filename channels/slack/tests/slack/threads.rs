@@ -1,9 +1,9 @@
-//! Events of one group stay together.
+//! Events of one group stay in one thread.
 
 use super::*;
 
 #[tokio::test]
-async fn a_session_keeps_to_its_thread_and_a_digest_to_the_channel() {
+async fn a_session_stays_in_its_thread_and_a_digest_goes_to_the_channel() {
     let bench = bench(bot, |_, n| posted(n)).await;
     for (id, session) in [("evt_1", "s1"), ("evt_2", "s2"), ("evt_3", "s1"), ("evt_4", "s2")] {
         bench.send(event(id, 1, session)).await.unwrap();
@@ -32,7 +32,7 @@ async fn a_session_keeps_to_its_thread_and_a_digest_to_the_channel() {
 }
 
 #[tokio::test]
-async fn a_thread_that_is_gone_is_begun_anew() {
+async fn a_deleted_thread_is_replaced_by_a_new_one() {
     let script = |it: &Received, n| match json_of(it)["thread_ts"].as_str() {
         Some("0.000") => no("thread_not_found"),
         _ => posted(n),
@@ -41,13 +41,13 @@ async fn a_thread_that_is_gone_is_begun_anew() {
     bench.send(event("evt_1", 1, "s1")).await.unwrap();
     let receipt = bench.send(event("evt_2", 2, "s1")).await.unwrap();
     assert_eq!(receipt.remote_id.as_deref(), Some("2.000"));
-    assert_eq!(receipt.remark.as_deref(), Some("began a new thread (thread_not_found)"));
+    assert_eq!(receipt.remark.as_deref(), Some("started a new thread (thread_not_found)"));
     bench.send(event("evt_3", 3, "s1")).await.unwrap();
     assert_eq!(bench.bodies()[3]["thread_ts"], "2.000");
 }
 
 #[tokio::test]
-async fn a_thread_is_left_behind_when_the_destination_changes_its_channel() {
+async fn a_destination_with_another_channel_starts_new_threads() {
     let mut bench = bench(bot, |_, n| posted(n)).await;
     bench.send(event("evt_1", 1, "s1")).await.unwrap();
     bench.settings["slack_channel"] = "#other".into();
@@ -57,7 +57,7 @@ async fn a_thread_is_left_behind_when_the_destination_changes_its_channel() {
 }
 
 #[tokio::test]
-async fn an_edit_takes_the_first_messages_place_unless_it_comes_late() {
+async fn an_edit_replaces_the_first_message_unless_it_is_late() {
     let bench = bench(editing_bot, |_, n| posted(n)).await;
     bench.send(event("evt_1", 10, "s1")).await.unwrap();
     bench.send(event("evt_3", 30, "s1")).await.unwrap();
@@ -67,12 +67,12 @@ async fn an_edit_takes_the_first_messages_place_unless_it_comes_late() {
     let bodies = bench.bodies();
     assert_eq!((&bodies[1]["channel"], &bodies[1]["ts"]), (&json!("C0777KYC"), &json!("0.000")));
     assert_eq!(bodies[1]["blocks"], blocks()["blocks"]);
-    assert_eq!(bodies[2]["thread_ts"], "0.000", "what is older must not hide what is newer");
+    assert_eq!(bodies[2]["thread_ts"], "0.000", "an older event must not replace a newer one");
     assert_eq!(bench.memory.value("slack/acme/support/s1").unwrap()["created"], 30);
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_edited_is_followed_by_a_new_one() {
+async fn a_message_that_cannot_be_edited_is_posted_again() {
     for code in
         ["message_not_found", "edit_window_closed", "cant_update_message", "channel_not_found"]
     {
@@ -83,7 +83,7 @@ async fn a_message_that_cannot_be_edited_is_followed_by_a_new_one() {
         let bench = bench(editing_bot, script).await;
         bench.send(event("evt_1", 1, "s1")).await.unwrap();
         let receipt = bench.send(event("evt_2", 2, "s1")).await.unwrap();
-        assert_eq!(receipt.remark, Some(format!("began a new thread ({code})")));
+        assert_eq!(receipt.remark, Some(format!("started a new thread ({code})")));
         assert_eq!(bench.memory.value("slack/acme/support/s1").unwrap()["ts"], "2.000");
     }
 }
