@@ -108,24 +108,27 @@ impl Channel for EmailChannel {
     }
 }
 
-/// One attempt: render, compose, send, judge the answer. What is composed in a moment is composed when
-/// it may be announced: no more mails are in memory than one on its way and one behind it for each
-/// connection.
+/// Runs one attempt: renders and composes the mail, sends it, and judges the reply.
+///
+/// A mail that is composed quickly is composed when it has a connection, so that no composed mail
+/// waits in memory. A slow one must not hold a connection in the meantime.
 async fn attempt(inner: Arc<Inner>, delivery: Delivery) -> Result<Receipt, DeliveryError> {
-    let (mail, place) = if inner.composer.is_slow(&delivery.content) {
-        (compose_aside(&inner, delivery).await?, inner.pool.place().await)
+    let (mail, slot) = if inner.composer.is_slow(&delivery.content) {
+        (compose_on_blocking_pool(&inner, delivery).await?, inner.pool.slot().await)
     } else {
-        let place = inner.pool.place().await;
-        (inner.compose(&delivery)?, place)
+        let slot = inner.pool.slot().await;
+        (inner.compose(&delivery)?, slot)
     };
-    match place.send(&mail).await {
-        Ok(reply) => Ok(verdict::on_success(&reply, &mail.announcement.to, mail.remark)),
-        Err(error) => Err(verdict::on_failure(error, &mail.announcement.to)),
+    match slot.send(&mail).await {
+        Ok(reply) => Ok(verdict::on_success(&reply, &mail.to, mail.remark)),
+        Err(error) => Err(verdict::on_failure(error, &mail.to)),
     }
 }
 
-/// Off the network's threads, before a connection is taken.
-async fn compose_aside(inner: &Arc<Inner>, delivery: Delivery) -> Result<Outgoing, DeliveryError> {
+async fn compose_on_blocking_pool(
+    inner: &Arc<Inner>,
+    delivery: Delivery,
+) -> Result<Outgoing, DeliveryError> {
     let inner = Arc::clone(inner);
     let composed = tokio::task::spawn_blocking(move || inner.compose(&delivery)).await;
     composed.map_err(|error| {

@@ -4,7 +4,6 @@
 //! attempt is the same message and a receiver can tell a repeat.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fanfare_contract::{Content, Delivery, Event};
@@ -18,7 +17,6 @@ use memchr::memmem;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::body;
 use crate::config::{self, TOKEN};
 use crate::digest;
 use crate::dkim::Signer;
@@ -39,21 +37,18 @@ const LAST_SECOND: u64 = 253_402_300_799;
 
 /// A message ready for the wire: all ASCII, so that every server takes it.
 pub(crate) struct Outgoing {
-    pub(crate) announcement: Arc<Announcement>,
-    /// All headers, and the empty line.
+    /// The envelope's sender.
+    pub(crate) from: Address,
+    /// The envelope's recipient.
+    pub(crate) to: Address,
+    /// Bytes of the message as the server counts them.
+    pub(crate) size: usize,
+    /// All headers and the empty line.
     headers: String,
     /// The rest, and the closing dot.
     body: String,
     /// For the receipt.
     pub(crate) remark: Option<String>,
-}
-
-/// What the server is told before the message.
-pub(crate) struct Announcement {
-    pub(crate) from: Address,
-    pub(crate) to: Address,
-    /// Bytes of the message as the server counts them.
-    pub(crate) size: usize,
 }
 
 /// Why rendered parts do not make a message.
@@ -128,8 +123,7 @@ impl Composer {
         }
         let size = headers.len() + body.len();
         body.push_str(".\r\n");
-        let announcement = Arc::new(Announcement { from, to, size });
-        Ok(Outgoing { announcement, headers, body, remark })
+        Ok(Outgoing { from, to, size, headers, body, remark })
     }
 
     /// All headers of a message with this body, the signature over both among them. lettre's own
@@ -255,8 +249,7 @@ fn boundary(delivery: &Delivery, rendered: &Rendered) -> String {
 
 fn alternative(rendered: Rendered, boundary: String) -> Parts {
     let length = rendered.text.len() + rendered.html.len();
-    let parts = Parts::alternative(boundary, length + length / 16);
-    body::html(body::plain(parts, rendered.text), rendered.html)
+    Parts::alternative(boundary, length + length / 16).plain(rendered.text).html(rendered.html)
 }
 
 /// The message as it is sent.

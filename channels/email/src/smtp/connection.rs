@@ -1,6 +1,6 @@
-//! One connection to the mail server, and one mail's exchange on it.
+//! A connection to the mail server, and the exchange of one mail on it.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,56 +9,40 @@ use lettre::transport::smtp::authentication::Mechanism;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::response::Response;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use super::line::{Line, Next};
 use super::{Dialer, Reply, SmtpError, Step};
-use crate::compose::{Announcement, Outgoing};
+use crate::compose::Outgoing;
 
-/// Longest wait for the answer to a farewell.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// A server that takes longer over a message gets none announced behind it: the next mail had better
-/// wait for whichever connection is free first.
-const QUICK: Duration = Duration::from_millis(250);
+/// Longest wait for the reply to QUIT.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An open connection.
 pub(super) struct Connection {
     smtp: AsyncSmtpConnection,
     dialer: Arc<Dialer>,
-    /// RFC 2920: commands may be sent without waiting for each answer.
+    /// RFC 2920: commands can be sent without waiting for each reply.
     pipelining: bool,
-    /// RFC 1870: most bytes that the server takes.
+    /// RFC 1870: the largest message that the server accepts, in bytes.
     limit: Option<usize>,
-    /// Whether every question was answered, so that the next answer is to the next question.
+    /// Whether every command has its reply, so that the next reply belongs to the next command.
     in_sync: bool,
-    /// Whether the answer to the last message came at once.
-    quick: bool,
-    /// The mail that was announced behind the last message. What the server says to that comes next.
-    next: Option<Next>,
 }
 
 impl Connection {
-    /// Dials, greets, encrypts, signs in.
+    /// Connects, reads the greeting, starts TLS and authenticates.
     pub(super) async fn open(dialer: Arc<Dialer>) -> Result<Self, SmtpError> {
-        let patience = dialer.command_timeout;
+        let command_timeout = dialer.command_timeout;
         let stream = dialer.dial().await?;
         let greeting = AsyncSmtpConnection::connect_with_transport(stream, &dialer.hello);
-        let smtp = match timeout(patience, greeting).await {
+        let smtp = match timeout(command_timeout, greeting).await {
             Ok(greeted) => greeted.map_err(|error| refused_or_lost(Step::Greeting, &error))?,
             Err(_) => return Err(SmtpError::Timeout(Step::Greeting)),
         };
-        let mut connection = Self {
-            smtp,
-            dialer,
-            pipelining: false,
-            limit: None,
-            in_sync: false,
-            quick: false,
-            next: None,
-        };
+        let mut connection = Self { smtp, dialer, pipelining: false, limit: None, in_sync: false };
         connection.encrypt().await?;
-        connection.learn().await?;
-        connection.sign_in().await?;
+        connection.read_extensions().await?;
+        connection.authenticate().await?;
         connection.in_sync = true;
         Ok(connection)
     }
@@ -78,8 +62,8 @@ impl Connection {
         }
     }
 
-    /// Asks once more what the server can do: lettre keeps PIPELINING and SIZE to itself.
-    async fn learn(&mut self) -> Result<(), SmtpError> {
+    /// Asks again for the server's extensions, because lettre does not expose PIPELINING and SIZE.
+    async fn read_extensions(&mut self) -> Result<(), SmtpError> {
         let hello = format!("EHLO {}\r\n", self.dialer.hello);
         let offer = timeout(self.dialer.command_timeout, self.smtp.command(hello)).await;
         let offer = offer.map_err(|_| SmtpError::Timeout(Step::Hello))?;
@@ -95,7 +79,7 @@ impl Connection {
         Ok(())
     }
 
-    async fn sign_in(&mut self) -> Result<(), SmtpError> {
+    async fn authenticate(&mut self) -> Result<(), SmtpError> {
         let dialer = Arc::clone(&self.dialer);
         let Some(credentials) = &dialer.credentials else { return Ok(()) };
         let known = [Mechanism::Plain, Mechanism::Login];
@@ -109,113 +93,79 @@ impl Connection {
         }
     }
 
-    /// Whether another mail may use this connection.
+    /// Whether the connection can be reused.
     pub(super) fn is_in_sync(&self) -> bool {
         self.in_sync
     }
 
-    /// The mail that this connection is for from now on, if one was announced behind the last message.
-    pub(super) fn take_next(&mut self) -> Option<Next> {
-        self.next.take()
-    }
-
-    /// One mail, `announced` behind the one before it or not yet. Afterwards the connection is in sync,
-    /// or must be dropped.
-    pub(super) async fn deliver(
-        &mut self,
-        mail: &Outgoing,
-        announced: bool,
-        line: &Line,
-    ) -> Result<Reply, SmtpError> {
-        let size = mail.announcement.size;
-        if let Some(limit) = self.limit.filter(|limit| size > *limit) {
-            return Err(SmtpError::TooBig { size, limit });
+    /// Delivers one mail. Afterwards the connection is in sync, or it must be dropped.
+    pub(super) async fn deliver(&mut self, mail: &Outgoing) -> Result<Reply, SmtpError> {
+        if let Some(limit) = self.limit.filter(|limit| mail.size > *limit) {
+            return Err(SmtpError::TooBig { size: mail.size, limit });
         }
-        // Until the last answer: whoever drops this future leaves the connection out of sync.
+        // Until the last reply. If this future is dropped, the connection stays out of sync.
         self.in_sync = false;
-        if let Err(error) = self.announce(&mail.announcement, announced).await {
+        if let Err(error) = self.begin(mail).await {
             if matches!(&error, SmtpError::Refused(_, reply) if !reply.is_farewell()) {
-                self.in_sync = self.reset(self.dialer.command_timeout).await;
+                self.reset(self.dialer.command_timeout).await;
             }
             return Err(error);
         }
-        let may_announce = self.pipelining && self.quick;
-        let next = may_announce.then(|| line.next(self.limit)).flatten();
-        let commands = next.as_ref().map(|next| self.commands(&next.announcement));
-        let began = Instant::now();
-        let message = Group { mail, commands: commands.as_deref().unwrap_or_default() };
-        let reply = self.ask(Step::Message, message).await?;
-        self.quick = began.elapsed() < QUICK;
-        if (300..400).contains(&reply.code) || reply.code < 200 {
-            return Err(SmtpError::Protocol(Step::Message, reply.code));
-        }
-        (self.in_sync, self.next) = (true, next);
-        if reply.code < 300 { Ok(reply) } else { Err(SmtpError::Refused(Step::Message, reply)) }
+        let reply = self.ask(Step::Message, mail).await?;
+        let outcome = accepted(Step::Message, reply);
+        self.in_sync = !matches!(outcome, Err(SmtpError::Protocol(..)));
+        outcome
     }
 
     /// MAIL, RCPT and DATA, up to the server's go-ahead.
-    async fn announce(&mut self, mail: &Announcement, announced: bool) -> Result<(), SmtpError> {
+    async fn begin(&mut self, mail: &Outgoing) -> Result<(), SmtpError> {
+        let size =
+            if self.limit.is_some() { format!(" SIZE={}", mail.size) } else { String::new() };
+        let sender = format!("MAIL FROM:<{}>{size}\r\n", mail.from);
+        let recipient = format!("RCPT TO:<{}>\r\n", mail.to);
         if !self.pipelining {
-            let [sender, recipient] = self.addresses(mail);
             accepted(Step::Sender, self.ask(Step::Sender, sender).await?)?;
             accepted(Step::Recipient, self.ask(Step::Recipient, recipient).await?)?;
             return go_ahead(self.ask(Step::Data, "DATA\r\n").await?);
         }
-        let sender = if announced {
-            self.answer(Step::Sender).await
-        } else {
-            let commands = self.commands(mail);
-            self.ask(Step::Sender, commands).await
-        };
-        let sender = accepted(Step::Sender, sender?);
+        let commands = format!("{sender}{recipient}DATA\r\n");
+        let sender = accepted(Step::Sender, self.ask(Step::Sender, commands).await?);
         let recipient = accepted(Step::Recipient, self.answer(Step::Recipient).await?);
         let data = self.answer(Step::Data).await?;
         let refusal = sender.and(recipient);
         if refusal.is_err() && data.code == 354 {
-            // RFC 2920, section 3.1: DATA was taken though nobody is to have it; end it at once.
+            // RFC 2920, section 3.1: the server accepted DATA without a recipient. End it at once.
             self.ask(Step::Data, ".\r\n").await?;
         }
         refusal?;
         go_ahead(data)
     }
 
-    fn addresses(&self, mail: &Announcement) -> [String; 2] {
-        let size =
-            if self.limit.is_some() { format!(" SIZE={}", mail.size) } else { String::new() };
-        [format!("MAIL FROM:<{}>{size}\r\n", mail.from), format!("RCPT TO:<{}>\r\n", mail.to)]
-    }
-
-    /// An announcement in one go.
-    fn commands(&self, mail: &Announcement) -> String {
-        let [sender, recipient] = self.addresses(mail);
-        format!("{sender}{recipient}DATA\r\n")
-    }
-
-    /// Clears the server's mind, and tells whether it is still there.
-    pub(super) async fn reset(&mut self, patience: Duration) -> bool {
-        let reset = timeout(patience, self.ask(Step::Reset, "RSET\r\n")).await;
+    /// Resets the server's state. Returns whether the connection is alive and in sync.
+    pub(super) async fn reset(&mut self, limit: Duration) -> bool {
+        let reset = timeout(limit, self.ask(Step::Reset, "RSET\r\n")).await;
         self.in_sync = matches!(reset, Ok(Ok(Reply { code: 250, .. })));
         self.in_sync
     }
 
-    /// Says goodbye.
+    /// Ends the conversation.
     pub(super) async fn quit(mut self) {
-        let _ = timeout(FAREWELL, self.smtp.command("QUIT\r\n")).await;
+        let _ = timeout(QUIT_TIMEOUT, self.smtp.command("QUIT\r\n")).await;
     }
 
-    /// Sends, and waits for one reply.
+    /// Sends `text` and waits for one reply.
     async fn ask(&mut self, step: Step, text: impl Display) -> Result<Reply, SmtpError> {
-        let patience = self.patience(step);
-        any_reply(step, timeout(patience, self.smtp.command(text)).await)
+        let limit = self.time_limit(step);
+        any_reply(step, timeout(limit, self.smtp.command(text)).await)
     }
 
     /// Waits for one more reply.
     async fn answer(&mut self, step: Step) -> Result<Reply, SmtpError> {
-        let patience = self.patience(step);
-        any_reply(step, timeout(patience, self.smtp.read_response()).await)
+        let limit = self.time_limit(step);
+        any_reply(step, timeout(limit, self.smtp.read_response()).await)
     }
 
-    fn patience(&self, step: Step) -> Duration {
+    fn time_limit(&self, step: Step) -> Duration {
         match step {
             Step::Message => self.dialer.message_timeout,
             _ => self.dialer.command_timeout,
@@ -223,20 +173,8 @@ impl Connection {
     }
 }
 
-/// A message, and the announcement of the next mail or nothing.
-struct Group<'g> {
-    mail: &'g Outgoing,
-    commands: &'g str,
-}
-
-impl Display for Group<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.mail.fmt(f)?;
-        f.write_str(self.commands)
-    }
-}
-
-/// A reply of whatever kind, since a refusal leaves the connection usable; but 421 ends it.
+/// The reply, also if it is a refusal, which leaves the connection usable. A 421 is an error,
+/// because it ends the connection.
 fn any_reply(
     step: Step,
     outcome: Result<Result<Response, LettreError>, Elapsed>,
@@ -254,23 +192,23 @@ fn any_reply(
     }
 }
 
-/// lettre tells a refusal by its status; everything else means that no answer came.
+/// A lettre error with a status is a refusal. Any other error means that there is no reply.
 fn refused_or_lost(step: Step, error: &LettreError) -> SmtpError {
     let Some(code) = error.status() else { return SmtpError::Lost(step) };
     let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     SmtpError::Refused(step, Reply { code: code.into(), text })
 }
 
-fn accepted(step: Step, reply: Reply) -> Result<(), SmtpError> {
+fn accepted(step: Step, reply: Reply) -> Result<Reply, SmtpError> {
     match reply.code {
-        200..300 => Ok(()),
-        300..400 => Err(SmtpError::Protocol(step, reply.code)),
-        _ => Err(SmtpError::Refused(step, reply)),
+        200..300 => Ok(reply),
+        400.. => Err(SmtpError::Refused(step, reply)),
+        code => Err(SmtpError::Protocol(step, code)),
     }
 }
 
-/// Nothing but 354 is a go-ahead. This is also where a stray reply from earlier would show, before
-/// any message is sent: it would push an acceptance of the recipient into this place.
+/// Only 354 is a go-ahead. A stray earlier reply is detected here too, before any message is sent: the
+/// acceptance of the recipient would be read as the reply to DATA.
 fn go_ahead(reply: Reply) -> Result<(), SmtpError> {
     match reply.code {
         354 => Ok(()),

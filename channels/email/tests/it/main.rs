@@ -2,7 +2,6 @@
 
 mod config;
 mod digest;
-mod line;
 mod message;
 mod pool;
 mod protection;
