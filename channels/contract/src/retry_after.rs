@@ -7,7 +7,8 @@
 
 use std::time::{Duration, SystemTime};
 
-/// Longest wait that a receiver can ask for. [`crate::Policy::retry_after_cap`] can only shorten it.
+/// Longest wait that a receiver can ask for. [`crate::Policy::retry_after_cap`] can only shorten
+/// it.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
 /// The wait that a response asks for, from the raw values of its `Retry-After` headers.

@@ -1,8 +1,8 @@
-//! Poll: nothing is sent. What is delivered is in the mailbox, which its owner looks into when it
-//! likes: the router's ledger, read in order from where each consumer has come to.
+//! The poll channel: a mailbox that its owner reads over the API. Nothing is sent.
 //!
-//! So a delivery ends well as soon as its turn comes (a mailbox can be paused, and has a pace, as any
-//! other destination), and is kept for as long as the ledger keeps events.
+//! The mailbox is the router's ledger. Each consumer reads it in order, from its own cursor. So an
+//! attempt succeeds as soon as it runs, and a delivery is kept for as long as the ledger keeps
+//! events. A mailbox can be paused and can have a rate, like any other destination.
 
 #![forbid(unsafe_code)]
 
@@ -15,12 +15,11 @@ use fanfare_contract::{
 };
 use serde_json::{Map, Value};
 use tower::service_fn;
-use tower::util::BoxCloneSyncService;
 
 /// The channel's name.
 pub const NAME: &str = "poll";
 
-/// Mailboxes.
+/// Delivers to mailboxes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PollChannel;
 
@@ -48,7 +47,7 @@ impl Channel for PollChannel {
 
     fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>> {
         let unknown = |field: &String| {
-            FieldError::new(field, "is not a setting of a mailbox: it has none of its own")
+            FieldError::new(field, "is not a setting of a mailbox, which has none; remove it")
         };
         let errors: Vec<_> = settings.keys().map(unknown).collect();
         let lane = Lane { suffix: None, label: "mailbox".to_owned(), settings: Arc::new(()) };
@@ -64,8 +63,9 @@ impl Channel for PollChannel {
     }
 
     fn service(&self) -> ChannelService {
-        let kept = |_: Delivery| ready(Ok::<_, DeliveryError>(Receipt::default()));
-        BoxCloneSyncService::new(service_fn(kept))
+        // The delivery is in the ledger already.
+        let accept = |_: Delivery| ready(Ok::<_, DeliveryError>(Receipt::default()));
+        ChannelService::new(service_fn(accept))
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mailbox_has_no_settings_of_its_own() {
+    fn a_mailbox_has_no_settings() {
         assert_eq!(PollChannel.prepare(&Map::new()).map(|lanes| lanes.len()).ok(), Some(1));
         let settings = Map::from_iter([("url".to_owned(), Value::from("https://x"))]);
         assert_eq!(PollChannel.prepare(&settings).err().map(|errors| errors.len()), Some(1));
