@@ -173,6 +173,11 @@ impl From<crate::config::ConfigError> for Failure {
 
 type Done = Result<(), Failure>;
 
+/// The definition of the command line. `docs/cli.md` is generated from it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();

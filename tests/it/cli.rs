@@ -1,6 +1,5 @@
 //! The commands as people and scripts use them: what they print, and how they end.
 
-mod newcomer;
 mod remote;
 
 use std::fs;

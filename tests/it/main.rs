@@ -12,6 +12,7 @@ mod chaos;
 mod cli;
 mod conformance;
 mod crash;
+mod docs;
 mod embedded;
 mod environments;
 mod erasure;

@@ -23,7 +23,7 @@ pub(crate) use peer::{
 pub(crate) use process::{Process, command, until};
 pub(crate) use redis::Redis;
 pub(crate) use redis_groups::{Cluster, Guarded};
-pub(crate) use tools::{bin, python};
+pub(crate) use tools::{bin, node, python};
 
 use std::time::Duration;
 

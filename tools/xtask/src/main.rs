@@ -25,6 +25,8 @@ Commands:
   test [--fast]  Install what is missing, then format, TLS, lints, docs and all tests
   ci             The same as `test`
   tools          Only install what the tests need, into target/test-tools
+  docs           Write what is generated in docs/: settings.md, cli.md, and the code in
+                 receiving-webhooks.md
   chaos [..]     Kill the router and Redis under load and count what arrives; --quick is the short
                  form, --help tells all options, `chaos rolling` measures what a rolling restart
                  holds up, `chaos retention` what grows while events come and are removed,
@@ -36,6 +38,11 @@ Options:
 
 Example: cargo xtask test --fast
 ";
+
+/// The test that compares the generated documentation writes it instead. It lives with the tests
+/// because it needs the definition of the command line, and no chore should wait for that crate.
+const WRITE_DOCS: &str = "FANFARE_WRITE_DOCS=1 cargo test --quiet -p fanfare --test it \
+                          the_generated_documentation_is_current";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -58,6 +65,10 @@ fn run(args: &[&str]) -> Result<bool> {
             let mut steps = Steps::default();
             steps.run("tools", "cargo xtask tools", || Tools::new(root()).install(Trust::Try));
             Ok(steps.finish())
+        }
+        ["docs"] => {
+            steps::shell(&root(), WRITE_DOCS, &[])?;
+            Ok(true)
         }
         ["chaos", args @ ..] => chaos::run(&Tools::new(root()), args),
         [] | ["help"] | [.., "--help" | "-h"] => {

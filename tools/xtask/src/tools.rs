@@ -1,6 +1,7 @@
 //! What the tests run beside Fanfare, installed under `target/test-tools`:
 //!
-//! - `bin/`: `redis-server`, `smtp-sink`, `smtp-source`, as links to wherever they are;
+//! - `bin/`: `redis-server`, `redis-cli`, `smtp-sink`, `smtp-source`, and the languages of
+//!   `docs/snippets`, as links to wherever they are;
 //! - `venv/`: a Python environment with `tests/peers/requirements.txt`;
 //! - `npm/`: Node packages of `tests/peers/package-lock.json`; `tests/peers/node_modules` points
 //!   at them, because Node looks for a module's packages beside the module.
@@ -18,6 +19,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
+
+/// Programs, and the Debian packages that have them.
+const LANGUAGES: [(&str, &str); 5] = [
+    ("go", "golang-go"),
+    ("java", "default-jre-headless"),
+    ("javac", "default-jdk-headless"),
+    ("php", "php-cli"),
+    ("ruby", "ruby"),
+];
 
 /// How much an earlier installation is believed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +74,8 @@ impl Tools {
     pub(crate) fn install(&self, trust: Trust) -> Result<()> {
         fs::create_dir_all(self.dir.join("bin"))?;
         self.redis(trust).context("redis-server")?;
+        self.redis_cli().context("redis-cli")?;
+        self.languages().context("languages of docs/snippets")?;
         self.postfix(trust).context("smtp-sink and smtp-source")?;
         self.venv(trust).context("Python peers")?;
         self.npm(trust).context("Node peers")
@@ -90,6 +102,34 @@ impl Tools {
         replace_link(&server, &link)?;
         ensure!(works(&link, &["--version"]), "{} does not run as a server", server.display());
         said("redis-server", &server);
+        Ok(())
+    }
+
+    fn redis_cli(&self) -> Result<()> {
+        self.linked("redis-cli", "redis-tools")
+    }
+
+    /// What runs the examples of `docs/snippets`, besides Python and Node.
+    fn languages(&self) -> Result<()> {
+        for (program, package) in LANGUAGES {
+            self.linked(program, package).context(program)?;
+        }
+        Ok(())
+    }
+
+    /// A program of the machine, from a Debian package if it is missing.
+    fn linked(&self, program: &str, package: &str) -> Result<()> {
+        let link = self.dir.join("bin").join(program);
+        // A link to something that was removed does not exist.
+        if link.exists() {
+            return Ok(());
+        }
+        if find(program).is_none() {
+            apt::install(&[package])?;
+        }
+        let found = find(program).with_context(|| format!("{package} did not install it"))?;
+        replace_link(&found, &link)?;
+        said(program, &found);
         Ok(())
     }
 
