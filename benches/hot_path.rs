@@ -13,7 +13,7 @@ use fanfare::config::Config;
 use fanfare::event::{Fill, Limits, decode};
 use fanfare_contract::{Content, Delivery, DeliveryId, Destination, Event, Part, Templates as _};
 use fanfare_store::{
-    Attempt, DeliveryState, DeliveryUpdate, EntryId, Outcome, Settlement, Store, embedded,
+    Attempt, Change, DeliveryUpdate, EntryId, Outcome, Settlement, Store, embedded,
 };
 use fanfare_webhook::signature;
 use tokio::runtime::Runtime;
@@ -59,7 +59,7 @@ fn rendering(c: &mut Criterion) {
         id: DeliveryId::derive("evt_1", channel),
         destination: Arc::new(Destination {
             tenant: "acme".into(),
-            id: channel.into(),
+            lane: channel.into(),
             channel: channel.into(),
             settings: Arc::new(()),
         }),
@@ -78,9 +78,9 @@ fn rendering(c: &mut Criterion) {
 fn settlement(entry: EntryId, event: Arc<Event>) -> Settlement {
     let update = DeliveryUpdate {
         id: DeliveryId::derive(&event.id, "hook"),
-        destination: "hook".into(),
+        lane: "hook".into(),
         channel: "webhook".into(),
-        state: DeliveryState::Delivered,
+        change: Change::Delivered,
         attempts: vec![Attempt {
             number: 1,
             at_ms: 1_735_228_800_000,

@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fanfare_contract::{DeliveryId, Event};
 use fanfare_store::embedded::{self, Options, Role};
-use fanfare_store::{
-    Attempt, DeliveryState, DeliveryUpdate, Entry, Outcome, Payload, Settlement, Store,
-};
+use fanfare_store::{Attempt, Change, DeliveryUpdate, Entry, Outcome, Payload, Settlement, Store};
 use tokio::runtime::Runtime;
 
 const BATCH: usize = 256;
@@ -47,9 +45,9 @@ fn delivered(entry: &Entry) -> Settlement {
     };
     let update = DeliveryUpdate {
         id: DeliveryId::derive(&event.id, "backoffice"),
-        destination: "backoffice".into(),
+        lane: "backoffice".into(),
         channel: "webhook".into(),
-        state: DeliveryState::Delivered,
+        change: Change::Delivered,
         attempts: vec![attempt],
         at_ms: 1_900_000_000_112,
     };

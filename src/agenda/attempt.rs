@@ -11,7 +11,7 @@ use tower::{Service, ServiceExt};
 
 use super::{Clock, Fares, Lane};
 use crate::delivery::{Concluded, Judgement, Stack, Tried, conclude};
-use fanfare_store::{DeliveryUpdate, Ms};
+use fanfare_store::{DeliveryUpdate, Ms, StateKind};
 
 /// Is told what others may want to hear of; must not block.
 pub trait Notices: Send + Sync {
@@ -50,7 +50,7 @@ pub async fn run_attempt(
     let concluded = conclude(&lane.policy, tried, &result, rand::random());
 
     if let Some(opened) = lane.gate.learn(concluded.judgement, took, now_ms, rand::random()) {
-        let (tenant, destination) = (&*lane.key.tenant, &*lane.key.destination);
+        let (tenant, destination) = (&*lane.key.tenant, &*lane.key.id);
         if opened {
             let code = concluded.attempt.as_ref().map_or("", |attempt| &attempt.code);
             tracing::warn!(tenant, destination, code, "circuit opened: the receiver keeps failing");
@@ -67,7 +67,7 @@ pub async fn run_attempt(
     if let Some(fares) = lane.spell.learn(&concluded, &lane.policy, now_ms) {
         notices.fares(lane, fares, now_ms);
     }
-    if matches!(concluded.state, fanfare_store::DeliveryState::Dead { .. }) {
+    if concluded.change.target_kind() == StateKind::Dead {
         notices.delivery_dead(lane, &delivery, &concluded);
     }
     concluded

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::gate::BUSY_LOOK_MS;
 use super::serve::{Round, update_of};
 use super::{Calendar, Lane, run_attempt};
-use fanfare_store::{DeliveryState, Next, StoreError, WaitingItem};
+use fanfare_store::{Next, StoreError, WaitingItem};
 
 /// So many that came late are looked past to find those of a digest that is tried again.
 const LATE: usize = 512;
@@ -64,7 +64,7 @@ async fn send(
     let digest = gather(round, lane, calendar, items).await?;
     let digest_id = digest.id.to_string();
     let delivery = Delivery {
-        id: DeliveryId::derive(&digest.id, &lane.key.destination),
+        id: DeliveryId::derive(&digest.id, &lane.key.id),
         destination: lane.destination.clone(),
         content: Content::Digest(Arc::new(digest)),
         attempt: items.iter().map(|item| item.attempts).max().unwrap_or(0) + 1,
@@ -74,17 +74,12 @@ async fn send(
     if let Some(attempt) = &mut end.attempt {
         attempt.digest = Some(digest_id);
     }
-    let again = match end.state {
-        DeliveryState::Waiting { serve_ms, .. } => Some(serve_ms),
-        _ => None,
-    };
+    let again = end.change.serve_ms();
     let updates = items
         .iter()
         .map(|item| {
             let mut update = update_of(lane, item, &end, round.now_ms());
-            if let DeliveryState::Waiting { due_ms, .. } = &mut update.state {
-                *due_ms = item.due_ms;
-            }
+            update.change = update.change.with_due(item.due_ms);
             (item.event.clone(), update)
         })
         .collect();
@@ -116,7 +111,7 @@ async fn gather(
 /// From the lane, the tick and the first event, so that it is the same on every attempt.
 fn digest_id(lane: &Lane, tick: i64, first: &str) -> String {
     let mut hash = Sha256::new();
-    for part in [&*lane.key.tenant, &*lane.key.destination, &tick.to_string(), first] {
+    for part in [&*lane.key.tenant, &*lane.key.id, &tick.to_string(), first] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }

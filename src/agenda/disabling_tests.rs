@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::ops::{self, Change};
+use crate::ops::{self, Switch};
 use crate::testing::{Reply, Scene, Setup, ids};
-use fanfare_store::DeliveryState;
+use fanfare_store::{DeliveryState, Reason, StateKind};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -19,7 +19,7 @@ fn patient() -> Setup {
 }
 
 fn suppressed(reason: &str) -> DeliveryState {
-    DeliveryState::Suppressed { reason: reason.into() }
+    DeliveryState::Suppressed { reason: Reason::parse(StateKind::Suppressed, reason) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,7 +39,7 @@ async fn five_days_of_only_failures_disable_a_destination_across_restarts_and_ar
     scene.kill();
     scene.run().await;
     scene.leap(20).await;
-    assert_eq!(scene.delivery("acme", "evt_0", "hook").await.state.word(), "waiting");
+    assert_eq!(scene.delivery("acme", "evt_0", "hook").await.state.kind(), StateKind::Waiting);
     assert_eq!(scene.document("acme").await.get("disabled"), None);
 
     scene.leap(8).await;
@@ -71,7 +71,7 @@ async fn one_success_in_five_days_begins_them_anew() {
     scene.send_one("acme", "evt_1").await;
     scene.leap(96).await;
     assert_eq!(scene.delivery("acme", "evt_1", "hook").await.state, DeliveryState::Delivered);
-    assert_eq!(scene.delivery("acme", "evt_0", "hook").await.state.word(), "waiting");
+    assert_eq!(scene.delivery("acme", "evt_0", "hook").await.state.kind(), StateKind::Waiting);
     scene.leap(48).await;
     let state = scene.delivery("acme", "evt_0", "hook").await.state;
     assert_eq!(state, suppressed("disabled: only_failures"), "five days after it");
@@ -101,16 +101,16 @@ async fn a_destination_has_its_own_time_or_none_and_enabling_gives_it_a_new_star
     scene.leap(24).await;
     assert_eq!(scene.document("acme").await["disabled"]["soon"]["reason"], "only_failures");
     scene.leap(9 * 24).await;
-    assert_eq!(scene.delivery("acme", "evt_0", "never").await.state.word(), "waiting");
+    assert_eq!(scene.delivery("acme", "evt_0", "never").await.state.kind(), StateKind::Waiting);
 
     assert_eq!(
-        ops::change(&scene.store, "acme", "soon", Change::Enable).await.unwrap(),
+        ops::change(&scene.store, "acme", "soon", Switch::Enable).await.unwrap(),
         Some(true)
     );
     scene.pass(Duration::from_secs(2)).await;
     scene.send_one("acme", "evt_1").await;
     scene.leap(10).await;
-    assert_eq!(scene.delivery("acme", "evt_1", "soon").await.state.word(), "waiting");
+    assert_eq!(scene.delivery("acme", "evt_1", "soon").await.state.kind(), StateKind::Waiting);
     scene.leap(8).await;
     let state = scene.delivery("acme", "evt_1", "soon").await.state;
     assert_eq!(state, suppressed("disabled: only_failures"));
@@ -151,7 +151,7 @@ async fn an_address_that_bounces_again_and_again_gets_no_more_and_the_others_go_
     assert_eq!(told, ["mail~bob"]);
 
     assert_eq!(
-        ops::change(&scene.store, "acme", "mail", Change::Enable).await.unwrap(),
+        ops::change(&scene.store, "acme", "mail", Switch::Enable).await.unwrap(),
         Some(true)
     );
     scene.pass(Duration::from_secs(2)).await;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Lane;
 use super::gate::BUSY_LOOK_MS;
 use super::serve::{Round, attempt, update_of};
-use fanfare_store::{DeliveryState, Head, Ms, Next, StoreError};
+use fanfare_store::{Head, Ms, Next, StoreError};
 
 /// Serves the head of the queue again and again.
 ///
@@ -33,11 +33,8 @@ pub(super) async fn serve(round: &Round<'_>, lane: &Arc<Lane>) -> Result<Next, S
         let server = round.server;
         let end = attempt(lane, &item, server.clock, &*server.notices).await;
         let mut update = update_of(lane, &item, &end, round.now_ms());
-        let mut wait = None;
-        if let DeliveryState::Waiting { due_ms, serve_ms, .. } = &mut update.state {
-            wait = Some(*serve_ms);
-            *due_ms = item.due_ms;
-        }
+        let wait = update.change.serve_ms();
+        update.change = update.change.with_due(item.due_ms);
         round.settle(vec![(item.event, update)]).await?;
         if let Some(at) = wait {
             return Ok(Next::NotBefore(at));

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Adaptive, Circuit};
 use crate::delivery::Judgement;
 use crate::delivery::layers::Pace;
-use fanfare_store::{DeliveryUpdate, Ms};
+use fanfare_store::{DeliveryUpdate, Ms, Reason};
 
 /// Longest time that a delivery may be expected to stand in a lane's line in memory.
 const LONGEST_LINE: Duration = Duration::from_millis(500);
@@ -65,10 +65,11 @@ pub trait Ticket: Send + Sync {
 }
 
 /// Why something may not go now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// `circuit_open`, `spared`, `backlog`, `paced`, `busy`.
-    pub reason: &'static str,
+    /// One of [`Reason::CircuitOpen`], [`Reason::RetryAfter`], [`Reason::Backlog`],
+    /// [`Reason::RateLimit`] and [`Reason::Busy`].
+    pub reason: Reason,
     /// Not before; none when it may be served as soon as there is room.
     pub until: Option<Ms>,
 }
@@ -168,7 +169,7 @@ impl Gate {
             return Offer::Park(job, hold);
         }
         if state.has_backlog() {
-            return Offer::Park(job, Hold { reason: "backlog", until: None });
+            return Offer::Park(job, Hold { reason: Reason::Backlog, until: None });
         }
         if state.in_flight >= state.adaptive.limit() {
             // A line needs somebody who comes by; and one that is paced would leave in a bunch.
@@ -178,11 +179,11 @@ impl Gate {
                 return Offer::InLine;
             }
             state.note_backlog();
-            return Offer::Park(job, Hold { reason: "busy", until: None });
+            return Offer::Park(job, Hold { reason: Reason::Busy, until: None });
         }
         if let Some(wait) = self.paced() {
             state.note_backlog();
-            return Offer::Park(job, Hold { reason: "paced", until: Some(now + wait) });
+            return Offer::Park(job, Hold { reason: Reason::RateLimit, until: Some(now + wait) });
         }
         state.in_flight += 1;
         state.workers += 1;
@@ -228,10 +229,10 @@ impl Gate {
             return Err(hold);
         }
         if state.in_flight >= state.adaptive.limit() {
-            return Err(Hold { reason: "busy", until: None });
+            return Err(Hold { reason: Reason::Busy, until: None });
         }
         if let Some(wait) = self.paced() {
-            return Err(Hold { reason: "paced", until: Some(now + wait) });
+            return Err(Hold { reason: Reason::RateLimit, until: Some(now + wait) });
         }
         state.in_flight += 1;
         Ok(Permit { gate: self.clone() })
@@ -313,10 +314,10 @@ impl Gate {
 impl State {
     fn hold(&self, now: Ms) -> Option<Hold> {
         if let Some(until) = self.circuit.open_until(now) {
-            return Some(Hold { reason: "circuit_open", until: Some(until) });
+            return Some(Hold { reason: Reason::CircuitOpen, until: Some(until) });
         }
         (self.spared_until > now)
-            .then_some(Hold { reason: "spared", until: Some(self.spared_until) })
+            .then_some(Hold { reason: Reason::RetryAfter, until: Some(self.spared_until) })
     }
 
     fn has_backlog(&self) -> bool {
@@ -404,7 +405,7 @@ impl Worker {
         let hold = state.hold(now);
         if hold.is_none() && state.line.len() > state.line_allowed(Space::Ample) {
             state.note_backlog();
-            let busy = Some(Hold { reason: "busy", until: None });
+            let busy = Some(Hold { reason: Reason::Busy, until: None });
             return state.line.pop_back().map(|job| (job, busy));
         }
         let too_many = state.in_flight > state.adaptive.limit() && state.workers > 1;

@@ -67,13 +67,13 @@ async fn at_the_limit_a_fast_receiver_has_a_line_and_a_slow_one_has_none() {
     let Offer::Park(_, hold) = gate.offer(job(), 0, Space::Scarce) else {
         panic!("5 s each: not in memory")
     };
-    assert_eq!(hold.reason, "busy");
+    assert_eq!(hold.reason, Reason::Busy);
     // Whoever comes later goes behind it, even when there is room again.
     drop(workers);
     let Offer::Park(_, hold) = gate.offer(job(), 0, Space::Scarce) else {
         panic!("there is a backlog")
     };
-    assert_eq!(hold.reason, "backlog");
+    assert_eq!(hold.reason, Reason::Backlog);
     gate.set_backlog(false);
     assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::Start(..)));
 }
@@ -157,7 +157,7 @@ async fn the_line_of_a_broken_receiver_is_parked() {
         gate.learn(BAD, FAST, 0, 0.0);
     }
     let (_, hold) = worker.next(0).expect("the one in line");
-    assert_eq!(hold, Some(Hold { reason: "circuit_open", until: Some(5_000) }));
+    assert_eq!(hold, Some(Hold { reason: Reason::CircuitOpen, until: Some(5_000) }));
     assert!(worker.next(0).is_none());
 }
 
@@ -167,9 +167,9 @@ async fn after_the_pause_one_probe_goes_at_a_time() {
     for _ in 0..8 {
         gate.learn(BAD, FAST, 0, 0.0);
     }
-    assert_eq!(gate.enter(4_999).err().map(|h| h.reason), Some("circuit_open"));
+    assert_eq!(gate.enter(4_999).err().map(|h| h.reason), Some(Reason::CircuitOpen));
     let probe = gate.enter(5_000).expect("one probe");
-    assert_eq!(gate.enter(5_000).err().map(|h| h.reason), Some("busy"));
+    assert_eq!(gate.enter(5_000).err().map(|h| h.reason), Some(Reason::Busy));
     assert_eq!(gate.learn(Judgement::Well, FAST, 5_001, 0.0), Some(false));
     drop(probe);
     assert_eq!(gate.view(5_001).limit, 2, "a slow start, not a flood");
@@ -179,7 +179,10 @@ async fn after_the_pause_one_probe_goes_at_a_time() {
 async fn a_receiver_that_asks_to_be_spared_is_spared() {
     let gate = Gate::new(&policy(4, None));
     gate.learn(Judgement::Unwell { spare: Some(Duration::from_secs(30)) }, FAST, 0, 0.0);
-    assert_eq!(gate.enter(29_999).err(), Some(Hold { reason: "spared", until: Some(30_000) }));
+    assert_eq!(
+        gate.enter(29_999).err(),
+        Some(Hold { reason: Reason::RetryAfter, until: Some(30_000) })
+    );
     assert!(gate.enter(30_000).is_ok());
 }
 
@@ -191,7 +194,7 @@ async fn a_paced_lane_sends_one_a_period() {
     };
     let Offer::Park(_, hold) = gate.offer(job(), 0, Space::Scarce) else { panic!("too early") };
     drop(first);
-    assert_eq!(hold.reason, "paced");
+    assert_eq!(hold.reason, Reason::RateLimit);
     assert_eq!(hold.until, Some(1_001));
     tokio::time::advance(Duration::from_millis(1_001)).await;
     assert!(gate.enter(1_001).is_ok());
@@ -209,7 +212,7 @@ async fn nobody_stands_in_line_behind_a_worker_that_comes_by_no_more() {
     let Offer::Park(_, hold) = gate.offer(job(), 0, Space::Scarce) else {
         panic!("who would take it?")
     };
-    assert_eq!(hold.reason, "busy");
+    assert_eq!(hold.reason, Reason::Busy);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::testing::{Reply, Scene, Setup, ids};
-use fanfare_store::DeliveryState;
+use fanfare_store::{DeliveryState, Reason};
 
 #[tokio::test(start_paused = true)]
 async fn a_hung_destination_delays_no_other() {
@@ -165,7 +165,7 @@ async fn what_waits_for_a_removed_destination_is_suppressed_and_kept() {
     scene.put("acme", &json!({})).await;
     scene.pass(Duration::from_mins(6)).await;
     let state = scene.delivery("acme", "evt_7", "hook").await.state;
-    assert_eq!(state, DeliveryState::Suppressed { reason: "destination_removed".into() });
+    assert_eq!(state, DeliveryState::Suppressed { reason: Reason::DestinationRemoved });
     assert_eq!(scene.counts("acme").await.suppressed, 300);
     assert_eq!(scene.waiting("acme", "hook").await, 0);
     assert!(scene.receivers.calls().is_empty());
@@ -181,7 +181,7 @@ async fn a_destination_that_is_gone_is_disabled_and_nothing_more_is_sent() {
     assert_eq!(scene.receivers.calls_of("order").len(), 1);
     assert_eq!(scene.receivers.calls_of("hook").len(), 1);
     let first = scene.delivery("acme", "evt_0", "order").await.state;
-    assert_eq!(first, DeliveryState::Suppressed { reason: "disabled: http_410".into() });
+    assert_eq!(first, DeliveryState::Suppressed { reason: Reason::Disabled("http_410".into()) });
     assert_eq!(scene.counts("acme").await.suppressed, 80);
     let (_, stored) = scene.store.directory.all().await.unwrap();
     let doc: Value = serde_json::from_slice(&stored[0].doc).unwrap();

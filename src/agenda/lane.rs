@@ -8,7 +8,7 @@ use fanfare_contract::{Destination, Environment, Event, Policy};
 
 use super::{Calendar, Gate, Spell};
 use crate::delivery::Stack;
-use fanfare_store::{LaneKey, Ms};
+use fanfare_store::{LaneKey, Ms, Reason};
 
 /// How often a paused lane with something waiting is looked at. Resuming serves it at once; but
 /// the notice may come while the lane is claimed, or while nobody runs, and then this is the net.
@@ -16,10 +16,6 @@ pub const LOOK_AT_PAUSED_MS: Ms = 5 * 60 * 1_000;
 
 /// Later than anything is due: the year 2200.
 pub const FAR_MS: Ms = 7_258_118_400_000;
-
-/// Why a delivery is suppressed whose event is of another environment than its lane: what was of
-/// one when the event was routed is of the other now.
-pub const OTHER_ENVIRONMENT: &str = "other_environment";
 
 /// How a lane's queue is served.
 #[derive(Clone, Debug)]
@@ -67,10 +63,10 @@ impl Lane {
     }
 
     /// Why deliveries to it are suppressed now, if they are.
-    pub fn suppressed(&self) -> Option<String> {
+    pub fn suppressed(&self) -> Option<Reason> {
         match &self.disabled {
-            Some(why) => Some(format!("disabled: {why}")),
-            None => self.gone.load(Ordering::Relaxed).then(|| "disabled: gone".to_owned()),
+            Some(cause) => Some(Reason::Disabled(cause.clone())),
+            None => self.gone.load(Ordering::Relaxed).then(|| Reason::Disabled("gone".into())),
         }
     }
 }

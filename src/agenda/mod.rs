@@ -28,9 +28,9 @@ pub use calendar::{Calendar, CalendarError};
 pub use circuit::Circuit;
 pub use clock::Clock;
 pub use gate::{Gate, GateView, Hold, Job, Offer, Permit, Space, Ticket, Worker};
-pub use lane::{FAR_MS, LOOK_AT_PAUSED_MS, Lane, Lanes, Mode, OTHER_ENVIRONMENT};
+pub use lane::{FAR_MS, LOOK_AT_PAUSED_MS, Lane, Lanes, Mode};
 pub use server::{ServeOptions, Server, Trouble};
-pub use settling::{REFUSED, settle_lane};
+pub use settling::settle_lane;
 pub use spell::{Fares, Spell};
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::testing::{Reply, Scene, Setup, ids};
-use fanfare_store::{DeliveryState, DeliveryUpdate, Outcome, Payload, Settlement};
+use fanfare_store::{Change, DeliveryState, DeliveryUpdate, Outcome, Payload, Reason, Settlement};
 
 #[tokio::test(start_paused = true)]
 async fn order_holds_across_failures_and_arrivals_do_not_bring_the_retry_forward() {
@@ -47,7 +47,7 @@ async fn the_head_blocks_until_it_is_dead() {
     let order: Vec<_> = scene.receivers.calls().into_iter().map(|call| call.id).collect();
     assert_eq!(order, ["evt_0", "evt_0", "evt_0", "evt_1", "evt_2"]);
     let state = scene.delivery("acme", "evt_0", "hook").await.state;
-    assert_eq!(state, DeliveryState::Dead { reason: "http_500".into() });
+    assert_eq!(state, DeliveryState::Dead { reason: Reason::Failed("http_500".into()) });
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,13 +106,9 @@ async fn what_another_router_is_slow_to_queue_is_not_overtaken() {
     let now = scene.now();
     let update = DeliveryUpdate {
         id: fanfare_contract::DeliveryId::derive("evt_0", "order"),
-        destination: "order".into(),
+        lane: "order".into(),
         channel: "fake".into(),
-        state: DeliveryState::Waiting {
-            due_ms: event.received_ms,
-            serve_ms: now,
-            reason: "fifo".to_owned(),
-        },
+        change: Change::Queued { due_ms: event.received_ms, serve_ms: now, reason: Reason::Fifo },
         attempts: Vec::new(),
         at_ms: now,
     };

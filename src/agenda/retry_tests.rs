@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::testing::{Reply, Scene, Setup, ids};
-use fanfare_store::DeliveryState;
+use fanfare_store::{DeliveryState, Reason};
 
 const HOUR: u64 = 3_600;
 /// The webhook channel's schedule.
@@ -35,7 +35,7 @@ async fn retries_follow_the_schedule_to_its_end_and_then_the_delivery_is_dead() 
         assert!((least..=most).contains(&gap), "{gap} ms instead of {wait} s");
     }
     let delivery = scene.delivery("acme", "evt_1", "hook").await;
-    assert_eq!(delivery.state, DeliveryState::Dead { reason: "http_500".into() });
+    assert_eq!(delivery.state, DeliveryState::Dead { reason: Reason::Failed("http_500".into()) });
     assert_eq!(delivery.attempts.len(), 11);
     assert_eq!(scene.store.agenda.next_time().await.unwrap(), None, "nothing is left to serve");
 }

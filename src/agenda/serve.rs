@@ -7,12 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::settling::settle_lane;
 use super::{
-    Clock, FAR_MS, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, OTHER_ENVIRONMENT, Server, digest,
-    direct, fifo, run_attempt,
+    Clock, FAR_MS, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, Server, digest, direct, fifo,
+    run_attempt,
 };
 use crate::delivery::Concluded;
 use fanfare_store::{
-    Claim, DeliveryState, DeliveryUpdate, Head, Ms, Next, StoreError, WaitingItem,
+    Change, Claim, DeliveryUpdate, Head, Ms, Next, Reason, StoreError, WaitingItem,
 };
 
 /// How often a lane is looked at whose tenant has a table that cannot be used.
@@ -62,8 +62,12 @@ impl Round<'_> {
             if foreign.is_empty() {
                 return Ok(due);
             }
-            self.settle(self.suppressed(foreign, OTHER_ENVIRONMENT, &lane.destination.channel))
-                .await?;
+            self.settle(self.suppressed(
+                foreign,
+                &Reason::OtherEnvironment,
+                &lane.destination.channel,
+            ))
+            .await?;
             if !due.is_empty() || self.over() {
                 return Ok(due);
             }
@@ -80,7 +84,8 @@ impl Round<'_> {
             match head {
                 Head::Ready(item) if !lane.takes(&item.event) => {
                     let channel = &lane.destination.channel;
-                    self.settle(self.suppressed(vec![item], OTHER_ENVIRONMENT, channel)).await?;
+                    self.settle(self.suppressed(vec![item], &Reason::OtherEnvironment, channel))
+                        .await?;
                     if self.over() {
                         return Ok(Head::None);
                     }
@@ -90,15 +95,14 @@ impl Round<'_> {
         }
     }
 
-    fn suppressed(&self, items: Vec<WaitingItem>, reason: &str, channel: &str) -> Updates {
-        let (state, at_ms) =
-            (DeliveryState::Suppressed { reason: reason.to_owned() }, self.now_ms());
+    fn suppressed(&self, items: Vec<WaitingItem>, reason: &Reason, channel: &str) -> Updates {
+        let at_ms = self.now_ms();
         let update = |item: WaitingItem| {
             let update = DeliveryUpdate {
                 id: item.id,
-                destination: self.claim.lane.destination.clone(),
+                lane: self.claim.lane.id.clone(),
                 channel: channel.into(),
-                state: state.clone(),
+                change: Change::Suppressed(reason.clone()),
                 attempts: Vec::new(),
                 at_ms,
             };
@@ -130,7 +134,7 @@ pub(super) async fn serve(round: &Round<'_>) -> Result<Next, StoreError> {
         if !round.server.strangers.is_removed(key, now) {
             return Ok(Next::NotBefore(now + 1_000));
         }
-        return suppress_all(round, "destination_removed", "").await;
+        return suppress_all(round, &Reason::DestinationRemoved, "").await;
     };
     round.server.strangers.known(key);
     let lane = if lane.suppressed().is_some() {
@@ -154,7 +158,11 @@ pub(super) async fn serve(round: &Round<'_>) -> Result<Next, StoreError> {
 }
 
 /// Ends everything that waits in the lane as suppressed, kept and visible.
-async fn suppress_all(round: &Round<'_>, reason: &str, channel: &str) -> Result<Next, StoreError> {
+async fn suppress_all(
+    round: &Round<'_>,
+    reason: &Reason,
+    channel: &str,
+) -> Result<Next, StoreError> {
     loop {
         let (agenda, batch) = (&round.server.store.agenda, round.server.options.batch);
         let items = agenda.due(round.claim, FAR_MS, batch).await?;
@@ -174,9 +182,9 @@ pub(super) fn update_of(
 ) -> DeliveryUpdate {
     DeliveryUpdate {
         id: item.id.clone(),
-        destination: lane.key.destination.clone(),
+        lane: lane.key.id.clone(),
         channel: lane.destination.channel.clone(),
-        state: end.state.clone(),
+        change: end.change.clone(),
         attempts: end.attempt.iter().cloned().collect(),
         at_ms: now,
     }

@@ -217,7 +217,7 @@ impl Server {
             Ok(next) => next,
             Err(error) => {
                 let lane = &lease.claim.lane;
-                let (tenant, destination) = (&*lane.tenant, &*lane.destination);
+                let (tenant, destination) = (&*lane.tenant, &*lane.id);
                 if error.is_temporary() {
                     tracing::debug!(tenant, destination, %error, "a lane could not be served");
                     Next::NotBefore(self.clock.now_ms() + 1_000)

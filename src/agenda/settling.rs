@@ -7,13 +7,10 @@ use fanfare_contract::Event;
 use tokio_util::sync::CancellationToken;
 
 use super::Trouble;
-use fanfare_store::{Agenda, DeliveryState, DeliveryUpdate, LaneKey, Result, StoreError};
+use fanfare_store::{Agenda, Change, DeliveryUpdate, LaneKey, Result, StoreError};
 
 /// How often what is refused for good is tried before it is given up.
 const TRIES: u32 = 5;
-
-/// The reason of a delivery whose outcome the store would not have.
-pub const REFUSED: &str = "store_refused";
 
 /// Outcomes with their events.
 type Updates = Vec<(Arc<Event>, DeliveryUpdate)>;
@@ -71,11 +68,10 @@ async fn write_alone(
     }
     let (event, update) = one.remove(0);
     // Without what may be in the way: the attempt and what the receiver said.
-    let state = DeliveryState::Dead { reason: REFUSED.to_owned() };
-    let aside = DeliveryUpdate { state, attempts: Vec::new(), ..update };
+    let aside = DeliveryUpdate { change: Change::SetAside, attempts: Vec::new(), ..update };
     let aside = vec![(event, aside)];
     let done = write(agenda, lane, &aside).await;
-    let (tenant, destination) = (&*lane.tenant, &*lane.destination);
+    let (tenant, destination) = (&*lane.tenant, &*lane.id);
     let id = aside[0].1.id.as_str();
     let error = refusal.map(|error| error.to_string()).unwrap_or_default();
     match done {

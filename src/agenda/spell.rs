@@ -76,7 +76,7 @@ impl Spell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fanfare_store::DeliveryState;
+    use fanfare_store::Change;
 
     fn policy(disable_after: Option<Duration>, bounces: Option<u32>) -> Policy {
         Policy {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn end(judgement: Judgement, bounced: bool) -> Concluded {
-        Concluded { attempt: None, state: DeliveryState::Delivered, judgement, bounced }
+        Concluded { attempt: None, change: Change::Delivered, judgement, bounced }
     }
 
     const BAD: Judgement = Judgement::Unwell { spare: None };

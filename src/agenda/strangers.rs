@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn only_time_makes_an_unknown_lane_a_removed_one() {
         let strangers = Strangers::default();
-        let lane = LaneKey { tenant: "acme".into(), destination: "hook".into() };
+        let lane = LaneKey { tenant: "acme".into(), id: "hook".into() };
         assert!(!strangers.is_removed(&lane, 0));
         assert!(!strangers.is_removed(&lane, NEWS_TRAVEL_MS - 1));
         strangers.known(&lane);

@@ -52,7 +52,7 @@ pub(super) async fn run(args: &Args) -> Done {
     if args.json {
         let lanes = targets.iter().flat_map(|target| &target.lanes).map(|lane| {
             json!({
-                "id": &*lane.key.destination, "channel": &*lane.destination.channel,
+                "id": &*lane.key.id, "channel": &*lane.destination.channel,
                 "to": lane.label,
             })
         });
@@ -86,7 +86,7 @@ pub(super) async fn run(args: &Args) -> Done {
         };
         output::line(format!(
             "→ {} by {} to {}{state}",
-            output::bold(&lane.key.destination),
+            output::bold(&lane.key.id),
             lane.destination.channel,
             lane.label
         ));

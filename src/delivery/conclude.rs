@@ -6,7 +6,7 @@ use fanfare_contract::{DeliveryError, Policy, Receipt, Verdict};
 
 use super::layers::BUSY;
 use super::schedule::next_wait;
-use fanfare_store::{Attempt, DeliveryState, Ms};
+use fanfare_store::{Attempt, Change, Ms, Reason};
 
 /// Wait of a delivery that found its channel full. It is not an attempt.
 const BUSY_WAIT_MS: Ms = 1_000;
@@ -32,8 +32,8 @@ pub enum Judgement {
 pub struct Concluded {
     /// For the ledger; none when nothing was sent.
     pub attempt: Option<Attempt>,
-    /// The delivery from now on.
-    pub state: DeliveryState,
+    /// What it means for the delivery.
+    pub change: Change,
     /// The receiver.
     pub judgement: Judgement,
     /// Its address was refused: a hard bounce.
@@ -86,7 +86,7 @@ fn taken(attempt: Attempt, receipt: &Receipt) -> Concluded {
             remote_id: receipt.remote_id.clone(),
             ..attempt
         }),
-        state: DeliveryState::Delivered,
+        change: Change::Delivered,
         judgement: Judgement::Well,
         bounced: false,
     }
@@ -101,8 +101,8 @@ fn failed(
 ) -> Concluded {
     if error.code == BUSY {
         let due_ms = now_ms + BUSY_WAIT_MS;
-        let state = DeliveryState::Waiting { due_ms, serve_ms: due_ms, reason: "busy".to_owned() };
-        return Concluded { attempt: None, state, judgement: Judgement::Neutral, bounced: false };
+        let change = Change::Queued { due_ms, serve_ms: due_ms, reason: Reason::Busy };
+        return Concluded { attempt: None, change, judgement: Judgement::Neutral, bounced: false };
     }
     let attempt = Attempt {
         code: error.code.clone(),
@@ -111,26 +111,23 @@ fn failed(
         answer: error.answer.0.clone(),
         ..attempt
     };
-    let dead = DeliveryState::Dead { reason: error.code.clone() };
-    let (state, judgement) = match error.verdict {
-        Verdict::Permanent => (dead, Judgement::Neutral),
-        Verdict::Disable => {
-            let reason = format!("disabled: {}", error.code);
-            (DeliveryState::Suppressed { reason }, Judgement::Gone)
-        }
+    let code = || error.code.as_str().into();
+    let (change, judgement) = match error.verdict {
+        Verdict::Permanent => (Change::GivenUp(code()), Judgement::Neutral),
+        Verdict::Disable => (Change::ReceiverGone(code()), Judgement::Gone),
         Verdict::Retry { not_before } => {
-            let state = match next_wait(policy, attempt.number, not_before, random) {
+            let change = match next_wait(policy, attempt.number, not_before, random) {
                 Some(wait) => {
                     let due_ms = now_ms + Ms::try_from(wait.as_millis()).unwrap_or(Ms::MAX / 2);
-                    DeliveryState::Waiting { due_ms, serve_ms: due_ms, reason: "retry".to_owned() }
+                    Change::Retried { due_ms, serve_ms: due_ms }
                 }
-                None => dead,
+                None => Change::GivenUp(code()),
             };
             let spare = not_before.map(|wait| wait.min(policy.retry_after_cap));
-            (state, Judgement::Unwell { spare })
+            (change, Judgement::Unwell { spare })
         }
     };
-    Concluded { attempt: Some(attempt), state, judgement, bounced: error.bounced }
+    Concluded { attempt: Some(attempt), change, judgement, bounced: error.bounced }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use fanfare_store::StateKind;
+
 use super::*;
 
 const NOW: Ms = 1_900_000_000_000;
@@ -50,12 +52,12 @@ proptest! {
         if code == BUSY {
             prop_assert!(end.attempt.is_none(), "nothing was sent");
             prop_assert_eq!(end.judgement, Judgement::Neutral);
-            prop_assert_eq!(end.state.word(), "waiting");
+            prop_assert_eq!(end.change.target_kind(), StateKind::Waiting);
             return Ok(());
         }
         prop_assert_eq!(end.attempt.map(|attempt| attempt.number), Some(number));
-        match (verdict, &end.state) {
-            (Verdict::Retry { not_before }, DeliveryState::Waiting { due_ms, serve_ms, .. }) => {
+        match (verdict, &end.change) {
+            (Verdict::Retry { not_before }, Change::Retried { due_ms, serve_ms }) => {
                 prop_assert!(number <= steps, "attempt {number} of {steps} retries");
                 prop_assert_eq!(due_ms, serve_ms);
                 let step = policy.schedule[number as usize - 1];
@@ -65,17 +67,17 @@ proptest! {
                 prop_assert!(*due_ms >= NOW && wait <= longest, "{wait} of {longest} ms");
                 prop_assert!(wait >= asked.as_millis(), "what was asked for is kept");
             }
-            (Verdict::Retry { .. }, DeliveryState::Dead { reason }) => {
+            (Verdict::Retry { .. }, Change::GivenUp(reason)) => {
                 prop_assert!(number > steps, "given up after {number} of {steps} retries");
-                prop_assert_eq!(reason, code);
+                prop_assert_eq!(&**reason, code);
             }
-            (Verdict::Permanent, DeliveryState::Dead { .. }) => {
+            (Verdict::Permanent, Change::GivenUp(_)) => {
                 prop_assert_eq!(end.judgement, Judgement::Neutral);
             }
-            (Verdict::Disable, DeliveryState::Suppressed { .. }) => {
+            (Verdict::Disable, Change::ReceiverGone(_)) => {
                 prop_assert_eq!(end.judgement, Judgement::Gone);
             }
-            (_, state) => prop_assert!(false, "{verdict:?} came to {state:?}"),
+            (_, change) => prop_assert!(false, "{verdict:?} led to {change:?}"),
         }
     }
 
@@ -100,7 +102,7 @@ proptest! {
     fn what_was_taken_is_delivered_whatever_its_number(policy in policies(), number in 1_u32..99) {
         let tried = Tried { number, at_ms: NOW, took: Duration::ZERO, now_ms: NOW };
         let end = conclude(&policy, tried, &Ok(Receipt::default()), 0.5);
-        prop_assert_eq!(end.state, DeliveryState::Delivered);
+        prop_assert_eq!(end.change, Change::Delivered);
         prop_assert_eq!(end.judgement, Judgement::Well);
         prop_assert_eq!(end.attempt.map(|attempt| attempt.code), Some("ok".to_owned()));
     }

@@ -1,5 +1,7 @@
 //! The values that labels may have: few, and known beforehand, whatever comes in.
 
+use fanfare_store::StateKind;
+
 /// How an entry came into the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -32,7 +34,12 @@ pub(super) const ACCEPTED: [&str; 4] = ["accepted", "duplicate", "rejected", "fa
 pub(super) const OUTCOMES: [&str; 4] = ["routed", "unrouted", "duplicate", "rejected"];
 
 /// What became of a delivery.
-pub(super) const STATES: [&str; 4] = ["delivered", "waiting", "suppressed", "dead"];
+pub(super) const STATES: [&str; 4] = [
+    StateKind::Delivered.as_str(),
+    StateKind::Waiting.as_str(),
+    StateKind::Suppressed.as_str(),
+    StateKind::Dead.as_str(),
+];
 
 /// Codes of refusals, all of them; any other is the last.
 pub(super) const REFUSALS: [&str; 15] = [

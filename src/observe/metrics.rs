@@ -19,7 +19,7 @@ use super::labels::{
 use super::now::Now;
 use super::process::Process;
 use super::series::{histograms, row, table};
-use fanfare_store::{Call, DeliveryState, DeliveryUpdate, Ms, Outcome};
+use fanfare_store::{Call, DeliveryUpdate, Ms, Outcome, StateKind};
 
 /// 1 ms to a minute: one attempt, which ends in less.
 const ATTEMPT_S: &[f64] =
@@ -175,23 +175,17 @@ impl Metrics {
 
     /// A delivery came into a state.
     pub(super) fn delivery(&self, event: &Event, update: &DeliveryUpdate) {
-        let state = match update.state {
-            DeliveryState::Delivered => 0,
-            DeliveryState::Waiting { .. } => 1,
-            DeliveryState::Suppressed { .. } => 2,
-            DeliveryState::Dead { .. } => 3,
-        };
-        let channel = place(&CHANNELS, &update.channel);
+        let kind = update.change.target_kind();
+        let (channel, state) = (place(&CHANNELS, &update.channel), place(&STATES, kind.as_str()));
         self.deliveries[channel][state].inc();
-        if state == 0 {
+        if kind == StateKind::Delivered {
             self.delivery_time[channel].observe(seconds(update.at_ms - event.received_ms));
         }
         if let Some((_, destinations)) = &self.per_tenant {
             // Without the lane's suffix: a recipient is not a label.
-            let destination = update.destination.split('~').next().unwrap_or_default();
             let labels = [
                 ("tenant", event.tenant.clone()),
-                ("destination", destination.into()),
+                ("destination", update.lane.destination().into()),
                 ("state", STATES[state].into()),
             ];
             destinations.get_or_create(&labels).inc();

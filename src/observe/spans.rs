@@ -117,7 +117,7 @@ impl Spans {
         };
         let attributes = vec![
             KeyValue::new("fanfare.tenant", delivery.destination.tenant.to_string()),
-            KeyValue::new("fanfare.destination", delivery.destination.id.to_string()),
+            KeyValue::new("fanfare.destination", delivery.destination.lane.to_string()),
             KeyValue::new("fanfare.delivery.id", delivery.id.to_string()),
             KeyValue::new("fanfare.channel", channel),
             KeyValue::new("fanfare.attempt", i64::from(delivery.attempt)),

@@ -18,8 +18,8 @@ use crate::audit;
 use crate::event::own_event_id;
 use crate::tenant::{self, TenantSpec};
 use fanfare_store::{
-    DeliveryRecord, DeliveryState, Entry, EntryId, Erased, EventRecord, Ms, Payload, Rejected,
-    Result, Store, StoreError,
+    DeliveryRecord, Entry, EntryId, Erased, EventRecord, Ms, Payload, Rejected, Result, Store,
+    StoreError,
 };
 
 /// Events, entries or dead letters read at once.
@@ -254,7 +254,7 @@ impl<'a> Round<'a> {
             let meant: Vec<&EventRecord> =
                 meant.filter(|record| self.means(record.event.value())).collect();
             let deliveries = || meant.iter().flat_map(|record| &record.deliveries);
-            let waits = |one: &&DeliveryRecord| matches!(one.state, DeliveryState::Waiting { .. });
+            let waits = |one: &&DeliveryRecord| one.state.is_waiting();
             let waiting = deliveries().filter(waits).count() as u64;
             let erased = match self.now() {
                 _ if meant.is_empty() => Erased::default(),

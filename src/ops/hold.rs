@@ -5,7 +5,7 @@ use fanfare_store::{LaneKey, Result, Store, StoreError};
 
 /// What to do to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum Switch {
     /// Send nothing, keep everything.
     Pause,
     /// Send again what was kept.
@@ -19,7 +19,7 @@ pub async fn change(
     store: &Store,
     tenant: &str,
     destination: &str,
-    change: Change,
+    change: Switch,
 ) -> Result<Option<bool>> {
     loop {
         let Some((mut spec, revision)) = tenant::stored(store, tenant).await? else {
@@ -48,22 +48,22 @@ pub async fn change(
 /// replica heard of it do not count.
 pub async fn begin_anew(store: &Store, old: &TenantSpec, new: &TenantSpec) -> Result<()> {
     for lane in old.disabled.keys().filter(|lane| !new.disabled.contains_key(*lane)) {
-        let destination = lane.as_str().into();
-        store.agenda.well(&LaneKey { tenant: old.id.as_str().into(), destination }).await?;
+        let key = LaneKey { tenant: old.id.as_str().into(), id: lane.clone() };
+        store.agenda.well(&key).await?;
     }
     Ok(())
 }
 
 /// False when there is no such destination.
-fn edit(spec: &mut TenantSpec, id: &str, change: Change) -> bool {
+fn edit(spec: &mut TenantSpec, id: &str, change: Switch) -> bool {
     if !spec.destinations.iter().any(|destination| destination.id == id) {
         return false;
     }
     match change {
-        Change::Pause => _ = spec.held.insert(id.to_owned()),
-        Change::Resume => _ = spec.held.remove(id),
+        Switch::Pause => _ = spec.held.insert(id.to_owned()),
+        Switch::Resume => _ = spec.held.remove(id),
         // With all its recipients that were disabled alone.
-        Change::Enable => spec.disabled.retain(|lane, _| lane.split('~').next() != Some(id)),
+        Switch::Enable => spec.disabled.retain(|lane, _| lane.destination() != id),
     }
     true
 }

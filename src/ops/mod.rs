@@ -14,6 +14,6 @@ mod subject;
 pub use audit::{Audit, Exception, audit};
 pub use erase::{Erasing, ErasureReport, Extent, Found, erase, find};
 pub use export::{Export, LINES_AHEAD, export};
-pub use hold::{Change, begin_anew, change};
+pub use hold::{Switch, begin_anew, change};
 pub use select::{Changed, Counted, Kinds, Selection, cancel, count, replay, send_now};
 pub use subject::Subject;

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use fanfare_contract::LaneId;
 use fanfare_store::{
-    DeliveryQuery, DeliveryRecord, DeliveryState, DeliveryUpdate, LaneKey, Ms, REPLAY, Result,
+    Change, DeliveryQuery, DeliveryRecord, DeliveryUpdate, LaneKey, Ms, Reason, Result, StateKind,
     Store,
 };
 
@@ -26,9 +27,9 @@ pub struct Selection {
     /// One delivery by its id; the rest is not looked at then.
     pub id: Option<String>,
     /// States.
-    pub states: Vec<String>,
-    /// A destination, with or without a lane.
-    pub destination: Option<String>,
+    pub states: Vec<StateKind>,
+    /// Through this lane, or through any lane of this destination.
+    pub lane: Option<LaneId>,
     /// Exact event type.
     pub kind: Option<String>,
     /// Code of the last failure, or reason of the state.
@@ -37,8 +38,8 @@ pub struct Selection {
     pub from_ms: Option<Ms>,
     /// Event received before.
     pub to_ms: Option<Ms>,
-    /// What the state's reason begins with.
-    pub because: Option<&'static str>,
+    /// Only those that were suppressed because their destination was disabled.
+    pub only_disabled: bool,
     /// Last changed before: what an earlier part of the same work has put back is not chosen again.
     pub changed_before_ms: Option<Ms>,
     /// Most that are changed at once; none is all.
@@ -46,7 +47,7 @@ pub struct Selection {
 }
 
 /// Deliveries by destination, state and reason.
-pub type Kinds = BTreeMap<(String, &'static str, String), u64>;
+pub type Kinds = BTreeMap<(String, StateKind, Option<Reason>), u64>;
 
 /// How many are chosen: what a dry run shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,13 +68,12 @@ pub struct Changed {
     /// Chosen as well, and not changed because there were more than `most`; counted up to 10,000.
     pub left: u64,
     /// Of these lanes.
-    lanes: BTreeSet<String>,
+    lanes: BTreeSet<LaneId>,
 }
 
-fn kind(delivery: &DeliveryRecord) -> (String, &'static str, String) {
-    let destination = delivery.destination.split('~').next().unwrap_or_default();
-    let reason = delivery.state.reason().unwrap_or_default();
-    (destination.to_owned(), delivery.state.word(), reason.to_owned())
+fn kind(delivery: &DeliveryRecord) -> (String, StateKind, Option<Reason>) {
+    let destination = delivery.lane.destination().to_owned();
+    (destination, delivery.state.kind(), delivery.state.reason().cloned())
 }
 
 /// Counts what is chosen.
@@ -98,10 +98,10 @@ pub async fn replay(
     rate: u32,
     done: &(dyn Fn(u64) + Sync),
 ) -> Result<Changed> {
-    let state = DeliveryState::Waiting { due_ms: now, serve_ms: now, reason: REPLAY.to_owned() };
-    let ended = |d: &DeliveryRecord| !matches!(d.state, DeliveryState::Waiting { .. });
-    let change = Change { now, serve_ms: now, rate: Some(rate), wanted: &ended, state };
-    write(store, selection, &change, done).await
+    let change = Change::Replayed { due_ms: now };
+    let ended = |d: &DeliveryRecord| !d.state.is_waiting();
+    let work = Work { now, serve_ms: now, rate: Some(rate), wanted: &ended, change };
+    write(store, selection, &work, done).await
 }
 
 /// Ends chosen deliveries that wait; they are kept as suppressed and can be replayed.
@@ -111,10 +111,10 @@ pub async fn cancel(
     now: Ms,
     done: &(dyn Fn(u64) + Sync),
 ) -> Result<Changed> {
-    let state = DeliveryState::Suppressed { reason: "cancelled".to_owned() };
-    let waits = |d: &DeliveryRecord| matches!(d.state, DeliveryState::Waiting { .. });
-    let change = Change { now, serve_ms: now, rate: None, wanted: &waits, state };
-    write(store, selection, &change, done).await
+    let waits = |d: &DeliveryRecord| d.state.is_waiting();
+    let change = Change::Cancelled;
+    let work = Work { now, serve_ms: now, rate: None, wanted: &waits, change };
+    write(store, selection, &work, done).await
 }
 
 /// Makes everything that waits for a destination due at one and the same moment, so that a digest
@@ -122,24 +122,24 @@ pub async fn cancel(
 pub async fn send_now(store: &Store, tenant: &str, destination: &str, now: Ms) -> Result<u64> {
     let selection = Selection {
         tenant: tenant.to_owned(),
-        states: vec!["waiting".to_owned()],
-        destination: Some(destination.to_owned()),
+        states: vec![StateKind::Waiting],
+        lane: Some(destination.into()),
         ..Selection::default()
     };
     // Not served before all of them are due.
     let serve_ms = now + 60_000;
-    let state = DeliveryState::Waiting { due_ms: now, serve_ms, reason: "digest".to_owned() };
-    let change = Change { now, serve_ms, rate: None, wanted: &|_| true, state };
-    let written = write(store, &selection, &change, &|_| ()).await?;
-    for destination in written.lanes {
-        let lane = LaneKey { tenant: tenant.into(), destination: destination.into() };
+    let change = Change::Queued { due_ms: now, serve_ms, reason: Reason::Digest };
+    let work = Work { now, serve_ms, rate: None, wanted: &|_| true, change };
+    let written = write(store, &selection, &work, &|_| ()).await?;
+    for id in written.lanes {
+        let lane = LaneKey { tenant: tenant.into(), id };
         store.agenda.reschedule(&lane, now).await?;
     }
     Ok(written.count)
 }
 
-/// What becomes of those that are chosen.
-struct Change<'a> {
+/// What is done to those that are chosen.
+struct Work<'a> {
     now: Ms,
     /// When their lanes may be served because of it.
     serve_ms: Ms,
@@ -147,13 +147,13 @@ struct Change<'a> {
     rate: Option<u32>,
     /// Of the others nothing does.
     wanted: &'a (dyn Fn(&DeliveryRecord) -> bool + Sync),
-    state: DeliveryState,
+    change: Change,
 }
 
 async fn write(
     store: &Store,
     selection: &Selection,
-    change: &Change<'_>,
+    work: &Work<'_>,
     done: &(dyn Fn(u64) + Sync),
 ) -> Result<Changed> {
     let mut chosen = Chosen::new(store, selection);
@@ -166,19 +166,19 @@ async fn write(
         while batch.len() < size
             && let Some(delivery) = chosen.next().await?
         {
-            if (change.wanted)(&delivery) {
+            if (work.wanted)(&delivery) {
                 batch.push(delivery);
             }
         }
         let (last, full) = (batch.len() < BATCH, batch.len() == size);
-        write_batch(store, &selection.tenant, batch, change, &mut changed).await?;
+        write_batch(store, &selection.tenant, batch, work, &mut changed).await?;
         let written = changed.count - before;
         done(changed.count);
         if last {
-            changed.left = if full { chosen.count_on(change.wanted).await? } else { 0 };
+            changed.left = if full { chosen.count_on(work.wanted).await? } else { 0 };
             return Ok(changed);
         }
-        if let Some(rate) = change.rate {
+        if let Some(rate) = work.rate {
             let written = u32::try_from(written).unwrap_or(u32::MAX);
             tokio::time::sleep(Duration::from_secs(1) * written / rate.max(1)).await;
         }
@@ -190,30 +190,30 @@ async fn write_batch(
     store: &Store,
     tenant: &str,
     batch: Vec<DeliveryRecord>,
-    change: &Change<'_>,
+    work: &Work<'_>,
     changed: &mut Changed,
 ) -> Result<()> {
-    let mut lanes: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    let mut lanes: BTreeMap<LaneId, Vec<_>> = BTreeMap::new();
     for delivery in batch {
         // Past its time: nothing to send any more.
         let Some(record) = store.ledger.event(tenant, &delivery.event).await? else { continue };
         *changed.by.entry(kind(&delivery)).or_insert(0) += 1;
         let update = DeliveryUpdate {
             id: delivery.id,
-            destination: delivery.destination.as_str().into(),
+            lane: delivery.lane.clone(),
             channel: delivery.channel.as_str().into(),
-            state: change.state.clone(),
+            change: work.change.clone(),
             attempts: Vec::new(),
-            at_ms: change.now,
+            at_ms: work.now,
         };
-        lanes.entry(delivery.destination).or_default().push((record.event, update));
+        lanes.entry(delivery.lane).or_default().push((record.event, update));
     }
-    for (destination, updates) in lanes {
-        let lane = LaneKey { tenant: tenant.into(), destination: destination.as_str().into() };
+    for (id, updates) in lanes {
+        let lane = LaneKey { tenant: tenant.into(), id: id.clone() };
         changed.count += updates.len() as u64;
-        changed.lanes.insert(destination);
+        changed.lanes.insert(id);
         store.agenda.settle(&lane, updates).await?;
-        store.agenda.reschedule(&lane, change.serve_ms).await?;
+        store.agenda.reschedule(&lane, work.serve_ms).await?;
     }
     Ok(())
 }
@@ -238,11 +238,11 @@ struct List {
 impl<'a> Chosen<'a> {
     fn new(store: &'a Store, selection: &'a Selection) -> Self {
         let id = selection.id.as_deref();
-        let list = |state: &String| List {
+        let list = |state: &StateKind| List {
             query: DeliveryQuery {
                 tenant: selection.tenant.clone(),
-                state: Some(state.clone()),
-                destination: selection.destination.clone(),
+                state: Some(*state),
+                lane: selection.lane.clone(),
                 environment: None,
                 kind: selection.kind.clone(),
                 from_ms: selection.from_ms,
@@ -283,10 +283,10 @@ impl<'a> Chosen<'a> {
 
     async fn by_id(&self, id: &str) -> Result<Option<DeliveryRecord>> {
         let id = fanfare_contract::DeliveryId::from(id);
-        let Some((event, destination)) = id.parts() else { return Ok(None) };
+        let Some((event, lane)) = id.parts() else { return Ok(None) };
         let record = self.store.ledger.event(&self.selection.tenant, event).await?;
         let mut found = record.into_iter().flat_map(|record| record.deliveries);
-        Ok(found.find(|delivery| delivery.destination == destination))
+        Ok(found.find(|delivery| delivery.lane == lane))
     }
 }
 
@@ -305,8 +305,8 @@ impl List {
 
 impl Selection {
     fn takes(&self, delivery: &DeliveryRecord) -> bool {
-        let because = |start| delivery.state.reason().is_some_and(|why| why.starts_with(start));
-        if !self.because.is_none_or(because) {
+        let reason = delivery.state.reason();
+        if self.only_disabled && !reason.is_some_and(Reason::is_disabled) {
             return false;
         }
         if self.changed_before_ms.is_some_and(|before| delivery.updated_ms >= before) {
@@ -314,6 +314,6 @@ impl Selection {
         }
         let Some(wanted) = &self.error else { return true };
         let last = delivery.attempts.last().map(|attempt| attempt.code.as_str());
-        last == Some(wanted) || delivery.state.reason() == Some(wanted)
+        last == Some(wanted) || reason.is_some_and(|reason| reason.as_text() == wanted.as_str())
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use fanfare_contract::{Content, Delivery, DeliveryId, Event};
 
 use crate::agenda::{
-    Clock, Hold, Job, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, OTHER_ENVIRONMENT, Offer, Space,
-    Ticket, Worker, run_attempt, settle_lane,
+    Clock, Hold, Job, LOOK_AT_PAUSED_MS, Lane, Mode, Notices, Offer, Space, Ticket, Worker,
+    run_attempt, settle_lane,
 };
 use crate::delivery::Concluded;
-use fanfare_store::{Agenda, DeliveryState, DeliveryUpdate, Ms};
+use fanfare_store::{Agenda, Change, DeliveryUpdate, Ms, Reason};
 
 /// How long an attempt on the fast path may hold up the settlement of its event.
 const OVERSTAY: Duration = Duration::from_millis(500);
@@ -31,8 +31,8 @@ impl Dispatch {
     /// One delivery of `job`'s event to `lane`. Never waits. Answers whether a task was begun for it.
     pub(super) fn send(&self, lane: &Arc<Lane>, job: Job, space: Space) -> bool {
         let now = self.clock.now_ms();
-        if let Some(state) = kept(lane, &job.event, &*job.ticket, now) {
-            conclude(lane, &job, state, now);
+        if let Some(change) = kept(lane, &job.event, &*job.ticket, now) {
+            conclude(lane, &job, change, now);
             return false;
         }
         match lane.gate.offer(job, now, space) {
@@ -54,9 +54,9 @@ impl Dispatch {
         while let Some((job, hold)) = next {
             let now = self.clock.now_ms();
             // It may have gone while this one stood in line.
-            let suppressed = lane.suppressed().map(|reason| DeliveryState::Suppressed { reason });
+            let suppressed = lane.suppressed().map(Change::Suppressed);
             match suppressed.or_else(|| hold.map(|hold| parked(hold, now))) {
-                Some(state) => conclude(&lane, &job, state, now),
+                Some(change) => conclude(&lane, &job, change, now),
                 None => self.attempt(&lane, job).await,
             }
             next = worker.next(self.clock.now_ms());
@@ -68,7 +68,7 @@ impl Dispatch {
     /// So a receiver that hangs holds neither its event's other deliveries nor a place in the window.
     async fn attempt(&self, lane: &Lane, job: Job) {
         let delivery = Delivery {
-            id: DeliveryId::derive(&job.event.id, &lane.key.destination),
+            id: DeliveryId::derive(&job.event.id, &lane.key.id),
             destination: lane.destination.clone(),
             content: Content::Event(job.event.clone()),
             attempt: 1,
@@ -81,15 +81,14 @@ impl Dispatch {
         }
         let now = self.clock.now_ms();
         for waiting in lane.gate.takes_long(OVERSTAY) {
-            let hold = Hold { reason: "busy", until: None };
+            let hold = Hold { reason: Reason::Busy, until: None };
             conclude(lane, &waiting, parked(hold, now), now);
         }
         let durable = job.ticket.durable();
         let longest = (lane.policy.deadline + MARGIN).as_millis();
         let over = now + Ms::try_from(longest).unwrap_or(Ms::MAX / 2);
-        let reason = "in_flight".to_owned();
-        let state = DeliveryState::Waiting { due_ms: over, serve_ms: over, reason };
-        job.ticket.concluded(update_to(lane, &job.event, state, now));
+        let change = Change::Queued { due_ms: over, serve_ms: over, reason: Reason::InFlight };
+        job.ticket.concluded(update_to(lane, &job.event, change, now));
         let end = attempt.await;
         let update = self.update(lane, &job.event, end);
         // Not if its event was refused by the store for good: then it comes again as a whole.
@@ -106,7 +105,7 @@ impl Dispatch {
     fn update(&self, lane: &Lane, event: &Event, end: Concluded) -> DeliveryUpdate {
         DeliveryUpdate {
             attempts: end.attempt.into_iter().collect(),
-            ..update_to(lane, event, end.state, self.clock.now_ms())
+            ..update_to(lane, event, end.change, self.clock.now_ms())
         }
     }
 
@@ -114,27 +113,23 @@ impl Dispatch {
     pub(super) fn queue(&self, lane: &Lane, event: &Event, ticket: &dyn Ticket) {
         let now = self.clock.now_ms();
         let due_ms = event.received_ms;
-        let state = kept(lane, event, ticket, now).unwrap_or_else(|| DeliveryState::Waiting {
+        let change = kept(lane, event, ticket, now).unwrap_or(Change::Queued {
             due_ms,
             serve_ms: now,
-            reason: "queued".to_owned(),
+            reason: Reason::Queued,
         });
-        ticket.concluded(update_to(lane, event, state, now));
+        ticket.concluded(update_to(lane, event, change, now));
     }
 }
 
-/// The state of what does not go straight to its receiver, whatever its gate says.
-fn kept(lane: &Lane, event: &Event, ticket: &dyn Ticket, now: Ms) -> Option<DeliveryState> {
-    let waiting = |due_ms, serve_ms, reason: &str| DeliveryState::Waiting {
-        due_ms,
-        serve_ms,
-        reason: reason.to_owned(),
-    };
+/// What becomes of a delivery that does not go straight to its receiver, whatever its gate says.
+fn kept(lane: &Lane, event: &Event, ticket: &dyn Ticket, now: Ms) -> Option<Change> {
+    let queued = |due_ms, serve_ms, reason| Change::Queued { due_ms, serve_ms, reason };
     if let Some(reason) = lane.suppressed() {
-        return Some(DeliveryState::Suppressed { reason });
+        return Some(Change::Suppressed(reason));
     }
     if !lane.takes(event) {
-        return Some(DeliveryState::Suppressed { reason: OTHER_ENVIRONMENT.to_owned() });
+        return Some(Change::Suppressed(Reason::OtherEnvironment));
     }
     // In the order of the log: the clocks of those who add to it may differ.
     let arrived_ms = ticket.arrived_ms().unwrap_or(event.received_ms);
@@ -143,33 +138,29 @@ fn kept(lane: &Lane, event: &Event, ticket: &dyn Ticket, now: Ms) -> Option<Deli
         Mode::Digest(calendar) => {
             // A calendar that parsed always has a next tick; a minute is a safe rest.
             let tick = calendar.after(now).unwrap_or(now + 60_000);
-            Some(waiting(tick, if lane.paused { tick.max(look) } else { tick }, "digest"))
+            Some(queued(tick, if lane.paused { tick.max(look) } else { tick }, Reason::Digest))
         }
-        _ if lane.paused => Some(waiting(arrived_ms, look, "paused")),
-        Mode::Fifo => Some(waiting(arrived_ms, now, "fifo")),
+        _ if lane.paused => Some(queued(arrived_ms, look, Reason::Paused)),
+        Mode::Fifo => Some(queued(arrived_ms, now, Reason::Fifo)),
         Mode::Direct => None,
     }
 }
 
-fn parked(hold: Hold, now: Ms) -> DeliveryState {
-    DeliveryState::Waiting {
-        due_ms: now,
-        serve_ms: hold.until.unwrap_or(now),
-        reason: hold.reason.to_owned(),
-    }
+fn parked(hold: Hold, now: Ms) -> Change {
+    Change::Queued { due_ms: now, serve_ms: hold.until.unwrap_or(now), reason: hold.reason }
 }
 
-fn conclude(lane: &Lane, job: &Job, state: DeliveryState, now: Ms) {
-    job.ticket.concluded(update_to(lane, &job.event, state, now));
+fn conclude(lane: &Lane, job: &Job, change: Change, now: Ms) {
+    job.ticket.concluded(update_to(lane, &job.event, change, now));
 }
 
-/// A change of state without an attempt.
-fn update_to(lane: &Lane, event: &Event, state: DeliveryState, now: Ms) -> DeliveryUpdate {
+/// A change without an attempt.
+fn update_to(lane: &Lane, event: &Event, change: Change, now: Ms) -> DeliveryUpdate {
     DeliveryUpdate {
-        id: DeliveryId::derive(&event.id, &lane.key.destination),
-        destination: lane.key.destination.clone(),
+        id: DeliveryId::derive(&event.id, &lane.key.id),
+        lane: lane.key.id.clone(),
         channel: lane.destination.channel.clone(),
-        state,
+        change,
         attempts: Vec::new(),
         at_ms: now,
     }

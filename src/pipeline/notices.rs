@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_contract::{Content, Delivery, Environment, Event};
+use fanfare_contract::{Content, Delivery, Environment, Event, LaneId};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +32,8 @@ enum Notice {
 /// Nothing will reach a destination, or one lane of it.
 struct Gone {
     tenant: Arc<str>,
-    /// A destination's id, or a lane's.
-    destination: String,
+    /// The lane, or the one of the whole destination.
+    lane: LaneId,
     channel: Arc<str>,
     environment: Environment,
     code: String,
@@ -82,7 +82,7 @@ impl Notices for Bulletin {
     fn destination_gone(&self, lane: &Lane, code: &str, message: &str) {
         self.post(Notice::Gone(Gone {
             tenant: lane.key.tenant.clone(),
-            destination: lane.destination.base_id().to_owned(),
+            lane: LaneId::new(lane.key.id.destination(), None),
             channel: lane.destination.channel.clone(),
             environment: lane.environment,
             code: code.to_owned(),
@@ -114,7 +114,7 @@ impl Notices for Bulletin {
             "delivery": delivery.id.as_str(),
             "event": event,
             "event_type": event_type,
-            "destination": lane.destination.base_id(),
+            "destination": lane.key.id.destination(),
             "channel": &*lane.destination.channel,
         });
         if let Some(last) = &concluded.attempt {
@@ -179,28 +179,24 @@ impl BulletinWriter {
 
     /// Notes that a destination is disabled; answers the event that tells it.
     async fn disable(&self, registry: &Registry, gone: &Gone) -> Result<Arc<Event>, StoreError> {
-        let Gone { tenant, destination, channel, environment, code, message } = gone;
+        let Gone { tenant, lane, channel, environment, code, message } = gone;
         let at_ms = self.clock.now_ms();
         let disabled = Disabled { reason: code.clone(), message: message.clone(), at_ms };
-        registry.disable(tenant, destination, disabled).await?;
+        registry.disable(tenant, lane, disabled).await?;
         tracing::warn!(
             tenant = &**tenant,
-            destination,
+            destination = lane.as_str(),
             code,
             "destination disabled: its events are kept as suppressed"
         );
-        let (base, recipient) = match destination.split_once('~') {
-            Some((base, _)) => (base, Some(destination)),
-            None => (destination.as_str(), None),
-        };
         let mut data = json!({
-            "destination": base, "channel": &**channel,
+            "destination": lane.destination(), "channel": &**channel,
             "code": code, "message": message, "disabled_at": at_ms / 1000,
         });
-        if let Some(lane) = recipient {
+        if lane.recipient().is_some() {
             data["lane"] = lane.as_str().into();
         }
-        let id = own_event_id("disabled", &[tenant, destination, &at_ms.to_string()]);
+        let id = own_event_id("disabled", &[tenant, lane, &at_ms.to_string()]);
         let event = own_event(tenant, &id, "fanfare.destination.disabled", at_ms, &data);
         Ok(Arc::new(event.with_environment(*environment)))
     }
@@ -231,7 +227,7 @@ async fn judge(store: &Store, fared: &Fared) -> Result<Option<Gone>, StoreError>
     };
     Ok(Some(Gone {
         tenant: lane.tenant.clone(),
-        destination: lane.destination.to_string(),
+        lane: lane.id.clone(),
         channel: channel.clone(),
         environment: *environment,
         code: code.to_owned(),

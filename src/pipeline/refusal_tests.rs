@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::testing::{Reply, Scene, Setup, ids};
-use fanfare_store::DeliveryState;
+use fanfare_store::{DeliveryState, Reason};
 
 const REFUSED: &str = "store_refused";
 
 fn dead() -> DeliveryState {
-    DeliveryState::Dead { reason: REFUSED.into() }
+    DeliveryState::Dead { reason: Reason::StoreRefused }
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,11 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::agenda::{Clock, REFUSED, Ticket, Trouble};
+use crate::agenda::{Clock, Ticket, Trouble};
 use crate::observe::{Observe, Source};
-use fanfare_store::{
-    DeliveryState, DeliveryUpdate, EntryId, Ms, Outcome, Settlement, Store, StoreError,
-};
+use fanfare_store::{Change, DeliveryUpdate, EntryId, Ms, Outcome, Settlement, Store, StoreError};
 
 /// An entry with its place in the window.
 pub(super) struct Settled {
@@ -173,7 +171,7 @@ async fn write_alone(store: &Store, settlement: &mut Settlement) -> bool {
     let Err(error) = write(store, || vec![settlement.clone()]).await else { return true };
     if let Outcome::Routed(event, updates) = &settlement.outcome {
         let dead = |update: &DeliveryUpdate| DeliveryUpdate {
-            state: DeliveryState::Dead { reason: REFUSED.to_owned() },
+            change: Change::SetAside,
             attempts: Vec::new(),
             ..update.clone()
         };

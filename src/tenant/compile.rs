@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use fanfare_contract::{Destination, Environment, Event, FieldError, Policy};
+use fanfare_contract::{Destination, Environment, Event, FieldError, LaneId, Policy};
 use tower::Layer as _;
 
 use super::channels::Chosen;
@@ -29,7 +29,7 @@ pub struct Tenant {
     /// In the order of the document.
     pub targets: Vec<Target>,
     /// Every lane by its id.
-    pub lanes: HashMap<Arc<str>, Arc<Lane>>,
+    pub lanes: HashMap<LaneId, Arc<Lane>>,
 }
 
 /// A destination with its lanes.
@@ -97,7 +97,7 @@ pub fn compile(
         }
     };
     let lanes = targets.iter().flat_map(|target| &target.lanes);
-    let lanes = lanes.map(|lane| (lane.key.destination.clone(), lane.clone())).collect();
+    let lanes = lanes.map(|lane| (lane.key.id.clone(), lane.clone())).collect();
     Ok(Tenant { id, wording: spec.wording(), revision, table, targets, lanes })
 }
 
@@ -151,10 +151,7 @@ fn lanes_of(
     let all_disabled =
         disabled(&destination.id).or((!options.enabled).then_some("by its settings"));
     let lane = |lane: fanfare_contract::Lane| {
-        let lane_id: Arc<str> = match &lane.suffix {
-            Some(suffix) => format!("{}~{suffix}", destination.id).into(),
-            None => destination.id.as_str().into(),
-        };
+        let lane_id = LaneId::new(&destination.id, lane.suffix.as_deref());
         let before = previous.and_then(|tenant| tenant.lanes.get(&lane_id));
         let disabled = all_disabled.or_else(|| disabled(&lane_id));
         // A lane that is enabled again is looked at anew.
@@ -163,10 +160,10 @@ fn lanes_of(
             .filter(|before| before.policy == options.policy)
             .map_or_else(|| Gate::new(&options.policy), |before| before.gate.clone());
         Arc::new(Lane {
-            key: LaneKey { tenant: tenant.clone(), destination: lane_id.clone() },
+            key: LaneKey { tenant: tenant.clone(), id: lane_id.clone() },
             destination: Arc::new(Destination {
                 tenant: tenant.clone(),
-                id: lane_id,
+                lane: lane_id,
                 channel: channel.name().into(),
                 settings: lane.settings,
             }),

@@ -1,6 +1,7 @@
 //! What a document would change of the one that is stored: told without values, for some are secrets.
 
 use super::{Channels, DestinationSpec, Disabled, TenantSpec};
+use fanfare_contract::LaneId;
 use fanfare_routing::RouteSpec;
 
 /// A value that was made rather than given.
@@ -50,12 +51,12 @@ pub fn carry(before: &TenantSpec, spec: &mut TenantSpec) {
     let find = |spec: &TenantSpec, id: &str| -> Option<DestinationSpec> {
         spec.destinations.iter().find(|one| one.id == id).cloned()
     };
-    let is_same = |lane: &str| {
-        let id = lane.split('~').next().unwrap_or(lane);
+    let is_same = |lane: &LaneId| {
+        let id = lane.destination();
         find(before, id).is_some_and(|old| find(spec, id) == Some(old))
     };
     let disabled = before.disabled.iter().filter(|(lane, _)| is_same(lane));
-    let disabled = disabled.map(|(lane, why): (&String, &Disabled)| (lane.clone(), why.clone()));
+    let disabled = disabled.map(|(lane, why): (&LaneId, &Disabled)| (lane.clone(), why.clone()));
     let disabled = disabled.collect();
     let there = |id: &&String| spec.destinations.iter().any(|one| one.id == **id);
     let held = before.held.iter().filter(there).cloned().collect();

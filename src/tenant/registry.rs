@@ -14,6 +14,7 @@ use super::cores::on_all_cores;
 use super::diff::carry;
 use super::{Channels, Disabled, Problem, Tenant, TenantSpec, compile};
 use crate::agenda::{Clock, Lane, Lanes, Trouble};
+use fanfare_contract::LaneId;
 use fanfare_store::{LaneKey, Store, StoreError, StoredTenant};
 
 /// Tenants at one moment.
@@ -232,20 +233,18 @@ impl Registry {
     pub async fn disable(
         &self,
         tenant: &str,
-        destination: &str,
+        lane: &LaneId,
         disabled: Disabled,
     ) -> Result<(), StoreError> {
         loop {
             let Some((mut spec, revision)) = stored(&self.store, tenant).await? else {
                 return Ok(());
             };
-            // A lane's own name begins with its destination's.
-            let of = destination.split('~').next();
-            let there = spec.destinations.iter().any(|d| Some(d.id.as_str()) == of);
-            if !there || spec.disabled.contains_key(destination) {
+            let there = spec.destinations.iter().any(|one| one.id == lane.destination());
+            if !there || spec.disabled.contains_key(lane) {
                 return Ok(());
             }
-            spec.disabled.insert(destination.to_owned(), disabled.clone());
+            spec.disabled.insert(lane.clone(), disabled.clone());
             match self.store.directory.put(tenant, document(&spec), Some(revision)).await {
                 Ok(_) => return Ok(()),
                 Err(StoreError::Conflict { .. }) => {}
@@ -258,7 +257,7 @@ impl Registry {
 #[async_trait]
 impl Lanes for Registry {
     fn lane(&self, key: &LaneKey) -> Option<Arc<Lane>> {
-        self.current.load().get(&key.tenant)?.lanes.get(&key.destination).cloned()
+        self.current.load().get(&key.tenant)?.lanes.get(&key.id).cloned()
     }
 
     fn is_unusable(&self, tenant: &str) -> bool {

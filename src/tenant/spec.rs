@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use fanfare_contract::LaneId;
 use fanfare_routing::RouteSpec;
 use fanfare_store::Ms;
 
@@ -32,7 +33,7 @@ pub struct TenantSpec {
     /// Destinations, or single lanes of them, that nothing will reach until somebody mends them, by
     /// id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub disabled: BTreeMap<String, Disabled>,
+    pub disabled: BTreeMap<LaneId, Disabled>,
     /// Whether mails of the notification channels shall be digests, also while there is none.
     #[serde(default, skip_serializing_if = "is_false")]
     pub notify_in_batches: bool,

@@ -86,7 +86,7 @@ impl Receivers {
     }
 
     async fn take(self: Arc<Self>, delivery: Delivery) -> Result<Receipt, DeliveryError> {
-        let destination = delivery.destination.id.to_string();
+        let destination = delivery.destination.lane.to_string();
         let _place = InFlight::begin(self.clone(), &destination);
         let events = match &delivery.content {
             Content::Event(event) => vec![event.id.to_string()],

@@ -172,7 +172,7 @@ impl Scene {
     /// One delivery as the ledger has it.
     pub(crate) async fn delivery(&self, tenant: &str, id: &str, to: &str) -> DeliveryRecord {
         let record = self.store.ledger.event(tenant, id).await.expect("ledger").expect("event");
-        let found = record.deliveries.into_iter().find(|one| one.destination == to);
+        let found = record.deliveries.into_iter().find(|one| one.lane.as_str() == to);
         found.expect("a delivery")
     }
 
@@ -201,7 +201,7 @@ impl Scene {
     }
 
     pub(crate) async fn waiting(&self, tenant: &str, to: &str) -> u64 {
-        let lane = LaneKey { tenant: tenant.into(), destination: to.into() };
+        let lane = LaneKey { tenant: tenant.into(), id: to.into() };
         self.store.agenda.waiting(&lane).await.expect("waiting")
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use fanfare_contract::{DeliveryId, Event};
 use fanfare_store::redis::{Options, open};
 use fanfare_store::{
-    Admission, Attempt, Claim, DeliveryState, DeliveryUpdate, Entry, EntryId, Head, LaneKey, Next,
+    Admission, Attempt, Change, Claim, DeliveryUpdate, Entry, EntryId, Head, LaneKey, Next,
     Outcome, Payload, Settlement, Store, StoreError,
 };
 
@@ -82,28 +82,28 @@ fn ids(entries: &[(EntryId, Arc<Event>)]) -> Vec<&str> {
     entries.iter().map(|(_, event)| &*event.id).collect()
 }
 
-fn updated(event: &Event, state: DeliveryState) -> DeliveryUpdate {
+fn updated(event: &Event, change: Change) -> DeliveryUpdate {
     DeliveryUpdate {
         id: DeliveryId::derive(&event.id, "hook"),
-        destination: "hook".into(),
+        lane: "hook".into(),
         channel: "webhook".into(),
-        state,
+        change,
         attempts: Vec::new(),
         at_ms: T0,
     }
 }
 
-fn settled(entry: EntryId, event: &Arc<Event>, state: DeliveryState) -> Settlement {
-    let updates = vec![updated(event, state)];
+fn settled(entry: EntryId, event: &Arc<Event>, change: Change) -> Settlement {
+    let updates = vec![updated(event, change)];
     Settlement { entry, outcome: Outcome::Routed(Arc::clone(event), updates) }
 }
 
-fn waiting() -> DeliveryState {
-    DeliveryState::Waiting { due_ms: T0, serve_ms: T0, reason: "retry".into() }
+fn waiting() -> Change {
+    Change::Retried { due_ms: T0, serve_ms: T0 }
 }
 
 async fn deliver(store: &Store, entries: &[(EntryId, Arc<Event>)]) {
-    let batch = |(entry, event): &_| settled(*entry, event, DeliveryState::Delivered);
+    let batch = |(entry, event): &_| settled(*entry, event, Change::Delivered);
     store.log.settle(entries.iter().map(batch).collect()).await.expect("settle");
 }
 

@@ -7,20 +7,19 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Event;
+use crate::{Event, LaneId};
 
 /// How many bytes of a receiver's answer the ledger keeps.
 pub const ANSWER_KEPT: usize = 1024;
 
 /// One lane of a destination: where an attempt goes.
 ///
-/// An email destination has one lane for each recipient. The `id` of such a lane is the
-/// destination's id and a suffix: `compliance~3fa9c1`.
+/// An email destination has one lane for each recipient.
 pub struct Destination {
     /// The tenant that owns the destination.
     pub tenant: Arc<str>,
-    /// The destination's id within the tenant, with the lane's suffix.
-    pub id: Arc<str>,
+    /// The lane within the tenant.
+    pub lane: LaneId,
     /// Name of the channel: `webhook`, `email`, `slack` or `poll`.
     pub channel: Arc<str>,
     /// The settings as [`crate::Channel::prepare`] prepared them.
@@ -32,11 +31,6 @@ impl Destination {
     pub fn settings<T: 'static>(&self) -> Option<&T> {
         self.settings.downcast_ref()
     }
-
-    /// The id as the tenant wrote it, without the lane's suffix.
-    pub fn base_id(&self) -> &str {
-        self.id.split('~').next().unwrap_or(&self.id)
-    }
 }
 
 impl fmt::Debug for Destination {
@@ -44,7 +38,7 @@ impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Destination")
             .field("tenant", &self.tenant)
-            .field("id", &self.id)
+            .field("lane", &self.lane)
             .field("channel", &self.channel)
             .finish_non_exhaustive()
     }
@@ -52,21 +46,21 @@ impl fmt::Debug for Destination {
 
 /// The id of a delivery, unique within its tenant: `dlv_evt_01created.backoffice`.
 ///
-/// It is derived from the event's (or digest's) id and the destination's id, so it stays the same
-/// after a crash. Neither part contains a dot, so both can be read back from the id.
+/// It is derived from the event's (or digest's) id and the lane, so it stays the same after a crash. Neither part contains a dot, so both can be read back from the id.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DeliveryId(Arc<str>);
 
 impl DeliveryId {
-    /// The id of the delivery of `event` (or of a digest) to `destination`.
-    pub fn derive(event: &str, destination: &str) -> Self {
-        Self(["dlv_", event, ".", destination].concat().into())
+    /// The id of the delivery of `event` (or of a digest) through `lane`.
+    pub fn derive(event: &str, lane: &(impl AsRef<str> + ?Sized)) -> Self {
+        Self(["dlv_", event, ".", lane.as_ref()].concat().into())
     }
 
-    /// The event's (or digest's) id and the destination's id.
-    pub fn parts(&self) -> Option<(&str, &str)> {
-        self.0.strip_prefix("dlv_")?.split_once('.')
+    /// The event's (or digest's) id and the lane.
+    pub fn parts(&self) -> Option<(&str, LaneId)> {
+        let (event, lane) = self.0.strip_prefix("dlv_")?.split_once('.')?;
+        Some((event, lane.into()))
     }
 
     /// The id as text.

@@ -12,6 +12,7 @@ mod delivery;
 mod environment;
 mod error;
 mod event;
+mod lane;
 mod policy;
 mod retry_after;
 mod templates;
@@ -23,6 +24,7 @@ pub use delivery::{
 pub use environment::Environment;
 pub use error::{DeliveryError, Failure, Verdict};
 pub use event::Event;
+pub use lane::LaneId;
 pub use policy::{Policy, Rate};
 pub use retry_after::{RETRY_AFTER_MAX, retry_after};
 pub use templates::{Part, RenderError, Templates};

@@ -53,7 +53,8 @@ impl Group {
             return None;
         }
         let destination = &delivery.destination;
-        let key = format!("slack/{}/{}/{value}", destination.tenant, destination.base_id());
+        let key =
+            format!("slack/{}/{}/{value}", destination.tenant, destination.lane.destination());
         Some(Self { memo: Arc::clone(memo), key, created: event.created })
     }
 

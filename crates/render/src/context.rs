@@ -16,7 +16,7 @@ pub(super) fn context(delivery: &Delivery, name: &str, links: &Links) -> Context
     context.insert("tenant".to_owned(), json!({ "id": tenant, "name": name }));
     context.insert(
         "delivery".to_owned(),
-        json!({ "id": delivery.id.as_str(), "destination": delivery.destination.base_id() }),
+        json!({ "id": delivery.id.as_str(), "destination": delivery.destination.lane.destination() }),
     );
     match &delivery.content {
         Content::Event(event) => {

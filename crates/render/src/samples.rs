@@ -63,7 +63,7 @@ pub fn digest(tenant: &str, events: Vec<Arc<Event>>) -> Delivery {
 fn wrap(tenant: Arc<str>, id: DeliveryId, content: Content, at_ms: i64) -> Delivery {
     let destination = Destination {
         tenant,
-        id: "sample".into(),
+        lane: "sample".into(),
         channel: "sample".into(),
         settings: Arc::new(()),
     };

@@ -10,6 +10,7 @@ mod condition;
 pub mod embedded;
 mod erasure;
 mod error;
+pub mod lifecycle;
 #[cfg(feature = "memory")]
 pub mod memory;
 mod metered;
@@ -25,12 +26,13 @@ use fanfare_contract::{Event, Memo, Tally};
 
 pub use erasure::{Erased, Erasure};
 pub use error::StoreError;
+pub use lifecycle::{Change, DeliveryState, Reason, StateKind};
 pub use metered::{Call, Watch, metered};
 pub use model::{
     Admission, Appended, Attempt, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
-    DeliveryState, DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState,
-    EventSummary, Failing, Head, LaneKey, Ms, Next, Outcome, Page, Payload, REPLAY, Record,
-    Rejected, Settlement, StoredTenant, Tail, WaitingItem,
+    DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState, EventSummary, Failing,
+    Head, LaneKey, Ms, Next, Outcome, Page, Payload, Record, Rejected, Settlement, StoredTenant,
+    Tail, WaitingItem,
 };
 
 /// Shorthand for what every store call answers.
@@ -137,9 +139,8 @@ pub trait Agenda: Send + Sync {
     /// other is brought forward to `serve_ms` if that is earlier.
     /// Valid even when the lease has run out: outcomes are facts.
     ///
-    /// What was delivered stays so whatever comes late, with one exception: waiting for the reason
-    /// [`REPLAY`] puts an ended delivery back, delivered or not, and its schedule begins anew
-    /// ([`WaitingItem::attempts`] counts from there; the ledger keeps all).
+    /// [`lifecycle::transition`] decides what each change does. After a replay the schedule starts
+    /// again: [`WaitingItem::attempts`] counts from there, and the ledger keeps all attempts.
     async fn settle(
         &self,
         lane: &LaneKey,

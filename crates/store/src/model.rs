@@ -5,8 +5,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_contract::{DeliveryId, Environment, Event};
+use fanfare_contract::{DeliveryId, Environment, Event, LaneId};
 use serde::{Deserialize, Serialize};
+
+use crate::lifecycle::{Change, DeliveryState, StateKind};
 
 /// Unix time in milliseconds.
 pub type Ms = i64;
@@ -117,68 +119,16 @@ pub struct Rejected {
 pub struct DeliveryUpdate {
     /// Which delivery.
     pub id: DeliveryId,
-    /// Its lane (destination id with suffix).
-    pub destination: Arc<str>,
+    /// Its lane.
+    pub lane: LaneId,
     /// The channel's name.
     pub channel: Arc<str>,
-    /// Its state from now on.
-    pub state: DeliveryState,
+    /// What happened. [`transition`](crate::lifecycle::transition) says what follows.
+    pub change: Change,
     /// Attempts made since the last update; added to those already there.
     pub attempts: Vec<Attempt>,
     /// When.
     pub at_ms: Ms,
-}
-
-/// The reason of a delivery that was put back by hand.
-pub const REPLAY: &str = "replay";
-
-/// Where a delivery stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum DeliveryState {
-    /// The receiver took it.
-    Delivered,
-    /// In its lane's queue.
-    Waiting {
-        /// Not before this time; order within the queue.
-        due_ms: Ms,
-        /// When the lane may next be served because of it; the agenda keeps the earliest.
-        serve_ms: Ms,
-        /// `retry`, `busy`, `circuit_open`, `digest`, `paused`, `fifo`, `paced`.
-        reason: String,
-    },
-    /// Deliberately not sent.
-    Suppressed {
-        /// `disabled`, `unsubscribed`, …
-        reason: String,
-    },
-    /// Given up.
-    Dead {
-        /// The code of the last failure.
-        reason: String,
-    },
-}
-
-impl DeliveryState {
-    /// The word for filters and tables.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Waiting { .. } => "waiting",
-            Self::Suppressed { .. } => "suppressed",
-            Self::Dead { .. } => "dead",
-        }
-    }
-
-    /// Why, where there is a why.
-    pub fn reason(&self) -> Option<&str> {
-        match self {
-            Self::Delivered => None,
-            Self::Waiting { reason, .. } | Self::Suppressed { reason } | Self::Dead { reason } => {
-                Some(reason)
-            }
-        }
-    }
 }
 
 /// One try at a delivery, with what the receiver answered.
@@ -209,13 +159,13 @@ pub struct Attempt {
     pub digest: Option<String>,
 }
 
-/// A lane: one destination of a tenant, or one recipient of it.
+/// A lane of a tenant: one destination, or one recipient of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LaneKey {
     /// The tenant.
     pub tenant: Arc<str>,
-    /// The destination's id with the lane's suffix.
-    pub destination: Arc<str>,
+    /// The lane within the tenant.
+    pub id: LaneId,
 }
 
 /// A lane that this process serves until its lease ends.
@@ -317,7 +267,7 @@ pub struct EventSummary {
 }
 
 /// One delivery with its attempts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeliveryRecord {
     /// Its id.
     pub id: DeliveryId,
@@ -327,7 +277,7 @@ pub struct DeliveryRecord {
     #[serde(rename = "type")]
     pub kind: String,
     /// The lane.
-    pub destination: String,
+    pub lane: LaneId,
     /// The channel's name.
     pub channel: String,
     /// Which of the tenant's worlds its event belongs to.
@@ -363,6 +313,18 @@ pub struct Counts {
     pub dead: u64,
 }
 
+impl Counts {
+    /// The count of deliveries in this state.
+    pub fn of(&mut self, kind: StateKind) -> &mut u64 {
+        match kind {
+            StateKind::Delivered => &mut self.delivered,
+            StateKind::Waiting => &mut self.waiting,
+            StateKind::Suppressed => &mut self.suppressed,
+            StateKind::Dead => &mut self.dead,
+        }
+    }
+}
+
 /// What waits in all queues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
@@ -396,10 +358,10 @@ pub struct EventQuery {
 pub struct DeliveryQuery {
     /// The tenant.
     pub tenant: String,
-    /// `delivered`, `waiting`, `suppressed`, `dead`.
-    pub state: Option<String>,
-    /// A destination's id, with or without a lane's suffix.
-    pub destination: Option<String>,
+    /// In this state.
+    pub state: Option<StateKind>,
+    /// Through this lane, or through any lane of this destination.
+    pub lane: Option<LaneId>,
     /// Exact event type.
     pub kind: Option<String>,
     /// Of this environment.

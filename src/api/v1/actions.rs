@@ -239,7 +239,7 @@ fn test_event(state: &ApiState, tenant: &Arc<str>, given: TestEvent) -> Result<E
 async fn try_once(state: &ApiState, lane: &Lane, event: Arc<Event>) -> TestAttempt {
     let at_ms = state.clock.now_ms();
     let delivery = Delivery {
-        id: DeliveryId::derive(&event.id, &lane.key.destination),
+        id: DeliveryId::derive(&event.id, &lane.key.id),
         destination: lane.destination.clone(),
         content: Content::Event(event),
         attempt: 1,

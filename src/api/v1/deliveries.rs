@@ -18,7 +18,8 @@ use crate::api::body::{Ids, Params};
 use crate::api::page::{self, Page};
 use crate::api::scope::{Read, Scope, Write};
 use crate::audit;
-use fanfare_store::{self, DeliveryQuery, DeliveryRecord, DeliveryState};
+use fanfare_contract::LaneId;
+use fanfare_store::{DeliveryQuery, DeliveryRecord, StateKind};
 
 /// One event on its way to one destination.
 #[derive(Serialize, ToSchema)]
@@ -122,18 +123,15 @@ impl Attempt {
 
 impl Delivery {
     pub(super) fn of(record: DeliveryRecord) -> Self {
-        let due_ms = match &record.state {
-            DeliveryState::Waiting { due_ms, .. } => Some(*due_ms),
-            _ => None,
-        };
+        let due_ms = record.state.times().map(|(due_ms, _)| due_ms);
         Self {
             id: record.id.to_string(),
             event: record.event,
             kind: record.kind,
-            destination: record.destination,
+            destination: record.lane.to_string(),
             channel: record.channel,
-            state: record.state.word(),
-            reason: record.state.reason().map(str::to_owned),
+            state: record.state.kind().as_str(),
+            reason: record.state.reason().map(ToString::to_string),
             due_ms,
             attempts: record.attempts.into_iter().map(Attempt::of).collect(),
             environment: record.environment.word(),
@@ -157,13 +155,13 @@ pub(super) enum StateWord {
     Dead,
 }
 
-impl StateWord {
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Waiting => "waiting",
-            Self::Suppressed => "suppressed",
-            Self::Dead => "dead",
+impl From<StateWord> for StateKind {
+    fn from(word: StateWord) -> Self {
+        match word {
+            StateWord::Delivered => Self::Delivered,
+            StateWord::Waiting => Self::Waiting,
+            StateWord::Suppressed => Self::Suppressed,
+            StateWord::Dead => Self::Dead,
         }
     }
 }
@@ -208,8 +206,8 @@ pub(super) async fn list(
     check_limit(filter.limit)?;
     let query = DeliveryQuery {
         tenant: scope.tenant.to_string(),
-        state: filter.status.map(|status| status.word().to_owned()),
-        destination: filter.destination,
+        state: filter.status.map(StateKind::from),
+        lane: filter.destination.map(LaneId::from),
         kind: filter.kind,
         environment: filter.environment.map(EnvironmentWord::environment),
         from_ms: filter.from_ms,
@@ -240,9 +238,9 @@ pub(super) async fn get(
 async fn find(state: &ApiState, tenant: &str, id: &str) -> Result<DeliveryRecord, ApiError> {
     let absent = || ApiError::not_found("delivery", "");
     let parsed = fanfare_contract::DeliveryId::from(id);
-    let (event, destination) = parsed.parts().ok_or_else(absent)?;
+    let (event, lane) = parsed.parts().ok_or_else(absent)?;
     let record = state.store.ledger.event(tenant, event).await?.ok_or_else(absent)?;
-    let found = record.deliveries.into_iter().find(|one| one.destination == destination);
+    let found = record.deliveries.into_iter().find(|one| one.lane == lane);
     found.ok_or_else(absent)
 }
 
@@ -280,7 +278,7 @@ async fn change(
 ) -> Result<Response, ApiError> {
     let tenant = &scope.tenant;
     let found = find(state, tenant, id).await?;
-    let waits = matches!(found.state, DeliveryState::Waiting { .. });
+    let waits = found.state.is_waiting();
     let replays = action == "replay";
     if waits == replays {
         let message =
@@ -288,7 +286,7 @@ async fn change(
         return Err(ApiError::conflict("wrong_state", message));
     }
     let now = state.clock.now_ms();
-    let before = json!({"state": found.state.word()});
+    let before = json!({"state": found.state.kind()});
     let line =
         audit::line(&scope.principal, now, action, format!("deliveries/{id}"), before, Value::Null);
     audit::around(&state.store, tenant, line, async {

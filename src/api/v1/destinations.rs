@@ -140,7 +140,7 @@ impl Resource for One<'_> {
     fn whole(&self, spec: &TenantSpec) -> Option<Value> {
         let destination = self.find(spec)?;
         let held = spec.held.contains(self.0);
-        let disabled = spec.disabled.iter().filter(|(lane, _)| base(lane) == self.0);
+        let disabled = spec.disabled.iter().filter(|(lane, _)| lane.destination() == self.0);
         let disabled: Vec<_> = disabled.collect();
         Some(json!({"destination": destination, "held": held, "disabled": disabled}))
     }
@@ -159,7 +159,7 @@ impl Resource for One<'_> {
 impl Destination {
     pub(super) fn of(spec: &TenantSpec, one: &DestinationSpec, channels: &Channels) -> Self {
         let is = |name: &str, or: bool| one.fields.get(name).and_then(Value::as_bool).unwrap_or(or);
-        let disabled = spec.disabled.get(&one.id).map(|disabled| Disabled {
+        let disabled = spec.disabled.get(one.id.as_str()).map(|disabled| Disabled {
             reason: disabled.reason.clone(),
             message: disabled.message.clone(),
             at_ms: Some(disabled.at_ms),
@@ -226,7 +226,7 @@ async fn lanes(state: &ApiState, tenant: &Tenant, id: &str) -> Result<Vec<LaneLi
     let mut lines = Vec::new();
     for lane in target.into_iter().flat_map(|target| &target.lanes) {
         let waiting = state.store.agenda.waiting(&lane.key).await?;
-        let id = lane.key.destination.to_string();
+        let id = lane.key.id.to_string();
         lines.push(LaneLine { id, to: lane.label.clone(), waiting });
     }
     Ok(lines)
@@ -381,14 +381,9 @@ pub(super) fn remove(spec: &mut TenantSpec, id: &str) {
     forget_disabled(spec, id);
 }
 
-/// The destination that a lane is of.
-pub(super) fn base(lane: &str) -> &str {
-    lane.split('~').next().unwrap_or(lane)
-}
-
 /// Forgets why a destination, or a receiver of it, was disabled.
 fn forget_disabled(spec: &mut TenantSpec, id: &str) {
-    spec.disabled.retain(|lane, _| base(lane) != id);
+    spec.disabled.retain(|lane, _| lane.destination() != id);
 }
 
 /// Whether its settings let events through.

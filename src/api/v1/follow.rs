@@ -24,6 +24,7 @@ use crate::api::answer::{ApiError, Detail, success};
 use crate::api::body::{Params, within};
 use crate::api::edit::load;
 use crate::api::page;
+use fanfare_contract::LaneId;
 use fanfare_routing::type_matches;
 use fanfare_store::{DeliveryState, EventRecord, EventState};
 
@@ -228,8 +229,7 @@ pub(super) async fn follow(
             return Verdict::Stop;
         }
         let own = record.deliveries.iter().find(|one| {
-            let base = one.destination.split('~').next().unwrap_or_default();
-            (base == destination || one.destination == *destination)
+            LaneId::from(destination.as_str()).covers(&one.lane)
                 && one.state != DeliveryState::Delivered
         });
         own.map_or(Verdict::Pass, |own| {

@@ -140,7 +140,7 @@ pub(super) async fn messages(
         if record.state == EventState::Pending {
             return Verdict::Stop;
         }
-        let own = record.deliveries.iter().find(|one| one.destination == id);
+        let own = record.deliveries.iter().find(|one| one.lane.as_str() == id);
         match own.map(|own| &own.state) {
             Some(DeliveryState::Delivered) => {
                 Verdict::Take(FollowedEvent::of(place, record).into())

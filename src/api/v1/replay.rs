@@ -17,7 +17,8 @@ use crate::api::body::{Body, Optional};
 use crate::api::scope::{Scope, Write};
 use crate::audit;
 use crate::ops::{self, Changed, Kinds, Selection};
-use fanfare_store::{DeliveryRecord, Ms};
+use fanfare_contract::LaneId;
+use fanfare_store::{DeliveryRecord, Ms, Reason, StateKind};
 
 /// Most deliveries that one request changes.
 const MOST: u32 = 10_000;
@@ -57,10 +58,10 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    pub(super) fn states(&self) -> Vec<String> {
-        let word = |state: &StateWord| state.word().to_owned();
-        let usual = || vec!["dead".to_owned(), "suppressed".to_owned()];
-        self.status.as_ref().map_or_else(usual, |states| states.iter().map(word).collect())
+    pub(super) fn states(&self) -> Vec<StateKind> {
+        let usual = || vec![StateKind::Dead, StateKind::Suppressed];
+        let kinds = |states: &Vec<StateWord>| states.iter().map(|word| (*word).into()).collect();
+        self.status.as_ref().map_or_else(usual, kinds)
     }
 
     fn selection(&self, tenant: &str) -> Selection {
@@ -69,12 +70,12 @@ impl Filter {
             tenant: tenant.to_owned(),
             id: None,
             states: self.states(),
-            destination: self.destination.clone(),
+            lane: self.destination.as_deref().map(LaneId::from),
             kind: self.kind.clone(),
             error: self.error.clone(),
             from_ms: self.from_ms,
             to_ms: self.to_ms,
-            because: None,
+            only_disabled: false,
             changed_before_ms: self.changed_before_ms,
             most: Some(self.limit.unwrap_or(MOST).min(paced).into()),
         }
@@ -127,15 +128,17 @@ struct DeliveryCount {
 }
 
 fn counts(by: Kinds) -> Vec<DeliveryCount> {
-    let count =
-        |((destination, state, reason), count)| DeliveryCount { destination, state, reason, count };
+    let count = |((destination, state, reason), count): ((_, StateKind, Option<Reason>), _)| {
+        let reason = reason.map(|reason| reason.to_string()).unwrap_or_default();
+        DeliveryCount { destination, state: state.as_str(), reason, count }
+    };
     by.into_iter().map(count).collect()
 }
 
 /// Did it fail for this reason?
 pub(super) fn is_error(delivery: &DeliveryRecord, wanted: &str) -> bool {
     let last = delivery.attempts.last().map(|attempt| attempt.code.as_str());
-    last == Some(wanted) || delivery.state.reason() == Some(wanted)
+    last == Some(wanted) || delivery.state.reason().is_some_and(|reason| reason.as_text() == wanted)
 }
 
 impl ReplayReport {
@@ -169,7 +172,7 @@ pub(super) async fn run_kept(
     tenant: &str,
     filter: Filter,
 ) -> Result<ReplayReport, ApiError> {
-    let selection = Selection { because: Some("disabled"), ..filter.selection(tenant) };
+    let selection = Selection { only_disabled: true, ..filter.selection(tenant) };
     let at_ms = state.clock.now_ms();
     let changed = ops::replay(&state.store, &selection, at_ms, u32::MAX, &|_| ()).await?;
     Ok(ReplayReport::of(changed, at_ms))
@@ -243,9 +246,9 @@ pub(super) async fn cancel(
     });
     let selection = Selection {
         tenant: scope.tenant.to_string(),
-        states: vec!["waiting".to_owned()],
+        states: vec![StateKind::Waiting],
         most: Some(limit.unwrap_or(MOST).into()),
-        destination,
+        lane: destination.map(LaneId::from),
         kind,
         error,
         from_ms,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::destinations::{base, enable, is_enabled};
+use super::destinations::{enable, is_enabled};
 use super::replay::{self, Filter, ReplayReport};
 use super::{PageQuery, check_limit};
 use crate::api::ApiState;
@@ -24,7 +24,8 @@ use crate::api::page::Page;
 use crate::api::scope::{Read, Scope, Write};
 use crate::audit;
 use crate::tenant::{Disabled, TenantSpec};
-use fanfare_store::LaneKey;
+use fanfare_contract::{LaneId, Tally};
+use fanfare_store::{LaneKey, Reason, StateKind};
 
 /// A destination, or one receiver of it, that nothing reaches until it is lifted.
 #[derive(Serialize, ToSchema)]
@@ -53,7 +54,7 @@ pub(super) struct Suppression {
 
 /// All that are suppressed, by id: the reason, and none when it is the settings that say so.
 fn all(spec: &TenantSpec) -> BTreeMap<&str, Option<&Disabled>> {
-    let there = |lane: &str| spec.destinations.iter().any(|one| one.id == base(lane));
+    let there = |lane: &LaneId| spec.destinations.iter().any(|one| one.id == lane.destination());
     let mended = spec.disabled.iter().filter(|(lane, _)| there(lane));
     let mut all: BTreeMap<_, _> =
         mended.map(|(lane, disabled)| (lane.as_str(), Some(disabled))).collect();
@@ -88,25 +89,27 @@ async fn shown(
     let now_ms = state.clock.now_ms();
     let mut found = Vec::new();
     for (id, disabled) in ids {
-        let target = tenant
-            .as_ref()
-            .and_then(|tenant| tenant.targets.iter().find(|target| *target.id == *base(id)));
+        let asked = LaneId::from(id);
+        let target = tenant.as_ref().and_then(|tenant| {
+            tenant.targets.iter().find(|target| *target.id == *asked.destination())
+        });
         let lanes: Vec<(&LaneKey, &str)> = target
             .into_iter()
             .flat_map(|target| &target.lanes)
-            .filter(|lane| id == base(id) || *lane.key.destination == *id)
+            .filter(|lane| asked.covers(&lane.key.id))
             .map(|lane| (&lane.key, lane.label.as_str()))
             .collect();
         let mut kept = 0;
         for (lane, _) in &lanes {
             let (suppressed, _) = state.store.ledger.tally(lane, 0, now_ms + 1).await?;
-            let here = suppressed.iter().filter(|tally| tally.reason.starts_with("disabled"));
+            let reason = |tally: &Tally| Reason::parse(StateKind::Suppressed, &tally.reason);
+            let here = suppressed.iter().filter(|tally| reason(tally).is_disabled());
             kept += here.map(|tally| tally.count).sum::<u64>();
         }
         let message = || "`enabled` is false".to_owned();
         found.push(Suppression {
             id: id.to_owned(),
-            destination: base(id).to_owned(),
+            destination: asked.destination().to_owned(),
             to: if let [(_, label)] = lanes[..] { Some(label.to_owned()) } else { None },
             reason: disabled.map_or("by its settings", |disabled| &disabled.reason).to_owned(),
             message: disabled.map_or_else(message, |disabled| disabled.message.clone()),
@@ -191,10 +194,10 @@ pub(super) async fn lift(
         if !all(spec).contains_key(id.as_str()) {
             return Err(ApiError::not_found("suppression", &id));
         }
-        if base(&id) == id {
+        if LaneId::from(id.as_str()).recipient().is_none() {
             enable(spec, &id);
         } else {
-            spec.disabled.remove(&id);
+            spec.disabled.remove(id.as_str());
         }
         Ok(())
     });

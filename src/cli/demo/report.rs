@@ -24,7 +24,7 @@ pub(super) fn expected(app: &App, events: &[Arc<Event>]) -> Expected {
     if let Some(tenant) = app.registry.tenant("acme") {
         for event in events {
             for lane in tenant.targets_of(event).flat_map(|target| &target.lanes) {
-                *per_lane.entry(lane.key.destination.to_string()).or_default() += 1;
+                *per_lane.entry(lane.key.id.to_string()).or_default() += 1;
             }
         }
     }
@@ -95,7 +95,7 @@ pub(super) fn print(
 fn lines(deliveries: &[DeliveryRecord]) -> BTreeMap<String, Line> {
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
     for delivery in deliveries {
-        let line = lines.entry(delivery.destination.clone()).or_default();
+        let line = lines.entry(delivery.lane.to_string()).or_default();
         line.channel.clone_from(&delivery.channel);
         line.attempts += delivery.attempts.len();
         if delivery.state != DeliveryState::Delivered {

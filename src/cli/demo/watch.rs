@@ -25,7 +25,7 @@ pub(super) async fn until_settled(
             }
             *seen = delivery.attempts.len();
         }
-        let open = |d: &&DeliveryRecord| matches!(d.state, DeliveryState::Waiting { .. });
+        let open = |d: &&DeliveryRecord| d.state.is_waiting();
         let ended = deliveries.len() - deliveries.iter().filter(open).count();
         if ended >= expected.deliveries || began.elapsed() > longest {
             return Ok(deliveries);
@@ -54,7 +54,7 @@ fn show(delivery: &DeliveryRecord, attempt: &Attempt, digests: &mut HashSet<Stri
     let (what, kind) = match &attempt.digest {
         // One message for many deliveries: one line.
         Some(digest) => {
-            if !digests.insert(format!("{digest} {}", delivery.destination)) {
+            if !digests.insert(format!("{digest} {}", delivery.lane)) {
                 return;
             }
             ("digest".to_owned(), "everything so far".to_owned())
@@ -72,7 +72,7 @@ fn show(delivery: &DeliveryRecord, attempt: &Attempt, digests: &mut HashSet<Stri
     let result = output::state(result);
     let status = attempt.status.map(|status| status.to_string()).unwrap_or_default();
     let why = if ok { "" } else { attempt.answer.lines().next().unwrap_or_default() };
-    let destination = delivery.destination.split('~').next().unwrap_or_default();
+    let destination = delivery.lane.destination();
     output::line(
         format!(
             "  {what:<15} {kind:<29} → {:<8} {destination:<17} {result}{padding} {} {}",

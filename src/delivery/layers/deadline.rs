@@ -84,7 +84,7 @@ pub(crate) mod tests {
             id: DeliveryId::derive("evt_1", "d"),
             destination: Arc::new(Destination {
                 tenant: "t".into(),
-                id: "d".into(),
+                lane: "d".into(),
                 channel: "webhook".into(),
                 settings: Arc::new(()),
             }),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Walk, add, problem};
-use fanfare_store::{Counts, DeliveryQuery, LaneKey, Ms, Result, Store};
+use fanfare_contract::LaneId;
+use fanfare_store::{Counts, DeliveryQuery, LaneKey, Ms, Result, StateKind, Store};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -141,18 +142,18 @@ pub(super) async fn queues(
     store: &Store,
     tenant: &str,
     range: (Ms, Ms),
-    waiting: &BTreeMap<String, u64>,
+    waiting: &BTreeMap<LaneId, u64>,
 ) -> Result<Vec<(String, String)>> {
     let mut wrong = Vec::new();
-    for (destination, &count) in waiting {
-        let lane = LaneKey { tenant: tenant.into(), destination: destination.as_str().into() };
+    for (id, &count) in waiting {
+        let lane = LaneKey { tenant: tenant.into(), id: id.clone() };
         if store.agenda.waiting(&lane).await? >= count {
             continue;
         }
         if let Some((count, queued)) = short(store, &lane, range).await? {
             let problem =
                 format!("{count} deliveries wait by the ledger, {queued} are in the queue");
-            wrong.push((destination.clone(), problem));
+            wrong.push((id.to_string(), problem));
         }
     }
     Ok(wrong)
@@ -178,8 +179,8 @@ async fn short(store: &Store, lane: &LaneKey, (from, to): (Ms, Ms)) -> Result<Op
 async fn waits(store: &Store, lane: &LaneKey, from: Ms, to: Ms) -> Result<u64> {
     let mut query = DeliveryQuery {
         tenant: lane.tenant.to_string(),
-        destination: Some(lane.destination.to_string()),
-        state: Some("waiting".to_owned()),
+        lane: Some(lane.id.clone()),
+        state: Some(StateKind::Waiting),
         from_ms: Some(from),
         to_ms: Some(to),
         limit: 1_000,
@@ -189,7 +190,7 @@ async fn waits(store: &Store, lane: &LaneKey, from: Ms, to: Ms) -> Result<u64> {
     loop {
         let page = store.ledger.deliveries(&query).await?;
         // A destination's id means all of its lanes.
-        count += page.items.iter().filter(|one| *one.destination == *lane.destination).count();
+        count += page.items.iter().filter(|one| one.lane == lane.id).count();
         match page.next {
             Some(next) => query.cursor = Some(next),
             None => return Ok(count as u64),

@@ -10,9 +10,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use again::Account;
-use fanfare_store::{
-    Counts, DeliveryState, EventQuery, EventState, EventSummary, Ms, Page, Result, Store,
-};
+use fanfare_contract::LaneId;
+use fanfare_store::{Counts, EventQuery, EventState, EventSummary, Ms, Page, Result, Store};
 
 /// An event may be on its way for so long before it counts as an exception.
 const ON_ITS_WAY_MS: Ms = 60_000;
@@ -167,12 +166,12 @@ async fn lanes_of(
     store: &Store,
     tenant: &str,
     id: &str,
-    waiting: &mut BTreeMap<String, u64>,
+    waiting: &mut BTreeMap<LaneId, u64>,
 ) -> Result<()> {
     let record = store.ledger.event(tenant, id).await?;
     for delivery in record.into_iter().flat_map(|record| record.deliveries) {
-        if matches!(delivery.state, DeliveryState::Waiting { .. }) {
-            *waiting.entry(delivery.destination).or_default() += 1;
+        if delivery.state.is_waiting() {
+            *waiting.entry(delivery.lane).or_default() += 1;
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fanfare_contract::Event;
 use fanfare_store::{
-    Appended, Claim, Counts, DeliveryState, DeliveryUpdate, Ms, Next, Settlement, Store,
+    Appended, Change, Claim, Counts, DeliveryUpdate, Ms, Next, Settlement, StateKind, Store,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -73,11 +73,11 @@ pub(crate) fn accounts_add_up<F: Fixture>() {
     run.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// What the model knows of one event: nothing yet, or the words of its deliveries.
+/// What the model knows of one event: nothing yet, or the states of its deliveries.
 #[derive(Debug)]
 struct Known {
     received_ms: Ms,
-    deliveries: Option<BTreeMap<&'static str, &'static str>>,
+    deliveries: Option<BTreeMap<&'static str, StateKind>>,
 }
 
 struct World {
@@ -161,15 +161,15 @@ impl World {
 
     /// One of the outcomes by number; none for numbers above 4.
     fn outcome(&self, event: &Event, to: &'static str, number: u64) -> Option<DeliveryUpdate> {
-        let state = match number {
-            0 => DeliveryState::Delivered,
+        let change = match number {
+            0 => Change::Delivered,
             1 => waiting(self.now),
             2 => waiting(self.now + 2_500),
             3 => suppressed("disabled"),
             4 => dead("http_500"),
             _ => return None,
         };
-        let mut update = at(update(event, to, state), self.now);
+        let mut update = at(update(event, to, change), self.now);
         update.attempts.push(attempt(1, "http_500"));
         Some(update)
     }
@@ -180,8 +180,8 @@ impl World {
         let known = self.events.get_mut(&key).expect("it was appended");
         let deliveries = known.deliveries.get_or_insert_default();
         for update in updates {
-            let to = LANES.into_iter().find(|to| **to == *update.destination);
-            deliveries.insert(to.expect("one of the lanes"), update.state.word());
+            let to = LANES.into_iter().find(|to| **to == *update.lane);
+            deliveries.insert(to.expect("one of the lanes"), update.change.target_kind());
         }
     }
 
@@ -200,7 +200,7 @@ impl World {
         let due = self.store().agenda.due(claim, self.now, 5).await.expect("due");
         let mut updates: Vec<(Arc<Event>, DeliveryUpdate)> = Vec::new();
         for item in due {
-            let to = LANES.into_iter().find(|to| **to == *claim.lane.destination);
+            let to = LANES.into_iter().find(|to| **to == *claim.lane.id);
             let number = pick(seed, item.id.as_str(), 6);
             if let Some(update) = self.outcome(&item.event, to.expect("one of the lanes"), number) {
                 self.know(&item.event, std::slice::from_ref(&update));
@@ -221,8 +221,10 @@ impl World {
         self.route(|_| false, 0).await;
         let before = self.now - 3_000;
         let done = |known: &Known| {
-            let waits = |words: &BTreeMap<_, &str>| words.values().any(|word| *word == "waiting");
-            known.deliveries.as_ref().is_some_and(|words| !waits(words))
+            let waits = |kinds: &BTreeMap<_, StateKind>| {
+                kinds.values().any(|kind| *kind == StateKind::Waiting)
+            };
+            known.deliveries.as_ref().is_some_and(|kinds| !waits(kinds))
         };
         let all = self.events.len();
         self.events.retain(|_, known| known.received_ms >= before || !done(known));
@@ -236,13 +238,8 @@ impl World {
             counts.received += 1;
             match &known.deliveries {
                 None => counts.pending += 1,
-                Some(words) if words.is_empty() => counts.unrouted += 1,
-                Some(words) => words.values().for_each(|word| match *word {
-                    "delivered" => counts.delivered += 1,
-                    "waiting" => counts.waiting += 1,
-                    "suppressed" => counts.suppressed += 1,
-                    _ => counts.dead += 1,
-                }),
+                Some(kinds) if kinds.is_empty() => counts.unrouted += 1,
+                Some(kinds) => kinds.values().for_each(|kind| *counts.of(*kind) += 1),
             }
         }
         counts

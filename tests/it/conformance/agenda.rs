@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fanfare_store::{DeliveryState, Failing, Next};
+use fanfare_store::{Change, Failing, Next};
 
 use super::Fixture;
 use super::kit::{
@@ -26,7 +26,7 @@ pub(crate) async fn a_parked_delivery_is_claimed_when_its_time_comes<F: Fixture>
     assert_eq!((due[0].attempts, due[0].due_ms), (0, T0 + 5_000));
     assert_eq!((&due[0].event.id, &due[0].event.body), (&event.id, &event.body));
 
-    let delivered = update(&event, "hook", DeliveryState::Delivered);
+    let delivered = update(&event, "hook", Change::Delivered);
     settle_one(&store, &key, &event, delivered).await;
     assert!(due_ids(&store, &claim, T0 * 2).await.is_empty(), "it has left the queue");
     store.agenda.release(&claim, Next::WhenDue).await.unwrap();
@@ -132,7 +132,7 @@ pub(crate) async fn the_earliest_lane_is_claimed_first<F: Fixture>(fixture: &F) 
     let mut order = Vec::new();
     for _ in 0..3 {
         let claims = store.agenda.claim(T0 + 100, LEASE, 1, 1).await.unwrap();
-        order.push(claims[0].lane.destination.to_string());
+        order.push(claims[0].lane.id.to_string());
     }
     assert_eq!(order, ["y", "z", "x"]);
 }
@@ -151,7 +151,7 @@ pub(crate) async fn the_next_time_follows_every_change<F: Fixture>(fixture: &F) 
     store.agenda.release(&claim, Next::WhenDue).await.unwrap();
     assert_eq!(store.agenda.next_time().await.unwrap(), Some(T0 + 10));
     let claim = claim_one(&store, T0 + 40).await;
-    settle_one(&store, &key, &event, update(&event, "hook", DeliveryState::Delivered)).await;
+    settle_one(&store, &key, &event, update(&event, "hook", Change::Delivered)).await;
     store.agenda.release(&claim, Next::NotBefore(T0 + 50)).await.unwrap();
     assert_eq!(store.agenda.next_time().await.unwrap(), Some(T0 + LEASE_MS * 3));
 }
@@ -182,7 +182,7 @@ pub(crate) async fn parking_into_a_claimed_lane_leaves_the_lease_alone<F: Fixtur
     assert!(claim(&store, T0 + 100).await.is_empty(), "it is claimed");
     assert_eq!(store.agenda.next_time().await.unwrap(), Some(T0 + LEASE_MS));
     assert_eq!(due_ids(&store, &held, T0 + 100).await, ["evt_1", "evt_2"], "but it sees the new");
-    settle_one(&store, &key, &first, update(&first, "hook", DeliveryState::Delivered)).await;
+    settle_one(&store, &key, &first, update(&first, "hook", Change::Delivered)).await;
     store.agenda.release(&held, Next::WhenDue).await.unwrap();
     assert_eq!(store.agenda.next_time().await.unwrap(), Some(T0 + 7));
 }
@@ -192,7 +192,7 @@ pub(crate) async fn a_lane_with_an_empty_queue_goes_away<F: Fixture>(fixture: &F
     let key = lane("acme", "hook");
     let event = park(&store, &key, "evt_1", T0).await;
     let held = claim_one(&store, T0).await;
-    settle_one(&store, &key, &event, update(&event, "hook", DeliveryState::Delivered)).await;
+    settle_one(&store, &key, &event, update(&event, "hook", Change::Delivered)).await;
     store.agenda.release(&held, Next::NotBefore(T0 + 5)).await.unwrap();
     assert_eq!(store.agenda.next_time().await.unwrap(), None);
     assert!(claim(&store, T0 * 2).await.is_empty());

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_store::{
-    DeliveryQuery, DeliveryState, EntryId, Erased, EventQuery, Next, Outcome, Payload, Rejected,
-    Settlement, Store,
+    Change, DeliveryQuery, EntryId, Erased, EventQuery, Next, Outcome, Payload, Rejected,
+    Settlement, StateKind, Store,
 };
 
 use super::Fixture;
@@ -36,8 +36,7 @@ async fn ids(store: &Store, tenant: &str) -> Vec<String> {
 pub(crate) async fn an_erased_event_is_gone_with_all_that_belongs_to_it<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     let events = ["evt_1", "evt_2", "evt_3", "evt_4"].map(|id| event("acme", id));
-    let states =
-        [DeliveryState::Delivered, dead("timeout"), suppressed("disabled"), dead("timeout")];
+    let states = [Change::Delivered, dead("timeout"), suppressed("disabled"), dead("timeout")];
     let lines: Vec<_> = events.iter().cloned().zip(states).collect();
     record(&store, "hook", &lines).await;
     record(&store, "hook", &[(event("globex", "evt_1"), dead("timeout"))]).await;
@@ -52,10 +51,10 @@ pub(crate) async fn an_erased_event_is_gone_with_all_that_belongs_to_it<F: Fixtu
     assert_eq!(ids(&store, "acme").await, ["evt_4"]);
     assert!(store.ledger.event("acme", "evt_2").await.unwrap().is_none());
     let query = DeliveryQuery { tenant: "acme".into(), limit: 10, ..DeliveryQuery::default() };
-    for state in [None, Some("dead"), Some("suppressed")] {
-        let query = DeliveryQuery { state: state.map(str::to_owned), ..query.clone() };
+    for state in [None, Some(StateKind::Dead), Some(StateKind::Suppressed)] {
+        let query = DeliveryQuery { state, ..query.clone() };
         let left = store.ledger.deliveries(&query).await.unwrap().items;
-        assert_eq!(left.len(), usize::from(state != Some("suppressed")), "{state:?}");
+        assert_eq!(left.len(), usize::from(state != Some(StateKind::Suppressed)), "{state:?}");
     }
     let (_, failed) = store.ledger.tally(&lane("acme", "hook"), 0, T0 * 2).await.unwrap();
     assert_eq!(failed[0].count, 1);
@@ -100,7 +99,7 @@ pub(crate) async fn an_outcome_of_the_log_that_comes_late_does_not_bring_an_eras
     append(&store, &events).await;
     let taken = take_fresh(&store, 4).await;
     assert_eq!(erase(&store, "acme", &["evt_1", "evt_2", "evt_3"]).await.events, 3);
-    let states = [Some(DeliveryState::Delivered), Some(waiting(T0)), None, Some(waiting(T0))];
+    let states = [Some(Change::Delivered), Some(waiting(T0)), None, Some(waiting(T0))];
     let outcomes = taken.iter().zip(states).map(|(taken, state)| {
         let update = |state| tried(update(&taken.event, "hook", state), 1, "ok");
         routed(taken, state.map(update).into_iter().collect())
@@ -122,7 +121,7 @@ pub(crate) async fn an_outcome_of_a_lane_that_comes_late_does_not_bring_an_erase
 ) {
     let store = fixture.open().await;
     let key = lane("acme", "hook");
-    let outcomes = [DeliveryState::Delivered, waiting(T0 + 5), dead("timeout")];
+    let outcomes = [Change::Delivered, waiting(T0 + 5), dead("timeout")];
     for (n, state) in outcomes.into_iter().enumerate() {
         let one = park(&store, &key, &format!("evt_{n}"), T0).await;
         let claimed = claim_one(&store, T0).await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use fanfare_contract::{DeliveryId, Event};
 use fanfare_store::{
-    Admission, Attempt, Claim, DeliveryState, DeliveryUpdate, EntryId, LaneKey, Ms, Outcome,
-    Payload, Settlement, Store,
+    Admission, Attempt, Change, Claim, DeliveryState, DeliveryUpdate, EntryId, LaneKey, Ms,
+    Outcome, Payload, Reason, Settlement, StateKind, Store,
 };
 
 /// When every test begins: far from the wall clock, which no store may look at.
@@ -46,32 +46,32 @@ pub(crate) fn event_of(tenant: &str, id: &str, kind: &str, received_ms: Ms) -> A
 }
 
 pub(crate) fn lane(tenant: &str, destination: &str) -> LaneKey {
-    LaneKey { tenant: tenant.into(), destination: destination.into() }
+    LaneKey { tenant: tenant.into(), id: destination.into() }
 }
 
-pub(crate) fn waiting(due_ms: Ms) -> DeliveryState {
+pub(crate) fn waiting(due_ms: Ms) -> Change {
     waiting_until(due_ms, due_ms)
 }
 
-pub(crate) fn waiting_until(due_ms: Ms, serve_ms: Ms) -> DeliveryState {
-    DeliveryState::Waiting { due_ms, serve_ms, reason: "retry".into() }
+pub(crate) fn waiting_until(due_ms: Ms, serve_ms: Ms) -> Change {
+    Change::Retried { due_ms, serve_ms }
 }
 
-pub(crate) fn dead(reason: &str) -> DeliveryState {
-    DeliveryState::Dead { reason: reason.into() }
+pub(crate) fn dead(code: &str) -> Change {
+    Change::GivenUp(code.into())
 }
 
-pub(crate) fn suppressed(reason: &str) -> DeliveryState {
-    DeliveryState::Suppressed { reason: reason.into() }
+pub(crate) fn suppressed(reason: &str) -> Change {
+    Change::Suppressed(Reason::parse(StateKind::Suppressed, reason))
 }
 
 /// An update without attempts, at the time the event was received.
-pub(crate) fn update(event: &Event, destination: &str, state: DeliveryState) -> DeliveryUpdate {
+pub(crate) fn update(event: &Event, destination: &str, change: Change) -> DeliveryUpdate {
     DeliveryUpdate {
         id: DeliveryId::derive(&event.id, destination),
-        destination: destination.into(),
+        lane: destination.into(),
         channel: "webhook".into(),
-        state,
+        change,
         attempts: Vec::new(),
         at_ms: event.received_ms,
     }
@@ -172,22 +172,22 @@ pub(crate) fn routed(taken: &Taken, updates: Vec<DeliveryUpdate>) -> Settlement 
     Settlement { entry: taken.entry, outcome }
 }
 
-/// Takes the events through the log, each to one destination in the given state.
+/// Takes the events through the log, each to one destination with the given change.
 pub(crate) async fn record(
     store: &Store,
     destination: &str,
-    lines: &[(Arc<Event>, DeliveryState)],
+    lines: &[(Arc<Event>, Change)],
 ) -> Vec<Taken> {
     let events: Vec<_> = lines.iter().map(|(event, _)| Arc::clone(event)).collect();
     append(store, &events).await;
     let taken = take_fresh(store, events.len()).await;
     assert_eq!(taken.len(), events.len(), "every one of them is new");
-    let state_of = |wanted: &Event| {
+    let change_of = |wanted: &Event| {
         let same = |event: &Event| event.id == wanted.id && event.tenant == wanted.tenant;
         lines.iter().find(|(event, _)| same(event)).expect("it was appended").1.clone()
     };
     let batch = taken.iter().map(|t| {
-        let update = update(&t.event, destination, state_of(&t.event));
+        let update = update(&t.event, destination, change_of(&t.event));
         routed(t, vec![update])
     });
     store.log.settle(batch.collect()).await.expect("settle");
@@ -197,7 +197,7 @@ pub(crate) async fn record(
 /// Parks one new event of a tenant in a lane, served from when it is due.
 pub(crate) async fn park(store: &Store, key: &LaneKey, id: &str, due_ms: Ms) -> Arc<Event> {
     let event = event(&key.tenant, id);
-    record(store, &key.destination, &[(Arc::clone(&event), waiting(due_ms))]).await;
+    record(store, &key.id, &[(Arc::clone(&event), waiting(due_ms))]).await;
     event
 }
 
@@ -234,6 +234,6 @@ pub(crate) async fn settle_one(
 pub(crate) async fn state_of(store: &Store, event: &Event, destination: &str) -> DeliveryState {
     let record = store.ledger.event(&event.tenant, &event.id).await.expect("ledger");
     let deliveries = record.expect("the event is there").deliveries;
-    let found = deliveries.into_iter().find(|delivery| delivery.destination == destination);
+    let found = deliveries.into_iter().find(|delivery| delivery.lane.as_str() == destination);
     found.expect("the delivery is there").state
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fanfare_contract::{Environment, Tally};
 use fanfare_store::{
-    DeliveryQuery, DeliveryState, EventQuery, EventState, Outcome, Rejected, Settlement, Store,
+    Change, DeliveryQuery, EventQuery, EventState, Outcome, Rejected, Settlement, StateKind, Store,
     StoreError,
 };
 
@@ -23,7 +23,7 @@ pub(crate) async fn an_event_is_found_with_all_that_happened_to_it<F: Fixture>(f
     assert_eq!((record.state, record.deliveries.len()), (EventState::Pending, 0));
 
     let states = [
-        ("a", DeliveryState::Delivered),
+        ("a", Change::Delivered),
         ("b~x", waiting_until(T0 + 9, T0 + 99)),
         ("c", suppressed("unsubscribed")),
         ("d", dead("http_410")),
@@ -42,9 +42,9 @@ pub(crate) async fn an_event_is_found_with_all_that_happened_to_it<F: Fixture>(f
     for ((to, state), delivery) in states.iter().zip(&record.deliveries) {
         assert_eq!(delivery.id.as_str(), format!("dlv_evt_1.{to}"));
         assert_eq!((delivery.event.as_str(), delivery.kind.as_str()), ("evt_1", "kyc.done"));
-        assert_eq!(delivery.destination, *to);
+        assert_eq!(delivery.lane, *to);
         assert_eq!(delivery.channel, format!("channel-{to}"));
-        assert_eq!(delivery.state, *state);
+        assert_eq!(delivery.state, state.target());
         assert_eq!(delivery.attempts, [attempt(1, "ok")]);
         assert_eq!((delivery.received_ms, delivery.updated_ms), (T0 + 3, T0 + 44));
     }
@@ -53,7 +53,7 @@ pub(crate) async fn an_event_is_found_with_all_that_happened_to_it<F: Fixture>(f
 pub(crate) async fn an_event_that_never_was_is_not_found<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     assert!(store.ledger.event("acme", "evt_1").await.unwrap().is_none());
-    record(&store, "hook", &[(event("acme", "evt_1"), DeliveryState::Delivered)]).await;
+    record(&store, "hook", &[(event("acme", "evt_1"), Change::Delivered)]).await;
     assert!(store.ledger.event("acme", "evt_2").await.unwrap().is_none());
     assert!(store.ledger.event("globex", "evt_1").await.unwrap().is_none(), "it is not theirs");
     let query = EventQuery { tenant: "globex".into(), limit: 10, ..EventQuery::default() };
@@ -86,7 +86,7 @@ async fn all_deliveries(store: &Store, query: DeliveryQuery) -> Vec<String> {
     loop {
         let page = store.ledger.deliveries(&query).await.unwrap();
         assert!(page.items.len() <= query.limit);
-        ids.extend(page.items.into_iter().map(|one| format!("{}>{}", one.event, one.destination)));
+        ids.extend(page.items.into_iter().map(|one| format!("{}>{}", one.event, one.lane)));
         pages += 1;
         assert!(pages < 1_000, "the pages end");
         match page.next {
@@ -99,10 +99,10 @@ async fn all_deliveries(store: &Store, query: DeliveryQuery) -> Vec<String> {
 pub(crate) async fn events_are_listed_newest_first_in_pages<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     let lines: Vec<_> = (0..25)
-        .map(|n| (event_at("acme", &format!("evt_{n}"), T0 + n / 2), DeliveryState::Delivered))
+        .map(|n| (event_at("acme", &format!("evt_{n}"), T0 + n / 2), Change::Delivered))
         .collect();
     record(&store, "hook", &lines).await;
-    record(&store, "hook", &[(event("globex", "evt_x"), DeliveryState::Delivered)]).await;
+    record(&store, "hook", &[(event("globex", "evt_x"), Change::Delivered)]).await;
     let expected: Vec<_> = (0..25).rev().map(|n| format!("evt_{n}")).collect();
     for limit in [1, 4, 25, 1_000] {
         let query = EventQuery { tenant: "acme".into(), limit, ..EventQuery::default() };
@@ -179,10 +179,10 @@ pub(crate) async fn the_environment_of_an_event_stays_with_it<F: Fixture>(fixtur
 /// Four events, two destinations, all four states.
 async fn various(store: &Store) {
     let states = [
-        [DeliveryState::Delivered, waiting(T0 + 5)],
+        [Change::Delivered, waiting(T0 + 5)],
         [dead("timeout"), suppressed("disabled")],
-        [DeliveryState::Delivered, dead("http_500")],
-        [waiting(T0 + 9), DeliveryState::Delivered],
+        [Change::Delivered, dead("http_500")],
+        [waiting(T0 + 9), Change::Delivered],
     ];
     let kinds = ["a.b", "a.b", "a.c", "a.c"];
     let events: Vec<_> = (0_i64..)
@@ -204,50 +204,46 @@ pub(crate) async fn deliveries_are_filtered_by_each_of_their_marks<F: Fixture>(f
     let cases: [(&str, DeliveryQuery, &[&str]); 9] = [
         (
             "delivered",
-            DeliveryQuery { state: Some("delivered".into()), ..all.clone() },
+            DeliveryQuery { state: Some(StateKind::Delivered), ..all.clone() },
             &["evt_3>mail~ann", "evt_2>hook", "evt_0>hook"],
         ),
         (
             "waiting",
-            DeliveryQuery { state: Some("waiting".into()), ..all.clone() },
+            DeliveryQuery { state: Some(StateKind::Waiting), ..all.clone() },
             &["evt_3>hook", "evt_0>mail~ann"],
         ),
         (
             "dead",
-            DeliveryQuery { state: Some("dead".into()), ..all.clone() },
+            DeliveryQuery { state: Some(StateKind::Dead), ..all.clone() },
             &["evt_2>mail~ann", "evt_1>hook"],
         ),
         (
             "suppressed",
-            DeliveryQuery { state: Some("suppressed".into()), ..all.clone() },
+            DeliveryQuery { state: Some(StateKind::Suppressed), ..all.clone() },
             &["evt_1>mail~ann"],
         ),
         (
             "a lane",
-            DeliveryQuery { destination: Some("mail~ann".into()), ..all.clone() },
+            DeliveryQuery { lane: Some("mail~ann".into()), ..all.clone() },
             &["evt_3>mail~ann", "evt_2>mail~ann", "evt_1>mail~ann", "evt_0>mail~ann"],
         ),
         (
             "a destination with all its lanes",
             DeliveryQuery {
-                destination: Some("mail".into()),
-                state: Some("dead".into()),
+                lane: Some("mail".into()),
+                state: Some(StateKind::Dead),
                 ..all.clone()
             },
             &["evt_2>mail~ann"],
         ),
         (
             "no other destination that begins the same",
-            DeliveryQuery { destination: Some("hoo".into()), ..all.clone() },
+            DeliveryQuery { lane: Some("hoo".into()), ..all.clone() },
             &[],
         ),
         (
             "type",
-            DeliveryQuery {
-                kind: Some("a.c".into()),
-                destination: Some("hook".into()),
-                ..all.clone()
-            },
+            DeliveryQuery { kind: Some("a.c".into()), lane: Some("hook".into()), ..all.clone() },
             &["evt_3>hook", "evt_2>hook"],
         ),
         (
@@ -255,7 +251,7 @@ pub(crate) async fn deliveries_are_filtered_by_each_of_their_marks<F: Fixture>(f
             DeliveryQuery {
                 from_ms: Some(T0 + 1),
                 to_ms: Some(T0 + 3),
-                destination: Some("hook".into()),
+                lane: Some("hook".into()),
                 ..all
             },
             &["evt_2>hook", "evt_1>hook"],
@@ -293,11 +289,13 @@ pub(crate) async fn deliveries_are_listed_from_the_oldest_on_too<F: Fixture>(fix
     let ranges =
         [(None, None), (Some(T0 + 1), None), (None, Some(T0 + 3)), (Some(T0 + 1), Some(T0 + 3))];
     for (from_ms, to_ms) in ranges {
-        for state in [None, Some("dead"), Some("waiting"), Some("delivered")] {
+        for state in
+            [None, Some(StateKind::Dead), Some(StateKind::Waiting), Some(StateKind::Delivered)]
+        {
             let in_range = |query: &DeliveryQuery, limit| DeliveryQuery {
                 from_ms,
                 to_ms,
-                state: state.map(Into::into),
+                state,
                 limit,
                 ..query.clone()
             };
@@ -376,7 +374,7 @@ pub(crate) async fn a_tally_counts_what_ended_without_delivery_by_reason<F: Fixt
         (dead("timeout"), 3),
         (dead("timeout"), 5),
         (suppressed("unsubscribed"), 5),
-        (DeliveryState::Delivered, 2),
+        (Change::Delivered, 2),
         (waiting(T0 + 2), 2),
     ];
     let events: Vec<_> = (0..states.len()).map(|n| event("acme", &format!("evt_{n}"))).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfare_contract::Event;
 use fanfare_store::{
-    Admission, Appended, EventState, Next, Outcome, Payload, Rejected, Settlement,
+    Admission, Appended, EventState, Next, Outcome, Payload, Rejected, Settlement, StateKind,
 };
 
 use super::Fixture;
@@ -91,7 +91,7 @@ pub(crate) async fn a_thousand_events_fit_in_one_batch<F: Fixture>(fixture: &F) 
     let sent: Vec<&str> = events.iter().map(|event| &*event.id).collect();
     assert_eq!(came, sent);
     let batch = taken.iter().map(|t| {
-        let delivered = update(&t.event, "hook", fanfare_store::DeliveryState::Delivered);
+        let delivered = update(&t.event, "hook", fanfare_store::Change::Delivered);
         routed(t, vec![tried(delivered, 1, "ok")])
     });
     store.log.settle(batch.collect()).await.unwrap();
@@ -130,7 +130,7 @@ pub(crate) async fn big_bodies_and_odd_characters_survive<F: Fixture>(fixture: &
         let record = store.ledger.event(&sent.tenant, &sent.id).await.unwrap().unwrap();
         assert!(record.event.body == sent.body);
         assert_eq!((&record.event.kind, record.event.created), (&sent.kind, sent.created));
-        assert_eq!(record.deliveries[0].destination, "to'{}:*~\u{1f600}");
+        assert_eq!(record.deliveries[0].lane, "to'{}:*~\u{1f600}");
         assert_eq!(record.deliveries[0].attempts, [attempt(1, "http_500")]);
     }
     let claims = store.agenda.claim(T0, Duration::from_secs(9), 100, 100).await.unwrap();
@@ -246,13 +246,13 @@ pub(crate) async fn a_late_repetition_of_a_settlement_undoes_nothing<F: Fixture>
     let batch = vec![routed(&taken[0], vec![update(&taken[0].event, "hook", waiting(T0))])];
     store.log.settle(batch.clone()).await.unwrap();
     let claim = claim_one(&store, T0).await;
-    let delivered = update(&taken[0].event, "hook", fanfare_store::DeliveryState::Delivered);
+    let delivered = update(&taken[0].event, "hook", fanfare_store::Change::Delivered);
     settle_one(&store, &claim.lane, &taken[0].event, tried(delivered, 1, "ok")).await;
     store.agenda.release(&claim, Next::WhenDue).await.unwrap();
 
     store.log.settle(batch).await.unwrap();
     let record = store.ledger.event("acme", "evt_1").await.unwrap().unwrap();
-    assert_eq!(record.deliveries[0].state.word(), "delivered");
+    assert_eq!(record.deliveries[0].state.kind(), StateKind::Delivered);
     assert_eq!(store.agenda.waiting(&claim.lane).await.unwrap(), 0);
     assert_eq!(store.agenda.next_time().await.unwrap(), None);
 }

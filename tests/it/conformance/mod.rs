@@ -8,6 +8,7 @@ pub(crate) mod agenda;
 pub(crate) mod erasure;
 pub(crate) mod kit;
 pub(crate) mod ledger;
+pub(crate) mod lifecycle;
 pub(crate) mod log;
 pub(crate) mod records;
 pub(crate) mod serving;
@@ -84,7 +85,10 @@ macro_rules! every_promise {
             serving: the_lanes_of_a_destination_are_apart,
             serving: a_late_outcome_is_still_recorded,
             serving: a_late_failure_does_not_undo_a_delivery,
-            serving: a_dead_delivery_can_wait_again,
+            lifecycle: every_state_takes_every_change_as_the_model_says,
+            lifecycle: a_cancelled_delivery_stays_so_when_its_attempt_fails_late,
+            lifecycle: every_reason_comes_back_as_it_was_written,
+            serving: a_dead_delivery_can_be_replayed,
             serving: an_outcome_that_nobody_claimed_brings_its_lane_forward,
             serving: a_replay_puts_back_what_ended_with_a_new_schedule,
             ledger: an_event_is_found_with_all_that_happened_to_it,

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use fanfare_store::{Claim, DeliveryState, Head, Next, REPLAY, Store};
+use fanfare_store::{Change, Claim, DeliveryState, Head, Next, Reason, Store};
 
 use super::Fixture;
 use super::kit::{
     LEASE_MS, T0, append, at, attempt, claim_one, dead, due_ids, event, lane, park, record, routed,
-    settle_one, state_of, take_fresh, tried, update, waiting, waiting_until,
+    settle_one, state_of, take_fresh, tried, update, waiting,
 };
 
 pub(crate) async fn due_deliveries_come_by_due_time_and_then_by_arrival<F: Fixture>(fixture: &F) {
@@ -49,13 +49,13 @@ pub(crate) async fn a_head_waits_for_all_that_was_read_before_it<F: Fixture>(fix
     let store = fixture.open().await;
     append(&store, &["evt_1", "evt_2", "evt_3", "evt_4"].map(|id| event("acme", id))).await;
     let taken = take_fresh(&store, 4).await;
-    let settle = async |n: usize, state: DeliveryState| {
-        let update = update(&taken[n].event, "hook", state);
+    let settle = async |n: usize, change: Change| {
+        let update = update(&taken[n].event, "hook", change);
         store.log.settle(vec![routed(&taken[n], vec![update])]).await.unwrap();
     };
     let leave = async |n: usize| {
         let event = &taken[n].event;
-        let update = update(event, "hook", DeliveryState::Delivered);
+        let update = update(event, "hook", Change::Delivered);
         settle_one(&store, &lane("acme", "hook"), event, update).await;
     };
     settle(2, waiting(T0)).await;
@@ -76,7 +76,7 @@ pub(crate) async fn a_head_waits_for_all_that_was_read_before_it<F: Fixture>(fix
     assert_eq!(head_of(&store, &claim).await, None, "the fourth is not queued");
     settle(3, waiting(T0)).await;
     assert_eq!(head_of(&store, &claim).await.as_deref(), Some("evt_4"));
-    let again = DeliveryState::Waiting { due_ms: T0, serve_ms: T0, reason: REPLAY.to_owned() };
+    let again = Change::Replayed { due_ms: T0 };
     settle_one(&store, &lane("acme", "hook"), &taken[0].event, {
         update(&taken[0].event, "hook", again)
     })
@@ -91,7 +91,7 @@ pub(crate) async fn what_is_not_settled_is_due_again<F: Fixture>(fixture: &F) {
     park(&store, &key, "evt_2", T0).await;
     let claim = claim_one(&store, T0).await;
     assert_eq!(due_ids(&store, &claim, T0).await, ["evt_1", "evt_2"]);
-    settle_one(&store, &key, &first, update(&first, "hook", DeliveryState::Delivered)).await;
+    settle_one(&store, &key, &first, update(&first, "hook", Change::Delivered)).await;
     assert_eq!(due_ids(&store, &claim, T0).await, ["evt_2"]);
     store.agenda.release(&claim, Next::WhenDue).await.unwrap();
     let claim = claim_one(&store, T0).await;
@@ -118,7 +118,7 @@ pub(crate) async fn a_retry_goes_back_with_its_attempts<F: Fixture>(fixture: &F)
     let delivery = &record.deliveries[0];
     let all: Vec<_> = (1..=3).map(|number| attempt(number, "http_500")).collect();
     assert_eq!(delivery.attempts, all, "first to last");
-    assert_eq!(delivery.state, waiting(T0 + 30_000));
+    assert_eq!(delivery.state, waiting(T0 + 30_000).target());
     assert_eq!(delivery.updated_ms, T0 + 15_000);
     assert_eq!(store.agenda.waiting(&key).await.unwrap(), 1);
 }
@@ -127,7 +127,7 @@ pub(crate) async fn a_digest_takes_all_that_is_due<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     let tick = T0 + 3_600_000;
     let events: Vec<_> = (0..300).map(|n| event("acme", &format!("evt_{n}"))).collect();
-    let state = DeliveryState::Waiting { due_ms: T0, serve_ms: tick, reason: "digest".into() };
+    let state = Change::Queued { due_ms: T0, serve_ms: tick, reason: Reason::Digest };
     let lines: Vec<_> = events.iter().map(|event| (event.clone(), state.clone())).collect();
     record(&store, "compliance~3fa9c1", &lines).await;
     assert_eq!(store.agenda.next_time().await.unwrap(), Some(tick));
@@ -136,7 +136,7 @@ pub(crate) async fn a_digest_takes_all_that_is_due<F: Fixture>(fixture: &F) {
     let due = store.agenda.due(&claim, tick, 1_000).await.unwrap();
     assert_eq!(due.len(), 300);
     let updates = due.iter().map(|item| {
-        let mut sent = update(&item.event, "compliance~3fa9c1", DeliveryState::Delivered);
+        let mut sent = update(&item.event, "compliance~3fa9c1", Change::Delivered);
         sent.attempts.push(attempt(1, "ok"));
         sent.attempts[0].digest = Some("dig_1".into());
         (item.event.clone(), sent)
@@ -155,12 +155,12 @@ pub(crate) async fn the_lanes_of_a_destination_are_apart<F: Fixture>(fixture: &F
     let lanes = [lane("acme", "mail"), lane("acme", "mail~ann"), lane("acme", "mail~bob")];
     append(&store, &[event("acme", "evt_1")]).await;
     let taken = take_fresh(&store, 1).await;
-    let updates = lanes.iter().map(|key| update(&taken[0].event, &key.destination, waiting(T0)));
+    let updates = lanes.iter().map(|key| update(&taken[0].event, &key.id, waiting(T0)));
     store.log.settle(vec![routed(&taken[0], updates.collect())]).await.unwrap();
     let claims = super::kit::claim(&store, T0).await;
     let claimed: HashSet<_> = claims.iter().map(|claim| claim.lane.clone()).collect();
     assert_eq!(claimed, lanes.clone().into());
-    let delivered = update(&taken[0].event, "mail~ann", DeliveryState::Delivered);
+    let delivered = update(&taken[0].event, "mail~ann", Change::Delivered);
     settle_one(&store, &lanes[1], &taken[0].event, delivered).await;
     let mut waiting = Vec::new();
     for key in &lanes {
@@ -175,7 +175,7 @@ pub(crate) async fn a_late_outcome_is_still_recorded<F: Fixture>(fixture: &F) {
     let event = park(&store, &key, "evt_1", T0).await;
     claim_one(&store, T0).await;
     let holder = claim_one(&store, T0 + LEASE_MS).await;
-    let delivered = tried(update(&event, "hook", DeliveryState::Delivered), 1, "ok");
+    let delivered = tried(update(&event, "hook", Change::Delivered), 1, "ok");
     settle_one(&store, &key, &event, delivered).await;
     assert_eq!(state_of(&store, &event, "hook").await, DeliveryState::Delivered);
     assert!(due_ids(&store, &holder, T0 * 2).await.is_empty(), "the next holder need not send it");
@@ -189,7 +189,7 @@ pub(crate) async fn a_late_failure_does_not_undo_a_delivery<F: Fixture>(fixture:
     let event = park(&store, &key, "evt_1", T0).await;
     claim_one(&store, T0).await;
     let holder = claim_one(&store, T0 + LEASE_MS).await;
-    let delivered = tried(update(&event, "hook", DeliveryState::Delivered), 1, "ok");
+    let delivered = tried(update(&event, "hook", Change::Delivered), 1, "ok");
     settle_one(&store, &key, &event, delivered).await;
     let failed = tried(update(&event, "hook", waiting(T0 + 9)), 1, "timeout");
     settle_one(&store, &key, &event, failed).await;
@@ -201,13 +201,13 @@ pub(crate) async fn a_late_failure_does_not_undo_a_delivery<F: Fixture>(fixture:
     assert_eq!(store.agenda.next_time().await.unwrap(), None);
 }
 
-pub(crate) async fn a_dead_delivery_can_wait_again<F: Fixture>(fixture: &F) {
+pub(crate) async fn a_dead_delivery_can_be_replayed<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     let key = lane("acme", "hook");
     let event = event("acme", "evt_1");
     record(&store, "hook", &[(event.clone(), dead("http_500"))]).await;
     assert_eq!(store.agenda.next_time().await.unwrap(), None);
-    let again = update(&event, "hook", waiting_until(T0 + 5, T0 + 6));
+    let again = update(&event, "hook", Change::Replayed { due_ms: T0 + 6 });
     settle_one(&store, &key, &event, again).await;
     assert_eq!(store.agenda.waiting(&key).await.unwrap(), 1);
     // A queue that holds something always has its line.
@@ -237,9 +237,9 @@ pub(crate) async fn a_replay_puts_back_what_ended_with_a_new_schedule<F: Fixture
     let store = fixture.open().await;
     let key = lane("acme", "hook");
     let (won, lost) = (event("acme", "evt_1"), event("acme", "evt_2"));
-    let lines = [(won.clone(), DeliveryState::Delivered), (lost.clone(), dead("http_500"))];
+    let lines = [(won.clone(), Change::Delivered), (lost.clone(), dead("http_500"))];
     record(&store, "hook", &lines).await;
-    let again = DeliveryState::Waiting { due_ms: T0, serve_ms: T0, reason: REPLAY.to_owned() };
+    let again = Change::Replayed { due_ms: T0 };
     for event in [&won, &lost] {
         let failed = tried(update(event, "hook", dead("http_500")), 1, "http_500");
         settle_one(&store, &key, event, failed).await;
@@ -251,7 +251,7 @@ pub(crate) async fn a_replay_puts_back_what_ended_with_a_new_schedule<F: Fixture
     assert_eq!(due.iter().map(|item| item.attempts).collect::<Vec<_>>(), [0, 0]);
     let tried_again = tried(update(&lost, "hook", waiting(T0)), 1, "timeout");
     settle_one(&store, &key, &lost, tried_again).await;
-    settle_one(&store, &key, &won, update(&won, "hook", DeliveryState::Delivered)).await;
+    settle_one(&store, &key, &won, update(&won, "hook", Change::Delivered)).await;
     let due = store.agenda.due(&claim, T0, 10).await.unwrap();
     assert_eq!((due.len(), due[0].attempts), (1, 1));
     let record = store.ledger.event("acme", "evt_2").await.unwrap().unwrap();

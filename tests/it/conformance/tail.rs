@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fanfare_store::{DeliveryState, EventState, Store};
+use fanfare_store::{Change, EventState, Store};
 
 use super::Fixture;
 use super::kit::{PATIENCE, T0, append, event_at, routed, take_fresh, update};
@@ -31,7 +31,7 @@ pub(crate) async fn the_tail_of_events_is_followed_place_by_place<F: Fixture>(fi
     events.insert(2, event_at("globex", "evt_x", T0));
     append(&store, &events).await;
     let taken = take_fresh(&store, 6).await;
-    let of_first = update(&taken[0].event, "hook", DeliveryState::Delivered);
+    let of_first = update(&taken[0].event, "hook", Change::Delivered);
     store.log.settle(vec![routed(&taken[0], vec![of_first])]).await.unwrap();
 
     let expected: Vec<_> = (0..5).map(|n| format!("evt_{n}")).collect();

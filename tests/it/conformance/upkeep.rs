@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_store::{Backlog, DeliveryState, EventQuery, Next, StoreError};
+use fanfare_store::{Backlog, Change, DeliveryState, EventQuery, Next, StoreError};
 
 use super::Fixture;
 use super::kit::{
@@ -36,9 +36,9 @@ pub(crate) async fn old_events_are_removed_with_all_that_belongs_to_them<F: Fixt
     assert_eq!(failed[0].count, 1);
 
     // Forgotten is forgotten: it may come again, and is read after everything that was read.
-    record(&store, "hook", &[(old, DeliveryState::Delivered)]).await;
+    record(&store, "hook", &[(old, Change::Delivered)]).await;
     assert_eq!(store.upkeep.tidy(T0 * 2, 100).await.unwrap(), 2);
-    record(&store, "hook", &[(event("acme", "evt_last"), DeliveryState::Delivered)]).await;
+    record(&store, "hook", &[(event("acme", "evt_last"), Change::Delivered)]).await;
 }
 
 pub(crate) async fn nothing_that_waits_is_ever_removed<F: Fixture>(fixture: &F) {
@@ -48,17 +48,16 @@ pub(crate) async fn nothing_that_waits_is_ever_removed<F: Fixture>(fixture: &F) 
     let taken = take_fresh(&store, 2).await;
     // One delivery of it is done, the other waits; the second event is not settled at all.
     let one = Arc::clone(&taken[0].event);
-    let updates =
-        vec![update(&one, "done", DeliveryState::Delivered), update(&one, "hook", waiting(T0))];
+    let updates = vec![update(&one, "done", Change::Delivered), update(&one, "hook", waiting(T0))];
     store.log.settle(vec![routed(&taken[0], updates)]).await.unwrap();
     assert_eq!(store.upkeep.tidy(T0 * 2, 100).await.unwrap(), 0);
-    assert_eq!(state_of(&store, &one, "hook").await, waiting(T0));
+    assert_eq!(state_of(&store, &one, "hook").await, waiting(T0).target());
     assert_eq!(state_of(&store, &one, "done").await, DeliveryState::Delivered);
 
     let claim = claim_one(&store, T0).await;
     assert_eq!(store.upkeep.tidy(T0 * 2, 100).await.unwrap(), 0, "nor while it is served");
     assert_eq!(store.agenda.due(&claim, T0, 10).await.unwrap().len(), 1);
-    settle_one(&store, &key, &one, update(&one, "hook", DeliveryState::Delivered)).await;
+    settle_one(&store, &key, &one, update(&one, "hook", Change::Delivered)).await;
     store.agenda.release(&claim, Next::WhenDue).await.unwrap();
     assert_eq!(store.upkeep.tidy(T0 * 2, 100).await.unwrap(), 1);
     store.log.settle(vec![routed(&taken[1], vec![])]).await.unwrap();
@@ -67,7 +66,7 @@ pub(crate) async fn nothing_that_waits_is_ever_removed<F: Fixture>(fixture: &F) 
 
 pub(crate) async fn tidying_is_bounded_and_says_when_it_is_done<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
-    let state = |n: i64| if n % 4 == 0 { waiting(T0 * 2) } else { DeliveryState::Delivered };
+    let state = |n: i64| if n % 4 == 0 { waiting(T0 * 2) } else { Change::Delivered };
     let lines: Vec<_> = (0..40)
         .map(|n| (event_at(&format!("t{}", n % 3), &format!("evt_{n}"), T0 + n % 5), state(n)))
         .collect();
@@ -193,7 +192,7 @@ pub(crate) async fn a_well_store_says_so<F: Fixture>(fixture: &F) {
 pub(crate) async fn the_backlog_is_all_that_waits_and_since_when<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     assert_eq!(store.upkeep.backlog().await.unwrap(), Backlog::default());
-    let to = |state: DeliveryState| move |id: &str, at| (event_at("acme", id, at), state.clone());
+    let to = |change: Change| move |id: &str, at| (event_at("acme", id, at), change.clone());
     let (waits, dies) = (to(waiting(T0 + HOUR)), to(dead("timeout")));
     record(&store, "hook", &[dies("evt_0", T0), waits("evt_1", T0 + 1), waits("evt_2", T0 + 2)])
         .await;
@@ -207,7 +206,7 @@ pub(crate) async fn the_backlog_is_all_that_waits_and_since_when<F: Fixture>(fix
     let claims = store.agenda.claim(T0 + HOUR, PATIENCE, 10, 10).await.unwrap();
     assert_eq!(claims.len(), 3);
     let one = event_at("acme", "evt_1", T0 + 1);
-    let delivered = update(&one, "hook", DeliveryState::Delivered);
+    let delivered = update(&one, "hook", Change::Delivered);
     settle_one(&store, &lane("acme", "hook"), &one, delivered).await;
     let backlog = store.upkeep.backlog().await.unwrap();
     assert_eq!(backlog, Backlog { waiting: 3, oldest_ms: Some(T0 + 2) });

@@ -4,11 +4,12 @@ use super::*;
 use crate::crash::Counter;
 use crate::scene::{SOON, Scene};
 use crate::support::{Fanfare, until};
+use fanfare_store::{Change, Reason};
 
 /// In its lane since it arrived, as the router queues it.
-fn queued(entry: EntryId) -> DeliveryState {
+fn queued(entry: EntryId) -> Change {
     let due_ms = i64::try_from(entry.major).expect("a time");
-    DeliveryState::Waiting { due_ms, serve_ms: T0, reason: "fifo".into() }
+    Change::Queued { due_ms, serve_ms: T0, reason: Reason::Fifo }
 }
 
 async fn queue(store: &Store, (entry, event): &(EntryId, Arc<Event>)) {
@@ -144,7 +145,7 @@ impl Held {
     /// Waits until both wait in their lane and the router has looked at it again and again.
     fn see_it_wait(&self) {
         let waits = async |id| match self.replica.ledger.event("acme", id).await {
-            Ok(Some(record)) => record.deliveries.iter().any(|one| one.state.word() == "waiting"),
+            Ok(Some(record)) => record.deliveries.iter().any(|one| one.state.is_waiting()),
             _ => false,
         };
         let both = || self.runtime.block_on(async { waits("evt_1").await && waits("evt_2").await });
@@ -167,7 +168,7 @@ fn what_a_replica_holds_up_is_delivered_before_what_another_has_read_after_it() 
     scene.see_it_wait();
     let (entry, event) = &scene.first;
     let mut first = updated(event, queued(*entry));
-    first.destination = "hooks".into();
+    first.lane = "hooks".into();
     first.id = DeliveryId::derive(&event.id, "hooks");
     let outcome = Outcome::Routed(Arc::clone(event), vec![first]);
     scene.runtime.block_on(async {

@@ -1,6 +1,7 @@
 //! Several replicas over one server: who reads what, who takes over from whom.
 
 use super::*;
+use fanfare_store::Change;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_share_the_events_without_double_work() {
@@ -112,8 +113,8 @@ async fn an_outcome_that_is_sent_twice_counts_once() {
     let taken = read(&store, 1).await;
     store.log.admit(&taken).await.unwrap();
     store.log.settle(vec![settled(taken[0].0, &taken[0].1, waiting())]).await.unwrap();
-    let lane = LaneKey { tenant: "acme".into(), destination: "hook".into() };
-    let mut update = updated(&taken[0].1, DeliveryState::Dead { reason: "http_500".into() });
+    let lane = LaneKey { tenant: "acme".into(), id: "hook".into() };
+    let mut update = updated(&taken[0].1, Change::GivenUp("http_500".into()));
     update.attempts.push(Attempt {
         number: 1,
         at_ms: T0,

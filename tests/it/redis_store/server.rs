@@ -1,6 +1,7 @@
 //! What the server may do: lose its group, its memory, its connections, its room; and come back.
 
 use super::*;
+use fanfare_store::Change;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_consumer_group_is_made_again_under_a_read() {
@@ -37,7 +38,7 @@ async fn after_a_flush_everything_goes_on_and_what_was_in_hand_is_not_lost() {
 
     // And one that was served when the memory went.
     server.command(&["FLUSHALL"]);
-    let lane = LaneKey { tenant: "acme".into(), destination: "hook".into() };
+    let lane = LaneKey { tenant: "acme".into(), id: "hook".into() };
     let again = vec![(Arc::clone(&due[0].event), updated(&due[0].event, waiting()))];
     store.agenda.settle(&lane, again).await.unwrap();
     assert_eq!(store.agenda.next_time().await.unwrap(), Some(T0));
@@ -118,7 +119,7 @@ async fn a_restart_of_a_durable_server_loses_nothing_that_was_answered() {
     // A failed dial is not repeated at once: another call may come too early.
     eventually("it is back", || async { store.upkeep.ping().await.ok() }).await;
     let rest = taken[20..].iter();
-    let rest = rest.map(|(entry, event)| settled(*entry, event, DeliveryState::Delivered));
+    let rest = rest.map(|(entry, event)| settled(*entry, event, Change::Delivered));
     let rest: Vec<_> = rest.collect();
     eventually("it settles", || async { store.log.settle(rest.clone()).await.ok() }).await;
     assert_eq!(server.unsettled(), 20);

@@ -85,7 +85,7 @@ pub(crate) fn delivery_of(channel: &EmailChannel, to: Value, content: Content) -
     };
     let destination = Arc::new(Destination {
         tenant: "acme".into(),
-        id: id.as_str().into(),
+        lane: id.as_str().into(),
         channel: "email".into(),
         settings: lane.settings,
     });

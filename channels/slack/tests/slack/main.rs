@@ -122,7 +122,7 @@ fn delivery(channel: &SlackChannel, settings: &Value, content: Content) -> Deliv
     let lane = channel.prepare(settings.as_object().unwrap()).unwrap().remove(0);
     let destination = Destination {
         tenant: "acme".into(),
-        id: "support".into(),
+        lane: "support".into(),
         channel: "slack".into(),
         settings: lane.settings,
     };

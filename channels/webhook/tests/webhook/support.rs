@@ -36,7 +36,7 @@ pub(crate) fn delivery(channel: &WebhookChannel, settings: &Value, content: Cont
     let mut lanes = channel.prepare(settings.as_object().unwrap()).unwrap();
     let destination = Destination {
         tenant: "acme".into(),
-        id: "backoffice".into(),
+        lane: "backoffice".into(),
         channel: "webhook".into(),
         settings: lanes.remove(0).settings,
     };

@@ -187,7 +187,8 @@ fn claim(
         let token = format!("{:032x}", rand::random::<u128>());
         take.execute((lane_id, until, &token))?;
         let lane = name.query_row([lane_id], |row| {
-            Ok(LaneKey { tenant: row.get(0)?, destination: row.get(1)? })
+            let id = row.get::<_, String>(1)?.into();
+            Ok(LaneKey { tenant: row.get(0)?, id })
         })?;
         claims.push(Claim { lane, token });
     }
@@ -230,7 +231,7 @@ fn due(
         }
         let event = rows::event(row, 2, Arc::clone(&claim.lane.tenant))?;
         items.push(WaitingItem {
-            id: DeliveryId::derive(&event.id, &claim.lane.destination),
+            id: DeliveryId::derive(&event.id, &claim.lane.id),
             event: Arc::new(event),
             attempts: row.get(1)?,
             due_ms: row.get(0)?,
@@ -246,7 +247,7 @@ fn settle(
 ) -> Result<()> {
     let Writing { conn, names, effects, .. } = writing;
     let conn = &*conn;
-    let (lane_id, tenant_id) = names.lane(conn, &lane.tenant, &lane.destination)?;
+    let (lane_id, tenant_id) = names.lane(conn, &lane.tenant, &lane.id)?;
     let mut find = conn
         .prepare_cached("SELECT seq, received_ms FROM events WHERE tenant_id = ?1 AND id = ?2")?;
     let mut queue = Statements::prepare(conn)?;

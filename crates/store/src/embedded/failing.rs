@@ -16,7 +16,7 @@ pub(super) fn note(
     gap: Duration,
 ) -> Result<Failing> {
     let conn = &writing.conn;
-    let (lane_id, _) = writing.names.lane(conn, &lane.tenant, &lane.destination)?;
+    let (lane_id, _) = writing.names.lane(conn, &lane.tenant, &lane.id)?;
     let gap = Ms::try_from(gap.as_millis()).unwrap_or(Ms::MAX / 2);
     let sql = "INSERT INTO failing (lane_id, since_ms, last_ms, told) VALUES (?1, ?2, ?2, 1) \
          ON CONFLICT (lane_id) DO UPDATE SET \

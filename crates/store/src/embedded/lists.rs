@@ -1,13 +1,13 @@
 //! Lists of the ledger: newest first, page by page. A page looks at a bounded number of rows,
 //! whatever the filters let through.
 
-use fanfare_contract::Environment;
+use fanfare_contract::{Environment, LaneId};
 use rusqlite::{Connection, Row};
 
 use super::{cursor, names, rows};
 use crate::{
     Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventSummary, Ms, Page, Rejected, Result,
-    StoreError,
+    StateKind, StoreError,
 };
 
 /// Rows that one page looks at.
@@ -94,13 +94,7 @@ fn summary(conn: &Connection, seq: i64, row: &Row<'_>) -> Result<EventSummary> {
 
 /// Where deliveries of a state are counted.
 pub(super) fn count_of(counts: &mut Counts, state: i64) -> Result<&mut u64> {
-    match state {
-        rows::DELIVERED => Ok(&mut counts.delivered),
-        rows::WAITING => Ok(&mut counts.waiting),
-        rows::SUPPRESSED => Ok(&mut counts.suppressed),
-        rows::DEAD => Ok(&mut counts.dead),
-        other => Err(StoreError::Corrupt(format!("a delivery with the state {other}"))),
-    }
+    Ok(counts.of(rows::state_kind(state)?))
 }
 
 /// The times to look at. What is behind the cursor is left out here already, so that a page far
@@ -148,9 +142,9 @@ pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<Pag
         Some(text) => cursor::read('d', text)?,
         None => [start; 3],
     };
-    let state = query.state.as_deref().map(state_number).transpose()?;
     let Some(tenant_id) = names::find_tenant(conn, &query.tenant)? else { return Ok(empty()) };
-    let way = if state.is_some_and(|state| state != rows::DELIVERED) { BY_STATE } else { BY_EVENT };
+    let indexed = query.state.is_some_and(|state| state != StateKind::Delivered);
+    let way = if indexed { BY_STATE } else { BY_EVENT };
     let sql = format!("SELECT d.seq, d.lane_id, {} {way}", rows::DELIVERY);
     let sql = if query.oldest_first { turned(&sql) } else { sql };
     let mut statement = conn.prepare_cached(&sql)?;
@@ -159,12 +153,12 @@ pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<Pag
     } else {
         range(query.from_ms, query.to_ms, after[0])
     };
-    let state = state.unwrap_or(-1);
+    let state = query.state.map_or(-1, rows::state_number);
     let mut found = statement.query((tenant_id, from, to, after[0], after[1], after[2], state))?;
     let mut page = Filling::new(query.limit);
     while let Some(row) = found.next()? {
         let fits = fits(query.kind.as_deref(), row, 3)?
-            && is_of(query.destination.as_deref(), row, 4)?
+            && is_of(query.lane.as_ref(), row, 4)?
             && is_in(query.environment, row, 13)?;
         let item = if fits { Some(rows::delivery(row, 2)?) } else { None };
         if page.look(item) {
@@ -175,21 +169,11 @@ pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<Pag
     Ok(page.finish(None))
 }
 
-fn state_number(word: &str) -> Result<i64> {
-    let number = rows::WORDS.iter().position(|known| *known == word);
-    number.and_then(|number| i64::try_from(number).ok()).ok_or_else(|| {
-        let known = rows::WORDS.join(", ");
-        StoreError::BadQuery(format!("`{word}` is no state of a delivery; there are {known}"))
-    })
-}
-
-/// Is the lane in this column the destination that is wanted, or one of its lanes?
-fn is_of(wanted: Option<&str>, row: &Row<'_>, column: usize) -> Result<bool> {
+/// Is the lane in this column the one that is wanted, or one of the destination that is wanted?
+fn is_of(wanted: Option<&LaneId>, row: &Row<'_>, column: usize) -> Result<bool> {
     let Some(wanted) = wanted else { return Ok(true) };
     let lane = row.get_ref(column)?.as_str();
-    let lane = lane.map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    let rest = lane.strip_prefix(wanted);
-    Ok(rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('~')))
+    Ok(wanted.covers(lane.map_err(|error| StoreError::Corrupt(error.to_string()))?))
 }
 
 pub(super) fn rejected(

@@ -221,7 +221,7 @@ fn add_delivery(
     event: &Event,
     update: &DeliveryUpdate,
 ) -> Result<()> {
-    let (lane_id, tenant_id) = names.lane(conn, &event.tenant, &update.destination)?;
+    let (lane_id, tenant_id) = names.lane(conn, &event.tenant, &update.lane)?;
     let place = queue::Place { seq, lane_id, tenant_id, received_ms: event.received_ms };
     queue.add(&place, update)
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use fanfare_contract::LaneId;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::{LaneKey, Result};
@@ -19,7 +20,7 @@ pub(super) struct Names {
 
 struct Known {
     tenant_id: i64,
-    lanes: HashMap<Arc<str>, i64>,
+    lanes: HashMap<LaneId, i64>,
 }
 
 impl Names {
@@ -38,20 +39,20 @@ impl Names {
         &mut self,
         conn: &Connection,
         tenant: &Arc<str>,
-        destination: &Arc<str>,
+        lane: &LaneId,
     ) -> Result<(i64, i64)> {
         let known = self.known(conn, tenant)?;
         let tenant_id = known.tenant_id;
-        if let Some(lane_id) = known.lanes.get(destination) {
+        if let Some(lane_id) = known.lanes.get(lane) {
             return Ok((*lane_id, tenant_id));
         }
-        let lane_id = if let Some(lane_id) = find_lane(conn, tenant_id, destination)? {
+        let lane_id = if let Some(lane_id) = find_lane(conn, tenant_id, lane)? {
             lane_id
         } else {
             let sql = "INSERT INTO lanes (tenant_id, destination) VALUES (?1, ?2)";
-            conn.prepare_cached(sql)?.insert((tenant_id, &**destination))?
+            conn.prepare_cached(sql)?.insert((tenant_id, lane.as_str()))?
         };
-        known.lanes.insert(Arc::clone(destination), lane_id);
+        known.lanes.insert(lane.clone(), lane_id);
         self.count += 1;
         Ok((lane_id, tenant_id))
     }
@@ -80,16 +81,16 @@ pub(super) fn find_tenant(conn: &Connection, name: &str) -> Result<Option<i64>> 
     Ok(conn.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()?)
 }
 
-fn find_lane(conn: &Connection, tenant_id: i64, destination: &str) -> Result<Option<i64>> {
+fn find_lane(conn: &Connection, tenant_id: i64, lane: &str) -> Result<Option<i64>> {
     let sql = "SELECT lane_id FROM lanes WHERE tenant_id = ?1 AND destination = ?2";
     let mut found = conn.prepare_cached(sql)?;
-    Ok(found.query_row((tenant_id, destination), |row| row.get(0)).optional()?)
+    Ok(found.query_row((tenant_id, lane), |row| row.get(0)).optional()?)
 }
 
 /// The number of a lane, if the store has ever heard of it.
 pub(super) fn lane_id(conn: &Connection, lane: &LaneKey) -> Result<Option<i64>> {
     match find_tenant(conn, &lane.tenant)? {
-        Some(tenant_id) => find_lane(conn, tenant_id, &lane.destination),
+        Some(tenant_id) => find_lane(conn, tenant_id, &lane.id),
         None => Ok(None),
     }
 }

@@ -2,8 +2,9 @@
 
 use rusqlite::{CachedStatement, Connection};
 
-use super::rows::{self, StateColumns, WAITING};
-use crate::{DeliveryState, DeliveryUpdate, Ms, REPLAY, Result};
+use super::rows;
+use crate::lifecycle::transition;
+use crate::{DeliveryState, DeliveryUpdate, Ms, Reason, Result};
 
 /// Where a delivery's row is, and what it repeats of its event's.
 pub(super) struct Place {
@@ -16,6 +17,7 @@ pub(super) struct Place {
 /// The statements of one batch.
 pub(super) struct Statements<'c> {
     add: CachedStatement<'c>,
+    find: CachedStatement<'c>,
     change: CachedStatement<'c>,
     only_attempts: CachedStatement<'c>,
     bring_forward: CachedStatement<'c>,
@@ -31,13 +33,15 @@ impl<'c> Statements<'c> {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
                  ON CONFLICT (seq, lane_id) DO NOTHING",
             )?,
-            // What was delivered stays so: a failure that is told late cannot take it back. Only a
-            // replay (?11) can, and begins to count tries anew.
+            find: conn.prepare_cached(&format!(
+                "SELECT {} FROM deliveries WHERE seq = ?1 AND lane_id = ?2",
+                rows::STATE
+            ))?,
+            // A replay (?11) starts the schedule again: earlier tries no longer count.
             change: conn.prepare_cached(
                 "UPDATE deliveries SET channel = ?3, state = ?4, reason = ?5, due_ms = ?6, \
                  serve_ms = ?7, updated_ms = ?8, tries = iif(?11, 0, tries) + ?9, \
-                 attempts = attempts || ?10 \
-                 WHERE seq = ?1 AND lane_id = ?2 AND (state <> 0 OR ?4 = 0 OR ?11)",
+                 attempts = attempts || ?10 WHERE seq = ?1 AND lane_id = ?2",
             )?,
             only_attempts: conn.prepare_cached(
                 "UPDATE deliveries SET tries = tries + ?3, attempts = attempts || ?4 \
@@ -59,57 +63,62 @@ impl<'c> Statements<'c> {
 
     /// A new delivery. If it waits, its lane is served at its time at the latest.
     pub(super) fn add(&mut self, place: &Place, update: &DeliveryUpdate) -> Result<()> {
-        let StateColumns { state, reason, due_ms, serve_ms } = rows::state_columns(&update.state);
+        let state = transition(None, &update.change);
+        let times = state.times();
         let added = self.add.execute((
             place.seq,
             place.lane_id,
             place.tenant_id,
             place.received_ms,
             &*update.channel,
-            state,
-            reason,
-            due_ms,
-            serve_ms,
+            rows::state_number(state.kind()),
+            state.reason().map(Reason::as_text),
+            times.map(|(due_ms, _)| due_ms),
+            times.map(|(_, serve_ms)| serve_ms),
             update.at_ms,
             rows::tries(update),
             rows::attempt_lines(&update.attempts)?,
         ))?;
-        if added == 1
-            && let Some(serve_ms) = serve_ms
-        {
-            let line = (place.lane_id, place.tenant_id, serve_ms);
-            self.woke |= self.bring_forward.execute(line)? == 1;
+        if added == 1 {
+            self.schedule(place, &state)?;
         }
         Ok(())
     }
 
-    /// A change of a delivery that is there already (or ought to be).
+    /// A change of a delivery that is there already, or ought to be.
     pub(super) fn change(&mut self, place: &Place, update: &DeliveryUpdate) -> Result<()> {
-        let StateColumns { state, reason, due_ms, serve_ms } = rows::state_columns(&update.state);
+        let Some(before) = self.find(place)? else { return self.add(place, update) };
         let (tries, lines) = (rows::tries(update), rows::attempt_lines(&update.attempts)?);
-        let changed = self.change.execute((
+        if !before.accepts(&update.change) {
+            self.only_attempts.execute((place.seq, place.lane_id, tries, lines))?;
+            return Ok(());
+        }
+        let state = transition(Some(&before), &update.change);
+        let times = state.times();
+        self.change.execute((
             place.seq,
             place.lane_id,
             &*update.channel,
-            state,
-            reason,
-            due_ms,
-            serve_ms,
+            rows::state_number(state.kind()),
+            state.reason().map(Reason::as_text),
+            times.map(|(due_ms, _)| due_ms),
+            times.map(|(_, serve_ms)| serve_ms),
             update.at_ms,
             tries,
             &lines,
-            update.state.reason() == Some(REPLAY) && state == WAITING,
+            update.change.is_replay(),
         ))?;
-        if changed == 0
-            && self.only_attempts.execute((place.seq, place.lane_id, tries, lines))? == 0
-        {
-            return self.add(place, update);
-        }
-        if changed == 1
-            && let DeliveryState::Waiting { serve_ms, .. } = &update.state
-        {
-            debug_assert_eq!(state, WAITING);
-            // A claimed line stays as it is; a queue that holds something always has one.
+        self.schedule(place, &state)
+    }
+
+    fn find(&mut self, place: &Place) -> Result<Option<DeliveryState>> {
+        let mut found = self.find.query((place.seq, place.lane_id))?;
+        found.next()?.map(|row| rows::state(row, 0)).transpose()
+    }
+
+    /// A queue that holds something always has a line in the agenda. A claimed line stays as it is.
+    fn schedule(&mut self, place: &Place, state: &DeliveryState) -> Result<()> {
+        if let Some((_, serve_ms)) = state.times() {
             let line = (place.lane_id, place.tenant_id, serve_ms);
             self.woke |= self.bring_forward.execute(line)? == 1;
         }

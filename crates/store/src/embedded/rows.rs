@@ -3,25 +3,36 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_contract::{DeliveryId, Environment, Event};
+use fanfare_contract::{DeliveryId, Environment, Event, LaneId};
 use rusqlite::Row;
 
 use crate::{
     Attempt, DeliveryRecord, DeliveryState, DeliveryUpdate, EntryId, EventState, Ms, Result,
-    StoreError,
+    StateKind, StoreError,
 };
 
 pub(super) const PENDING: i64 = 0;
 pub(super) const UNROUTED: i64 = 1;
 pub(super) const ROUTED: i64 = 2;
 
-pub(super) const DELIVERED: i64 = 0;
-pub(super) const WAITING: i64 = 1;
-pub(super) const SUPPRESSED: i64 = 2;
-pub(super) const DEAD: i64 = 3;
+pub(super) const WAITING: i64 = state_number(StateKind::Waiting);
+pub(super) const DEAD: i64 = state_number(StateKind::Dead);
 
-/// The words of [`DeliveryState::word`], by their number in a row.
-pub(super) const WORDS: [&str; 4] = ["delivered", "waiting", "suppressed", "dead"];
+/// The number of a state in a row.
+pub(super) const fn state_number(kind: StateKind) -> i64 {
+    match kind {
+        StateKind::Delivered => 0,
+        StateKind::Waiting => 1,
+        StateKind::Suppressed => 2,
+        StateKind::Dead => 3,
+    }
+}
+
+/// The state of a number in a row.
+pub(super) fn state_kind(number: i64) -> Result<StateKind> {
+    let found = StateKind::ALL.into_iter().find(|kind| state_number(*kind) == number);
+    found.ok_or_else(|| StoreError::Corrupt(format!("a delivery with the state {number}")))
+}
 
 pub(super) fn entry_id(seq: i64) -> EntryId {
     EntryId { major: seq.unsigned_abs(), minor: 0 }
@@ -56,44 +67,15 @@ pub(super) fn environment(number: i64) -> Result<Environment> {
     }
 }
 
-/// A delivery's state in columns.
-pub(super) struct StateColumns<'a> {
-    pub(super) state: i64,
-    pub(super) reason: Option<&'a str>,
-    pub(super) due_ms: Option<Ms>,
-    pub(super) serve_ms: Option<Ms>,
-}
+/// Columns of [`state`], of the delivery's row.
+pub(super) const STATE: &str = "state, reason, due_ms, serve_ms";
 
-pub(super) fn state_columns(state: &DeliveryState) -> StateColumns<'_> {
-    let (number, due_ms, serve_ms) = match state {
-        DeliveryState::Delivered => (DELIVERED, None, None),
-        DeliveryState::Waiting { due_ms, serve_ms, .. } => {
-            (WAITING, Some(*due_ms), Some(*serve_ms))
-        }
-        DeliveryState::Suppressed { .. } => (SUPPRESSED, None, None),
-        DeliveryState::Dead { .. } => (DEAD, None, None),
-    };
-    StateColumns { state: number, reason: state.reason(), due_ms, serve_ms }
-}
-
-fn delivery_state(
-    number: i64,
-    reason: Option<String>,
-    due_ms: Option<Ms>,
-    serve_ms: Option<Ms>,
-) -> Result<DeliveryState> {
-    let reason = reason.unwrap_or_default();
-    match number {
-        DELIVERED => Ok(DeliveryState::Delivered),
-        WAITING => Ok(DeliveryState::Waiting {
-            due_ms: due_ms.unwrap_or_default(),
-            serve_ms: serve_ms.unwrap_or_default(),
-            reason,
-        }),
-        SUPPRESSED => Ok(DeliveryState::Suppressed { reason }),
-        DEAD => Ok(DeliveryState::Dead { reason }),
-        other => Err(StoreError::Corrupt(format!("a delivery with the state {other}"))),
-    }
+/// A delivery's state from the columns of [`STATE`], the first of which is at `from`.
+pub(super) fn state(row: &Row<'_>, from: usize) -> Result<DeliveryState> {
+    let kind = state_kind(row.get(from)?)?;
+    let reason = row.get_ref(from + 1)?.as_str_or_null().map_err(column)?.unwrap_or_default();
+    let time = |n| Ok::<_, StoreError>(row.get::<_, Option<Ms>>(from + n)?.unwrap_or_default());
+    Ok(DeliveryState::from_parts(kind, reason, (time(2)?, time(3)?)))
 }
 
 /// Attempts as lines of JSON, so that later ones are appended without reading the earlier.
@@ -159,20 +141,15 @@ pub(super) const DELIVERY: &str = "e.id, e.kind, l.destination, d.channel, d.sta
 /// A delivery from the columns of [`DELIVERY`], the first of which is at `from`.
 pub(super) fn delivery(row: &Row<'_>, from: usize) -> Result<DeliveryRecord> {
     let event: String = row.get(from)?;
-    let destination: String = row.get(from + 2)?;
+    let lane = LaneId::from(row.get::<_, String>(from + 2)?);
     let lines = row.get_ref(from + 8)?.as_str().map_err(column)?;
     Ok(DeliveryRecord {
-        id: DeliveryId::derive(&event, &destination),
+        id: DeliveryId::derive(&event, &lane),
         event,
         kind: row.get(from + 1)?,
-        destination,
+        lane,
         channel: row.get(from + 3)?,
-        state: delivery_state(
-            row.get(from + 4)?,
-            row.get(from + 5)?,
-            row.get(from + 6)?,
-            row.get(from + 7)?,
-        )?,
+        state: state(row, from + 4)?,
         attempts: attempts(lines)?,
         received_ms: row.get(from + 9)?,
         updated_ms: row.get(from + 10)?,

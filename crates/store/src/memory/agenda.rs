@@ -56,7 +56,7 @@ impl Agenda for Memory {
         };
         let item = |&(due_ms, seq): &(Ms, u64)| {
             let event = state.events[&seq].event.clone();
-            let lane = claim.lane.destination.clone();
+            let lane = claim.lane.id.clone();
             let id = DeliveryId::derive(&event.id, &lane);
             let attempts = state.deliveries[&(seq, lane)].tries;
             WaitingItem { id, event, attempts, due_ms }

@@ -66,7 +66,7 @@ impl Erasure for Memory {
 fn leave_queues(state: &mut State, tenant: &str, seq: u64) {
     let waits = state.deliveries_of(seq).filter_map(|(lane, row)| match row.state {
         DeliveryState::Waiting { due_ms, .. } => {
-            Some((LaneKey { tenant: tenant.into(), destination: lane.clone() }, due_ms))
+            Some((LaneKey { tenant: tenant.into(), id: lane.clone() }, due_ms))
         }
         _ => None,
     });

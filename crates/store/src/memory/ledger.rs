@@ -51,13 +51,9 @@ impl Ledger for Memory {
 
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
         let state = self.world.lock();
-        let of = |lane: &str, wanted: &String| {
-            let rest = lane.strip_prefix(wanted.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('~'))
-        };
         let fits = |one: &DeliveryRecord| {
-            query.state.as_ref().is_none_or(|word| word == one.state.word())
-                && query.destination.as_ref().is_none_or(|wanted| of(&one.destination, wanted))
+            query.state.is_none_or(|kind| kind == one.state.kind())
+                && query.lane.as_ref().is_none_or(|wanted| wanted.covers(one.lane.as_str()))
                 && query.kind.as_ref().is_none_or(|kind| *kind == one.kind)
                 && query.environment.is_none_or(|wanted| wanted == one.environment)
                 && within(one.received_ms, query.from_ms, query.to_ms)
@@ -102,14 +98,14 @@ impl Ledger for Memory {
         let state = self.world.lock();
         let mut kept: [BTreeMap<String, u64>; 2] = Default::default();
         for ((seq, of), row) in &state.deliveries {
-            let ours = *of == lane.destination && state.events[seq].event.tenant == lane.tenant;
+            let ours = *of == lane.id && state.events[seq].event.tenant == lane.tenant;
             let (which, reason) = match &row.state {
                 DeliveryState::Suppressed { reason } => (0, reason),
                 DeliveryState::Dead { reason } => (1, reason),
                 DeliveryState::Delivered | DeliveryState::Waiting { .. } => continue,
             };
             if ours && within(row.updated_ms, Some(from), Some(to)) {
-                *kept[which].entry(reason.clone()).or_default() += 1;
+                *kept[which].entry(reason.to_string()).or_default() += 1;
             }
         }
         let [suppressed, failed] = kept.map(|counts| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fanfare_contract::Event;
+use fanfare_contract::{Event, LaneId};
 use tokio::time::Instant;
 
 use super::state::State;
@@ -126,9 +126,9 @@ fn settle(state: &mut State, seq: u64, outcome: Outcome) -> bool {
         (Outcome::Routed(event, updates), Some(row)) => {
             row.state = EventState::Routed;
             let tenant = &event.tenant;
-            let lane = |to: &Arc<str>| LaneKey { tenant: tenant.clone(), destination: to.clone() };
+            let lane = |lane: &LaneId| LaneKey { tenant: tenant.clone(), id: lane.clone() };
             let add = |woke, update: &crate::DeliveryUpdate| {
-                state.add(seq, &lane(&update.destination), update) | woke
+                state.add(seq, &lane(&update.lane), update) | woke
             };
             updates.iter().fold(false, add)
         }

@@ -4,16 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_contract::{DeliveryId, Event};
+use fanfare_contract::{DeliveryId, Event, LaneId};
 use tokio::time::Instant;
 
+use crate::lifecycle::transition;
 use crate::{
     Attempt, Counts, DeliveryRecord, DeliveryState, DeliveryUpdate, EventState, Failing, LaneKey,
     Ms, Record, Rejected,
 };
-
-/// The reason of a delivery that was put back by hand.
-const REPLAY: &str = "replay";
 
 #[derive(Default)]
 pub(super) struct State {
@@ -26,7 +24,7 @@ pub(super) struct State {
     pub(super) unread: BTreeSet<u64>,
     pub(super) reading: BTreeMap<u64, u64>,
     /// By event, then by lane.
-    pub(super) deliveries: BTreeMap<(u64, Arc<str>), DeliveryRow>,
+    pub(super) deliveries: BTreeMap<(u64, LaneId), DeliveryRow>,
     pub(super) queues: HashMap<LaneKey, BTreeSet<(Ms, u64)>>,
     pub(super) agenda: HashMap<LaneKey, Line>,
     pub(super) tokens: u64,
@@ -96,11 +94,8 @@ impl State {
         self.deliveries.retain(|(of, _), _| *of != seq);
     }
 
-    pub(super) fn deliveries_of(
-        &self,
-        seq: u64,
-    ) -> impl Iterator<Item = (&Arc<str>, &DeliveryRow)> {
-        let rows = self.deliveries.range((seq, Arc::from(""))..);
+    pub(super) fn deliveries_of(&self, seq: u64) -> impl Iterator<Item = (&LaneId, &DeliveryRow)> {
+        let rows = self.deliveries.range((seq, LaneId::from(""))..);
         rows.take_while(move |((of, _), _)| *of == seq).map(|((_, lane), row)| (lane, row))
     }
 
@@ -108,13 +103,19 @@ impl State {
     pub(super) fn add(&mut self, seq: u64, lane: &LaneKey, update: &DeliveryUpdate) -> bool {
         let row = DeliveryRow {
             channel: update.channel.clone(),
-            state: update.state.clone(),
+            state: transition(None, &update.change),
             attempts: update.attempts.clone(),
             tries: tries(update),
             updated_ms: update.at_ms,
         };
-        self.deliveries.insert((seq, lane.destination.clone()), row);
-        let DeliveryState::Waiting { due_ms, serve_ms, .. } = update.state else { return false };
+        let times = row.state.times();
+        self.deliveries.insert((seq, lane.id.clone()), row);
+        self.queue(seq, lane, times)
+    }
+
+    /// Puts it in its queue, if it waits.
+    fn queue(&mut self, seq: u64, lane: &LaneKey, times: Option<(Ms, Ms)>) -> bool {
+        let Some((due_ms, serve_ms)) = times else { return false };
         self.queues.entry(lane.clone()).or_default().insert((due_ms, seq));
         self.bring_forward(lane, serve_ms)
     }
@@ -133,31 +134,28 @@ impl State {
         moves
     }
 
-    /// A change of a delivery that is there. What was delivered stays so.
+    /// A change of a delivery that is there.
     pub(super) fn change(&mut self, seq: u64, lane: &LaneKey, update: &DeliveryUpdate) -> bool {
-        let Some(row) = self.deliveries.get_mut(&(seq, lane.destination.clone())) else {
+        let Some(row) = self.deliveries.get_mut(&(seq, lane.id.clone())) else {
             return self.add(seq, lane, update);
         };
         row.attempts.extend(update.attempts.iter().cloned());
         row.tries += tries(update);
-        let replay = update.state.reason() == Some(REPLAY) && update.state.word() == "waiting";
-        let too_late = row.state == DeliveryState::Delivered && update.state.word() != "delivered";
-        if too_late && !replay {
+        if !row.state.accepts(&update.change) {
             return false;
         }
-        let before = std::mem::replace(&mut row.state, update.state.clone());
+        let state = transition(Some(&row.state), &update.change);
+        let (before, times) = (row.state.times(), state.times());
+        row.state = state;
         row.channel = update.channel.clone();
         row.updated_ms = update.at_ms;
-        if replay {
-            row.tries = 0;
+        if update.change.is_replay() {
+            row.tries = tries(update);
         }
-        let queue = self.queues.entry(lane.clone()).or_default();
-        if let DeliveryState::Waiting { due_ms, .. } = before {
-            queue.remove(&(due_ms, seq));
+        if let Some((due_ms, _)) = before {
+            self.queues.entry(lane.clone()).or_default().remove(&(due_ms, seq));
         }
-        let DeliveryState::Waiting { due_ms, serve_ms, .. } = update.state else { return false };
-        queue.insert((due_ms, seq));
-        self.bring_forward(lane, serve_ms)
+        self.queue(seq, lane, times)
     }
 
     pub(super) fn first_due(&self, lane: &LaneKey) -> Option<Ms> {
@@ -165,13 +163,13 @@ impl State {
     }
 
     /// One delivery as it is shown.
-    pub(super) fn record(&self, seq: u64, lane: &str, row: &DeliveryRow) -> DeliveryRecord {
+    pub(super) fn record(&self, seq: u64, lane: &LaneId, row: &DeliveryRow) -> DeliveryRecord {
         let event = &self.events[&seq].event;
         DeliveryRecord {
             id: DeliveryId::derive(&event.id, lane),
             event: event.id.to_string(),
             kind: event.kind.to_string(),
-            destination: lane.to_owned(),
+            lane: lane.clone(),
             channel: row.channel.to_string(),
             environment: event.environment,
             state: row.state.clone(),
@@ -184,12 +182,7 @@ impl State {
     /// Adds an event's deliveries to an account.
     pub(super) fn count(&self, seq: u64, counts: &mut Counts) {
         for (_, row) in self.deliveries_of(seq) {
-            *match row.state {
-                DeliveryState::Delivered => &mut counts.delivered,
-                DeliveryState::Waiting { .. } => &mut counts.waiting,
-                DeliveryState::Suppressed { .. } => &mut counts.suppressed,
-                DeliveryState::Dead { .. } => &mut counts.dead,
-            } += 1;
+            *counts.of(row.state.kind()) += 1;
         }
     }
 }

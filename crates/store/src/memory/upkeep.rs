@@ -89,7 +89,7 @@ impl Upkeep for Memory {
 
     async fn tidy(&self, before: Ms, max: usize) -> Result<u64> {
         let mut state = self.world.lock();
-        let waits = |seq| state.deliveries_of(seq).any(|(_, row)| row.state.word() == "waiting");
+        let waits = |seq| state.deliveries_of(seq).any(|(_, row)| row.state.is_waiting());
         let old = state.events.iter().filter(|(seq, row)| {
             let settled = row.state != EventState::Pending;
             settled && row.event.received_ms < before && !waits(**seq)
@@ -105,7 +105,7 @@ impl Upkeep for Memory {
         let state = self.world.lock();
         let waiting =
             state.events.keys().flat_map(|seq| state.deliveries_of(*seq).map(move |d| (seq, d)));
-        let waiting = waiting.filter(|(_, (_, row))| row.state.word() == "waiting");
+        let waiting = waiting.filter(|(_, (_, row))| row.state.is_waiting());
         let received: Vec<Ms> =
             waiting.map(|(seq, _)| state.events[seq].event.received_ms).collect();
         let oldest_ms = received.iter().min().copied();

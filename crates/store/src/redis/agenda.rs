@@ -19,8 +19,8 @@ use super::connection::Batch;
 use super::keys::{SHARDS, Tag, unescape};
 use super::{Core, log, order, pack, reply, script};
 use crate::{
-    Agenda, Claim, DeliveryState, DeliveryUpdate, EntryId, Failing, Head, LaneKey, Ms, Next,
-    Result, StoreError, WaitingItem,
+    Agenda, Claim, DeliveryUpdate, EntryId, Failing, Head, LaneKey, Ms, Next, Reason, Result,
+    StateKind, StoreError, WaitingItem,
 };
 
 /// How often the agendas are looked at for what other replicas wrote.
@@ -56,10 +56,10 @@ impl RedisAgenda {
     pub(super) fn look(&self, claim: &Claim, now: Ms, max: usize) -> (Tag, Cmd) {
         let lane = &claim.lane;
         let keys = self.core.keys.tenant(&lane.tenant);
-        let (queue, events) = (keys.queue(&lane.destination), keys.events());
+        let (queue, events) = (keys.queue(&lane.id), keys.events());
         let mut cmd =
             script::call(&script::DUE, &[&queue, &events, &keys.outcomes(), &keys.leases()]);
-        cmd.arg(&*lane.destination).arg(pack::quote(&lane.destination));
+        cmd.arg(&*lane.id).arg(pack::quote(&lane.id));
         cmd.arg(&claim.token).arg(now).arg(max);
         (keys.tag(), cmd)
     }
@@ -82,7 +82,7 @@ impl RedisAgenda {
                 continue;
             };
             let item = WaitingItem {
-                id: DeliveryId::derive(id, &lane.destination),
+                id: DeliveryId::derive(id, &lane.id),
                 event: Arc::new(pack::unpack_event(Arc::clone(&lane.tenant), id, packed)?),
                 attempts: u32::try_from(reply::int(&attempts)?).unwrap_or(u32::MAX),
                 due_ms: reply::int(&due)?,
@@ -121,7 +121,7 @@ impl RedisAgenda {
             .map(|candidate| Claim {
                 lane: LaneKey {
                     tenant: unescape(&candidate.tenant).into(),
-                    destination: candidate.lane.as_str().into(),
+                    id: candidate.lane.as_str().into(),
                 },
                 token: self.token(),
             })
@@ -186,8 +186,8 @@ impl RedisAgenda {
         let names = [
             keys.outcomes(),
             keys.events(),
-            keys.queue(&lane.destination),
-            keys.ended(&lane.destination),
+            keys.queue(&lane.id),
+            keys.ended(&lane.id),
             keys.agenda(),
             keys.lanes(),
             keys.index("w"),
@@ -197,16 +197,15 @@ impl RedisAgenda {
             keys.erased(),
         ];
         let mut cmd = script::call(&script::LANE, &names.each_ref().map(String::as_str));
-        cmd.arg(&keys.name).arg(&*lane.destination);
+        cmd.arg(&keys.name).arg(&*lane.id);
         for (event, update) in updates {
-            let (due, serve) = match update.state {
-                DeliveryState::Waiting { due_ms, serve_ms, .. } => (due_ms, serve_ms),
-                _ => (0, 0),
-            };
-            cmd.arg(&*event.id).arg(pack::letter(&update.state)).arg(due).arg(serve);
+            let state = update.change.target();
+            let (due, serve) = state.times().unwrap_or_default();
+            cmd.arg(&*event.id).arg(pack::letter(state.kind())).arg(due).arg(serve);
             cmd.arg(update.at_ms);
-            cmd.arg(pack::quote(update.state.reason().unwrap_or_default()));
+            cmd.arg(pack::quote(&state.reason().map(Reason::as_text).unwrap_or_default()));
             cmd.arg(pack::pack_line(update)).arg(pack::pack_attempts(&update.attempts));
+            cmd.arg(u8::from(update.change.is_replay()));
         }
         let mut missing = Vec::new();
         let mut batch = Batch::one(keys.tag(), cmd);
@@ -222,12 +221,12 @@ impl RedisAgenda {
 
     async fn drop_from_queue(&self, lane: &LaneKey, member: &str) -> Result<()> {
         tracing::warn!(
-            tenant = %lane.tenant, destination = %lane.destination,
+            tenant = %lane.tenant, destination = %lane.id,
             "something waited whose event is not in the store any more; removed it"
         );
         let keys = self.core.keys.tenant(&lane.tenant);
         let mut cmd = redis::cmd("ZREM");
-        cmd.arg(keys.queue(&lane.destination)).arg(member);
+        cmd.arg(keys.queue(&lane.id)).arg(member);
         self.core.link.ask(keys.tag(), cmd).await.map(drop)
     }
 }
@@ -295,9 +294,8 @@ impl Agenda for RedisAgenda {
                 return Err(StoreError::Corrupt("events vanish while they are settled".to_owned()));
             }
         }
-        let waits = |(_, update): &(_, DeliveryUpdate)| {
-            matches!(update.state, DeliveryState::Waiting { .. })
-        };
+        let waits =
+            |(_, update): &(_, DeliveryUpdate)| update.change.target_kind() == StateKind::Waiting;
         if updates.iter().any(waits) {
             self.core.changed.notify_one();
         }
@@ -307,9 +305,9 @@ impl Agenda for RedisAgenda {
     async fn release(&self, claim: &Claim, next: Next) -> Result<()> {
         let keys = self.core.keys.tenant(&claim.lane.tenant);
         let (agenda, lanes, leases) = (keys.agenda(), keys.lanes(), keys.leases());
-        let queue = keys.queue(&claim.lane.destination);
+        let queue = keys.queue(&claim.lane.id);
         let mut cmd = script::call(&script::RELEASE, &[&agenda, &lanes, &leases, &queue]);
-        cmd.arg(&keys.name).arg(&*claim.lane.destination).arg(&claim.token);
+        cmd.arg(&keys.name).arg(&*claim.lane.id).arg(&claim.token);
         match next {
             Next::WhenDue => cmd.arg(""),
             Next::NotBefore(at) => cmd.arg(at),
@@ -325,7 +323,7 @@ impl Agenda for RedisAgenda {
             let keys = self.core.keys.tenant(&claim.lane.tenant);
             let (agenda, lanes, leases) = (keys.agenda(), keys.lanes(), keys.leases());
             let mut cmd = script::call(&script::RENEW, &[&agenda, &lanes, &leases]);
-            cmd.arg(&keys.name).arg(&*claim.lane.destination);
+            cmd.arg(&keys.name).arg(&*claim.lane.id);
             cmd.arg(&claim.token).arg(after(now, lease));
             batch.push(keys.tag(), cmd);
         }
@@ -360,9 +358,9 @@ impl Agenda for RedisAgenda {
     async fn reschedule(&self, lane: &LaneKey, at: Ms) -> Result<()> {
         let keys = self.core.keys.tenant(&lane.tenant);
         let (agenda, lanes, leases) = (keys.agenda(), keys.lanes(), keys.leases());
-        let queue = keys.queue(&lane.destination);
+        let queue = keys.queue(&lane.id);
         let mut cmd = script::call(&script::RESCHEDULE, &[&agenda, &lanes, &leases, &queue]);
-        cmd.arg(&keys.name).arg(&*lane.destination).arg(at);
+        cmd.arg(&keys.name).arg(&*lane.id).arg(at);
         self.core.link.ask(keys.tag(), cmd).await?;
         self.core.changed.notify_one();
         Ok(())
@@ -372,7 +370,7 @@ impl Agenda for RedisAgenda {
         let keys = self.core.keys.tenant(&lane.tenant);
         let mut cmd = script::call(&script::FAILING, &[&keys.failing()]);
         let gap = Ms::try_from(gap.as_millis()).unwrap_or(Ms::MAX / 2);
-        cmd.arg(&*lane.destination).arg(at).arg(gap);
+        cmd.arg(&*lane.id).arg(at).arg(gap);
         let mut parts = reply::array(self.core.link.ask(keys.tag(), cmd).await?)?.into_iter();
         let mut next = || parts.next().unwrap_or(Value::Nil);
         Ok(Failing { since_ms: reply::int(&next())?, told: reply::count(&next())? })
@@ -381,14 +379,14 @@ impl Agenda for RedisAgenda {
     async fn well(&self, lane: &LaneKey) -> Result<()> {
         let keys = self.core.keys.tenant(&lane.tenant);
         let mut cmd = redis::cmd("HDEL");
-        cmd.arg(keys.failing()).arg(&*lane.destination);
+        cmd.arg(keys.failing()).arg(&*lane.id);
         self.core.link.ask(keys.tag(), cmd).await.map(drop)
     }
 
     async fn waiting(&self, lane: &LaneKey) -> Result<u64> {
         let keys = self.core.keys.tenant(&lane.tenant);
         let mut cmd = redis::cmd("ZCARD");
-        cmd.arg(keys.queue(&lane.destination));
+        cmd.arg(keys.queue(&lane.id));
         reply::count(&self.core.link.ask(keys.tag(), cmd).await?)
     }
 }

@@ -13,7 +13,8 @@ use super::keys::Tag;
 use super::{Core, pack, reply, script};
 use crate::{
     Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventRecord, EventState, EventSummary,
-    LONGEST_TAIL, LaneKey, Ledger, Ms, Page, Rejected, Result, StoreError, TAIL_BYTES, Tail,
+    LONGEST_TAIL, LaneKey, Ledger, Ms, Page, Rejected, Result, StateKind, StoreError, TAIL_BYTES,
+    Tail,
 };
 
 /// Most lines of an index in one script.
@@ -197,17 +198,9 @@ impl Ledger for RedisLedger {
     }
 
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
-        let letter = match query.state.as_deref() {
-            None | Some("delivered") => None,
-            Some("waiting") => Some("w"),
-            Some("suppressed") => Some("s"),
-            Some("dead") => Some("x"),
-            Some(_) => {
-                return Err(StoreError::BadQuery(
-                    "a state is one of delivered, waiting, suppressed, dead".to_owned(),
-                ));
-            }
-        };
+        // What is delivered, nearly everything, is in no index.
+        let indexed = query.state.filter(|state| *state != StateKind::Delivered);
+        let letter = indexed.map(pack::letter);
         let (tag, keys) = self.tenant_index(&query.tenant, letter);
         let (from_ms, to_ms, oldest_first) = (query.from_ms, query.to_ms, query.oldest_first);
         let index = Index { tag, keys, from_ms, to_ms, oldest_first };
@@ -291,7 +284,7 @@ impl Ledger for RedisLedger {
 
     async fn tally(&self, lane: &LaneKey, from: Ms, to: Ms) -> Result<(Vec<Tally>, Vec<Tally>)> {
         let keys = self.core.keys.tenant(&lane.tenant);
-        let ended = keys.ended(&lane.destination);
+        let ended = keys.ended(&lane.id);
         let mut sums: BTreeMap<String, u64> = BTreeMap::new();
         let mut offset = 0;
         loop {
@@ -309,10 +302,14 @@ impl Ledger for RedisLedger {
         }
         let (mut suppressed, mut dead) = (Vec::new(), Vec::new());
         for (why, count) in sums {
-            let (letter, reason) = why.split_once('\t').unwrap_or_default();
+            let (kind, reason) = why.split_once('\t').unwrap_or_default();
             let reason = serde_json::from_str(reason)
                 .map_err(|_| StoreError::Corrupt("a reason is not as Fanfare wrote it".into()))?;
-            let list = if letter == "s" { &mut suppressed } else { &mut dead };
+            let list = if kind == pack::letter(StateKind::Suppressed) {
+                &mut suppressed
+            } else {
+                &mut dead
+            };
             list.push(Tally { reason, count });
         }
         Ok((suppressed, dead))
@@ -346,10 +343,6 @@ fn state_of(outcome: Option<&str>) -> EventState {
 }
 
 fn wanted(query: &DeliveryQuery, record: &DeliveryRecord) -> bool {
-    let base = || record.destination.split('~').next().unwrap_or_default();
-    query.state.as_deref().is_none_or(|state| state == record.state.word())
-        && query
-            .destination
-            .as_deref()
-            .is_none_or(|wanted| wanted == record.destination || wanted == base())
+    query.state.is_none_or(|state| state == record.state.kind())
+        && query.lane.as_ref().is_none_or(|wanted| wanted.covers(record.lane.as_str()))
 }

@@ -15,7 +15,7 @@ use super::keys::{Tag, TenantKeys};
 use super::reader::Reader;
 use super::{Core, door, pack, reply, script};
 use crate::{
-    Admission, Appended, DeliveryState, DeliveryUpdate, Entry, EntryId, Log, Ms, Outcome, Rejected,
+    Admission, Appended, Change, DeliveryUpdate, Entry, EntryId, Log, Ms, Outcome, Rejected,
     Result, Settlement, StoreError,
 };
 
@@ -275,21 +275,18 @@ impl<'a> Written<'a> {
         let arrival = pack::arrival(self.entry);
         cmd.arg(&*self.event.id);
         cmd.arg(pack::pack_outcome(&arrival, self.event.received_ms, self.updates));
-        let count = self.updates.iter().filter(|update| update.state != DeliveryState::Delivered);
-        cmd.arg(count.count());
+        let delivered = |update: &&DeliveryUpdate| update.change == Change::Delivered;
+        cmd.arg(self.updates.iter().filter(|update| !delivered(update)).count());
         let mut waits = false;
         for update in self.updates {
-            let letter = pack::letter(&update.state);
-            match &update.state {
-                DeliveryState::Delivered => {}
-                DeliveryState::Waiting { due_ms, serve_ms, .. } => {
-                    waits = true;
-                    cmd.arg(letter).arg(&*update.destination).arg(*due_ms).arg(*serve_ms);
-                }
-                DeliveryState::Suppressed { reason } | DeliveryState::Dead { reason } => {
-                    cmd.arg(letter).arg(&*update.destination);
-                    cmd.arg(update.at_ms).arg(pack::quote(reason));
-                }
+            let state = update.change.target();
+            let Some(reason) = state.reason() else { continue };
+            cmd.arg(pack::letter(state.kind())).arg(&*update.lane);
+            if let Some((due_ms, serve_ms)) = state.times() {
+                waits = true;
+                cmd.arg(due_ms).arg(serve_ms);
+            } else {
+                cmd.arg(update.at_ms).arg(pack::quote(&reason.as_text()));
             }
         }
         waits

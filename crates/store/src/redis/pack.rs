@@ -16,10 +16,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_contract::{DeliveryId, Environment, Event};
+use fanfare_contract::{DeliveryId, Environment, Event, LaneId};
 
 use crate::{
-    Attempt, Counts, DeliveryRecord, DeliveryState, DeliveryUpdate, EntryId, Ms, Result, StoreError,
+    Attempt, Counts, DeliveryRecord, DeliveryState, DeliveryUpdate, EntryId, Ms, Reason, Result,
+    StateKind, StoreError,
 };
 
 // Everything here is written for each event, so it is pushed rather than formatted: that takes less than
@@ -161,13 +162,18 @@ pub(super) fn unpack_event(tenant: Arc<str>, id: &str, packed: Vec<u8>) -> Resul
 }
 
 /// The letter of a state.
-pub(super) fn letter(state: &DeliveryState) -> &'static str {
-    match state {
-        DeliveryState::Delivered => "d",
-        DeliveryState::Waiting { .. } => "w",
-        DeliveryState::Suppressed { .. } => "s",
-        DeliveryState::Dead { .. } => "x",
+pub(super) fn letter(kind: StateKind) -> &'static str {
+    match kind {
+        StateKind::Delivered => "d",
+        StateKind::Waiting => "w",
+        StateKind::Suppressed => "s",
+        StateKind::Dead => "x",
     }
+}
+
+/// The state of a letter.
+fn kind(letter: &str) -> Option<StateKind> {
+    StateKind::ALL.into_iter().find(|kind| self::letter(*kind) == letter)
 }
 
 /// A delivery's line up to its attempts.
@@ -178,18 +184,17 @@ pub(super) fn pack_line(update: &DeliveryUpdate) -> String {
 }
 
 fn push_line(out: &mut String, update: &DeliveryUpdate) {
-    let (due, serve) = match update.state {
-        DeliveryState::Waiting { due_ms, serve_ms, .. } => (due_ms, serve_ms),
-        _ => (0, 0),
-    };
-    push_quoted(out, &update.destination);
+    let state = update.change.target();
+    let (due, serve) = state.times().unwrap_or_default();
+    push_quoted(out, update.lane.as_str());
     out.push('\t');
-    out.push_str(letter(&update.state));
+    out.push_str(letter(state.kind()));
     for number in [update.at_ms, due, serve] {
         out.push('\t');
         push_number(out, number);
     }
-    for text in [update.state.reason().unwrap_or_default(), &*update.channel] {
+    let reason = state.reason().map(Reason::as_text).unwrap_or_default();
+    for text in [&*reason, &*update.channel] {
         out.push('\t');
         push_quoted(out, text);
     }
@@ -247,31 +252,31 @@ pub(super) fn unpack_outcome(
     lines.map(unpack).collect()
 }
 
-fn unpack_line(event: &str, kind: &str, received_ms: Ms, line: &str) -> Result<DeliveryRecord> {
+fn unpack_line(
+    event: &str,
+    event_type: &str,
+    received_ms: Ms,
+    line: &str,
+) -> Result<DeliveryRecord> {
     let mut fields = line.split('\t');
-    let destination = unquote(fields.next().unwrap_or_default())?;
+    let lane = LaneId::from(unquote(fields.next().unwrap_or_default())?);
     let letter = fields.next().unwrap_or_default();
     let updated_ms = number(fields.next(), "a delivery's time")?;
     let due_ms = number(fields.next(), "a delivery's due time")?;
     let serve_ms = number(fields.next(), "a delivery's service time")?;
     let reason = unquote(fields.next().unwrap_or_default())?;
     let channel = unquote(fields.next().unwrap_or_default())?;
-    let state = match letter {
-        "d" => DeliveryState::Delivered,
-        "w" => DeliveryState::Waiting { due_ms, serve_ms, reason },
-        "s" => DeliveryState::Suppressed { reason },
-        "x" => DeliveryState::Dead { reason },
-        _ => return Err(corrupt("a delivery's state")),
-    };
+    let kind = kind(letter).ok_or_else(|| corrupt("a delivery's state"))?;
+    let state = DeliveryState::from_parts(kind, &reason, (due_ms, serve_ms));
     let attempts = fields
         .filter(|field| *field != REPLAYED)
         .map(|field| serde_json::from_str(field).map_err(|_| corrupt("an attempt")))
         .collect::<Result<_>>()?;
     Ok(DeliveryRecord {
-        id: DeliveryId::derive(event, &destination),
+        id: DeliveryId::derive(event, &lane),
         event: event.to_owned(),
-        kind: kind.to_owned(),
-        destination,
+        kind: event_type.to_owned(),
+        lane,
         channel,
         environment: Environment::Live,
         state,
@@ -285,12 +290,8 @@ fn unpack_line(event: &str, kind: &str, received_ms: Ms, line: &str) -> Result<D
 pub(super) fn count_outcome(packed: &str) -> Counts {
     let mut counts = Counts::default();
     for line in packed.split('\n').skip(1) {
-        match line.split('\t').nth(1) {
-            Some("d") => counts.delivered += 1,
-            Some("w") => counts.waiting += 1,
-            Some("s") => counts.suppressed += 1,
-            Some("x") => counts.dead += 1,
-            _ => {}
+        if let Some(kind) = line.split('\t').nth(1).and_then(kind) {
+            *counts.of(kind) += 1;
         }
     }
     counts
@@ -299,6 +300,7 @@ pub(super) fn count_outcome(packed: &str) -> Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Change;
 
     fn entry(major: u64, minor: u64) -> EntryId {
         EntryId { major, minor }
@@ -349,9 +351,9 @@ mod tests {
     fn an_outcome_comes_back_whatever_its_texts_hold() {
         let update = DeliveryUpdate {
             id: DeliveryId::derive("evt_1", "hook~x"),
-            destination: "hook~x".into(),
+            lane: "hook~x".into(),
             channel: "webhook".into(),
-            state: DeliveryState::Dead { reason: "bad\tnews\n{\"é\"}".into() },
+            change: Change::GivenUp("bad\tnews\n{\"é\"}".into()),
             attempts: vec![Attempt {
                 number: 1,
                 at_ms: 10,
@@ -368,7 +370,7 @@ mod tests {
         let packed = pack_outcome("b1b0", 9, std::slice::from_ref(&update));
         assert_eq!(packed.lines().count(), 2);
         let back = unpack_outcome("evt_1", "k", Environment::Test, &packed).unwrap();
-        assert_eq!(back[0].state, update.state);
+        assert_eq!(back[0].state, update.change.target());
         assert_eq!(back[0].attempts, update.attempts);
         assert_eq!((back[0].received_ms, back[0].updated_ms), (9, 11));
         assert_eq!(count_outcome(&packed).dead, 1);

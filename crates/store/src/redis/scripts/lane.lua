@@ -2,9 +2,10 @@
 -- KEYS: outcomes, events, queue, ended, agenda, lanes, the indexes of w, s, x, leases,
 --   what was erased
 -- ARGV: tenant, lane, then for each delivery:
---   id, letter, due_ms, serve_ms, at_ms, reason, head of its line, attempts
--- What was delivered stays delivered: a failure that comes late only adds its attempts. Only a
--- replay puts it back, and marks with '!' from where attempts count.
+--   id, letter, due_ms, serve_ms, at_ms, reason, head of its line, attempts, 1 for a replay
+-- Which changes take effect is the rule of lifecycle::transition: what waits takes every change;
+-- what has ended takes a replay and, unless it was delivered, a late success. A change without
+-- effect only adds its attempts. A replay marks with '!' from where attempts count.
 -- Answers the ids of events that the store does not know.
 local tenant, lane = ARGV[1], ARGV[2]
 local missing, earliest = {}, nil
@@ -35,44 +36,47 @@ local function read(record, head)
   return from, to, was, why, string.sub(line, 1, first - 1), string.sub(line, first)
 end
 
-for at = 3, #ARGV, 8 do
-  local id, letter, due, serve, ended, reason, head, tries = unpack(ARGV, at, at + 7)
+for at = 3, #ARGV, 9 do
+  local id, letter, due, serve, ended, reason, head, tries, replay = unpack(ARGV, at, at + 8)
   local old = recall(id)
   if not old then
     -- Erased while it was under way: its outcome does not bring it back.
     if not redis.call('ZSCORE', KEYS[11], redis.sha1hex(id)) then missing[#missing + 1] = id end
   else
     local from, to, was, why, before, kept = read(old, head)
-    local replay = letter == 'w' and reason == '"replay"'
+    replay = replay == '1'
     if replay then tries = '\t!' .. tries end
-    if was == 'd' and not replay then letter, head = 'd', before end
-    if was == 's' or was == 'x' then
-      redis.call('ZREM', KEYS[4], was .. '\t' .. why .. '\t' .. id)
-    end
+    local accepted = not from or was == 'w' or replay or (letter == 'd' and was ~= 'd')
     local new
     if from then
       -- A batch that is sent again brings the same attempts: they count once.
       if tries ~= '' and not replay and string.find(kept, tries, 1, true) then tries = '' end
+      if not accepted then head = before end
       new = string.sub(old, 1, from) .. head .. kept .. tries .. string.sub(old, to + 1)
     else
       new = old .. '\n' .. head .. tries
     end
-    local arrival, received = string.match(new, '^(%S+) (%d+)')
-    local member = arrival .. ':' .. id
-    if letter == 'w' then
-      redis.call('ZADD', KEYS[3], due, member)
-      if not earliest or tonumber(serve) < tonumber(earliest) then earliest = serve end
-    else
-      redis.call('ZREM', KEYS[3], member)
-      if letter ~= 'd' then
-        redis.call('ZADD', KEYS[4], ended, letter .. '\t' .. reason .. '\t' .. id)
+    if accepted then
+      local arrival, received = string.match(new, '^(%S+) (%d+)')
+      local member = arrival .. ':' .. id
+      if was == 's' or was == 'x' then
+        redis.call('ZREM', KEYS[4], was .. '\t' .. why .. '\t' .. id)
       end
-    end
-    for k, kind in ipairs({ 'w', 's', 'x' }) do
-      if has(new, kind) then
-        redis.call('ZADD', KEYS[6 + k], received, member)
-      elseif has(old, kind) then
-        redis.call('ZREM', KEYS[6 + k], member)
+      if letter == 'w' then
+        redis.call('ZADD', KEYS[3], due, member)
+        if not earliest or tonumber(serve) < tonumber(earliest) then earliest = serve end
+      else
+        redis.call('ZREM', KEYS[3], member)
+        if letter ~= 'd' then
+          redis.call('ZADD', KEYS[4], ended, letter .. '\t' .. reason .. '\t' .. id)
+        end
+      end
+      for k, kind in ipairs({ 'w', 's', 'x' }) do
+        if has(new, kind) then
+          redis.call('ZADD', KEYS[6 + k], received, member)
+        elseif has(old, kind) then
+          redis.call('ZREM', KEYS[6 + k], member)
+        end
       end
     end
     redis.call('HSET', KEYS[1], id, new)
