@@ -12,6 +12,7 @@ mod chaos;
 mod cli;
 mod conformance;
 mod crash;
+mod delivery_states;
 mod docs;
 mod embedded;
 mod environments;
