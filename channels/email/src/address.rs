@@ -1,41 +1,42 @@
-//! One mailbox as people write it: `jane@acme.example` or `Jane Doe <jane@acme.example>`.
+//! Parses a mailbox as people write it: `jane@acme.example` or `Jane Doe <jane@acme.example>`.
 //!
-//! What comes out is ASCII: an international domain is turned to its punycode, an international
-//! local part is refused, since a relay on the way may lack SMTPUTF8. Only plain local parts
-//! (RFC 5322 dot-atom) are taken, so that an address needs no quoting in any place it is put.
+//! The parsed address is ASCII. An international domain becomes punycode. An international local
+//! part is refused, because a relay may not support SMTPUTF8. Only simple local parts (RFC 5322
+//! dot-atom) are accepted, so that an address never needs quotes.
 
 use lettre::Address;
 use lettre::message::Mailbox;
 use url::Host;
 
-/// Longest display name in characters.
+/// Maximum length of a display name, in characters.
 const LONGEST_NAME: usize = 128;
 /// RFC 5321, section 4.5.3.1.
 const LONGEST_LOCAL_PART: usize = 64;
 /// RFC 5321, section 4.5.3.1.3: a path of 256 with its angle brackets.
 const LONGEST_ADDRESS: usize = 254;
 
-/// Reads a mailbox; the error says what is wrong and repeats nothing of the text.
+/// Parses a mailbox. The error says what is wrong and does not repeat the text.
 pub(crate) fn parse(text: &str) -> Result<Mailbox, String> {
     let text = text.trim();
     if text.is_empty() {
-        return Err("is empty; give an address such as `jane@acme.example`".to_owned());
+        return Err("is empty; set an address such as `jane@acme.example`".to_owned());
     }
     let (name, address) = split(text)?;
     Ok(Mailbox::new(name, parse_address(address)?))
 }
 
-/// Display name and bare address.
+/// Splits a mailbox into display name and address.
 fn split(text: &str) -> Result<(Option<String>, &str), String> {
     let Some(inner) = text.strip_suffix('>') else {
         return Ok((None, text));
     };
-    let (name, address) =
-        inner.rsplit_once('<').ok_or("has a `>` without its `<`; write `Name <a@b.example>`")?;
+    let (name, address) = inner
+        .rsplit_once('<')
+        .ok_or("has a `>` without a `<`; use the form `Name <a@b.example>`")?;
     Ok((display_name(name)?, address.trim()))
 }
 
-/// A name with its quotes taken off, or none when it is blank.
+/// A display name without its quotes. `None` if it is blank.
 pub(crate) fn display_name(text: &str) -> Result<Option<String>, String> {
     let text = text.trim();
     let name = match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
@@ -46,7 +47,7 @@ pub(crate) fn display_name(text: &str) -> Result<Option<String>, String> {
         return Err("has a control character in the name".to_owned());
     }
     if name.chars().count() > LONGEST_NAME {
-        return Err(format!("has a name of more than {LONGEST_NAME} characters"));
+        return Err(format!("has a name longer than {LONGEST_NAME} characters"));
     }
     let name = name.trim();
     Ok((!name.is_empty()).then(|| name.to_owned()))
@@ -63,30 +64,35 @@ fn unescape(quoted: &str) -> String {
 }
 
 fn parse_address(text: &str) -> Result<Address, String> {
-    let (local, domain) = text.rsplit_once('@').ok_or("is no email address: the `@` is missing")?;
+    let (local, domain) =
+        text.rsplit_once('@').ok_or("is not an email address: the `@` is missing")?;
     check_local_part(local)?;
     let domain = ascii_domain(domain)?;
     if local.len() + 1 + domain.len() > LONGEST_ADDRESS {
         return Err(format!("is longer than {LONGEST_ADDRESS} characters"));
     }
-    Address::new(local, domain).map_err(|error| format!("is no email address: {error}"))
+    Address::new(local, domain).map_err(|error| format!("is not an email address: {error}"))
 }
 
 fn check_local_part(local: &str) -> Result<(), String> {
     if local.is_empty() || local.len() > LONGEST_LOCAL_PART {
-        return Err(format!("needs 1 to {LONGEST_LOCAL_PART} characters before the `@`"));
+        return Err(format!("must have 1 to {LONGEST_LOCAL_PART} characters before the `@`"));
     }
     if local.contains([',', ';']) || local.contains('@') {
-        return Err("looks like several addresses; give a list, one address in each".to_owned());
+        return Err(
+            "looks like several addresses; use a list with one address per entry".to_owned()
+        );
     }
     if !local.is_ascii() {
-        return Err("has letters outside ASCII before the `@`, which many mail servers refuse; \
-                    use the mailbox's ASCII name"
-            .to_owned());
+        return Err(
+            "has non-ASCII letters before the `@`, which many mail servers refuse; use an \
+                    ASCII address"
+                .to_owned(),
+        );
     }
     let atom = |atom: &str| !atom.is_empty() && atom.bytes().all(is_atom_byte);
     if !local.split('.').all(atom) {
-        return Err("has a character or a dot before the `@` that does not belong there".to_owned());
+        return Err("has an invalid character or dot before the `@`".to_owned());
     }
     Ok(())
 }
@@ -104,7 +110,7 @@ fn ascii_domain(domain: &str) -> Result<String, String> {
     match Host::parse(domain) {
         Ok(Host::Domain(domain)) if domain.split('.').all(is_label) => Ok(domain),
         Ok(Host::Ipv4(_) | Host::Ipv6(_)) => {
-            Err("has a number for a domain; give a host name".to_owned())
+            Err("has an IP address as its domain; use a host name".to_owned())
         }
         _ => Err(bad()),
     }
@@ -116,7 +122,7 @@ fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len()) && !hyphen_at_edge && label.bytes().all(known)
 }
 
-/// `m***@acme.example`: enough to recognise, too little to write to.
+/// `m***@acme.example`: enough to recognize the address, too little to write to it.
 pub(crate) fn masked(address: &Address) -> String {
     let first: String = address.user().chars().take(1).collect();
     format!("{first}***@{}", address.domain())
@@ -132,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_addresses_are_told_apart() {
+    fn a_mailbox_is_split_into_name_and_address() {
         assert_eq!(read(" a@b.example "), (None, "a@b.example".into()));
         assert_eq!(read("<a@b.example>"), (None, "a@b.example".into()));
         assert_eq!(read("Jane <a@b.example>"), (Some("Jane".into()), "a@b.example".into()));
@@ -150,23 +156,23 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_to_is_refused_with_its_reason() {
+    fn invalid_addresses_are_refused_with_the_reason() {
         for (text, reason) in [
             ("", "empty"),
             ("jane", "`@` is missing"),
             ("@b.example", "1 to 64"),
             ("a@", "host name"),
-            ("jané@b.example", "outside ASCII"),
-            ("\"a b\"@b.example", "does not belong"),
-            ("a..b@b.example", "does not belong"),
+            ("jané@b.example", "non-ASCII"),
+            ("\"a b\"@b.example", "invalid character"),
+            ("a..b@b.example", "invalid character"),
             ("a@b.example, c@d.example", "several addresses"),
             ("a@[127.0.0.1]", "host name"),
-            ("a@127.0.0.1", "number for a domain"),
+            ("a@127.0.0.1", "IP address"),
             ("a@b%2ec", "host name"),
             ("a@-b.example", "host name"),
             ("a\r\nBcc: x@y.example@b.example", "several addresses"),
             ("Jane\r\nBcc: x <a@b.example>", "control character"),
-            ("Jane a@b.example>", "without its `<`"),
+            ("Jane a@b.example>", "without a `<`"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(reason), "{text:?}: {error}");

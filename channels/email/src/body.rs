@@ -1,8 +1,8 @@
 //! The text of a body: made fit for mail, and sent without an encoding where possible.
 //!
 //! Mail carries ASCII in lines of up to 998 bytes unchanged (RFC 5322, section 2.1.1). Such text
-//! costs no encoding, and the source of the mail is readable. HTML becomes ASCII by writing its other
-//! characters as references. Only text that does not fit is encoded by lettre.
+//! costs no encoding, and the source of the mail is readable. HTML becomes ASCII by writing its
+//! other characters as references. Only text that does not fit is encoded by lettre.
 
 use std::fmt::Write as _;
 

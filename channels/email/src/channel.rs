@@ -1,4 +1,4 @@
-//! The channel: settings in, attempts out.
+//! The channel: its policy, and one attempt from rendering to the verdict.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,11 @@ use crate::settings::{self, Defaults, Recipient};
 use crate::smtp::{Dialer, Pool};
 use crate::verdict;
 
-/// Attempts let in for each connection: some compose slowly while others send.
+/// Concurrent attempts per connection, so that some can compose while others send.
 const ATTEMPTS_PER_CONNECTION: usize = 4;
-/// Of those to one address.
+/// Concurrent attempts to one address.
 const CONCURRENCY: u32 = 16;
-/// Refusals of one address in a row, with nothing taken between, after which it gets no more mail.
+/// An address is disabled after this many hard bounces in a row.
 const BOUNCES: u32 = 3;
 const RETRY: Verdict = Verdict::Retry { not_before: None };
 const MINUTE: Duration = Duration::from_mins(1);
@@ -44,13 +44,15 @@ struct Inner {
 }
 
 impl EmailChannel {
-    /// A channel with these settings; `templates` renders the parts. Connects only when there is
-    /// something to send.
-    #[expect(clippy::needless_pass_by_value, reason = "settings have no use after this")]
+    /// A channel that renders with `templates`. It connects when there is something to send.
+    #[expect(clippy::needless_pass_by_value, reason = "the caller has no use for it afterwards")]
     pub fn new(config: Config, templates: Arc<dyn Templates>) -> Result<Self, Error> {
         let parsed = config.parse()?;
         if config.security == Security::None && !config.is_loopback() {
-            tracing::warn!(host = config.host, "mail leaves this machine unencrypted");
+            tracing::warn!(
+                host = config.host,
+                "email leaves this machine unencrypted; set `email.security`"
+            );
         }
         let composer = Composer::new(&config, parsed.from.clone())?;
         let pool = Pool::new(Dialer::new(&config)?, config.connections, config.idle_timeout);
@@ -98,7 +100,7 @@ impl Channel for EmailChannel {
     }
 
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {
-        // Addresses are the tenant's own and no secrets.
+        // The addresses belong to the tenant and are not secret.
         settings.clone()
     }
 
@@ -133,7 +135,7 @@ async fn compose_on_blocking_pool(
     let composed = tokio::task::spawn_blocking(move || inner.compose(&delivery)).await;
     composed.map_err(|error| {
         let verdict = if error.is_panic() { Verdict::Permanent } else { RETRY };
-        DeliveryError::new(verdict, "compose_failed", "composing the message was broken off")
+        DeliveryError::new(verdict, "compose_failed", "composing the message was interrupted")
             .with_source(error)
     })?
 }
@@ -142,12 +144,14 @@ impl Inner {
     fn compose(&self, delivery: &Delivery) -> Result<Outgoing, DeliveryError> {
         let failed = |message: String| DeliveryError::permanent("compose_failed", message);
         let recipient = delivery.destination.settings::<Recipient>();
-        let recipient = recipient
-            .ok_or_else(|| failed("the destination was not prepared by this channel".to_owned()))?;
+        let recipient = recipient.ok_or_else(|| {
+            failed("another channel prepared the destination; this is a bug in Fanfare".to_owned())
+        })?;
         let parts = [Part::Subject, Part::Html, Part::Text];
         let rendered = self.templates.render(delivery, &parts).map_err(verdict::on_render_error)?;
-        let [subject, html, text] = <[String; 3]>::try_from(rendered)
-            .map_err(|parts| failed(format!("the templates gave {} parts of 3", parts.len())))?;
+        let [subject, html, text] = <[String; 3]>::try_from(rendered).map_err(|parts| {
+            failed(format!("the templates rendered {} parts instead of 3", parts.len()))
+        })?;
         let rendered = Rendered { subject, html, text };
         self.composer
             .compose(delivery, recipient, rendered)

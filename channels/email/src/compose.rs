@@ -1,7 +1,7 @@
-//! Puts a message together: headers, text and HTML alternatives, the digest's file, the signature.
+//! Composes a message: headers, text and HTML, a digest's file, the signature.
 //!
-//! What names the message (its id, the MIME boundaries) is derived from the delivery, so that every
-//! attempt is the same message and a receiver can tell a repeat.
+//! The message id and the MIME boundaries are derived from the delivery. So every attempt sends the
+//! same message, and a receiver can recognize a duplicate.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -24,18 +24,18 @@ use crate::mime::Parts;
 use crate::settings::Recipient;
 use crate::text;
 
-/// Most characters of a subject line.
+/// Maximum length of a subject, in characters.
 const LONGEST_SUBJECT: usize = 200;
-/// Most characters of a header that holds an id.
+/// Maximum length of a header that holds an id, in characters.
 const LONGEST_ID: usize = 128;
-/// What digests have for a type.
+/// The event type of a digest.
 const DIGEST_TYPE: &str = "fanfare.digest";
-/// The fields of `data` that name what an event is about, most telling first.
+/// The fields of `data` that name the subject of an event, the most specific first.
 const SUBJECTS: [&str; 3] = ["session_id", "watchlist_id", "job_id"];
-/// 31 December 9999, the last day that a `Date` header can say.
+/// The last second of the year 9999, the last year that a `Date` header can hold.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// A message ready for the wire: all ASCII, so that every server takes it.
+/// A message that is ready to send. It is ASCII, so that every server accepts it.
 pub(crate) struct Outgoing {
     /// The envelope's sender.
     pub(crate) from: Address,
@@ -45,19 +45,19 @@ pub(crate) struct Outgoing {
     pub(crate) size: usize,
     /// All headers and the empty line.
     headers: String,
-    /// The rest, and the closing dot.
+    /// The body and the closing dot.
     body: String,
-    /// For the receipt.
+    /// A remark for the receipt.
     pub(crate) remark: Option<String>,
 }
 
-/// Why rendered parts do not make a message.
+/// Why the rendered parts cannot become a message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// lettre will not have them.
+    /// lettre refuses the headers or the envelope.
     #[error("the message cannot be built: {0}")]
     Build(#[from] lettre::error::Error),
-    /// What came out cannot be sent as it is.
+    /// The message is not ASCII, or a part cannot be encoded.
     #[error("the message cannot be encoded as mail")]
     NotMail,
 }
@@ -69,7 +69,7 @@ pub(crate) struct Rendered {
     pub(crate) text: String,
 }
 
-/// Makes messages.
+/// Composes messages.
 pub(crate) struct Composer {
     sender: Mailbox,
     unsubscribe_url: Option<String>,
@@ -82,7 +82,7 @@ impl Composer {
         Ok(Self { sender, unsubscribe_url: config.unsubscribe_url.clone(), signer })
     }
 
-    /// Whether composing takes long enough to be done off the network's threads.
+    /// Whether composing takes long enough to run on the blocking pool.
     pub(crate) fn is_slow(&self, content: &Content) -> bool {
         self.signer.is_some() || matches!(content, Content::Digest(_))
     }
@@ -102,7 +102,7 @@ impl Composer {
             Content::Digest(digest) => {
                 let file = digest::file(digest);
                 remark = file.remark;
-                // In base64 its bytes stay as they are, line ends and all.
+                // base64 keeps all bytes of the file, including its line ends.
                 let content =
                     Body::new_with_encoding(file.content, ContentTransferEncoding::Base64)
                         .map_err(|_| Error::NotMail)?;
@@ -111,7 +111,7 @@ impl Composer {
             }
         };
         let (from, to) = (self.sender.email.clone(), recipient.to.email.clone());
-        // Given, for lettre would read it out of the headers.
+        // Without this envelope, lettre would derive one from the headers.
         let envelope = Envelope::new(Some(from.clone()), vec![to.clone()])?;
         let kind = parts.kind().ok_or(Error::NotMail)?;
         let head = head.envelope(envelope).header(MIME_VERSION_1_0).header(kind);
@@ -126,10 +126,10 @@ impl Composer {
         Ok(Outgoing { from, to, size, headers, body, remark })
     }
 
-    /// All headers of a message with this body, the signature over both among them. lettre's own
-    /// `multipart` would keep `Content-Type` with the parts, where its signer takes it for missing.
+    /// All headers of a message with this body, including the signature. lettre's own `multipart`
+    /// keeps `Content-Type` with the parts, so that its signer does not see the header.
     fn headers(&self, head: MessageBuilder, body: &str) -> Result<String, Error> {
-        // Only the signer reads the body.
+        // Only the signer reads this body.
         let body = if self.signer.is_some() { body.as_bytes().to_vec() } else { Vec::new() };
         let body = Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit);
         let mut message = head.body(body)?;
@@ -173,7 +173,7 @@ impl Composer {
         self.unsubscribe(head, delivery)
     }
 
-    /// RFC 8058: a POST to the URL unsubscribes without another question.
+    /// RFC 8058: a POST request to the URL unsubscribes with one click.
     fn unsubscribe(&self, head: MessageBuilder, delivery: &Delivery) -> MessageBuilder {
         let Some(template) = &self.unsubscribe_url else { return head };
         let url = template.replace(TOKEN, &id_text(delivery.id.as_str()));
@@ -184,7 +184,7 @@ impl Composer {
 
     fn message_id(&self, delivery: &Delivery) -> String {
         let id = delivery.id.as_str();
-        // The hash tells ids apart that look the same once they are fit for a header.
+        // The hash keeps ids distinct that become equal when reduced to allowed characters.
         format!(
             "<{}.{}@{}>",
             id_text(id),
@@ -193,8 +193,8 @@ impl Composer {
         )
     }
 
-    /// The id of a message that was never sent, which all mail about one session answers: mail
-    /// programs show them as one conversation.
+    /// The id of a message that was never sent. All mails about one session reply to it, so that
+    /// mail programs show them as one conversation.
     fn thread_id(&self, event: &Event) -> Option<String> {
         let subject = SUBJECTS.iter().find_map(|field| {
             let value = match event.data().get(*field)? {
@@ -213,7 +213,7 @@ fn raw(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value)
 }
 
-/// The first 16 hex digits of a SHA-256 over the parts, each closed by a NUL.
+/// The first 16 hex digits of a SHA-256 over the parts, each followed by a NUL.
 fn hash(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -223,7 +223,7 @@ fn hash(parts: &[&str]) -> String {
     hex::encode(&hash.finalize()[..8])
 }
 
-/// An id without what a header or a URL cannot carry.
+/// The characters of an id that are allowed in headers and URLs.
 fn id_text(id: &str) -> String {
     let fit = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~');
     id.chars().filter(fit).take(LONGEST_ID).collect()
@@ -234,7 +234,7 @@ fn date(at_ms: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND))
 }
 
-/// The same for every attempt, and nowhere in the content.
+/// A boundary that is the same on every attempt and does not occur in the content.
 fn boundary(delivery: &Delivery, rendered: &Rendered) -> String {
     let mut salt = String::new();
     loop {
@@ -254,8 +254,8 @@ fn alternative(rendered: Rendered, boundary: String) -> Parts {
 
 /// The message as it is sent.
 impl fmt::Display for Outgoing {
-    /// RFC 5321, section 4.5.2: a line that begins with a dot gets another; a lone dot ends it all.
-    /// Headers have no such lines.
+    /// RFC 5321, section 4.5.2: a line that starts with a dot gets another dot, and a lone dot ends
+    /// the message. Header lines never start with a dot.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.headers)?;
         let mut start = 0;
@@ -270,5 +270,5 @@ impl fmt::Display for Outgoing {
 }
 
 fn csv_type() -> ContentType {
-    ContentType::parse("text/csv; charset=utf-8; header=present").expect("a constant that parses")
+    ContentType::parse("text/csv; charset=utf-8; header=present").expect("a valid constant")
 }

@@ -1,4 +1,4 @@
-//! The operator's settings of the email channel, checked once at start.
+//! The operator's settings of the email channel, checked at startup.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,26 +8,26 @@ use url::Url;
 
 use crate::address;
 
-/// What `{token}` stands in the place of in [`Config::unsubscribe_url`].
+/// The placeholder in [`Config::unsubscribe_url`].
 pub(crate) const TOKEN: &str = "{token}";
-/// Most connections that may be asked for.
-const MOST_CONNECTIONS: usize = 1024;
-/// Longest unsubscribe URL, so that its header line stays below SMTP's 998 bytes.
+/// Maximum value of [`Config::connections`].
+const MAX_CONNECTIONS: usize = 1024;
+/// Maximum length of the unsubscribe URL. Its header line must stay below SMTP's 998 bytes.
 const LONGEST_URL: usize = 800;
 
 /// How the connection to the mail server is protected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Security {
-    /// Plain text.
+    /// No encryption.
     None,
-    /// Plain text, then STARTTLS; a server that does not offer it gets no mail.
+    /// STARTTLS. A server that does not offer it gets no mail.
     #[default]
     StartTls,
     /// TLS from the first byte.
     Tls,
 }
 
-/// A key to sign mail with.
+/// The key that signs mail.
 #[derive(Clone)]
 pub struct DkimConfig {
     /// The signing domain, `d=`.
@@ -49,30 +49,29 @@ pub struct Config {
     pub security: Security,
     /// User and secret for SMTP AUTH.
     pub credentials: Option<(String, String)>,
-    /// Who mail is from when a destination does not say otherwise, and the envelope's sender
-    /// always: `Fanfare <notifications@localhost>`.
+    /// The default `From` of a mail, and always the envelope's sender: `Fanfare
+    /// <notifications@localhost>`.
     pub from: String,
-    /// Where answers go when a destination does not say otherwise.
+    /// The default `Reply-To` of a mail.
     pub reply_to: Option<String>,
-    /// The name given in EHLO; the machine's when absent.
+    /// The name in EHLO. The default is the machine's host name.
     pub hello_name: Option<String>,
-    /// Most connections at a time, 1 to 1024.
+    /// Maximum number of connections, 1 to 1024.
     pub connections: usize,
-    /// Longest wait for the connection and for the answer to each command.
+    /// Time limit for connecting and for the reply to each command.
     pub command_timeout: Duration,
-    /// Longest wait for the message to be sent and its answer.
+    /// Time limit for sending the message and for its reply.
     pub message_timeout: Duration,
-    /// A connection without work is closed after this time.
+    /// An idle connection is closed after this time.
     pub idle_timeout: Duration,
-    /// Signs every mail when given.
+    /// Signs every mail if set.
     pub dkim: Option<DkimConfig>,
-    /// Where one click unsubscribes (RFC 8058): an `https` URL in which `{token}` becomes the
-    /// delivery's id, from which the router knows the destination and the recipient.
+    /// The URL for one-click unsubscribe (RFC 8058). `{token}` becomes the delivery's id, which
+    /// identifies the destination and the recipient.
     pub unsubscribe_url: Option<String>,
-    /// Allows what only a developer's machine should: credentials without TLS to another host, and
-    /// an `http` unsubscribe URL.
+    /// Allows credentials without TLS to another host, and an `http` unsubscribe URL.
     pub development: bool,
-    /// Certificates trusted besides the system's, in PEM.
+    /// Certificates to trust in addition to the system's, in PEM.
     pub extra_roots_pem: Vec<String>,
 }
 
@@ -98,13 +97,13 @@ impl Default for Config {
     }
 }
 
-/// What is wrong with the settings.
+/// An invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("email setting `{field}` {message}")]
 pub struct Error {
     /// The field of [`Config`].
     pub field: &'static str,
-    /// What is wrong with it, and what would be right.
+    /// What is wrong and how to fix it.
     pub message: String,
 }
 
@@ -114,14 +113,14 @@ impl Error {
     }
 }
 
-/// The parts of the settings that are no longer text.
+/// The parsed settings.
 pub(crate) struct Parsed {
     pub(crate) from: Mailbox,
     pub(crate) reply_to: Option<Mailbox>,
 }
 
 impl Config {
-    /// Checks everything that needs no key or certificate to be read.
+    /// Checks everything except keys and certificates.
     pub(crate) fn parse(&self) -> Result<Parsed, Error> {
         self.check_server()?;
         self.check_credentials()?;
@@ -139,13 +138,16 @@ impl Config {
     fn check_server(&self) -> Result<(), Error> {
         let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
         if !plain(&self.host) || self.host.contains(['/', '@']) {
-            return Err(Error::new("host", "needs a host name or an IP address, nothing else"));
+            return Err(Error::new("host", "must be a host name or an IP address"));
         }
         if self.port == 0 {
-            return Err(Error::new("port", "needs a port from 1 to 65535"));
+            return Err(Error::new("port", "must be from 1 to 65535"));
         }
         if self.hello_name.as_deref().is_some_and(|name| !plain(name)) {
-            return Err(Error::new("hello_name", "needs a host name, or leave it out"));
+            return Err(Error::new(
+                "hello_name",
+                "must be a host name; remove it to use the machine's",
+            ));
         }
         Ok(())
     }
@@ -153,11 +155,11 @@ impl Config {
     fn check_credentials(&self) -> Result<(), Error> {
         let Some((user, secret)) = &self.credentials else { return Ok(()) };
         if user.is_empty() || secret.is_empty() {
-            return Err(Error::new("credentials", "need both a user and a secret"));
+            return Err(Error::new("credentials", "need both a user name and a password"));
         }
         let exposed = self.security == Security::None && !self.is_loopback() && !self.development;
         if exposed {
-            let message = "would cross the network unencrypted; set `security` to StartTls or Tls";
+            let message = "would be sent unencrypted; set `security` to `starttls` or `tls`";
             return Err(Error::new("credentials", message));
         }
         Ok(())
@@ -169,8 +171,8 @@ impl Config {
     }
 
     fn check_limits(&self) -> Result<(), Error> {
-        if !(1..=MOST_CONNECTIONS).contains(&self.connections) {
-            return Err(Error::new("connections", format!("needs 1 to {MOST_CONNECTIONS}")));
+        if !(1..=MAX_CONNECTIONS).contains(&self.connections) {
+            return Err(Error::new("connections", format!("must be from 1 to {MAX_CONNECTIONS}")));
         }
         for (field, timeout) in [
             ("command_timeout", self.command_timeout),
@@ -178,7 +180,7 @@ impl Config {
             ("idle_timeout", self.idle_timeout),
         ] {
             if timeout.is_zero() {
-                return Err(Error::new(field, "needs more than no time at all"));
+                return Err(Error::new(field, "must be longer than zero"));
             }
         }
         Ok(())
@@ -188,17 +190,19 @@ impl Config {
         let Some(url) = &self.unsubscribe_url else { return Ok(()) };
         let wrong = |message| Err(Error::new("unsubscribe_url", message));
         if !url.contains(TOKEN) {
-            return wrong("needs `{token}` in it, or all recipients have the same link");
+            return wrong("must contain `{token}`, so that each recipient gets a separate link");
         }
         let fits = url.len() <= LONGEST_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
         if !fits || url.contains(['<', '>']) {
-            return wrong("needs at most 800 ASCII characters without spaces or angle brackets");
+            return wrong(
+                "must have at most 800 ASCII characters without spaces or angle brackets",
+            );
         }
         match Url::parse(&url.replace(TOKEN, "token")) {
             Ok(url) if url.scheme() == "https" => Ok(()),
             Ok(url) if url.scheme() == "http" && self.development => Ok(()),
-            Ok(_) => wrong("needs https: mail programs refuse anything else (RFC 8058)"),
-            Err(_) => wrong("is no URL"),
+            Ok(_) => wrong("must use https, because mail programs refuse anything else (RFC 8058)"),
+            Err(_) => wrong("is not a URL"),
         }
     }
 }

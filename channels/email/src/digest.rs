@@ -1,7 +1,7 @@
-//! The file that a digest carries: every event in it, one a row, for a spreadsheet.
+//! The CSV file of a digest: one row for each event.
 //!
-//! Cells hold what strangers sent, so none may start a formula, and none is without a bound. The
-//! file begins with a byte-order mark, without which Excel reads UTF-8 as Latin-1.
+//! Cells hold untrusted data, so no cell starts a formula and every cell has a maximum length. The
+//! file starts with a byte-order mark, without which Excel reads UTF-8 as Latin-1.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,28 +12,28 @@ use csv::{Terminator, WriterBuilder};
 use fanfare_contract::{Digest, Event};
 use serde_json::Value;
 
-/// Most columns taken from the events' `data`.
+/// Maximum number of columns from the events' `data`.
 const MOST_COLUMNS: usize = 64;
-/// How deep objects within `data` become columns.
+/// Maximum depth of objects within `data` that become columns.
 const DEEPEST: usize = 4;
-/// Most characters of a cell; Excel's own bound is 32,767.
+/// Maximum length of a cell, in characters. Excel's own limit is 32,767.
 const LONGEST_CELL: usize = 4096;
-/// Most bytes of the file; relays commonly refuse mail of more than 10 to 25 MB.
+/// Maximum size of the file, in bytes. Many relays refuse mail of more than 10 to 25 MB.
 const LARGEST_FILE: usize = 6 * 1024 * 1024;
-/// Most elements of a list shown in one cell.
+/// Maximum number of list elements in one cell.
 const MOST_ELEMENTS: usize = 50;
 
 const FIXED: [&str; 4] = ["received_at", "event_id", "type", "created"];
 
-/// The file's content, and what it leaves out.
+/// The file, and a remark if something is missing.
 pub(crate) struct File {
     pub(crate) name: String,
     pub(crate) content: Vec<u8>,
-    /// For the receipt: said when something did not fit.
+    /// A remark for the receipt, if something did not fit.
     pub(crate) remark: Option<String>,
 }
 
-/// Lists the digest's events.
+/// Writes the digest's events.
 pub(crate) fn file(digest: &Digest) -> File {
     let zone: Tz = digest.timezone.parse().unwrap_or(Tz::UTC);
     let columns = Columns::of(&digest.events);
@@ -64,8 +64,10 @@ fn name(digest: &Digest, zone: Tz) -> String {
 fn remark(events: usize, columns: bool) -> Option<String> {
     match (events, columns) {
         (0, false) => None,
-        (0, true) => Some(format!("the CSV file has the first {MOST_COLUMNS} fields only")),
-        (events, _) => Some(format!("the CSV file lacks the last {events} events: too large")),
+        (0, true) => Some(format!("the CSV file has only the first {MOST_COLUMNS} fields")),
+        (events, _) => Some(format!(
+            "the CSV file lacks the last {events} events, because it would be too large"
+        )),
     }
 }
 
@@ -83,16 +85,16 @@ impl Table {
         let mut cells = cells.into_iter();
         let written = cells.try_for_each(|cell| self.0.write_field(cell.as_ref()));
         let ended = written.and_then(|()| self.0.write_record(None::<&[u8]>));
-        ended.expect("writing to memory does not fail, and rows may differ in length");
+        ended.expect("writing to memory cannot fail, and rows can differ in length");
     }
 
-    /// Bytes so far, but for what the writer still buffers.
+    /// The size so far, without the bytes that the writer still buffers.
     fn len(&self) -> usize {
         self.0.get_ref().len()
     }
 
     fn finish(self) -> Vec<u8> {
-        self.0.into_inner().expect("flushing to memory does not fail")
+        self.0.into_inner().expect("flushing to memory cannot fail")
     }
 }
 
@@ -115,7 +117,7 @@ fn time(ms: i64, zone: Tz, precision: SecondsFormat) -> String {
     time.map(|time| time.with_timezone(&zone).to_rfc3339_opts(precision, true)).unwrap_or_default()
 }
 
-/// The columns of `data`, in the order in which they first appear.
+/// The columns of `data`, in the order of their first appearance.
 struct Columns {
     names: Vec<String>,
     index: HashMap<String, usize>,
@@ -144,7 +146,7 @@ impl Columns {
     }
 }
 
-/// Calls `see` with the dotted path and value of everything that makes a cell.
+/// Calls `see` with the dotted path and the value of everything that becomes a cell.
 fn visit<'a>(
     value: &'a Value,
     path: &mut String,
@@ -182,7 +184,7 @@ fn cell(value: &Value) -> Cow<'_, str> {
             let texts: Vec<_> = scalars.take(MOST_ELEMENTS).map(plain).collect();
             guarded(&texts.join("; ")).into_owned().into()
         }
-        // A number is no formula, even a negative one.
+        // A number is not a formula, even if it is negative.
         _ => plain(value),
     }
 }
@@ -194,7 +196,7 @@ fn plain(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// The text as a cell that no spreadsheet runs (OWASP, "CSV injection"), cut to its bound.
+/// The text as a cell that no spreadsheet executes (OWASP, "CSV injection"), cut to its limit.
 fn guarded(text: &str) -> Cow<'_, str> {
     let formula =
         |c| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠');
@@ -215,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_has_its_bound_and_says_what_is_left_out() {
+    fn a_file_is_bounded_and_names_the_missing_events() {
         let body = format!(r#"{{"data":{{"text":"{}"}}}}"#, "x".repeat(LONGEST_CELL));
         let event = Event::new("acme".into(), "evt".into(), "a.b".into(), 0, 0, body.into());
         let event = Arc::new(event);

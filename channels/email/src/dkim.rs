@@ -1,7 +1,7 @@
 //! DKIM (RFC 6376): reads the operator's key and signs messages.
 //!
-//! Relaxed canonicalisation of header and body, since relays refold both. The list of signed
-//! headers holds some that a message may lack: naming them in `h=` forbids adding them later.
+//! Headers and body use the relaxed canonicalization, because relays refold both. Some signed
+//! headers may be missing in a message. Naming them in `h=` prevents adding them later.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -17,7 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::config::{DkimConfig, Error};
 
-/// RFC 8058 wants both unsubscribe headers signed.
+/// The signed headers. RFC 8058 requires both unsubscribe headers.
 const SIGNED: [&str; 14] = [
     "From",
     "Reply-To",
@@ -48,7 +48,7 @@ impl Signer {
         let name = |field, text: &str| {
             let label = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
             let fine = (1..=253).contains(&text.len()) && text.bytes().all(label);
-            let message = "needs a DNS name of letters, digits, dots and hyphens";
+            let message = "must be a DNS name of letters, digits, dots and hyphens";
             if fine { Ok(text.to_owned()) } else { Err(Error::new(field, message)) }
         };
         let selector = name("dkim.selector", &config.selector)?;
@@ -69,30 +69,30 @@ impl Signer {
     }
 }
 
-/// The key in the shape that lettre wants: RSA as PKCS#1 PEM, Ed25519 as the base64 of its seed.
+/// The key in lettre's format: RSA as PKCS#1 PEM, Ed25519 as the base64 of its seed.
 fn read_key(pem: &str) -> Result<DkimSigningKey, &'static str> {
     let der = PrivateKeyDer::from_pem_slice(pem.as_bytes())
-        .map_err(|_| "holds no PEM private key (`-----BEGIN PRIVATE KEY-----`)")?;
+        .map_err(|_| "must hold a private key in PEM (`-----BEGIN PRIVATE KEY-----`)")?;
     let (key, algorithm) = match &der {
         PrivateKeyDer::Pkcs1(key) => (rsa_pem(key.secret_pkcs1_der()), DkimSigningAlgorithm::Rsa),
         PrivateKeyDer::Pkcs8(key) => read_pkcs8(key.secret_pkcs8_der())?,
-        _ => return Err("is neither an RSA nor an Ed25519 key"),
+        _ => return Err("must be an RSA or an Ed25519 key"),
     };
-    DkimSigningKey::new(&key, algorithm).map_err(|_| "holds a key that is broken")
+    DkimSigningKey::new(&key, algorithm).map_err(|_| "holds an invalid key")
 }
 
 fn read_pkcs8(der: &[u8]) -> Result<(String, DkimSigningAlgorithm), &'static str> {
-    let info = PrivateKeyInfo::try_from(der).map_err(|_| "holds a PKCS#8 key that is broken")?;
+    let info = PrivateKeyInfo::try_from(der).map_err(|_| "holds an invalid PKCS#8 key")?;
     match info.algorithm.oid {
         RSA => Ok((rsa_pem(info.private_key), DkimSigningAlgorithm::Rsa)),
-        // RFC 8410: the key is an octet string of 32 bytes within the octet string.
+        // RFC 8410: an octet string of 32 bytes within the octet string.
         ED25519 => match info.private_key {
             [0x04, 0x20, seed @ ..] if seed.len() == 32 => {
                 Ok((BASE64.encode(seed), DkimSigningAlgorithm::Ed25519))
             }
-            _ => Err("holds an Ed25519 key that is broken"),
+            _ => Err("holds an invalid Ed25519 key"),
         },
-        _ => Err("is neither an RSA nor an Ed25519 key"),
+        _ => Err("must be an RSA or an Ed25519 key"),
     }
 }
 

@@ -1,18 +1,21 @@
-//! Email over SMTP: one message for each recipient of a destination, rendered by the router's
-//! templates, put together and signed by lettre, sent over a small pool of connections.
+//! The email channel: one message over SMTP for each recipient of a destination.
 //!
-//! | module | what lives there |
+//! The router's templates render the message. lettre provides headers, encodings, DKIM and the SMTP
+//! protocol.
+//!
+//! | module | content |
 //! | --- | --- |
-//! | `config` | the operator's settings, checked once at start |
-//! | `settings` | a tenant's destination: `to`, `from`, `reply_to` |
-//! | `address` | one mailbox as people write it |
-//! | `compose` | the headers of a message, its parts, its signature |
-//! | `mime` | parts put together |
-//! | `body` | the encoding of a part |
+//! | `config` | the operator's settings, checked at startup |
+//! | `settings` | a destination's settings: `to`, `from`, `reply_to` |
+//! | `address` | parses a mailbox |
+//! | `channel` | the policy, and one attempt |
+//! | `compose` | a message: headers, parts, signature |
+//! | `mime`, `body` | the parts of a body, and their text |
 //! | `digest` | the CSV file of a digest |
-//! | `dkim` | keys in, signature out |
-//! | `smtp` | connections, their pool, one exchange |
+//! | `dkim` | reads the key and signs |
+//! | `smtp` | connections, their pool, and the exchange of one mail |
 //! | `verdict` | what an SMTP failure means for the delivery |
+//! | `text` | makes untrusted text fit for headers and errors |
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
-//! A tenant's email destination: `to`, and if wanted `from` and `reply_to`.
+//! A destination's settings: `to`, and optionally `from` and `reply_to`.
 //!
-//! Each recipient is a lane of its own, so that one bad mailbox neither holds up nor repeats the
-//! others' mail.
+//! Each recipient is a lane of its own. So a bad mailbox neither delays nor repeats the mail of the
+//! other recipients.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::address;
 
-/// Most recipients of one destination.
-const MOST_RECIPIENTS: usize = 100;
+/// Maximum number of recipients of one destination.
+const MAX_RECIPIENTS: usize = 100;
 const FIELDS: [&str; 3] = ["to", "from", "reply_to"];
-/// Fields that every destination may have; the router takes them off, a misspelt one it cannot.
+/// Fields of every destination, which the router removes first. Used for suggestions only.
 const GENERIC_FIELDS: [&str; 11] = [
     "id",
     "channel",
@@ -32,7 +32,7 @@ const GENERIC_FIELDS: [&str; 11] = [
     "timeout",
 ];
 
-/// What one lane's attempts need.
+/// A lane that is ready for attempts.
 #[derive(Clone)]
 pub(crate) struct Recipient {
     pub(crate) to: Mailbox,
@@ -40,14 +40,14 @@ pub(crate) struct Recipient {
     pub(crate) reply_to: Option<Mailbox>,
 }
 
-/// What a destination has when it does not say otherwise.
+/// The operator's defaults for a destination.
 #[derive(Clone, Copy)]
 pub(crate) struct Defaults<'a> {
     pub(crate) from: &'a Mailbox,
     pub(crate) reply_to: Option<&'a Mailbox>,
 }
 
-/// Reads the settings; every error at once.
+/// Checks and prepares the settings. Returns all errors together.
 pub(crate) fn prepare(
     settings: &Map<String, Value>,
     defaults: Defaults<'_>,
@@ -82,22 +82,23 @@ fn suggest(key: &str) -> String {
     let nearest = known.min_by_key(|known| strsim::osa_distance(key, known));
     match nearest {
         Some(near) if strsim::osa_distance(key, near) <= near.len().div_ceil(3) => {
-            format!("is not a field of an email destination; did you mean `{near}`?")
+            format!("is not an email setting; did you mean `{near}`?")
         }
-        _ => "is not a field of an email destination, which has `to`, `from` and `reply_to`".into(),
+        _ => format!("is not an email setting; the settings are `{}`", FIELDS.join("`, `")),
     }
 }
 
 fn recipients(to: Option<&Value>, errors: &mut Vec<FieldError>) -> Vec<Mailbox> {
     let (texts, one): (&[Value], bool) = match to {
         Some(text @ Value::String(_)) => (std::slice::from_ref(text), true),
-        Some(Value::Array(texts)) if (1..=MOST_RECIPIENTS).contains(&texts.len()) => (texts, false),
+        Some(Value::Array(texts)) if (1..=MAX_RECIPIENTS).contains(&texts.len()) => (texts, false),
         Some(Value::Array(_)) => {
-            errors.push(FieldError::new("to", format!("needs 1 to {MOST_RECIPIENTS} addresses")));
+            errors
+                .push(FieldError::new("to", format!("must have 1 to {MAX_RECIPIENTS} addresses")));
             return Vec::new();
         }
         _ => {
-            let message = "needs an address such as `jane@acme.example`, or a list of them";
+            let message = "must be an address such as `jane@acme.example`, or a list of addresses";
             errors.push(FieldError::new("to", message));
             return Vec::new();
         }
@@ -106,10 +107,10 @@ fn recipients(to: Option<&Value>, errors: &mut Vec<FieldError>) -> Vec<Mailbox> 
     let mut mailboxes = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
         let field = if one { "to".to_owned() } else { format!("to.{index}") };
-        let mailbox = text.as_str().ok_or("is not text".to_owned()).and_then(address::parse);
+        let mailbox = text.as_str().ok_or("must be a string".to_owned()).and_then(address::parse);
         match mailbox {
             Ok(mailbox) if seen.insert(lowercase(&mailbox.email)) => mailboxes.push(mailbox),
-            Ok(_) => errors.push(FieldError::new(field, "is in the list already; remove it")),
+            Ok(_) => errors.push(FieldError::new(field, "is a duplicate; remove it")),
             Err(message) => errors.push(FieldError::new(field, message)),
         }
     }
@@ -123,21 +124,21 @@ fn optional(
     read: impl Fn(&str) -> Result<Mailbox, String>,
 ) -> Option<Mailbox> {
     let value = settings.get(field).filter(|value| !value.is_null())?;
-    let mailbox = value.as_str().ok_or("is not text".to_owned()).and_then(read);
+    let mailbox = value.as_str().ok_or("must be a string".to_owned()).and_then(read);
     mailbox.map_err(|message| errors.push(FieldError::new(field, message))).ok()
 }
 
-/// A whole mailbox, or only a name to show with the operator's address.
+/// A mailbox, or only a name that is shown with the operator's address.
 fn sender(text: &str, default: &Mailbox) -> Result<Mailbox, String> {
     if text.contains('@') {
         return address::parse(text);
     }
-    let name = address::display_name(text)?.ok_or("is empty")?;
+    let name = address::display_name(text)?.ok_or("is empty; set a name or an address")?;
     Ok(Mailbox::new(Some(name), default.email.clone()))
 }
 
-/// Six hex digits of the address's hash. Another recipient of the same destination that has the
-/// same six gets twelve: two lanes with one name would be one lane.
+/// Six hex digits of the address's hash. If another recipient of the destination has the same six,
+/// twelve digits, because lanes with the same suffix would be one lane.
 fn suffix(address: &Address, taken: &mut HashSet<String>) -> String {
     let hash = hex::encode(Sha256::digest(lowercase(address)));
     let length = if taken.contains(&hash[..6]) { 12 } else { 6 };
@@ -155,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_recipients_with_the_same_short_hash_stay_two_lanes() {
+    fn recipients_with_the_same_short_hash_get_different_suffixes() {
         let one = address::parse("a@b.example").unwrap().email;
         let mut taken = HashSet::new();
         let first = suffix(&one, &mut taken);

@@ -1,29 +1,29 @@
-//! Making foreign text fit for headers and errors.
+//! Makes untrusted text fit for headers and errors.
 
 use std::borrow::Cow;
 
 use lettre::Address;
 
-/// Shortest local part that is looked for inside longer words.
-const TELLING_LENGTH: usize = 4;
+/// Minimum length of a local part that is searched within longer words.
+const SEARCHED_LENGTH: usize = 4;
 
-/// Text on one line: every control character and line separator becomes a space, runs of spaces
-/// become one, and what is longer than `most` characters is cut visibly.
-pub(crate) fn one_line(text: &str, most: usize) -> String {
+/// The text on one line. Control characters and line separators become spaces, and runs of spaces
+/// become one. A text longer than `max` characters is cut and ends in `…`.
+pub(crate) fn one_line(text: &str, max: usize) -> String {
     let breaks = |c: char| c.is_control() || c.is_whitespace();
-    let mut line = String::with_capacity(text.len().min(most * 4));
+    let mut line = String::with_capacity(text.len().min(max * 4));
     let mut length = 0;
     for word in text.split(breaks).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
             line.push(' ');
             length += 1;
         }
-        // One more than fits tells that it does not.
-        let fits = (most + 1).saturating_sub(length);
+        // One more than `max`, to detect a text that is too long.
+        let fits = (max + 1).saturating_sub(length);
         line.extend(word.chars().take(fits));
         length += word.chars().take(fits).count();
-        if length > most {
-            line = line.chars().take(most.saturating_sub(1)).collect();
+        if length > max {
+            line = line.chars().take(max.saturating_sub(1)).collect();
             line.push('…');
             break;
         }
@@ -31,25 +31,25 @@ pub(crate) fn one_line(text: &str, most: usize) -> String {
     line
 }
 
-/// A server's answer without addresses, on one line: every word with an `@`, and every word that
-/// names the recipient, is replaced.
+/// A server's reply on one line, without addresses. Every word with an `@` and every word that
+/// names the recipient is replaced.
 pub(crate) fn scrub(answer: &str, recipient: &Address) -> String {
     let user = recipient.user().to_ascii_lowercase();
     let words = answer.split(|c: char| c.is_whitespace() || c.is_control());
     let words = words.filter(|word| !word.is_empty());
     let scrubbed: Vec<Cow<'_, str>> = words
-        .map(|word| if is_telling(word, &user) { "[address]".into() } else { word.into() })
+        .map(|word| if names_address(word, &user) { "[address]".into() } else { word.into() })
         .collect();
     scrubbed.join(" ")
 }
 
-fn is_telling(word: &str, user: &str) -> bool {
+fn names_address(word: &str, user: &str) -> bool {
     let word = word.to_ascii_lowercase();
     let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
     word.contains(['@', '\u{ff20}'])
         || word.contains("%40")
         || bare == user
-        || (user.len() >= TELLING_LENGTH && word.contains(user))
+        || (user.len() >= SEARCHED_LENGTH && word.contains(user))
 }
 
 #[cfg(test)]
@@ -57,19 +57,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_holds_no_breaks_and_no_more_than_its_length() {
+    fn a_line_has_no_breaks_and_is_not_too_long() {
         assert_eq!(one_line("a\r\nBcc: b\u{2028}c\td\u{85}e", 50), "a Bcc: b c d e");
         assert_eq!(one_line("  ", 50), "");
         assert_eq!(one_line("one two", 7), "one two");
         assert_eq!(one_line("one two three", 7), "one tw…");
         assert_eq!(one_line(&"大".repeat(30), 10).chars().count(), 10);
-        for most in 2..20 {
-            assert!(one_line("aa bbb cccc ddddd", most).chars().count() <= most, "{most}");
+        for max in 2..20 {
+            assert!(one_line("aa bbb cccc ddddd", max).chars().count() <= max, "{max}");
         }
     }
 
     #[test]
-    fn an_answer_is_kept_without_the_addresses_in_it() {
+    fn addresses_are_removed_from_a_reply() {
         let jane = "jane.smith@acme.example".parse().unwrap();
         for (said, kept) in [
             (

@@ -1,7 +1,7 @@
 //! What an SMTP failure means for the delivery.
 //!
-//! A reply of 5yz to the mail itself is permanent. What the operator can mend (the server is away,
-//! its certificate is wrong, the credentials are) is retried: the mail is not at fault.
+//! A 5yz reply to the mail itself is permanent. Problems that the operator can fix are retried: an
+//! unreachable server, a wrong certificate, wrong credentials.
 
 use fanfare_contract::{AnswerPart, DeliveryError, Receipt, RenderError};
 use lettre::Address;
@@ -14,18 +14,21 @@ pub(crate) fn on_failure(error: SmtpError, recipient: &Address) -> DeliveryError
     let retry = |code: &str, message: String| DeliveryError::retry(code, message);
     match error {
         SmtpError::Refused(step, reply) => on_refusal(step, &reply, recipient),
-        SmtpError::Dns(source) => {
-            retry("smtp_dns", "the mail server's name cannot be resolved".into())
-                .with_source(source)
-        }
-        SmtpError::Connect(source) => {
-            retry("smtp_connect", "no connection to the mail server".into()).with_source(source)
-        }
+        SmtpError::Dns(source) => retry(
+            "smtp_dns",
+            "the mail server's name does not resolve; check its spelling and its DNS".into(),
+        )
+        .with_source(source),
+        SmtpError::Connect(source) => retry(
+            "smtp_connect",
+            "cannot connect to the mail server; check that it is running".into(),
+        )
+        .with_source(source),
         SmtpError::Tls(reason) => {
-            retry("smtp_tls", format!("no TLS with the mail server: {reason}"))
+            retry("smtp_tls", format!("TLS with the mail server failed: {reason}"))
         }
         SmtpError::Auth(reason) => {
-            retry("smtp_auth", format!("cannot sign in to the mail server: {reason}"))
+            retry("smtp_auth", format!("cannot authenticate to the mail server: {reason}"))
         }
         SmtpError::Timeout(step) => {
             retry("smtp_timeout", format!("the mail server did not answer {step} in time"))
@@ -36,13 +39,14 @@ pub(crate) fn on_failure(error: SmtpError, recipient: &Address) -> DeliveryError
                 .maybe_accepted(step == Step::Message)
                 .retry_at_once(step != Step::Message)
         }
-        SmtpError::Protocol(step, code) => {
-            retry("smtp_protocol", format!("the mail server answered {step} with a stray {code}"))
-                .maybe_accepted(step == Step::Message)
-        }
+        SmtpError::Protocol(step, code) => retry(
+            "smtp_protocol",
+            format!("the mail server answered {step} with an unexpected {code}"),
+        )
+        .maybe_accepted(step == Step::Message),
         SmtpError::TooBig { size, limit } => DeliveryError::permanent(
             "too_big",
-            format!("the message has {size} bytes, the mail server takes {limit}"),
+            format!("the message has {size} bytes, but the mail server accepts only {limit}"),
         ),
     }
 }
@@ -50,15 +54,15 @@ pub(crate) fn on_failure(error: SmtpError, recipient: &Address) -> DeliveryError
 fn on_refusal(step: Step, reply: &Reply, recipient: &Address) -> DeliveryError {
     let answer = AnswerPart::from_bytes(text::scrub(&reply.text, recipient).as_bytes());
     let code = reply.code;
-    let told = match reply.enhanced() {
+    let codes = match reply.enhanced() {
         Some(enhanced) => format!("{code} {enhanced}"),
         None => code.to_string(),
     };
-    let message = format!("the mail server refused {step}: {} ({told})", reply.meaning());
+    let message = format!("the mail server refused {step}: {} ({codes})", reply.meaning());
     let error = if step == Step::Auth || reply.wants_credentials() {
         DeliveryError::retry("smtp_auth", message)
     } else if code >= 500 && step.is_about_the_mail() {
-        let bounced = step == Step::Recipient && reply.is_of_the_address();
+        let bounced = step == Step::Recipient && reply.is_about_the_address();
         DeliveryError::permanent(format!("smtp_{code}"), message).bounced(bounced)
     } else {
         DeliveryError::retry(format!("smtp_{code}"), message)
@@ -66,7 +70,7 @@ fn on_refusal(step: Step, reply: &Reply, recipient: &Address) -> DeliveryError {
     error.with_answer(code, answer)
 }
 
-/// What is kept of an acceptance.
+/// The receipt of an accepted mail.
 pub(crate) fn on_success(reply: &Reply, recipient: &Address, remark: Option<String>) -> Receipt {
     Receipt {
         status: Some(reply.code),
@@ -76,7 +80,7 @@ pub(crate) fn on_success(reply: &Reply, recipient: &Address, remark: Option<Stri
     }
 }
 
-/// A template that does not render will not get better by itself.
+/// The verdict on a template that fails. A retry would render the same.
 pub(crate) fn on_render_error(error: RenderError) -> DeliveryError {
     DeliveryError::permanent("render_failed", error.to_string()).with_source(error)
 }

@@ -207,8 +207,8 @@ fn accepted(step: Step, reply: Reply) -> Result<Reply, SmtpError> {
     }
 }
 
-/// Only 354 is a go-ahead. A stray earlier reply is detected here too, before any message is sent: the
-/// acceptance of the recipient would be read as the reply to DATA.
+/// Only 354 is a go-ahead. A stray earlier reply is detected here too, before any message is sent:
+/// the acceptance of the recipient would be read as the reply to DATA.
 fn go_ahead(reply: Reply) -> Result<(), SmtpError> {
     match reply.code {
         354 => Ok(()),

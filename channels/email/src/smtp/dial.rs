@@ -1,4 +1,4 @@
-//! Opens connections: name, TCP, TLS.
+//! Opens connections: DNS, TCP and TLS.
 
 use std::fmt;
 use std::io;
@@ -23,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 use super::{SmtpError, Step};
 use crate::config::{Config, Error, Security};
 
-/// Everything that opening a connection needs.
+/// Opens connections to one mail server.
 pub(crate) struct Dialer {
     host: String,
     port: u16,
@@ -36,9 +36,9 @@ pub(crate) struct Dialer {
 
 enum Protection {
     None,
-    /// lettre does the handshake, in the middle of its conversation.
+    /// lettre does the handshake after STARTTLS.
     StartTls(TlsParameters),
-    /// The handshake is done here, since lettre's own would leave Nagle's algorithm on.
+    /// The handshake is done here, because lettre's own does not turn off Nagle's algorithm.
     Tls(TlsConnector, ServerName<'static>),
 }
 
@@ -50,7 +50,10 @@ impl Dialer {
             Security::StartTls => Protection::StartTls(starttls(&config.host, roots)?),
             Security::Tls => {
                 let name = ServerName::try_from(config.host.clone()).map_err(|_| {
-                    Error::new("host", "needs a name or address that a certificate can hold")
+                    Error::new(
+                        "host",
+                        "must be a host name or an IP address, to verify the certificate",
+                    )
                 })?;
                 Protection::Tls(TlsConnector::from(Arc::new(client_config(roots)?)), name)
             }
@@ -69,7 +72,7 @@ impl Dialer {
         })
     }
 
-    /// TLS still to be asked for with STARTTLS.
+    /// The TLS parameters, if STARTTLS is used.
     pub(super) fn starttls(&self) -> Option<&TlsParameters> {
         match &self.protection {
             Protection::StartTls(parameters) => Some(parameters),
@@ -77,10 +80,10 @@ impl Dialer {
         }
     }
 
-    /// A connected stream, with TLS if it is to be there from the first byte.
+    /// A connected stream. It has TLS already, unless STARTTLS is used.
     pub(super) async fn dial(&self) -> Result<Box<dyn AsyncTokioStream>, SmtpError> {
         let stream = self.connect().await?;
-        // A message is written in one go; Nagle's algorithm would hold back its last segment.
+        // A message is written at once. Nagle's algorithm would delay its last segment.
         stream.set_nodelay(true).map_err(SmtpError::Connect)?;
         let Protection::Tls(connector, name) = &self.protection else {
             return Ok(Box::new(stream));
@@ -93,7 +96,7 @@ impl Dialer {
         }
     }
 
-    /// Tries the host's addresses one after the other.
+    /// Tries the host's addresses in turn.
     async fn connect(&self) -> Result<TcpStream, SmtpError> {
         let timeout = self.command_timeout;
         let lookup = tokio::net::lookup_host((self.host.as_str(), self.port));
@@ -102,7 +105,7 @@ impl Dialer {
             Err(_) => return Err(SmtpError::Dns(io::ErrorKind::TimedOut.into())),
         };
         let addresses: Vec<SocketAddr> = addresses.collect();
-        // One silent address must not use up the time of the others.
+        // A dead address must not use up the time of the others.
         let share = timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for address in addresses {
@@ -140,13 +143,13 @@ fn client_config(roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Er
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(tls_failed)?
-        .dangerous() // rustls' word for any verifier but its own; this one is the platform's
+        .dangerous() // required for any verifier that is not from rustls itself
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth())
 }
 
 fn tls_failed(error: impl fmt::Display) -> Error {
-    Error::new("security", format!("cannot set up TLS: {error}"))
+    Error::new("security", format!("requires TLS, which cannot be set up: {error}"))
 }
 
 fn certificates(pems: &[String]) -> Result<Vec<CertificateDer<'static>>, Error> {
@@ -154,14 +157,14 @@ fn certificates(pems: &[String]) -> Result<Vec<CertificateDer<'static>>, Error> 
     for pem in pems {
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
         all.extend(found.ok().filter(|found| !found.is_empty()).ok_or_else(|| {
-            let message = "needs certificates in PEM (`-----BEGIN CERTIFICATE-----`)";
+            let message = "must hold certificates in PEM (`-----BEGIN CERTIFICATE-----`)";
             Error::new("extra_roots_pem", message)
         })?);
     }
     Ok(all)
 }
 
-/// A TLS stream as lettre wants it.
+/// A TLS stream for lettre.
 struct TlsWire(TlsStream<TcpStream>);
 
 impl fmt::Debug for TlsWire {

@@ -1,8 +1,8 @@
 //! A bounded pool of connections to one mail server.
 //!
 //! Each exchange holds a permit, so the number of open connections is bounded under any load. The
-//! exchange owns its connection and returns it only if it is in sync. If the exchange is dropped, the
-//! connection is dropped with it.
+//! exchange owns its connection and returns it only if it is in sync. If the exchange is dropped,
+//! the connection is dropped with it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What an operator may set.
+//! The operator's settings.
 
 use fanfare_contract::Channel as _;
 use fanfare_email::{Config, DkimConfig, EmailChannel, Error, Security};
@@ -8,11 +8,11 @@ use crate::support::Fixed;
 fn refused(change: impl FnOnce(&mut Config)) -> Error {
     let mut config = Config::default();
     change(&mut config);
-    EmailChannel::new(config, Fixed::hello()).err().expect("settings that are refused")
+    EmailChannel::new(config, Fixed::hello()).err().expect("an error")
 }
 
 #[test]
-fn each_bad_setting_is_named_with_its_mend() {
+fn the_error_of_an_invalid_setting_names_it() {
     let secret = || Some(("user".to_owned(), "hunter2".to_owned()));
     let dkim = |pem: &str| {
         Some(DkimConfig {
@@ -59,7 +59,7 @@ fn each_bad_setting_is_named_with_its_mend() {
 }
 
 #[test]
-fn secrets_are_never_printed() {
+fn debug_output_hides_secrets() {
     let config = Config {
         credentials: Some(("user".into(), "hunter2".into())),
         dkim: Some(DkimConfig {

@@ -1,4 +1,4 @@
-//! A digest's mail and the file in it.
+//! The mail of a digest, and its CSV file.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{AT_MS, SOON, channel, delivery_of, event, header, parse, send};
 
-/// Sends a digest of the events; gives back the receipt and the file's name and rows.
+/// Sends a digest of the events. Returns the receipt and the file's name and rows.
 async fn rows(events: Vec<Arc<Event>>, timezone: &str) -> (Receipt, String, Vec<Vec<String>>) {
     let digest = Digest {
         id: "dig_1".into(),
@@ -122,13 +122,13 @@ async fn every_event_is_a_row_with_the_union_of_all_fields() {
 }
 
 #[tokio::test]
-async fn a_zone_that_is_not_known_is_utc() {
+async fn an_unknown_time_zone_is_utc() {
     let (_, _, rows) = rows(vec![event("evt_1", "a.b", &json!({}))], "Mars/Olympus").await;
     assert_eq!(rows[1][0], "2024-12-26T16:05:25.000Z");
 }
 
 #[tokio::test]
-async fn no_cell_is_a_formula() {
+async fn no_cell_starts_a_formula() {
     let evil = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"];
     let mut events: Vec<_> =
         evil.iter().map(|text| event("evt", "a.b", &json!({"v": text, "l": [text]}))).collect();
@@ -146,11 +146,11 @@ async fn no_cell_is_a_formula() {
 }
 
 #[tokio::test]
-async fn a_row_has_its_bounds_and_the_receipt_says_what_is_left_out() {
+async fn rows_are_bounded_and_the_receipt_has_a_remark() {
     let wide: serde_json::Map<_, _> =
         (0..200).map(|n| (format!("f{n}"), json!("x".repeat(6_000)))).collect();
     let (receipt, _, table) = rows(vec![event("evt", "a.b", &wide.into())], "UTC").await;
     assert_eq!(table[0].len(), 4 + 64);
     assert_eq!(table[1][4].chars().count(), 4_097);
-    assert_eq!(receipt.remark.unwrap(), "the CSV file has the first 64 fields only");
+    assert_eq!(receipt.remark.unwrap(), "the CSV file has only the first 64 fields");
 }

@@ -1,4 +1,4 @@
-//! What arrives, as an independent parser reads it.
+//! The message that arrives, as an independent parser reads it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_mail_has_text_and_html_and_every_header_of_the_design() {
+async fn a_mail_has_text_html_and_all_headers() {
     let receiver = SmtpReceiver::ok().await.unwrap();
     let config = Config {
         reply_to: Some("Help <help@fanfare.example>".into()),
@@ -105,7 +105,7 @@ async fn letters_of_every_language_arrive_intact() {
     send(&channel, &delivery_of(&channel, to, content)).await.unwrap();
 
     let mail = receiver.wait_for(1, SOON).await.remove(0);
-    assert!(mail.data.is_ascii(), "every server takes it");
+    assert!(mail.data.is_ascii(), "every server accepts it");
     assert_eq!(mail.to, ["jm@xn--bcher-kva.example"]);
     let message = parse(&mail);
     assert_eq!(message.subject(), Some(subject));
@@ -122,7 +122,7 @@ async fn letters_of_every_language_arrive_intact() {
 }
 
 #[tokio::test]
-async fn another_sender_is_shown_with_the_operator_as_its_agent() {
+async fn a_destinations_sender_is_shown_with_the_operator_in_sender() {
     let receiver = SmtpReceiver::ok().await.unwrap();
     let channel = channel(&receiver);
     let to = json!({
@@ -142,7 +142,7 @@ async fn another_sender_is_shown_with_the_operator_as_its_agent() {
 }
 
 #[tokio::test]
-async fn no_text_of_an_event_becomes_a_header() {
+async fn no_text_of_an_event_injects_a_header() {
     let evil = "Hi\r\nBcc: victim@x.example\r\n\r\nbody\u{2028}X-Evil: 1\nX-Evil: 2";
     let receiver = SmtpReceiver::ok().await.unwrap();
     let channel =
@@ -159,7 +159,7 @@ async fn no_text_of_an_event_becomes_a_header() {
 }
 
 #[tokio::test]
-async fn headers_have_their_bounds() {
+async fn headers_are_bounded() {
     let long = "x".repeat(5_000);
     let wide = "大".repeat(5_000);
     for subject in [&long, &wide] {
@@ -180,7 +180,7 @@ async fn headers_have_their_bounds() {
 }
 
 #[tokio::test]
-async fn an_empty_subject_is_the_type_of_the_event() {
+async fn an_empty_subject_becomes_the_events_type() {
     let mail = arrived(Fixed::new(" \r\n ", "<p></p>", "x"), &json!({})).await;
     assert_eq!(parse(&mail).subject(), Some("kyc.session.processed"));
 }
@@ -210,7 +210,7 @@ async fn no_text_can_end_its_mime_part() {
 }
 
 #[tokio::test]
-async fn a_template_that_does_not_render_is_permanent_and_says_where() {
+async fn a_failing_template_is_permanent_and_names_the_position() {
     struct Broken;
     impl Templates for Broken {
         fn render(

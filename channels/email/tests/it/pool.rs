@@ -1,4 +1,4 @@
-//! Connections: few, used again, and never with another mail's answer in them.
+//! The pool: few connections, reused, and never with the reply to another mail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::support::{Fixed, SOON, channel, config, delivery, line_server, send};
 
 #[tokio::test]
-async fn a_hundred_mails_one_after_the_other_need_one_connection() {
+async fn a_hundred_mails_in_sequence_use_one_connection() {
     let receiver = SmtpReceiver::ok().await.unwrap();
     let channel = channel(&receiver);
     for n in 0..100 {
@@ -25,7 +25,7 @@ async fn a_hundred_mails_one_after_the_other_need_one_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_mails_at_once_share_the_connections_that_are_allowed() {
+async fn a_hundred_mails_at_once_share_the_allowed_connections() {
     static OPEN: AtomicUsize = AtomicUsize::new(0);
     static MOST: AtomicUsize = AtomicUsize::new(0);
     let script = |stage, _: &str, _| {
@@ -53,15 +53,15 @@ async fn a_hundred_mails_at_once_share_the_connections_that_are_allowed() {
     assert!(MOST.load(Ordering::SeqCst) <= 4);
 }
 
-/// The trap of lettre's own pool: it kept the connection, and the next mail read this one's answer.
+/// lettre's own pool keeps such a connection, and the next mail reads the reply to this one.
 #[tokio::test]
-async fn a_mail_given_up_half_way_never_lends_its_answer_to_the_next() {
+async fn a_dropped_send_never_passes_its_reply_to_the_next_mail() {
     for stage in [Stage::Mail, Stage::Rcpt, Stage::Data] {
         let reached = Arc::new(Notify::new());
-        let tell = Arc::clone(&reached);
+        let notify = Arc::clone(&reached);
         let script = move |asked, _: &str, nth| match (asked == stage, nth) {
             (true, 0) => {
-                tell.notify_one();
+                notify.notify_one();
                 SmtpReply::After(Duration::from_millis(50), Box::new(SmtpReply::Ok))
             }
             (true, 1) => SmtpReply::Code(550, "5.7.1 no".into()),
@@ -89,11 +89,11 @@ async fn a_mail_given_up_half_way_never_lends_its_answer_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_stray_reply_is_noticed_before_a_message_is_sent() {
+async fn a_stray_reply_is_detected_before_a_message_is_sent() {
     let conversation = [
         ("", "220 stray\r\n"),
         ("EHLO", "250 stray\r\n"),
-        // One acceptance too many: every later answer would be taken for the one before it.
+        // One reply too many: every later reply would be read as the one before it.
         ("EHLO", "250 stray\r\n250 stray\r\n"),
         ("MAIL", "250 ok\r\n"),
         ("RCPT", "250 ok\r\n"),
@@ -108,7 +108,7 @@ async fn a_stray_reply_is_noticed_before_a_message_is_sent() {
 }
 
 #[tokio::test]
-async fn a_server_without_pipelining_is_asked_step_by_step() {
+async fn a_server_without_pipelining_gets_one_command_at_a_time() {
     let conversation = [
         ("", "220 slow\r\n"),
         ("EHLO", "250 slow\r\n"),
@@ -130,7 +130,7 @@ async fn a_server_without_pipelining_is_asked_step_by_step() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_the_server_closed_costs_nothing() {
+async fn an_idle_connection_closed_by_the_server_fails_no_mail() {
     for farewell in [SmtpReply::CloseAfterData, SmtpReply::Code(421, "4.4.2 idle".into())] {
         let script = move |stage, _: &str, nth| match (stage, nth) {
             (Stage::Mail, 1) => farewell.clone(),
@@ -147,7 +147,7 @@ async fn a_kept_connection_that_the_server_closed_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_data_for_nobody_gets_an_empty_message() {
+async fn a_server_that_accepts_data_without_a_recipient_gets_an_empty_message() {
     let offer = "250-odd\r\n250 PIPELINING\r\n";
     let conversation = [
         ("", "220 odd\r\n"),
@@ -171,7 +171,7 @@ async fn a_server_that_takes_data_for_nobody_gets_an_empty_message() {
 }
 
 #[tokio::test]
-async fn a_connection_idle_for_some_seconds_is_asked_whether_it_is_there() {
+async fn a_connection_idle_for_seconds_is_probed() {
     let conversation = [
         ("", "220 idle\r\n"),
         ("EHLO", "250 idle\r\n"),
@@ -180,7 +180,7 @@ async fn a_connection_idle_for_some_seconds_is_asked_whether_it_is_there() {
         ("RCPT", "250 ok\r\n"),
         ("DATA", "354 go\r\n"),
         (".\r\n", "250 ok\r\n"),
-        // Without this question MAIL would be waited for here for ever.
+        // Without the probe, the server would wait for this RSET forever.
         ("RSET", "250 ok\r\n"),
         ("MAIL", "250 ok\r\n"),
         ("RCPT", "250 ok\r\n"),
@@ -198,7 +198,7 @@ async fn a_connection_idle_for_some_seconds_is_asked_whether_it_is_there() {
 }
 
 #[tokio::test]
-async fn idle_connections_are_closed_in_time() {
+async fn expired_idle_connections_are_closed() {
     let receiver = SmtpReceiver::ok().await.unwrap();
     let config = Config { idle_timeout: Duration::from_millis(100), ..config(receiver.addr()) };
     let channel = EmailChannel::new(config, Fixed::hello()).unwrap();

@@ -37,7 +37,7 @@ fn certificate() -> (TlsAcceptor, String) {
     (TlsAcceptor::from(Arc::new(config)), authority.pem())
 }
 
-/// TLS in front of the receiver; with `starttls`, after the plain beginning of a conversation.
+/// A TLS proxy in front of the receiver. With `starttls`, TLS starts after the plain part.
 async fn front(receiver: &SmtpReceiver, acceptor: TlsAcceptor, starttls: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -48,9 +48,9 @@ async fn front(receiver: &SmtpReceiver, acceptor: TlsAcceptor, starttls: bool) -
             tokio::spawn(async move {
                 let mut inside = TcpStream::connect(behind).await.unwrap();
                 if starttls {
-                    begin_in_the_open(&mut outside, &mut inside).await;
+                    begin_without_tls(&mut outside, &mut inside).await;
                 }
-                // A client that does not trust the certificate ends it here.
+                // A client that does not trust the certificate closes the connection.
                 let Ok(mut outside) = acceptor.accept(outside).await else { return };
                 let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
             });
@@ -59,7 +59,7 @@ async fn front(receiver: &SmtpReceiver, acceptor: TlsAcceptor, starttls: bool) -
     addr
 }
 
-async fn begin_in_the_open(outside: &mut TcpStream, inside: &mut TcpStream) {
+async fn begin_without_tls(outside: &mut TcpStream, inside: &mut TcpStream) {
     let mut read = [0; 512];
     let length = inside.read(&mut read).await.unwrap();
     outside.write_all(&read[..length]).await.unwrap();
@@ -128,7 +128,7 @@ fn signing_in(addr: SocketAddr) -> EmailChannel {
 }
 
 #[tokio::test]
-async fn credentials_are_given_before_the_first_mail() {
+async fn the_channel_authenticates_before_the_first_mail() {
     let conversation = vec![
         ("", "220 auth\r\n"),
         ("EHLO", "250-auth\r\n250 AUTH LOGIN PLAIN\r\n"),
@@ -145,7 +145,7 @@ async fn credentials_are_given_before_the_first_mail() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_the_operators_to_mend_not_the_mails_end() {
+async fn wrong_credentials_are_retried() {
     let refusing = |offer: &'static str| {
         vec![
             ("", "220 auth\r\n"),

@@ -1,4 +1,4 @@
-//! What each failure means for the delivery.
+//! The verdict on each failure.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{Fixed, channel, config, delivery, line_server, send, shown}
 
 const RETRY: Verdict = Verdict::Retry { not_before: None };
 
-/// A receiver that answers `reply` at `stage` to the first mail, and takes everything else.
+/// A receiver that answers `reply` to the first mail at `stage` and accepts everything else.
 async fn once(stage: Stage, reply: SmtpReply) -> SmtpReceiver {
     let script = move |asked, _: &str, nth| {
         if asked == stage && nth == 0 { reply.clone() } else { SmtpReply::Ok }
@@ -26,13 +26,13 @@ fn code(code: u16, text: &str) -> SmtpReply {
 async fn failure(receiver: &SmtpReceiver) -> DeliveryError {
     let channel = channel(receiver);
     let error = send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap_err();
-    // The same connection or another takes the next mail.
+    // The next mail is accepted, on this connection or on another.
     send(&channel, &delivery(&channel, "evt_2", &json!({}))).await.unwrap();
     error
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_mail_is_permanent_and_a_delay_is_retried_at_every_stage() {
+async fn a_5yz_is_permanent_and_a_4yz_is_retried_at_every_stage() {
     for stage in [Stage::Mail, Stage::Rcpt, Stage::Data] {
         let receiver = once(stage, code(550, "5.7.1 <jane.smith@acme.example> go away")).await;
         let error = failure(&receiver).await;
@@ -52,7 +52,7 @@ async fn a_refusal_of_the_mail_is_permanent_and_a_delay_is_retried_at_every_stag
 }
 
 #[tokio::test]
-async fn only_a_refused_recipient_that_is_not_there_is_a_bounce() {
+async fn only_a_recipient_that_does_not_exist_is_a_bounce() {
     for (stage, text, bounced) in [
         (Stage::Rcpt, "5.1.1 unknown user", true),
         (Stage::Rcpt, "no such user", true),
@@ -66,7 +66,7 @@ async fn only_a_refused_recipient_that_is_not_there_is_a_bounce() {
 }
 
 #[tokio::test]
-async fn the_reason_is_told_in_words_and_without_the_address() {
+async fn the_reason_is_in_words_and_without_the_address() {
     let said = "5.1.1 <Jane.Smith@acme.example>: user jane.smith unknown\nsee jane.smith%40acme";
     let receiver = once(Stage::Rcpt, code(550, said)).await;
     let error = failure(&receiver).await;
@@ -79,7 +79,7 @@ async fn the_reason_is_told_in_words_and_without_the_address() {
 }
 
 #[tokio::test]
-async fn a_farewell_is_retried_on_another_connection() {
+async fn a_421_closes_the_connection_and_is_retried() {
     for stage in [Stage::Mail, Stage::Rcpt, Stage::Data] {
         let receiver = once(stage, code(421, "4.4.2 closing")).await;
         let error = failure(&receiver).await;
@@ -90,7 +90,7 @@ async fn a_farewell_is_retried_on_another_connection() {
 }
 
 #[tokio::test]
-async fn a_server_that_serves_nobody_is_not_the_mails_fault() {
+async fn a_refusing_greeting_is_retried() {
     for (said, code_said) in [(554, "smtp_554"), (421, "smtp_421")] {
         let receiver = once(Stage::Greeting, code(said, "no service here")).await;
         let error = failure(&receiver).await;
@@ -99,7 +99,7 @@ async fn a_server_that_serves_nobody_is_not_the_mails_fault() {
 }
 
 #[tokio::test]
-async fn a_connection_lost_before_the_message_is_harmless() {
+async fn a_connection_lost_before_the_message_is_retried_at_once() {
     for stage in [Stage::Mail, Stage::Rcpt] {
         let receiver = once(stage, SmtpReply::CloseAfterData).await;
         let error = failure(&receiver).await;
@@ -110,7 +110,7 @@ async fn a_connection_lost_before_the_message_is_harmless() {
 }
 
 #[tokio::test]
-async fn an_answer_lost_after_the_message_may_be_an_acceptance() {
+async fn a_reply_lost_after_the_message_is_maybe_accepted() {
     let receiver = once(Stage::Data, SmtpReply::CloseAfterData).await;
     let error = failure(&receiver).await;
     assert_eq!((error.verdict, error.code.as_str()), (RETRY, "smtp_lost"));
@@ -119,7 +119,7 @@ async fn an_answer_lost_after_the_message_may_be_an_acceptance() {
 }
 
 #[tokio::test]
-async fn silence_is_waited_for_as_long_as_the_stage_allows() {
+async fn a_silent_server_times_out_at_every_stage() {
     for (stage, maybe_accepted) in
         [(Stage::Greeting, false), (Stage::Mail, false), (Stage::Rcpt, false), (Stage::Data, true)]
     {
@@ -140,12 +140,12 @@ async fn silence_is_waited_for_as_long_as_the_stage_allows() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_is_waited_for() {
+async fn an_unreachable_server_is_retried() {
     let gone = SmtpReceiver::ok().await.unwrap();
     let channel = channel(&gone);
     drop(gone);
     let mut error = send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap_err();
-    // The port may take a moment to close.
+    // The port can take a moment to close.
     while error.code != "smtp_connect" {
         assert_eq!(error.code, "smtp_lost");
         error = send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap_err();
@@ -155,7 +155,7 @@ async fn a_server_that_is_away_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_resolve_is_told_as_such() {
+async fn a_name_that_does_not_resolve_is_a_dns_failure() {
     let config = Config {
         host: "mail.invalid".into(),
         security: fanfare_email::Security::None,
@@ -167,7 +167,7 @@ async fn a_name_that_does_not_resolve_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_message_larger_than_the_server_takes_is_not_sent() {
+async fn a_message_larger_than_the_server_accepts_is_not_sent() {
     let script = vec![
         ("", "220 small\r\n"),
         ("EHLO", "250-small\r\n250 SIZE 100\r\n"),
@@ -177,5 +177,5 @@ async fn a_message_larger_than_the_server_takes_is_not_sent() {
     let channel = EmailChannel::new(config(line_server(script).await), Fixed::hello()).unwrap();
     let error = send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap_err();
     assert_eq!((error.verdict, error.code.as_str()), (Verdict::Permanent, "too_big"));
-    assert!(error.message.contains("takes 100"), "{}", error.message);
+    assert!(error.message.contains("accepts only 100"), "{}", error.message);
 }

@@ -1,4 +1,4 @@
-//! What a tenant may write, and what it becomes.
+//! Valid settings, and the errors of invalid ones.
 
 use fanfare_contract::{Channel as _, FieldError};
 use fanfare_email::{Config, EmailChannel};
@@ -16,24 +16,24 @@ fn lanes(value: Value) -> Vec<(String, String)> {
 }
 
 fn errors(value: Value) -> Vec<FieldError> {
-    channel().prepare(&settings(value)).err().expect("settings that are refused")
+    channel().prepare(&settings(value)).err().expect("errors")
 }
 
 #[test]
-fn every_recipient_is_a_lane_named_by_its_address() {
+fn every_recipient_is_a_lane_named_after_its_address() {
     let one = lanes(json!({"to": "mlro@acme.example"}));
     let two = lanes(json!({"to": ["Compliance <compliance@acme.example>", "MLRO@acme.example"]}));
     assert_eq!(one.len(), 1);
     assert_eq!(one[0].1, "m***@acme.example");
     assert_eq!(two[0].1, "c***@acme.example");
-    // A second recipient renames nothing, and neither does the case of letters.
+    // Neither a second recipient nor the case of letters changes a suffix.
     assert_eq!(one[0].0, two[1].0);
-    // First six digits of SHA-256 of `mlro@acme.example`.
+    // The first six digits of the SHA-256 of `mlro@acme.example`.
     assert_eq!(one[0].0, "0f8425");
 }
 
 #[test]
-fn every_error_is_told_at_once_with_its_place() {
+fn all_errors_are_reported_together_with_their_fields() {
     let errors = errors(json!({
         "to": ["a@b.example", "nobody", 7, "A@B.example"],
         "from": "Evil\r\nBcc: x <x@y.example>",
@@ -45,19 +45,19 @@ fn every_error_is_told_at_once_with_its_place() {
     assert_eq!(found, ["repyl_to", "zzzzzzzzzz", "to.1", "to.2", "to.3", "from", "reply_to"]);
     let said = |field: &str| &errors.iter().find(|error| error.field == field).unwrap().message;
     assert!(said("repyl_to").contains("did you mean `reply_to`?"));
-    assert!(said("zzzzzzzzzz").contains("which has `to`, `from` and `reply_to`"));
-    assert!(said("to.3").contains("already"));
+    assert!(said("zzzzzzzzzz").contains("the settings are `to`, `from`, `reply_to`"));
+    assert!(said("to.3").contains("duplicate"));
     assert!(said("from").contains("control character"));
 }
 
 #[test]
-fn a_misspelt_field_of_every_destination_is_recognised() {
+fn a_misspelled_field_of_every_destination_gets_a_suggestion() {
     let errors = errors(json!({"to": "a@b.example", "digets": {}}));
     assert!(errors[0].message.contains("did you mean `digest`?"), "{errors:?}");
 }
 
 #[test]
-fn between_one_and_a_hundred_recipients_are_taken() {
+fn one_to_a_hundred_recipients_are_accepted() {
     let many = |n: usize| (0..n).map(|i| format!("u{i}@b.example")).collect::<Vec<_>>();
     assert_eq!(lanes(json!({"to": many(100)})).len(), 100);
     for to in [json!(many(101)), json!([]), json!(null), json!(5)] {
@@ -67,7 +67,7 @@ fn between_one_and_a_hundred_recipients_are_taken() {
 }
 
 #[test]
-fn masked_settings_are_the_settings() {
+fn email_settings_hold_nothing_to_mask() {
     let settings = settings(json!({"to": "a@b.example", "from": "Acme"}));
     assert_eq!(channel().masked(&settings), settings);
 }

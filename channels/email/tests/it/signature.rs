@@ -1,4 +1,4 @@
-//! The DKIM signature, verified step by step as RFC 6376 says, by other code than made it.
+//! The DKIM signature, verified by independent code that follows RFC 6376.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -44,7 +44,7 @@ fn tag<'a>(signature: &'a str, name: &str) -> &'a str {
     tags.into_iter().find(|(found, _)| *found == name).expect("the tag is there").1
 }
 
-/// Whether the mail is signed by the key.
+/// Whether the key signed the mail.
 fn verifies(mail: &[u8], public_key: &[u8]) -> bool {
     let (headers, body) = split(mail);
     let find = |name: &str| headers.iter().find(|(found, _)| found == name);
@@ -62,7 +62,7 @@ fn verifies(mail: &[u8], public_key: &[u8]) -> bool {
     UnparsedPublicKey::new(&ED25519, public_key).verify(&signed.finalize(), &value).is_ok()
 }
 
-/// One signed mail with headers as long as they may be, and the public key.
+/// A signed mail with headers of maximum length, and the public key.
 async fn signed() -> (Vec<u8>, Vec<u8>) {
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     let receiver = SmtpReceiver::ok().await.unwrap();
@@ -75,7 +75,7 @@ async fn signed() -> (Vec<u8>, Vec<u8>) {
         unsubscribe_url: Some(format!("https://x.example/{}/{{token}}", "u".repeat(700))),
         ..config(receiver.addr())
     };
-    // lettre's canonicalisation recurses over the headers: the longest must not exhaust the stack.
+    // lettre's canonicalization recurses over the headers. The longest must not exhaust the stack.
     let templates = Fixed::new(&"大".repeat(500), "<p>x</p>", "a  b \t c \n.\n\n\n");
     let channel = EmailChannel::new(config, templates).unwrap();
     let named = |domain: &str| format!("{} <a@{domain}.example>", "大".repeat(128));
@@ -103,7 +103,7 @@ async fn a_signed_mail_verifies_and_a_changed_one_does_not() {
 }
 
 #[tokio::test]
-async fn the_signature_says_what_it_covers() {
+async fn the_signature_covers_the_listed_headers() {
     let (mail, _) = signed().await;
     let (headers, _) = split(&mail);
     let signature = &headers.iter().find(|(name, _)| name == "dkim-signature").unwrap().1;

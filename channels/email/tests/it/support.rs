@@ -1,5 +1,5 @@
-//! What the tests share: a channel with fixed templates, deliveries, a mail server that follows a
-//! list of lines.
+//! Shared fixtures: a channel with fixed templates, deliveries, and a mail server that follows a
+//! script.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,12 +18,12 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
-/// Long enough for anything that happens at all.
+/// Long enough for everything that a test waits for.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 /// 26 December 2024, 16:05:25 UTC.
 pub(crate) const AT_MS: i64 = 1_735_229_125_000;
 
-/// Templates that are already rendered.
+/// Templates with a fixed result.
 pub(crate) struct Fixed {
     pub(crate) subject: String,
     pub(crate) html: String,
@@ -47,7 +47,7 @@ impl Templates for Fixed {
     }
 }
 
-/// Settings for a plain server at `addr`, with short waits.
+/// Settings for a server without TLS at `addr`.
 pub(crate) fn config(addr: SocketAddr) -> Config {
     Config {
         host: addr.ip().to_string(),
@@ -106,7 +106,7 @@ pub(crate) async fn send(
     channel.service().oneshot(delivery.clone()).await
 }
 
-/// Sends one event through a channel of its own, and gives back what arrived.
+/// Sends one event through a new channel, and returns the mail that arrived.
 pub(crate) async fn arrived(templates: Arc<Fixed>, data: &Value) -> Mail {
     let receiver = SmtpReceiver::ok().await.unwrap();
     let channel = EmailChannel::new(config(receiver.addr()), templates).unwrap();
@@ -124,42 +124,39 @@ pub(crate) fn header(message: &Message<'_>, name: &str) -> String {
     value.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A failure's whole text, as a log or the ledger would show it.
+/// The whole text of a failure, as a log or the ledger can show it.
 pub(crate) fn shown(error: &DeliveryError) -> String {
     format!("{error} {error:?}")
 }
 
-/// Serves connections one after the other from a list of (what the client's line begins with, what
-/// is answered); an empty beginning is for the greeting and matches nothing the client says. The
-/// lines within a message are left unanswered.
+/// Serves connections one after the other. Each entry of the script is the start of a client's
+/// line, and the reply to it. An empty start is for the greeting. The lines of a message get no
+/// reply.
 pub(crate) async fn line_server(script: Vec<(&'static str, &'static str)>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // The client may leave when it has seen enough.
+            // The client can disconnect before the end of the script.
             let _ = converse(&mut BufReader::new(stream), &script).await;
         }
     });
     addr
 }
 
-/// Follows such a list to its end.
-pub(crate) async fn converse(
-    stream: &mut BufReader<TcpStream>,
-    script: &[(&str, &str)],
-) -> io::Result<()> {
-    for (begins, answer) in script {
-        skip_to(stream, begins).await?;
-        stream.write_all(answer.as_bytes()).await?;
+/// Follows a script to its end.
+async fn converse(stream: &mut BufReader<TcpStream>, script: &[(&str, &str)]) -> io::Result<()> {
+    for (start, reply) in script {
+        skip_to(stream, start).await?;
+        stream.write_all(reply.as_bytes()).await?;
     }
     Ok(())
 }
 
-/// Reads up to a line that begins so; nothing for an empty beginning.
-pub(crate) async fn skip_to(stream: &mut BufReader<TcpStream>, begins: &str) -> io::Result<()> {
+/// Reads up to a line that starts with `start`. Reads nothing for an empty start.
+async fn skip_to(stream: &mut BufReader<TcpStream>, start: &str) -> io::Result<()> {
     let mut line = String::new();
-    while !begins.is_empty() && !line.starts_with(begins) {
+    while !start.is_empty() && !line.starts_with(start) {
         line.clear();
         if stream.read_line(&mut line).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
