@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fanfare_contract::{DeliveryId, Event};
-use redis::{Cmd, Value};
+use fanfare_contract::Event;
+use redis::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Batch;
 use super::keys::{SHARDS, Tag, unescape};
-use super::{Core, log, order, pack, reply, script};
+use super::{Core, log, order, pack, queue, reply, script};
 use crate::{
     Agenda, Claim, DeliveryUpdate, EntryId, Failing, Head, LaneKey, Ms, Next, Reason, Result,
     StateKind, StoreError, WaitingItem,
@@ -46,50 +46,6 @@ struct Candidate {
 impl RedisAgenda {
     pub(super) fn new(core: Arc<Core>) -> Self {
         Self { core, told: Mutex::default() }
-    }
-
-    pub(super) fn core(&self) -> &Core {
-        &self.core
-    }
-
-    /// The question for what is due in a claimed lane.
-    pub(super) fn look(&self, claim: &Claim, now: Ms, max: usize) -> (Tag, Cmd) {
-        let lane = &claim.lane;
-        let keys = self.core.keys.tenant(&lane.tenant);
-        let (queue, events) = (keys.queue(&lane.id), keys.events());
-        let mut cmd =
-            script::call(&script::DUE, &[&queue, &events, &keys.outcomes(), &keys.leases()]);
-        cmd.arg(&*lane.id).arg(pack::quote(&lane.id));
-        cmd.arg(&claim.token).arg(now).arg(max);
-        (keys.tag(), cmd)
-    }
-
-    /// The answer to [`Self::look`], with the members of the queue.
-    pub(super) async fn seen(
-        &self,
-        lane: &LaneKey,
-        answer: Value,
-    ) -> Result<Vec<(String, WaitingItem)>> {
-        let mut parts = reply::array(answer)?.into_iter();
-        let mut items = Vec::new();
-        while let (Some(member), Some(due), Some(packed), Some(attempts)) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        {
-            let member = reply::text(member)?;
-            let id = member.split_once(':').map_or("", |(_, id)| id);
-            let Some(packed) = reply::bytes(packed)? else {
-                self.drop_from_queue(lane, &member).await?;
-                continue;
-            };
-            let item = WaitingItem {
-                id: DeliveryId::derive(id, &lane.id),
-                event: Arc::new(pack::unpack_event(Arc::clone(&lane.tenant), id, packed)?),
-                attempts: u32::try_from(reply::int(&attempts)?).unwrap_or(u32::MAX),
-                due_ms: reply::int(&due)?,
-            };
-            items.push((member, item));
-        }
-        Ok(items)
     }
 
     async fn candidates(&self, now: Ms, max: usize, per_tenant: usize) -> Result<Vec<Candidate>> {
@@ -218,17 +174,6 @@ impl RedisAgenda {
         }
         Ok(missing)
     }
-
-    async fn drop_from_queue(&self, lane: &LaneKey, member: &str) -> Result<()> {
-        tracing::warn!(
-            tenant = %lane.tenant, destination = %lane.id,
-            "something waited whose event is not in the store any more; removed it"
-        );
-        let keys = self.core.keys.tenant(&lane.tenant);
-        let mut cmd = redis::cmd("ZREM");
-        cmd.arg(keys.queue(&lane.id)).arg(member);
-        self.core.link.ask(keys.tag(), cmd).await.map(drop)
-    }
 }
 
 #[async_trait]
@@ -257,17 +202,18 @@ impl Agenda for RedisAgenda {
         max: usize,
         taken: &[Arc<str>],
     ) -> Result<Vec<WaitingItem>> {
-        let (tag, mut cmd) = self.look(claim, now, max.saturating_add(taken.len()));
+        let (tag, mut cmd) = queue::due(&self.core, claim, now, max.saturating_add(taken.len()));
         for id in taken {
             cmd.arg(&**id);
         }
-        let mut found = self.seen(&claim.lane, self.core.link.ask(tag, cmd).await?).await?;
+        let answer = self.core.link.ask(tag, cmd).await?;
+        let mut found = queue::read(&self.core, &claim.lane, answer).await?;
         found.truncate(max);
         Ok(found.into_iter().map(|(_, item)| item).collect())
     }
 
     async fn head(&self, claim: &Claim, now: Ms) -> Result<Head> {
-        order::head(self, claim, now).await
+        order::head(&self.core, claim, now).await
     }
 
     async fn settle(

@@ -13,7 +13,7 @@ use super::connection::Batch;
 use super::consumers::Watch;
 use super::keys::{Tag, TenantKeys};
 use super::reader::Reader;
-use super::{Core, door, pack, reply, script};
+use super::{Core, enter, pack, reply, script};
 use crate::{
     Admission, Appended, Change, DeliveryUpdate, Entry, EntryId, Log, Ms, Outcome, Rejected,
     Result, Settlement, StoreError,
@@ -47,8 +47,8 @@ impl Log for RedisLog {
         // The stream and a tenant's keys may be on different nodes of a Cluster.
         if let [event] = &events[..]
             && self.core.bulk.keeps_order()
-            && let Some(pass) = self.reader.door.pass()
-            && let Some(appended) = door::enter(&self.core, &self.reader, event, pass).await?
+            && let Some(pass) = self.reader.handoff.pass()
+            && let Some(appended) = enter::enter(&self.core, &self.reader, event, pass).await?
         {
             return Ok(vec![appended]);
         }

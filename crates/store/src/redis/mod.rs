@@ -23,7 +23,7 @@
 //! An event costs about four commands' worth of work in the server, most of it shared by a batch:
 //! its entry is read, `admit` writes it to two keys and `settle` its outcome to one (one script a
 //! tenant and batch), and one script a batch acknowledges and deletes the entries. One that a replica
-//! takes in while it waits for entries is added, read and made known by one script (`door.rs`).
+//! takes in while it waits for entries is added, read and made known by one script (`enter.rs`).
 //! Hashes a tenant, rather than a key an event, take half the memory, allow that sharing, and leave
 //! no expiry that could take an event away from a delivery that still waits. Memory is bounded by
 //! [`Upkeep::tidy`](crate::Upkeep::tidy): what grows, grows only while a replica runs, and a
@@ -48,15 +48,17 @@ mod connection;
 mod consumers;
 mod cursor;
 mod directory;
-mod door;
+mod enter;
 mod erasure;
 mod fault;
+mod handoff;
 mod keys;
 mod ledger;
 mod log;
 mod mark;
 mod order;
 mod pack;
+mod queue;
 mod reader;
 mod records;
 mod reply;

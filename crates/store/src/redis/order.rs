@@ -8,10 +8,9 @@
 
 use redis::{Cmd, Value};
 
-use super::agenda::RedisAgenda;
 use super::connection::Batch;
 use super::keys::Tag;
-use super::{Core, pack, reply, script};
+use super::{Core, pack, queue, reply, script};
 use crate::{Claim, EntryId, Head, Ms, Result, StoreError};
 
 /// An entry that somebody has had in hand for so long is not waited for: the store refuses to have it
@@ -27,12 +26,11 @@ struct Settled {
 }
 
 /// See [`crate::Agenda::head`].
-pub(super) async fn head(agenda: &RedisAgenda, claim: &Claim, now: Ms) -> Result<Head> {
-    let core = agenda.core();
+pub(super) async fn head(core: &Core, claim: &Claim, now: Ms) -> Result<Head> {
     let mut known = None;
     loop {
         let mut batch = Batch::one(Tag::Stream, question(core));
-        let (tag, look) = agenda.look(claim, now, 1);
+        let (tag, look) = queue::due(core, claim, now, 1);
         let (settled, seen) = if core.link.keeps_order() {
             batch.push(tag, look);
             let mut answers = core.link.run(&batch).await?.into_iter();
@@ -43,7 +41,7 @@ pub(super) async fn head(agenda: &RedisAgenda, claim: &Claim, now: Ms) -> Result
             (settled, core.link.ask(tag, look).await?)
         };
         let settled = Settled::read(settled)?;
-        let first = agenda.seen(&claim.lane, seen).await?.pop();
+        let first = queue::read(core, &claim.lane, seen).await?.pop();
         let Some((member, item)) = first else { return Ok(Head::None) };
         let arrival = member.split_once(':').and_then(|(arrival, _)| pack::read_arrival(arrival));
         let is_settled = |arrival: EntryId| {

@@ -18,8 +18,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::Batch;
-use super::door::Door;
 use super::fault::Fault;
+use super::handoff::Handoff;
 use super::keys::Tag;
 use super::mark::Seal;
 use super::{Core, LONGEST_BLOCK, reply};
@@ -27,15 +27,15 @@ use crate::{Admission, Entry, EntryId, Payload, Result, StoreError};
 
 /// How many pending entries are looked through in one round trip.
 const PENDING_PAGE: usize = 500;
-/// So many at once are few: each of them gains by going through the door.
+/// Up to this many entries at once, each gains by the short path (`enter`).
 const FEW: usize = 4;
 /// A read that was left running by another caller is given at least so long.
 const LEFT_RUNNING: Duration = Duration::from_millis(20);
 
 /// Reads for this replica.
 pub(super) struct Reader {
-    /// What this process takes in itself.
-    pub(super) door: Door,
+    /// Entries that this process added itself.
+    pub(super) handoff: Handoff,
     shared: Arc<Shared>,
     turn: tokio::sync::Mutex<Turn>,
 }
@@ -69,8 +69,8 @@ impl Reader {
             recheck: AtomicU8::new(0),
             registered: AtomicBool::new(false),
         };
-        let (door, turn) = (Door::default(), tokio::sync::Mutex::default());
-        Self { door, shared: Arc::new(shared), turn }
+        let (handoff, turn) = (Handoff::default(), tokio::sync::Mutex::default());
+        Self { handoff, shared: Arc::new(shared), turn }
     }
 
     /// See [`crate::Log::read`].
@@ -79,7 +79,7 @@ impl Reader {
         let Ok(mut turn) = timeout_at(until, self.turn.lock()).await else {
             return Ok(Vec::new());
         };
-        turn.spare.extend(self.door.fetch());
+        turn.spare.extend(self.handoff.fetch());
         while turn.spare.is_empty() {
             self.register().await?;
             // A read of our own ends by itself; one that was left may block for longer.
@@ -91,13 +91,13 @@ impl Reader {
             let busy = turn.busy;
             let running = turn.running.get_or_insert_with(|| self.start(max, wait));
             let joined = {
-                let _open = (!busy).then(|| self.door.open(max.min(FEW)));
+                let _open = (!busy).then(|| self.handoff.open(max.min(FEW)));
                 tokio::select! {
                     joined = timeout_at(until, running) => Some(joined),
-                    () = self.door.rings() => None,
+                    () = self.handoff.rings() => None,
                 }
             };
-            turn.spare.extend(self.door.fetch());
+            turn.spare.extend(self.handoff.fetch());
             let Some(joined) = joined else { continue };
             let Ok(joined) = joined else { break };
             turn.running = None;
@@ -138,8 +138,8 @@ impl Reader {
     pub(super) async fn stop(&self) {
         let running = {
             let mut turn = self.turn.lock().await;
-            self.door.wait_for_all().await;
-            turn.spare.extend(self.door.fetch());
+            self.handoff.wait_for_all().await;
+            turn.spare.extend(self.handoff.fetch());
             for entry in turn.spare.drain(..) {
                 self.shared.hand().remove(&entry.id);
             }
