@@ -26,8 +26,14 @@ fn the_book_needs_no_file_outside_its_folder() {
     let settings: toml::Table = read("docs/book.toml").parse().expect("valid TOML");
     assert_eq!(settings["book"]["src"].as_str(), Some("."));
     for page in book() {
-        let includes = read(&page).contains("{{#include");
-        assert!(!includes, "{} includes a file, which GitHub does not show", page.display());
+        let text = read(&page);
+        let name = page.display();
+        assert!(!text.contains("{{#include"), "{name} includes a file, which GitHub does not show");
+        let in_book = page.strip_prefix("docs").expect("a page below docs/");
+        for (line, target) in links(&text) {
+            let outside = local(in_book, &target).is_some_and(|path| path.starts_with(".."));
+            assert!(!outside, "{name}:{line}: {target} is not in the book; name it without a link");
+        }
     }
 }
 

@@ -95,7 +95,8 @@ fn item(arg: &Arg) -> String {
 
 /// Help without its formatting, as a sentence.
 fn sentence(help: &str) -> String {
-    let stop = if help.is_empty() || help.ends_with(['.', ':', '!', '?']) { "" } else { "." };
+    let stop =
+        if help.is_empty() || help.ends_with(['.', ':', '!', '?', '…']) { "" } else { "." };
     format!("{}{stop}", escaped(help))
 }
 
