@@ -14,6 +14,7 @@ mod conformance;
 mod crash;
 mod delivery_states;
 mod docs;
+mod earlier_data;
 mod embedded;
 mod environments;
 mod erasure;
