@@ -158,9 +158,14 @@ pub(super) async fn run(args: Args) -> Done {
     let http = tokio::spawn(async move { http.await });
     // Not waited for: with many tenants it takes a while, and what is sealed already can be read.
     let resealing = tokio::spawn(reseal(secrets, stop.clone()));
-    if let Some(dir) = config.tenants.clone() {
-        let channels = app.registry.channels().clone();
-        tokio::spawn(watch(dir, config.clone(), app.store.clone(), channels, stop.clone()));
+    match config.tenants.clone() {
+        Some(dir) => {
+            let channels = app.registry.channels().clone();
+            tokio::spawn(watch(dir, config.clone(), app.store.clone(), channels, stop.clone()));
+        }
+        None => {
+            tokio::spawn(survive_hangups());
+        }
     }
     warn_of_exposure(&config, &door);
     announce(&app, &config, address, args.ready_file.as_deref())?;
@@ -360,7 +365,8 @@ async fn watch(
     }
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
     let mut look = tokio::time::interval(LOOK_FOR_LOSS);
-    let mut had_tenants = true;
+    // A folder without a file makes a store without a tenant, which has lost none.
+    let mut had_tenants = store.directory.version().await.ok() != Some(0);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -384,6 +390,15 @@ async fn watch(
         reload(&dir, &config, &store, &channels).await;
         // It may lose them again before the next look.
         had_tenants |= store.directory.version().await.is_ok_and(|version| version > 0);
+    }
+}
+
+/// SIGHUP ends a process that does not handle it. Without a folder of tenant files there is nothing to
+/// load, but a reload must not end the server.
+async fn survive_hangups() {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        tracing::warn!("SIGHUP loads nothing: there is no folder of tenant files (--tenants)");
     }
 }
 
