@@ -362,7 +362,7 @@ fn a_redis_that_is_down_at_the_start_is_told_at_once() {
         assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
         let last = told.lines().last().unwrap_or_default();
         let server = format!("127.0.0.1:{}", redis.port());
-        assert!(last.contains("the store is away") && last.contains(&server), "{told}");
+        assert!(last.contains("the store cannot be reached") && last.contains(&server), "{told}");
     }
 }
 

@@ -21,7 +21,7 @@ const PART: usize = 20;
 /// How often the store was told to be away, and back.
 fn changes(router: &Fanfare) -> (usize, usize) {
     let log = router.stderr();
-    (log.matches("the store is away").count(), log.matches("the store is back").count())
+    (log.matches("the store cannot be reached").count(), log.matches("the store is back").count())
 }
 
 fn add<C: ConnectionLike>(connection: &mut C, tenant: &str, event: &str) -> RedisResult<String> {

@@ -72,7 +72,7 @@ impl Line {
     }
 }
 
-const AWAY: &str = "the store is away";
+const AWAY: &str = "the store cannot be reached";
 const BACK: &str = "the store is back";
 
 #[test]

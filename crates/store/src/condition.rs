@@ -1,5 +1,5 @@
-//! How the store is, as its callers find it: one line in the log a change, however many callers
-//! there are and however often they try.
+//! The condition of a store as its callers see it. Each change is logged once, however many callers
+//! there are and however often they retry.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 use super::{Call, StoreError};
 
-/// What a store can be besides well.
+/// What can be wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ill {
+enum Problem {
     Away,
     Full,
     ReadOnly,
@@ -19,69 +19,69 @@ enum Ill {
 /// The condition of one store.
 #[derive(Debug, Default)]
 pub(super) struct Condition {
-    now: Mutex<Option<Illness>>,
+    now: Mutex<Option<Outage>>,
 }
 
-/// What else is seen within this time is part of the same: a server that changes its mind closes
-/// connections and breaks off commands meanwhile.
-const IN_PASSING: Duration = Duration::from_secs(1);
-/// An absence is over when nothing has failed for so long, though not everything was tried.
+/// Another problem within this time belongs to the same outage: a server that changes its role also
+/// closes connections and aborts commands.
+const SAME_OUTAGE: Duration = Duration::from_secs(1);
+/// An outage is over when nothing has failed for this long, even if not every call was tried.
 const QUIET: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
-struct Illness {
-    ill: Ill,
-    /// Kinds of calls that failed and have not gone well since. Where only some fail (a full disk
-    /// takes small changes and no events; a node of a Cluster is away), the others going well means
-    /// nothing.
+struct Outage {
+    problem: Problem,
+    /// Kinds of calls that failed and have not succeeded since. Where only some calls fail (a full
+    /// disk accepts small changes and no events, or one node of a Cluster is down), the success of
+    /// the others means nothing.
     calls: u32,
-    /// When it was last met.
-    met: Instant,
+    /// When a call last failed.
+    last: Instant,
 }
 
 impl Condition {
     /// One call ended.
     pub(super) fn note(&self, call: Call, error: Option<&StoreError>) {
-        let Some(error) = error else { return self.went_well(call) };
-        let ill = match error {
-            StoreError::Away { .. } => Ill::Away,
-            StoreError::Full(_) => Ill::Full,
-            StoreError::ReadOnly(_) => Ill::ReadOnly,
+        let Some(error) = error else { return self.succeeded(call) };
+        let problem = match error {
+            StoreError::Away { .. } => Problem::Away,
+            StoreError::Full(_) => Problem::Full,
+            StoreError::ReadOnly(_) => Problem::ReadOnly,
             _ => return,
         };
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(there) = now.as_mut()
-            && (there.ill == ill || there.met.elapsed() < IN_PASSING)
+            && (there.problem == problem || there.last.elapsed() < SAME_OUTAGE)
         {
             there.calls |= bit(call);
-            if there.ill == ill {
-                there.met = Instant::now();
+            if there.problem == problem {
+                there.last = Instant::now();
             }
             return;
         }
-        *now = Some(Illness { ill, calls: bit(call), met: Instant::now() });
+        *now = Some(Outage { problem, calls: bit(call), last: Instant::now() });
         drop(now);
-        match ill {
-            Ill::Away => tracing::warn!("{error}; trying again until it is back"),
-            Ill::Full => tracing::warn!("{error}; new events are refused until there is room"),
-            Ill::ReadOnly => {
+        match problem {
+            Problem::Away => tracing::warn!("{error}; retrying until it is back"),
+            Problem::Full => tracing::warn!("{error}; new events are refused until there is room"),
+            Problem::ReadOnly => {
                 tracing::warn!("{error}; new events are refused until it can be written");
             }
         }
     }
 
-    fn went_well(&self, call: Call) {
+    fn succeeded(&self, call: Call) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(there) = now.as_mut() else { return };
         there.calls &= !bit(call);
-        let is_quiet = there.ill == Ill::Away && there.met.elapsed() >= QUIET;
+        let is_quiet = there.problem == Problem::Away && there.last.elapsed() >= QUIET;
         if there.calls != 0 && !is_quiet {
             return;
         }
-        let was = match there.ill {
-            Ill::Away => "the store is back",
-            Ill::Full => "the store has room again",
-            Ill::ReadOnly => "the store can be written again",
+        let was = match there.problem {
+            Problem::Away => "the store is back",
+            Problem::Full => "the store has room again",
+            Problem::ReadOnly => "the store can be written again",
         };
         *now = None;
         drop(now);
@@ -113,13 +113,13 @@ mod tests {
         condition.note(Call::Append, Some(&away()));
         condition.note(Call::Read, None);
         condition.note(Call::Claim, None);
-        assert_eq!(is_ill(&condition), Some(Ill::Away), "a part of it is still away");
+        assert_eq!(is_ill(&condition), Some(Problem::Away), "a part of it is still away");
         condition.note(Call::Append, None);
         assert_eq!(is_ill(&condition), None);
 
         condition.note(Call::Ledger, Some(&away()));
         tokio::time::advance(QUIET).await;
-        assert_eq!(is_ill(&condition), Some(Ill::Away));
+        assert_eq!(is_ill(&condition), Some(Problem::Away));
         condition.note(Call::Claim, None);
         assert_eq!(is_ill(&condition), None, "nobody asks the ledger again");
     }
@@ -130,10 +130,10 @@ mod tests {
         let read_only = StoreError::ReadOnly("a replica".to_owned());
         condition.note(Call::Claim, Some(&read_only));
         condition.note(Call::Read, Some(&away()));
-        assert_eq!(is_ill(&condition), Some(Ill::ReadOnly), "a connection broke meanwhile");
-        tokio::time::advance(IN_PASSING).await;
+        assert_eq!(is_ill(&condition), Some(Problem::ReadOnly), "a connection broke meanwhile");
+        tokio::time::advance(SAME_OUTAGE).await;
         condition.note(Call::Read, Some(&away()));
-        assert_eq!(is_ill(&condition), Some(Ill::Away), "nothing else is heard of it");
+        assert_eq!(is_ill(&condition), Some(Problem::Away), "nothing else is heard of it");
     }
 
     #[tokio::test(start_paused = true)]
@@ -142,7 +142,7 @@ mod tests {
         condition.note(Call::Append, Some(&StoreError::Full("no".to_owned())));
         for call in [Call::Read, Call::Claim, Call::Settle] {
             condition.note(call, None);
-            assert_eq!(is_ill(&condition), Some(Ill::Full), "{call:?}");
+            assert_eq!(is_ill(&condition), Some(Problem::Full), "{call:?}");
         }
         condition.note(Call::Append, None);
         assert_eq!(is_ill(&condition), None);

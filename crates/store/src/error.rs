@@ -1,53 +1,53 @@
-//! What can go wrong with a store, by what the caller can do about it.
+//! Errors of a store, by what the caller can do about them.
 
 /// A failed call to the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Not reachable now; the same call may go through later.
-    #[error("the store is away: {message}")]
+    /// It cannot be reached now. The same call may succeed later.
+    #[error("the store cannot be reached: {message}")]
     Away {
-        /// What was seen, without credentials.
+        /// What happened, without credentials.
         message: String,
         /// The underlying error.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// No room: disk full, or Redis at its `maxmemory`. Reads go on.
+    /// No room: the disk is full, or Redis is at its `maxmemory`. Reads still work.
     #[error("the store is full: {0}")]
     Full(String),
-    /// Cannot be written: read-only folder, or a replica of Redis.
+    /// It cannot be written: a read-only folder, or a replica of Redis.
     #[error("the store cannot be written: {0}")]
     ReadOnly(String),
-    /// Where it is said to be cannot be understood.
+    /// Its address is not valid.
     #[error("{0}")]
     Address(String),
-    /// Another process serves from it.
+    /// Another process uses it.
     #[error("{0}")]
     Held(String),
-    /// Written by a newer Fanfare.
+    /// A newer version of Fanfare wrote it.
     #[error("{0}")]
     Newer(String),
-    /// Somebody else changed it first.
-    #[error("changed by somebody else: revision is {actual}, expected {expected}")]
+    /// Another change came first.
+    #[error("another change came first: the revision is {actual}, not {expected}; read it again")]
     Conflict {
-        /// What the caller had.
+        /// The revision that the caller expected.
         expected: u64,
-        /// What is there.
+        /// The current revision.
         actual: u64,
     },
-    /// A cursor or an id that no answer of ours ever held.
+    /// A cursor or an id that Fanfare never gave out.
     #[error("{0}")]
     BadQuery(String),
-    /// Something in it is not as Fanfare wrote it.
-    #[error("the store holds something unreadable: {0}")]
+    /// Its data is damaged or was changed by another program.
+    #[error("the store is damaged: {0}")]
     Corrupt(String),
-    /// Secrets that cannot be kept or read: a master key is missing, or another is needed.
+    /// Secrets cannot be sealed or opened: the master key is missing or is another one.
     #[error("{0}")]
     Secrets(String),
-    /// Anything else; a defect or a wrong server.
+    /// Anything else: a defect, or a server of another kind.
     #[error("the store refused: {message}")]
     Other {
-        /// What was asked, and what it said.
+        /// The call, and the answer.
         message: String,
         /// The underlying error.
         #[source]
@@ -56,7 +56,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Worth the same call again after a while.
+    /// Whether the same call may succeed later.
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Away { .. } | Self::Full(_) | Self::ReadOnly(_))
     }

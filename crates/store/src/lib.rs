@@ -1,10 +1,13 @@
 //! Everything durable, behind small traits with one purpose each.
 //!
-//! Two implementations: [`embedded`] (SQLite in one folder, no set-up) and [`redis`] (streams and
-//! consumer groups, any number of replicas). The router sees a [`Store`] and cannot tell which.
-//! One conformance suite (`tests/it/conformance`) runs the same assertions over both.
+//! Two implementations are shipped: [`embedded`] (SQLite in one folder, no setup) and [`redis`]
+//! (streams and consumer groups, any number of replicas). The router uses a [`Store`] and does not
+//! know which one it has. A third one, in memory, is the reference model for tests with a paused
+//! clock (feature `memory`). One conformance suite (`tests/it/conformance`) runs over all three.
 //!
-//! Times are Unix milliseconds ([`Ms`]) and always given by the caller, so that tests own the clock.
+//! [`lifecycle`] defines the states of a delivery and what changes them. Read it first.
+//!
+//! Times are Unix milliseconds ([`Ms`]). The caller always gives them, so tests control the clock.
 
 mod condition;
 pub mod embedded;
@@ -35,76 +38,76 @@ pub use model::{
     Tail, WaitingItem,
 };
 
-/// Shorthand for what every store call answers.
+/// The result of every store call.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// Most events in one answer of [`Ledger::tail`], and most bytes of them, so that it stays small.
+/// Bounds of one answer of [`Ledger::tail`]: events, and bytes of their bodies.
 const LONGEST_TAIL: usize = 100;
 const TAIL_BYTES: usize = 4 * 1024 * 1024;
 
-/// Most records in one answer.
+/// Most records in one answer of [`Records::list`].
 const LONGEST_LIST: usize = 1_000;
 
 /// The parts of one store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    /// Where accepted events wait to be routed.
+    /// Accepted events that are not settled yet.
     pub log: Arc<dyn Log>,
-    /// What waits, and until when.
+    /// The queues of the lanes, and when each lane may be served.
     pub agenda: Arc<dyn Agenda>,
-    /// What happened.
+    /// The history of events, deliveries and attempts.
     pub ledger: Arc<dyn Ledger>,
-    /// Tenants' tables.
+    /// The tenants' documents.
     pub directory: Arc<dyn Directory>,
-    /// Small documents of everything that is configured beside the tables: keys, for example.
+    /// Other small documents, such as API keys.
     pub records: Arc<dyn Records>,
-    /// The channels' small memory.
+    /// The channels' short-term memory.
     pub memo: Arc<dyn Memo>,
-    /// Health, heartbeats and cleaning.
+    /// Health, heartbeats and retention.
     pub upkeep: Arc<dyn Upkeep>,
-    /// Removing for good.
+    /// Permanent removal.
     pub erasure: Arc<dyn Erasure>,
 }
 
-/// Accepted events, from the moment they are durable until every one of their deliveries has an
-/// outcome or waits in a queue.
+/// Accepted events, from the moment they are durable until each of their deliveries has an outcome
+/// or waits in a queue.
 #[async_trait]
 pub trait Log: Send + Sync {
-    /// Makes the events durable, in order; when it returns they survive `kill -9`.
-    /// One answer an event. A store may say [`Appended::Accepted`] of a duplicate that nobody has
-    /// admitted yet, and tells it apart in [`Log::admit`].
+    /// Makes the events durable, in order. When it returns, they survive `kill -9`. Returns one
+    /// answer per event. A store may answer [`Appended::Accepted`] for a duplicate that is not
+    /// admitted yet; [`Log::admit`] recognizes it then.
     async fn append(&self, events: Vec<Arc<Event>>) -> Result<Vec<Appended>>;
 
-    /// Up to `max` entries that nobody has read; waits up to `wait` for the first. Dropping the
-    /// future loses nothing.
+    /// Reads up to `max` entries that no process has read. Waits up to `wait` for the first one.
+    /// Dropping the future loses nothing.
     async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>>;
 
-    /// Up to `max` entries whose reader is gone and that it did not settle. Entries of a living
-    /// reader, however slow, are never among them. Empty when there are none.
+    /// Takes up to `max` entries that a stopped reader left unsettled. Entries of a living reader,
+    /// however slow, are never among them.
     async fn take_over(&self, max: usize) -> Result<Vec<Entry>>;
 
-    /// When an entry arrived by the log's own clock, where it has one: it goes as the entries do,
-    /// whatever the clocks of those who add them.
+    /// When an entry arrived, by the log's own clock if it has one. Unlike the clocks of the
+    /// producers, it has the order of the entries.
     fn arrived_ms(&self, entry: EntryId) -> Option<Ms>;
 
-    /// Makes each event known to the ledger under (tenant, id). Tells for each whether it is new
-    /// (or the same entry again, not settled yet), already settled, or another entry's duplicate.
+    /// Records each event in the ledger under (tenant, id). Answers for each whether it is new (or
+    /// the same entry again, not settled yet), already settled, or a duplicate of another entry.
     async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>>;
 
-    /// Writes what became of entries (ledger, queues, agenda, dead letters) and acknowledges them
-    /// last. Safe to repeat with the same batch.
+    /// Writes the outcomes of entries (ledger, queues, agenda, dead letters) and acknowledges the
+    /// entries last. Repeating the same batch changes nothing.
     async fn settle(&self, batch: Vec<Settlement>) -> Result<()>;
 }
 
 /// The durable queues of the lanes, and the schedule by which they are served.
 ///
-/// A lane is one destination (or one recipient of it). It has a queue of waiting deliveries,
-/// ordered by due time and then by arrival, and at most one line in the agenda: when it may next be
-/// served. Deliveries enter through [`Log::settle`] and [`Agenda::settle`].
+/// A lane is one destination, or one recipient of it. It has a queue of waiting deliveries, ordered
+/// by due time and then by arrival, and at most one line in the agenda with the time at which it may
+/// next be served. Deliveries enter through [`Log::settle`] and [`Agenda::settle`].
 #[async_trait]
 pub trait Agenda: Send + Sync {
-    /// Takes up to `max` lanes whose time has come, at most `per_tenant` of one tenant, earliest
-    /// first. Each is the caller's alone until `now + lease`; then another may take it.
+    /// Takes up to `max` lanes whose time has come, earliest first, at most `per_tenant` of one
+    /// tenant. No other process gets a claimed lane until `now + lease`.
     async fn claim(
         &self,
         now: Ms,
@@ -113,14 +116,14 @@ pub trait Agenda: Send + Sync {
         per_tenant: usize,
     ) -> Result<Vec<Claim>>;
 
-    /// The first `max` deliveries of a claimed lane that are due at `now`. It does not take
-    /// them out: what is not settled stays, and a repeated call returns it again.
+    /// The first `max` deliveries of a claimed lane that are due at `now`. They stay in the queue
+    /// until they are settled, so a repeated call returns them again.
     async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>> {
         self.more_due(claim, now, max, &[]).await
     }
 
-    /// As [`Self::due`], without those of the events in `taken`, which the caller has and has not yet
-    /// settled: a long queue that is served is not read again and again.
+    /// Like [`Self::due`], without the events in `taken`, which the caller holds and has not settled
+    /// yet. So a long queue is not read again and again while it is served.
     async fn more_due(
         &self,
         claim: &Claim,
@@ -130,14 +133,14 @@ pub trait Agenda: Send + Sync {
     ) -> Result<Vec<WaitingItem>>;
 
     /// The first delivery of a claimed lane that is due at `now`, for a lane that keeps the order of
-    /// arrival: not before everything that arrived earlier, and was read by whomever, has its outcome
-    /// or stands in its queue.
+    /// arrival. It is ready once everything that arrived earlier and was read by any process has its
+    /// outcome or is in its queue.
     async fn head(&self, claim: &Claim, now: Ms) -> Result<Head>;
 
-    /// Writes outcomes of deliveries of a claimed lane. A delivery that goes on waiting gets its
-    /// new due time; any other leaves the queue. A claimed or held lane's line stays as it is; any
-    /// other is brought forward to `serve_ms` if that is earlier.
-    /// Valid even when the lease has run out: outcomes are facts.
+    /// Writes outcomes of deliveries of a lane. A delivery that still waits gets its new due time,
+    /// and any other leaves the queue. The line of a claimed or held lane stays as it is, and any
+    /// other is brought forward to `serve_ms` if that is earlier. Outcomes are facts, so the call is
+    /// valid even after the lease has ended.
     ///
     /// [`lifecycle::transition`] decides what each change does. After a replay the schedule starts
     /// again: [`WaitingItem::attempts`] counts from there, and the ledger keeps all attempts.
@@ -147,15 +150,15 @@ pub trait Agenda: Send + Sync {
         updates: Vec<(Arc<Event>, DeliveryUpdate)>,
     ) -> Result<()>;
 
-    /// Gives a claimed lane back, with the time of its next service. Ignored when the lease has
-    /// passed to another. With an empty queue the line goes away, whatever `next` says.
+    /// Gives a claimed lane back, with the time of its next service. Ignored if another process has
+    /// claimed the lane since. If the queue is empty, the line is removed, whatever `next` says.
     ///
-    /// [`Next::NotBefore`] holds: deliveries that are put meanwhile do not bring the lane forward
-    /// before that time (a closed circuit, a FIFO lane whose first waits for its retry). The hold
-    /// ends when the lane is next claimed, or by [`Agenda::reschedule`].
+    /// [`Next::NotBefore`] is a hold: deliveries that are queued meanwhile do not bring the lane
+    /// forward (an open circuit, a FIFO lane whose head waits for its retry). The hold ends when the
+    /// lane is claimed, or by [`Agenda::reschedule`].
     async fn release(&self, claim: &Claim, next: Next) -> Result<()>;
 
-    /// Prolongs leases to `now + lease`; false for each that has passed to another.
+    /// Extends leases to `now + lease`. False for each lane that another process has claimed since.
     async fn renew(&self, claims: &[Claim], now: Ms, lease: Duration) -> Result<Vec<bool>>;
 
     /// The earliest time at which [`Agenda::claim`] could return something.
@@ -164,22 +167,22 @@ pub trait Agenda: Send + Sync {
     /// Waits until a line may have been added or brought forward, or `at_most` has passed.
     async fn changed(&self, at_most: Duration);
 
-    /// Moves the line of a lane that has something waiting to `at`, sooner or later (resume,
-    /// pause). Nothing when its queue is empty or it is claimed.
+    /// Moves the line of a lane to `at`, earlier or later (resume, pause). Does nothing if its queue
+    /// is empty or it is claimed.
     async fn reschedule(&self, lane: &LaneKey, at: Ms) -> Result<()>;
 
     /// How many deliveries wait in a lane.
     async fn waiting(&self, lane: &LaneKey) -> Result<u64>;
 
-    /// Notes that a lane failed at `at`, and answers how it has gone since its last success. After a
-    /// silence longer than `gap` it begins anew: a failure then says nothing of the time between.
+    /// Records that a lane failed at `at`. Returns its failures since its last success. If the
+    /// failure before is longer than `gap` ago, the count starts again.
     async fn failing(&self, lane: &LaneKey, at: Ms, gap: Duration) -> Result<Failing>;
 
-    /// Notes that a lane is well: what [`Agenda::failing`] noted is forgotten.
+    /// Records a success: the lane has no failures now.
     async fn well(&self, lane: &LaneKey) -> Result<()>;
 }
 
-/// What happened, for people and for accounts. Bounded answers, newest first, cursors.
+/// The history of events, deliveries and attempts. Lists are bounded, newest first, with cursors.
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// One event with its deliveries and their attempts.
@@ -188,63 +191,63 @@ pub trait Ledger: Send + Sync {
     async fn events(&self, query: &EventQuery) -> Result<Page<EventSummary>>;
     /// Deliveries of a tenant.
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>>;
-    /// Events of a tenant with all that happened to them, in the order in which they became visible,
-    /// oldest first: those after the place `after` (0 is the beginning), at most `limit` (1 to 100).
-    /// However events come in at the same time, none ever becomes visible before a place that was
-    /// given out.
+    /// Events of a tenant with their deliveries, in the order in which they became visible, oldest
+    /// first: those after the place `after` (0 is the beginning), at most `limit` (1 to 100). No
+    /// event ever becomes visible before a place that was already given out.
     async fn tail(&self, tenant: &str, after: u64, limit: usize) -> Result<Tail>;
-    /// Entries that could not be taken as events, of all tenants and of none.
+    /// Log entries that were rejected, of all tenants and of unknown ones.
     async fn rejected(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Rejected>>;
-    /// Deliveries of a lane that ended as suppressed or dead in `[from, to)`, by reason:
-    /// first the suppressed, then the dead.
+    /// Deliveries of a lane that ended as suppressed or dead in `[from, to)`, by reason. Returns
+    /// the suppressed ones, then the dead ones.
     async fn tally(&self, lane: &LaneKey, from: Ms, to: Ms) -> Result<(Vec<Tally>, Vec<Tally>)>;
-    /// The account of a tenant over events received in `[from, to)`.
+    /// The counts of a tenant over events received in `[from, to)`.
     async fn counts(&self, tenant: &str, from: Ms, to: Ms) -> Result<Counts>;
 }
 
-/// Tenants' tables as documents. The store does not look inside.
+/// The tenants' documents. The store does not look inside.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// A number that changes whenever any tenant changes. Cheap: asked twice a second.
+    /// A number that changes with every change of any tenant. Cheap, because it is read twice a
+    /// second.
     async fn version(&self) -> Result<u64>;
-    /// All tenants, by id, with the version that they are of.
+    /// All tenants by id, and the version of this answer.
     async fn all(&self) -> Result<(u64, Vec<StoredTenant>)>;
     /// One tenant.
     async fn get(&self, id: &str) -> Result<Option<StoredTenant>>;
-    /// Writes a tenant; with `expected`, only if its revision is that (0: it must not exist).
-    /// Answers the new revision; [`StoreError::Conflict`] otherwise.
+    /// Writes a tenant and returns its new revision. With `expected`, only if that is its current
+    /// revision (0: it must not exist), otherwise [`StoreError::Conflict`].
     async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64>;
-    /// Removes a tenant's document. False when there was none.
+    /// Removes a tenant's document. False if there was none.
     async fn remove(&self, id: &str) -> Result<bool>;
 }
 
 /// Small documents by (collection, id), each with a revision. The store does not look inside.
 ///
-/// A collection's name is 1 to 64 of `a-z 0-9 - _`, chosen by the program; an id is any text of up
-/// to 256 bytes.
+/// The name of a collection is 1 to 64 characters of `a-z 0-9 - _`, chosen by the program. An id is
+/// any text of up to 256 bytes.
 ///
-/// A document may have an end. From then on it is as if it were not there, by the clock of the
-/// store; to come to its end is not a change that [`Records::version`] tells of.
+/// A document may expire, by the clock of the store. An expired document is treated as absent.
+/// Expiry does not change [`Records::version`].
 #[async_trait]
 pub trait Records: Send + Sync {
-    /// A number that changes whenever something in the collection is put or removed. Cheap: asked
-    /// several times a second.
+    /// A number that changes whenever a document of the collection is put or removed. Cheap, because
+    /// it is read several times a second.
     async fn version(&self, collection: &str) -> Result<u64>;
     /// One document.
     async fn get(&self, collection: &str, id: &str) -> Result<Option<Record>>;
-    /// Up to `limit` (at most 1,000) documents by id (its bytes, ascending), those after `after`.
+    /// Up to `limit` documents (at most 1,000) after the id `after`, in the order of the ids' bytes.
     async fn list(
         &self,
         collection: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Record>>;
-    /// Writes a document, which ends after `ttl` if there is one; with `expected`, only if its
-    /// revision is that (0: it must not exist), [`StoreError::Conflict`] otherwise. Answers the new
-    /// revision; no revision of a collection is ever given twice.
+    /// Writes a document and returns its new revision. With `ttl` it expires. With `expected`, it is
+    /// written only if that is its current revision (0: it must not exist), otherwise
+    /// [`StoreError::Conflict`]. A collection never uses a revision twice.
     ///
-    /// Redis: when the answer to a call is lost, the call is repeated, and the conflict that is
-    /// then told is with oneself. Read before concluding that somebody else was there.
+    /// With Redis, a call whose answer is lost is repeated, and then conflicts with itself. Read the
+    /// document before concluding that another process wrote it.
     async fn put(
         &self,
         collection: &str,
@@ -253,28 +256,28 @@ pub trait Records: Send + Sync {
         expected: Option<u64>,
         ttl: Option<Duration>,
     ) -> Result<u64>;
-    /// Removes a document, with `expected` as for [`Records::put`]. False when there was none, and
-    /// none was expected.
+    /// Removes a document, with `expected` as for [`Records::put`]. False if there was none and none
+    /// was expected.
     async fn remove(&self, collection: &str, id: &str, expected: Option<u64>) -> Result<bool>;
 }
 
-/// Keeps the store well.
+/// Health, heartbeats and retention.
 #[async_trait]
 pub trait Upkeep: Send + Sync {
     /// `embedded` or `redis`, for people.
     fn kind(&self) -> &'static str;
-    /// Can it be read and written now?
+    /// Checks that the store can be read and written now.
     async fn ping(&self) -> Result<()>;
-    /// Says that this process lives. Called every few seconds; its absence lets others take over.
+    /// Reports that this process lives. Called every few seconds. Without it, other processes take
+    /// over.
     async fn beat(&self, now: Ms) -> Result<()>;
-    /// Says that this process stops: what it has read and not settled may be taken over at once.
+    /// Reports that this process stops. What it has read and not settled can be taken over at once.
     async fn leave(&self) -> Result<()>;
-    /// Removes up to `max` events received before `before` that have nothing waiting, with all
-    /// that belongs to them. Answers how many; less than `max` means done for now.
+    /// Removes up to `max` events that were received before `before` and have no waiting delivery,
+    /// with everything that belongs to them. Returns how many. Less than `max` means done for now.
     async fn tidy(&self, before: Ms, max: usize) -> Result<u64>;
-    /// What waits in all queues. For metrics: as costly as the queues are many, so not for each
-    /// event.
+    /// Counts what waits in all queues, for metrics. The cost grows with the number of queues.
     async fn backlog(&self) -> Result<Backlog>;
-    /// What an operator should know about durability, to be logged at start.
+    /// What an operator should know about durability. Logged at start.
     async fn warnings(&self) -> Vec<String>;
 }

@@ -1,4 +1,4 @@
-//! The shapes that go in and out of a store.
+//! The types that go in and out of a store.
 
 use std::fmt;
 use std::str::FromStr;
@@ -36,22 +36,22 @@ impl FromStr for EntryId {
     }
 }
 
-/// What became of an appended event.
+/// The answer to an appended event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// Durable now.
+    /// It is durable now.
     Accepted,
-    /// An event of this tenant with this id is already there. If the store added an entry all the
-    /// same, [`Log::admit`](super::Log::admit) says so of it.
+    /// An event of this tenant with this id exists already. If the store added an entry all the
+    /// same, [`Log::admit`](super::Log::admit) reports it as a duplicate.
     Duplicate,
 }
 
 /// One entry read from the log.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// For settling it.
+    /// Its position, needed to settle it.
     pub id: EntryId,
-    /// What it holds.
+    /// Its content.
     pub payload: Payload,
 }
 
@@ -60,57 +60,57 @@ pub struct Entry {
 pub enum Payload {
     /// Decoded at ingest.
     Event(Arc<Event>),
-    /// As a foreign producer wrote it: the stream entry's fields.
+    /// The fields of a stream entry, as a producer wrote them.
     Raw(Vec<(Bytes, Bytes)>),
 }
 
-/// What the ledger says of an event that was read.
+/// The ledger's answer to an event that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// To be routed: new, or the same entry again after a crash.
+    /// It must be routed: it is new, or the same entry again after a crash.
     Fresh,
-    /// This very entry was settled before a crash kept it from being acknowledged.
+    /// The same entry was settled, and a crash prevented its acknowledgement.
     Settled,
-    /// Another entry brought the same (tenant, id).
+    /// Another entry has the same (tenant, id).
     Duplicate,
 }
 
-/// What became of one entry of the log.
+/// The outcome of one entry of the log.
 #[derive(Clone, Debug)]
 pub struct Settlement {
-    /// Which.
+    /// The entry.
     pub entry: EntryId,
-    /// How it ended.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
 /// How an entry ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Not an event: kept in the dead letters.
+    /// It is not an event. It is kept in the dead letters.
     Rejected(Rejected),
-    /// Already there: acknowledged only.
+    /// The event exists already. The entry is only acknowledged.
     Duplicate,
-    /// No route matched. Recorded, so that it can be explained.
+    /// No route matched. This is recorded, so it can be explained.
     Unrouted(Arc<Event>),
-    /// One update a matched lane.
+    /// One update per matched lane.
     Routed(Arc<Event>, Vec<DeliveryUpdate>),
 }
 
-/// An entry that could not be taken as an event.
+/// A log entry that was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
     /// Position in the log.
     pub entry: String,
     /// When.
     pub at_ms: Ms,
-    /// The tenant it names, if it does so legibly.
+    /// The tenant that it names, if the name is readable.
     pub tenant: Option<String>,
-    /// Short and stable: `not_json`, `too_large`.
+    /// A short, stable code such as `not_json` or `too_large`.
     pub code: String,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what to do.
     pub reason: String,
-    /// The entry's first 64 KiB, with what is not UTF-8 replaced.
+    /// The first 64 KiB of the entry. Bytes that are not UTF-8 are replaced.
     pub raw: String,
 }
 
@@ -125,7 +125,7 @@ pub struct DeliveryUpdate {
     pub channel: Arc<str>,
     /// What happened. [`transition`](crate::lifecycle::transition) says what follows.
     pub change: Change,
-    /// Attempts made since the last update; added to those already there.
+    /// Attempts since the last update. They are added to the earlier ones.
     pub attempts: Vec<Attempt>,
     /// When.
     pub at_ms: Ms,
@@ -145,13 +145,13 @@ pub struct Attempt {
     /// HTTP status or SMTP code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// What happened, when it failed; a remark, when it did not.
+    /// What went wrong. After a success, a remark.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// First part of the answer.
+    /// The first part of the answer.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub answer: String,
-    /// The receiver's id of it.
+    /// The receiver's id of the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_id: Option<String>,
     /// The digest that it was part of.
@@ -173,7 +173,7 @@ pub struct LaneKey {
 pub struct Claim {
     /// Which.
     pub lane: LaneKey,
-    /// Tells this claim from any other; made by the store.
+    /// Identifies this claim. Made by the store.
     pub token: String,
 }
 
@@ -182,16 +182,16 @@ pub struct Claim {
 pub enum Next {
     /// When its first waiting delivery is due.
     WhenDue,
-    /// Not before this time, whatever is due or comes meanwhile.
+    /// Not before this time, even if deliveries become due or are queued meanwhile.
     NotBefore(Ms),
 }
 
-/// How it has gone with a lane since its last success.
+/// The failures of a lane since its last success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failing {
     /// The first failure.
     pub since_ms: Ms,
-    /// How often a failure was noted.
+    /// How many failures were recorded.
     pub told: u64,
 }
 
@@ -208,38 +208,38 @@ pub struct WaitingItem {
     pub due_ms: Ms,
 }
 
-/// What stands first in the queue of a lane that keeps the order of arrival.
+/// The head of the queue of a lane that keeps the order of arrival.
 #[derive(Clone, Debug)]
 pub enum Head {
     /// Nothing is due.
     None,
-    /// The first that is due; nothing that arrived before it can still be queued.
+    /// The first delivery that is due. No earlier arrival can still be queued.
     Ready(WaitingItem),
-    /// One is due, and something that arrived before it was read and is not settled yet.
+    /// A delivery is due, but an earlier arrival was read and is not settled yet.
     Early {
         /// When it became due.
         due_ms: Ms,
     },
 }
 
-/// Where an event stands.
+/// The state of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventState {
-    /// Durable, not settled yet.
+    /// It is durable and not settled yet.
     Pending,
     /// No route matched.
     Unrouted,
-    /// Has deliveries.
+    /// It has deliveries.
     Routed,
 }
 
-/// One event with all that happened to it.
+/// One event with its deliveries.
 #[derive(Clone, Debug)]
 pub struct EventRecord {
     /// The event.
     pub event: Arc<Event>,
-    /// Where it stands.
+    /// Its state.
     pub state: EventState,
     /// In the table's order where the store knows it, else by destination.
     pub deliveries: Vec<DeliveryRecord>,
@@ -253,16 +253,16 @@ pub struct EventSummary {
     /// Its type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Unix seconds, the producer's.
+    /// When it was created, in Unix seconds, by the producer's clock.
     pub created: i64,
-    /// Unix milliseconds, ours.
+    /// When it was received, in Unix milliseconds.
     pub received_ms: Ms,
-    /// Which of the tenant's worlds it belongs to.
+    /// Live or test.
     #[serde(default)]
     pub environment: Environment,
-    /// Where it stands.
+    /// Its state.
     pub state: EventState,
-    /// How many deliveries are delivered, waiting, suppressed, dead.
+    /// Its deliveries by state.
     pub deliveries: Counts,
 }
 
@@ -280,7 +280,7 @@ pub struct DeliveryRecord {
     pub lane: LaneId,
     /// The channel's name.
     pub channel: String,
-    /// Which of the tenant's worlds its event belongs to.
+    /// Live or test, as its event.
     #[serde(default)]
     pub environment: Environment,
     /// State, with reason and times.
@@ -294,7 +294,7 @@ pub struct DeliveryRecord {
     pub updated_ms: Ms,
 }
 
-/// An account: received = pending + unrouted + events with deliveries.
+/// Counts of events and deliveries: received = pending + unrouted + events with deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Events.
@@ -349,7 +349,7 @@ pub struct EventQuery {
     pub to_ms: Option<Ms>,
     /// From the page before.
     pub cursor: Option<String>,
-    /// At most so many, 1 to 1,000.
+    /// Most items in the page, 1 to 1,000.
     pub limit: usize,
 }
 
@@ -370,11 +370,11 @@ pub struct DeliveryQuery {
     pub from_ms: Option<Ms>,
     /// Event received before.
     pub to_ms: Option<Ms>,
-    /// The oldest first, rather than the newest. A cursor goes on in the order it began with.
+    /// The oldest first instead of the newest. A cursor continues in the order it started with.
     pub oldest_first: bool,
     /// From the page before.
     pub cursor: Option<String>,
-    /// At most so many, 1 to 1,000.
+    /// Most items in the page, 1 to 1,000.
     pub limit: usize,
 }
 
@@ -383,18 +383,19 @@ pub struct DeliveryQuery {
 pub struct Tail {
     /// Each with its place.
     pub items: Vec<(u64, EventRecord)>,
-    /// The place up to which was looked.
+    /// The place up to which the events were searched.
     pub next: u64,
-    /// There may be more behind it now.
+    /// There may be more after it.
     pub more: bool,
 }
 
 /// Part of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
-    /// The part. May be short, even empty, though `next` is set: filters look at a bounded number.
+    /// The items. A page may be short or even empty although `next` is set, because a call looks at a
+    /// bounded number of rows.
     pub items: Vec<T>,
-    /// For the page after; `None` at the end.
+    /// The cursor of the next page. `None` at the end.
     pub next: Option<String>,
 }
 
