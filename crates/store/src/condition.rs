@@ -98,8 +98,8 @@ fn bit(call: Call) -> u32 {
 mod tests {
     use super::*;
 
-    fn is_ill(condition: &Condition) -> Option<Ill> {
-        condition.now.lock().unwrap().as_ref().map(|illness| illness.ill)
+    fn problem(condition: &Condition) -> Option<Problem> {
+        condition.now.lock().unwrap().as_ref().map(|outage| outage.problem)
     }
 
     fn away() -> StoreError {
@@ -113,15 +113,15 @@ mod tests {
         condition.note(Call::Append, Some(&away()));
         condition.note(Call::Read, None);
         condition.note(Call::Claim, None);
-        assert_eq!(is_ill(&condition), Some(Problem::Away), "a part of it is still away");
+        assert_eq!(problem(&condition), Some(Problem::Away), "a part of it is still down");
         condition.note(Call::Append, None);
-        assert_eq!(is_ill(&condition), None);
+        assert_eq!(problem(&condition), None);
 
         condition.note(Call::Ledger, Some(&away()));
         tokio::time::advance(QUIET).await;
-        assert_eq!(is_ill(&condition), Some(Problem::Away));
+        assert_eq!(problem(&condition), Some(Problem::Away));
         condition.note(Call::Claim, None);
-        assert_eq!(is_ill(&condition), None, "nobody asks the ledger again");
+        assert_eq!(problem(&condition), None, "no call asks the ledger again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -130,10 +130,10 @@ mod tests {
         let read_only = StoreError::ReadOnly("a replica".to_owned());
         condition.note(Call::Claim, Some(&read_only));
         condition.note(Call::Read, Some(&away()));
-        assert_eq!(is_ill(&condition), Some(Problem::ReadOnly), "a connection broke meanwhile");
+        assert_eq!(problem(&condition), Some(Problem::ReadOnly), "a connection broke meanwhile");
         tokio::time::advance(SAME_OUTAGE).await;
         condition.note(Call::Read, Some(&away()));
-        assert_eq!(is_ill(&condition), Some(Problem::Away), "nothing else is heard of it");
+        assert_eq!(problem(&condition), Some(Problem::Away), "the connection is still broken");
     }
 
     #[tokio::test(start_paused = true)]
@@ -142,16 +142,16 @@ mod tests {
         condition.note(Call::Append, Some(&StoreError::Full("no".to_owned())));
         for call in [Call::Read, Call::Claim, Call::Settle] {
             condition.note(call, None);
-            assert_eq!(is_ill(&condition), Some(Problem::Full), "{call:?}");
+            assert_eq!(problem(&condition), Some(Problem::Full), "{call:?}");
         }
         condition.note(Call::Append, None);
-        assert_eq!(is_ill(&condition), None);
+        assert_eq!(problem(&condition), None);
     }
 
     #[tokio::test]
     async fn what_is_wrong_with_a_question_is_no_condition_of_the_store() {
         let condition = Condition::default();
         condition.note(Call::Ledger, Some(&StoreError::BadQuery("no cursor".to_owned())));
-        assert_eq!(is_ill(&condition), None);
+        assert_eq!(problem(&condition), None);
     }
 }
