@@ -40,7 +40,7 @@ const ROUTERS_FIELDS: [&str; 11] = [
     "timeout",
     "environment",
 ];
-/// Maximum length of a URL, in characters.
+/// Maximum length of a URL, in bytes.
 const URL_MAX: usize = 2048;
 /// Maximum number of previous secrets.
 const PREVIOUS_MAX: usize = 4;
@@ -224,7 +224,7 @@ struct Target {
 fn target(given: Option<&Value>, guard: &Guard) -> Result<Target, String> {
     let text = match given {
         Some(Value::String(text)) if text.len() <= URL_MAX => text,
-        Some(Value::String(_)) => return Err(format!("is longer than {URL_MAX} characters")),
+        Some(Value::String(_)) => return Err(format!("is longer than {URL_MAX} bytes")),
         Some(_) => return Err("must be a string".to_owned()),
         None => return Err("is required, for example https://example.com/hook".to_owned()),
     };
