@@ -5,6 +5,7 @@
 
 mod chaos;
 mod checks;
+mod package;
 mod steps;
 mod tools;
 
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use crate::package::Build;
 use crate::steps::Steps;
 use crate::tools::{Tools, Trust};
 
@@ -27,6 +29,10 @@ Commands:
   tools          Only install what the tests need, into target/test-tools
   docs           Write what is generated in docs/: settings.md, cli.md, and the code in
                  receiving-webhooks.md
+  package [--no-build]
+                 Build the binary that is shipped (profile dist), then its man pages, completions
+                 and, if cargo-deb is installed, the Debian package; --no-build takes
+                 target/dist/fanfare as it is
   chaos [..]     Kill the router and Redis under load and count what arrives; --quick is the short
                  form, --help tells all options, `chaos rolling` measures what a rolling restart
                  holds up, `chaos retention` what grows while events come and are removed,
@@ -70,6 +76,8 @@ fn run(args: &[&str]) -> Result<bool> {
             steps::shell(&root(), WRITE_DOCS, &[])?;
             Ok(true)
         }
+        ["package"] => package::run(&root(), Build::Now).map(|()| true),
+        ["package", "--no-build"] => package::run(&root(), Build::Before).map(|()| true),
         ["chaos", args @ ..] => chaos::run(&Tools::new(root()), args),
         [] | ["help"] | [.., "--help" | "-h"] => {
             print!("{HELP}");
