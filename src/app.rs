@@ -15,6 +15,7 @@ use crate::config::{Config, Security};
 use crate::delivery::StackOptions;
 use crate::delivery::layers::Observer;
 use crate::event::Limits;
+use crate::flow::CHANNEL_WAIT;
 use crate::observe::Observe;
 use crate::pipeline::{Router, RouterOptions};
 use crate::secrets::{self, Secrets, Wanted};
@@ -180,8 +181,7 @@ pub fn channels(
         Arc::new(slack),
         Arc::new(fanfare_poll::PollChannel),
     ];
-    let options =
-        StackOptions { observer, channel_rate: None, longest_wait: Duration::from_secs(5) };
+    let options = StackOptions { observer, channel_rate: None, longest_wait: CHANNEL_WAIT };
     Ok(Channels::new(channels, &options))
 }
 

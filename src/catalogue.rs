@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::agenda::Trouble;
 use crate::event::Refusal;
+use crate::persist::Backoff;
 use fanfare_store::{Record, Records, Result};
 
 const COLLECTION: &str = "event_types";
@@ -168,7 +168,7 @@ impl Catalogue {
 
     /// Follows the store until stopped: asks every half second whether something changed.
     pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
-        let mut trouble = Trouble::default();
+        let mut backoff = Backoff::default();
         let mut version = None;
         loop {
             tokio::select! {
@@ -182,10 +182,10 @@ impl Catalogue {
             };
             match seen {
                 Ok(now) => {
-                    trouble.over("the catalogue of event types");
+                    backoff.recovered("the catalogue of event types");
                     version = Some(now);
                 }
-                Err(error) => trouble.wait("the catalogue of event types", &error, &stop).await,
+                Err(error) => backoff.wait("the catalogue of event types", &error, &stop).await,
             }
         }
     }

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
-use super::{Clock, Fares, Lane};
+use super::{Clock, Health, Lane};
 use crate::delivery::{Concluded, Judgement, Stack, Tried, conclude};
 use fanfare_store::{DeliveryUpdate, Ms, StateKind};
 
@@ -19,12 +19,13 @@ pub trait Notices: Send + Sync {
     fn destination_gone(&self, lane: &Lane, code: &str, message: &str);
     /// A delivery was given up.
     fn delivery_dead(&self, lane: &Lane, delivery: &Delivery, concluded: &Concluded);
-    /// How a lane fares: not of every attempt, see [`Spell`](super::Spell).
-    fn fares(&self, lane: &Lane, fares: Fares, at: Ms) {
-        let _ = (lane, fares, at);
+    /// A lane's health. Not called for every attempt, see
+    /// [`FailureStreak`](super::FailureStreak).
+    fn health(&self, lane: &Lane, health: Health, at: Ms) {
+        let _ = (lane, health, at);
     }
     /// Deliveries that were served from their queue have an outcome, durably.
-    fn settled(&self, updates: &[(Arc<Event>, DeliveryUpdate)]) {
+    fn recorded(&self, updates: &[(Arc<Event>, DeliveryUpdate)]) {
         let _ = updates;
     }
 }
@@ -64,8 +65,8 @@ pub async fn run_attempt(
     {
         notices.destination_gone(lane, &error.code, &error.message);
     }
-    if let Some(fares) = lane.spell.learn(&concluded, &lane.policy, now_ms) {
-        notices.fares(lane, fares, now_ms);
+    if let Some(health) = lane.streak.learn(&concluded, &lane.policy, now_ms) {
+        notices.health(lane, health, now_ms);
     }
     if concluded.change.target_kind() == StateKind::Dead {
         notices.delivery_dead(lane, &delivery, &concluded);

@@ -1,22 +1,19 @@
-//! Everything that is due at one tick, as one message.
+//! Serves a lane as digests: all deliveries that are due at one tick become one message.
 //!
-//! A delivery for a digest is due at the first tick after its event arrived. All with the same due
-//! time are one digest, so its content is fixed by the queue: after a crash or a failed attempt the
-//! same events go out again under the same id. What comes late (its event was received before the
-//! tick and settled after it) is a digest of its own.
+//! A delivery for a digest is due at the first tick after its event arrived. Deliveries with the
+//! same due time are one digest, so the queue determines its content: after a crash or a failed
+//! attempt the same events are sent again under the same id. Late deliveries (their events were
+//! received before the tick and settled after it) become a digest of their own.
 
 use std::sync::Arc;
 
 use fanfare_contract::{Content, Delivery, DeliveryId, Digest};
 use sha2::{Digest as _, Sha256};
 
-use super::gate::BUSY_LOOK_MS;
-use super::serve::{Round, update_of};
+use super::round::{Round, update_of};
 use super::{Calendar, Lane, run_attempt};
+use crate::flow::{BUSY_CHECK_MS, DIGEST_READ_EXTRA};
 use fanfare_store::{Next, StoreError, WaitingItem};
-
-/// So many that came late are looked past to find those of a digest that is tried again.
-const LATE: usize = 512;
 
 /// Sends the digests that are due, oldest first.
 pub(super) async fn serve(
@@ -24,16 +21,17 @@ pub(super) async fn serve(
     lane: &Arc<Lane>,
     calendar: &Calendar,
 ) -> Result<Next, StoreError> {
-    while !round.ends(lane) {
-        let max = round.server.options.digest_events;
-        let items = one_digest(round.due(lane, max.saturating_add(LATE), &[]).await?, max);
+    while !round.ends_for(lane) {
+        let max = round.context.options.digest_events;
+        let items =
+            one_digest(round.due(lane, max.saturating_add(DIGEST_READ_EXTRA), &[]).await?, max);
         if items.is_empty() {
             return Ok(Next::WhenDue);
         }
         let now = round.now_ms();
         let _permit = match lane.gate.enter(now) {
             Ok(permit) => permit,
-            Err(hold) => return Ok(Next::NotBefore(hold.until.unwrap_or(now + BUSY_LOOK_MS))),
+            Err(hold) => return Ok(Next::NotBefore(hold.until.unwrap_or(now + BUSY_CHECK_MS))),
         };
         if let Some(at) = send(round, lane, calendar, &items).await? {
             return Ok(Next::NotBefore(at));
@@ -42,8 +40,8 @@ pub(super) async fn serve(
     Ok(Next::WhenDue)
 }
 
-/// Of all that is due, up to `max` that are one message: the same tick, and on a further attempt
-/// those that were in it at the first.
+/// The deliveries of one message, at most `max`: those of the same tick, and on a later attempt
+/// those that were part of the first one.
 fn one_digest(mut items: Vec<WaitingItem>, max: usize) -> Vec<WaitingItem> {
     let Some(tick) = items.first().map(|item| item.due_ms) else { return items };
     items.retain(|item| item.due_ms == tick);
@@ -54,7 +52,7 @@ fn one_digest(mut items: Vec<WaitingItem>, max: usize) -> Vec<WaitingItem> {
     items
 }
 
-/// One attempt; the time of the next if it failed and is to be tried again.
+/// Makes one attempt. Returns the time of the next one, if there is one.
 async fn send(
     round: &Round<'_>,
     lane: &Lane,
@@ -70,7 +68,7 @@ async fn send(
         attempt: items.iter().map(|item| item.attempts).max().unwrap_or(0) + 1,
         at_ms: round.now_ms(),
     };
-    let mut end = run_attempt(lane, delivery, round.server.clock, &*round.server.notices).await;
+    let mut end = run_attempt(lane, delivery, round.context.clock, &*round.context.notices).await;
     if let Some(attempt) = &mut end.attempt {
         attempt.digest = Some(digest_id);
     }
@@ -83,7 +81,7 @@ async fn send(
             (item.event.clone(), update)
         })
         .collect();
-    round.settle(updates).await?;
+    round.record(updates).await?;
     Ok(again)
 }
 
@@ -96,7 +94,7 @@ async fn gather(
     let first = &items[0];
     let to_ms = first.due_ms;
     let from_ms = calendar.before(to_ms).unwrap_or(first.event.received_ms);
-    let (suppressed, failed) = round.server.store.ledger.tally(&lane.key, from_ms, to_ms).await?;
+    let (suppressed, failed) = round.context.store.ledger.tally(&lane.key, from_ms, to_ms).await?;
     Ok(Digest {
         id: digest_id(lane, to_ms, &first.event.id).into(),
         from_ms,
@@ -108,7 +106,7 @@ async fn gather(
     })
 }
 
-/// From the lane, the tick and the first event, so that it is the same on every attempt.
+/// Derived from the lane, the tick and the first event: the same on every attempt.
 fn digest_id(lane: &Lane, tick: i64, first: &str) -> String {
     let mut hash = Sha256::new();
     for part in [&*lane.key.tenant, &*lane.key.id, &tick.to_string(), first] {

@@ -6,13 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use fanfare_contract::{Destination, Environment, Event, Policy};
 
-use super::{Calendar, Gate, Spell};
+use super::{Calendar, FailureStreak, Gate};
 use crate::delivery::Stack;
 use fanfare_store::{LaneKey, Ms, Reason};
-
-/// How often a paused lane with something waiting is looked at. Resuming serves it at once; but
-/// the notice may come while the lane is claimed, or while nobody runs, and then this is the net.
-pub const LOOK_AT_PAUSED_MS: Ms = 5 * 60 * 1_000;
 
 /// Later than anything is due: the year 2200.
 pub const FAR_MS: Ms = 7_258_118_400_000;
@@ -48,8 +44,8 @@ pub struct Lane {
     pub label: String,
     /// Limits, circuit, pace. Outlives a reload of the table.
     pub gate: Arc<Gate>,
-    /// How it has fared lately, as far as others were told. Outlives a reload of the table.
-    pub spell: Arc<Spell>,
+    /// What was last reported of its health. Outlives a reload of the table.
+    pub streak: Arc<FailureStreak>,
     /// The channel with its layers.
     pub stack: Arc<Stack>,
     /// Set at once when the receiver is gone, before the directory says so.

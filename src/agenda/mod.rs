@@ -1,37 +1,40 @@
-//! One idea for all waiting: every lane has a queue, and one time at which it may next be served.
+//! The agenda: everything that waits, and when it may go.
 //!
-//! [`Gate`] decides, in memory, whether a delivery may go now (the fast path) or must wait; what
-//! waits is in the store. [`Server`] claims lanes whose time has come and serves each by its
-//! [`Mode`]: directly, strictly in order, or as a digest.
+//! Every lane has a durable queue and one time at which it may next be served. [`Gate`] decides, in
+//! memory, whether a delivery may go now (the fast path) or must wait in the queue. Retries, rates,
+//! open circuits, pauses, order and digests are each a choice of the next time.
+//!
+//! [`Server`] claims lanes whose time has come. `serve` chooses how to serve one by its [`Mode`],
+//! `direct`, `fifo` and `digest` do it, and `round` has what they share: reading the queue,
+//! attempts and recording outcomes.
 
-mod adaptive;
 mod attempt;
 mod calendar;
-mod circuit;
 mod clock;
 mod digest;
 mod direct;
 mod fifo;
 mod gate;
+mod health;
 mod lane;
 mod leases;
+mod options;
+mod outcomes;
+mod round;
 mod serve;
 mod server;
-mod settling;
 mod shares;
-mod spell;
-mod strangers;
+mod unknown_lanes;
 
-pub use adaptive::Adaptive;
 pub use attempt::{Notices, run_attempt};
 pub use calendar::{Calendar, CalendarError};
-pub use circuit::Circuit;
 pub use clock::Clock;
 pub use gate::{Gate, GateView, Hold, Job, Offer, Permit, Space, Ticket, Worker};
-pub use lane::{FAR_MS, LOOK_AT_PAUSED_MS, Lane, Lanes, Mode};
-pub use server::{ServeOptions, Server, Trouble};
-pub use settling::settle_lane;
-pub use spell::{Fares, Spell};
+pub use health::{FailureStreak, Health};
+pub use lane::{FAR_MS, Lane, Lanes, Mode};
+pub use options::ServeOptions;
+pub use outcomes::{Outcomes, record_outcomes};
+pub use server::Server;
 
 #[cfg(test)]
 mod digest_tests;

@@ -6,10 +6,8 @@ use fanfare_contract::{DeliveryError, Policy, Receipt, Verdict};
 
 use super::layers::BUSY;
 use super::schedule::next_wait;
+use crate::flow::CHANNEL_BUSY_WAIT_MS;
 use fanfare_store::{Attempt, Change, Ms, Reason};
-
-/// Wait of a delivery that found its channel full. It is not an attempt.
-const BUSY_WAIT_MS: Ms = 1_000;
 
 /// What the result says of the receiver, for the circuit and the adaptive limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +98,7 @@ fn failed(
     random: f64,
 ) -> Concluded {
     if error.code == BUSY {
-        let due_ms = now_ms + BUSY_WAIT_MS;
+        let due_ms = now_ms + CHANNEL_BUSY_WAIT_MS;
         let change = Change::Queued { due_ms, serve_ms: due_ms, reason: Reason::Busy };
         return Concluded { attempt: None, change, judgement: Judgement::Neutral, bounced: false };
     }

@@ -5,8 +5,10 @@ mod accept;
 mod decode;
 mod id;
 mod refusal;
+mod trace;
 
 pub use accept::{OWN_TYPES, accept};
 pub use decode::{Fill, Limits, decode, tenant_id};
 pub use id::{event_id_for_key, new_event_id, own_event_id};
 pub use refusal::Refusal;
+pub use trace::trace_parent;

@@ -17,4 +17,13 @@ impl Refusal {
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
+
+    /// The tenant exists, but its document cannot be used.
+    pub fn unusable_tenant(tenant: &str) -> Self {
+        let message = format!(
+            "the document of tenant `{tenant}` cannot be used, and the server's log says why; \
+             apply a good one and send the event again"
+        );
+        Self::new("unusable_tenant", message)
+    }
 }

@@ -1,22 +1,38 @@
-//! The path of one event: read → take in → route → dispatch → deliver → settle.
+//! The path of an event, one file per stage. Open them in this order:
 //!
-//! [`Router`] runs the parts. `intake` makes events of raw entries, `dispatch` sends an event's
-//! deliveries to their gates, `settle` writes what became of them in batches and acknowledges
-//! last. How many entries are on the path at once is bounded by the window: a semaphore whose
-//! permits travel with the entries.
+//! 1. [`crate::event`]: *ingest*. Decodes an event; the API and `fanfare send` do so before they
+//!    answer.
+//! 2. `read`: takes entries from the log in batches (`decode`, `entry`: what a producer added to a
+//!    stream becomes an event here).
+//! 3. `admit`: makes the events known to the ledger and recognizes duplicates.
+//! 4. `route`: selects destinations by the tenant's table.
+//! 5. `dispatch`: lets each delivery go at once, or parks it in its lane's durable queue
+//!    (`backpressure`: what a batch does with deliveries whose lane is full at the moment).
+//! 6. `attempt`: the first attempt at each delivery. [`crate::delivery`] has what one attempt
+//!    consists of, and [`crate::agenda`] serves all later ones.
+//! 7. `tracking`: concludes an event with the last of its deliveries.
+//! 8. `settle`: writes the outcomes in batches and acknowledges the entries last.
+//!
+//! Each stage hands its result to the next one and knows none before it. [`Router`] wires them
+//! together. The `window` bounds how many entries are on the path at once. `notices` informs a
+//! tenant of disabled destinations and dead deliveries, and `upkeep` removes old events.
 
-mod admission;
-mod batches;
-mod crowded;
+mod admit;
+mod attempt;
+mod backpressure;
+mod decode;
 mod dispatch;
-mod intake;
+mod entry;
 mod notices;
+mod read;
+mod route;
 mod router;
 mod settle;
+mod tracking;
+mod upkeep;
+mod window;
 
-pub use intake::Intake;
-pub(crate) use intake::{trace_parent, unusable};
-pub use notices::{Bulletin, BulletinWriter};
+pub use notices::{NoticeWriter, Notifier};
 pub use router::{Router, RouterOptions};
 
 #[cfg(test)]

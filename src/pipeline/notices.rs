@@ -12,21 +12,19 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::agenda::{Clock, Fares, Lane, Notices, Trouble};
+use crate::agenda::{Clock, Health, Lane, Notices};
 use crate::delivery::Concluded;
 use crate::event::{OWN_TYPES, own_event_id};
+use crate::flow::{BOUNCES_IN_A_ROW_WITHIN, NOTICES_MAX};
 use crate::observe::Observe;
+use crate::persist::Backoff;
 use crate::tenant::{Disabled, Registry};
 use fanfare_store::{DeliveryUpdate, LaneKey, Ms, Store, StoreError};
-
-/// Notices that wait to be written. Beyond it the newest are dropped, and that is logged: the
-/// deliveries themselves are in the ledger all the same.
-const WAITING: usize = 4_096;
 
 enum Notice {
     Gone(Gone),
     Dead { event: Arc<Event> },
-    Fares(Fared),
+    Health(Report),
 }
 
 /// Nothing will reach a destination, or one lane of it.
@@ -40,35 +38,35 @@ struct Gone {
     message: String,
 }
 
-/// How a lane fares.
-struct Fared {
+/// The health of a lane.
+struct Report {
     lane: LaneKey,
     channel: Arc<str>,
     environment: Environment,
-    fares: Fares,
+    health: Health,
     at_ms: Ms,
     disable_after: Option<Duration>,
     bounces: Option<u32>,
 }
 
 /// The sending side: called from the hot path, never blocks.
-pub struct Bulletin {
+pub struct Notifier {
     outbox: mpsc::Sender<Notice>,
     clock: Clock,
     observe: Arc<Observe>,
 }
 
 /// The writing side.
-pub struct BulletinWriter {
+pub struct NoticeWriter {
     inbox: mpsc::Receiver<Notice>,
     clock: Clock,
 }
 
-impl Bulletin {
+impl Notifier {
     /// Both sides.
-    pub fn new(clock: Clock, observe: Arc<Observe>) -> (Arc<Self>, BulletinWriter) {
-        let (outbox, inbox) = mpsc::channel(WAITING);
-        (Arc::new(Self { outbox, clock, observe }), BulletinWriter { inbox, clock })
+    pub fn new(clock: Clock, observe: Arc<Observe>) -> (Arc<Self>, NoticeWriter) {
+        let (outbox, inbox) = mpsc::channel(NOTICES_MAX);
+        (Arc::new(Self { outbox, clock, observe }), NoticeWriter { inbox, clock })
     }
 
     fn post(&self, notice: Notice) {
@@ -78,7 +76,7 @@ impl Bulletin {
     }
 }
 
-impl Notices for Bulletin {
+impl Notices for Notifier {
     fn destination_gone(&self, lane: &Lane, code: &str, message: &str) {
         self.post(Notice::Gone(Gone {
             tenant: lane.key.tenant.clone(),
@@ -90,13 +88,13 @@ impl Notices for Bulletin {
         }));
     }
 
-    fn fares(&self, lane: &Lane, fares: Fares, at_ms: Ms) {
+    fn health(&self, lane: &Lane, health: Health, at_ms: Ms) {
         // What does not fit is told again in time.
-        let _ = self.outbox.try_send(Notice::Fares(Fared {
+        let _ = self.outbox.try_send(Notice::Health(Report {
             lane: lane.key.clone(),
             channel: lane.destination.channel.clone(),
             environment: lane.environment,
-            fares,
+            health,
             at_ms,
             disable_after: lane.policy.disable_after,
             bounces: lane.policy.bounces,
@@ -136,23 +134,23 @@ impl Notices for Bulletin {
         self.post(Notice::Dead { event: Arc::new(event) });
     }
 
-    fn settled(&self, updates: &[(Arc<Event>, DeliveryUpdate)]) {
+    fn recorded(&self, updates: &[(Arc<Event>, DeliveryUpdate)]) {
         self.observe.served(updates);
     }
 }
 
-impl BulletinWriter {
+impl NoticeWriter {
     /// Writes until all senders are gone.
     pub async fn run(mut self, store: Store, registry: Arc<Registry>) {
         let never = CancellationToken::new();
         while let Some(notice) = self.inbox.recv().await {
-            let mut trouble = Trouble::default();
+            let mut backoff = Backoff::default();
             while let Err(error) = self.write(&store, &registry, &notice).await {
                 if !error.is_temporary() {
                     tracing::error!(%error, "a notice is refused by the store for good; dropped");
                     break;
                 }
-                trouble.wait("the store", &error, &never).await;
+                backoff.wait("the store", &error, &never).await;
             }
         }
     }
@@ -166,11 +164,11 @@ impl BulletinWriter {
         let event = match notice {
             Notice::Dead { event } => event.clone(),
             Notice::Gone(gone) => self.disable(registry, gone).await?,
-            Notice::Fares(fared) => {
-                let Some(gone) = judge(store, fared).await? else { return Ok(()) };
+            Notice::Health(report) => {
+                let Some(gone) = judge(store, report).await? else { return Ok(()) };
                 let event = self.disable(registry, &gone).await?;
                 // Whoever enables it again gives it a new start.
-                store.agenda.well(&fared.lane).await?;
+                store.agenda.well(&report.lane).await?;
                 event
             }
         };
@@ -203,23 +201,21 @@ impl BulletinWriter {
 }
 
 /// Keeps account of how a lane fares. Answers why it is to be disabled, if it is.
-async fn judge(store: &Store, fared: &Fared) -> Result<Option<Gone>, StoreError> {
-    /// Two bounces further apart than this are not in a row.
-    const BOUNCES_WITHIN: Duration = Duration::from_hours(90 * 24);
-    let Fared { lane, channel, environment, fares, at_ms, disable_after, bounces } = fared;
-    if *fares == Fares::Well {
+async fn judge(store: &Store, report: &Report) -> Result<Option<Gone>, StoreError> {
+    let Report { lane, channel, environment, health, at_ms, disable_after, bounces } = report;
+    if *health == Health::Well {
         store.agenda.well(lane).await?;
         return Ok(None);
     }
-    let gap = disable_after.unwrap_or(BOUNCES_WITHIN);
+    let gap = disable_after.unwrap_or(BOUNCES_IN_A_ROW_WITHIN);
     let failing = store.agenda.failing(lane, *at_ms, gap).await?;
     let lasts = u64::try_from(at_ms - failing.since_ms).unwrap_or(0);
-    let (code, message) = match (fares, disable_after, bounces) {
-        (Fares::Bounced, _, Some(most)) if failing.told >= u64::from(*most) => {
+    let (code, message) = match (health, disable_after, bounces) {
+        (Health::Bounced, _, Some(most)) if failing.told >= u64::from(*most) => {
             let times = failing.told;
             ("bounces", format!("the address was refused {times} times in a row; correct it"))
         }
-        (Fares::Failing, Some(after), _) if Duration::from_millis(lasts) >= *after => {
+        (Health::Failing, Some(after), _) if Duration::from_millis(lasts) >= *after => {
             let after = humantime::format_duration(*after);
             ("only_failures", format!("nothing but failures for {after}; mend the receiver"))
         }

@@ -1,188 +1,152 @@
-//! Writes what became of entries, in batches, and lets go of their places in the window.
+//! Settle: writes the outcomes of entries in batches, acknowledges the entries last, and releases
+//! their places in the window.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use fanfare_contract::Event;
+use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::agenda::{Clock, Ticket, Trouble};
+use crate::agenda::Clock;
+use crate::flow::SETTLE_EVERY;
 use crate::observe::{Observe, Source};
-use fanfare_store::{Change, DeliveryUpdate, EntryId, Ms, Outcome, Settlement, Store, StoreError};
+use crate::persist::{BatchWrite, Written, kill_refused, write_batch};
+use fanfare_store::{EntryId, Log, Outcome, Result, Settlement, StoreError};
 
-/// An entry with its place in the window.
-pub(super) struct Settled {
-    pub(super) settlement: Settlement,
-    pub(super) source: Source,
-    /// When its last delivery had an outcome, if anybody wants to know.
-    pub(super) ended: Option<SystemTime>,
-    /// Given back once the settlement is durable.
-    pub(super) _place: OwnedSemaphorePermit,
-    /// Cancelled then, if somebody asked to be told.
-    pub(super) durable: Option<CancellationToken>,
-}
-
-/// Where settlements go. Unbounded, for the window bounds it.
-pub(super) type Outbox = mpsc::UnboundedSender<Settled>;
-
-/// Collects the outcomes of one event's deliveries; the last one sends the settlement.
-pub(super) struct Tracking {
-    entry: EntryId,
-    source: Source,
-    arrived_ms: Option<Ms>,
-    event: Arc<Event>,
-    observe: Arc<Observe>,
-    pending: AtomicUsize,
-    inner: Mutex<Inner>,
-    outbox: Outbox,
-}
-
-struct Inner {
-    updates: Vec<DeliveryUpdate>,
-    place: Option<OwnedSemaphorePermit>,
-    durable: Option<CancellationToken>,
-}
-
-impl Tracking {
-    /// For `deliveries` of one event, at least one.
-    pub(super) fn new(
-        (entry, source, arrived_ms): (EntryId, Source, Option<Ms>),
-        event: Arc<Event>,
-        deliveries: usize,
-        place: OwnedSemaphorePermit,
-        (outbox, observe): (Outbox, Arc<Observe>),
-    ) -> Arc<Self> {
-        let updates = Vec::with_capacity(deliveries);
-        let inner = Mutex::new(Inner { updates, place: Some(place), durable: None });
-        let pending = AtomicUsize::new(deliveries);
-        Arc::new(Self { entry, source, arrived_ms, event, observe, pending, inner, outbox })
-    }
-}
-
-impl Ticket for Tracking {
-    fn concluded(&self, update: DeliveryUpdate) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.updates.push(update);
-        if self.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
-            return;
-        }
-        let updates = std::mem::take(&mut inner.updates);
-        let durable = inner.durable.take();
-        if let Some(place) = inner.place.take() {
-            let outcome = Outcome::Routed(self.event.clone(), updates);
-            let settlement = Settlement { entry: self.entry, outcome };
-            // The settler outlives all trackings; if it is gone, the process is stopping.
-            let (source, ended) = (self.source, self.observe.span_time());
-            let settled = Settled { settlement, source, ended, _place: place, durable };
-            let _ = self.outbox.send(settled);
-        }
-    }
-
-    fn arrived_ms(&self) -> Option<Ms> {
-        self.arrived_ms
-    }
-
-    fn durable(&self) -> CancellationToken {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.durable.get_or_insert_with(CancellationToken::new).clone()
-    }
-}
-
-/// From the beginning of one batch to that of the next, under load: a store writes fifty outcomes
-/// for little more than it takes for five.
-const APART: Duration = Duration::from_millis(4);
-
-/// Settles until all senders are gone. A store that is away is waited for: nothing is dropped.
+/// Settles entries until all outboxes are gone. Waits for a store that is away: no outcome is lost.
 pub(super) async fn run(
-    store: Store,
-    mut inbox: mpsc::UnboundedReceiver<Settled>,
+    log: Arc<dyn Log>,
+    mut inbox: Inbox,
     batch: usize,
     clock: Clock,
     observe: Arc<Observe>,
 ) {
-    let mut settled: Vec<Settled> = Vec::with_capacity(batch);
+    let mut finished: Vec<Finished> = Vec::with_capacity(batch);
     let mut began = None::<Instant>;
-    while inbox.recv_many(&mut settled, batch).await > 0 {
-        let awaited = settled.iter().any(|one| one.durable.is_some());
-        if let Some(apart) = began.map(|began| began + APART)
-            && !awaited
-            && settled.len() < batch
-        {
-            tokio::time::sleep_until(apart).await;
-            while settled.len() < batch
-                && let Ok(one) = inbox.try_recv()
-            {
-                settled.push(one);
-            }
+    while inbox.0.recv_many(&mut finished, batch).await > 0 {
+        if let Some(began) = began {
+            inbox.wait_for_more(&mut finished, batch, began + SETTLE_EVERY).await;
         }
         began = Some(Instant::now());
-        let all = || settled.iter().map(|one| one.settlement.clone()).collect();
-        if write(&store, all).await.is_err() {
-            // The store is there and refuses something in it: the others need not wait for that.
-            let mut written = Vec::with_capacity(settled.len());
-            for mut one in settled.drain(..) {
-                if write_alone(&store, &mut one.settlement).await {
-                    written.push(one);
-                }
-            }
-            settled = written;
+        if let Written::Each(results) = write_batch(&Settlements(&*log), &mut finished).await {
+            // An entry whose outcome the store refuses stays unacknowledged in the log. The next
+            // process that takes it over tries it again.
+            let mut results = results.into_iter();
+            finished.retain(|_| results.next().is_some_and(|result| result.is_ok()));
         }
         let now = clock.now_ms();
-        for settled in settled.drain(..) {
-            observe.settled(settled.source, &settled.settlement.outcome, settled.ended, now);
-            if let Some(durable) = settled.durable {
+        for one in finished.drain(..) {
+            observe.settled(one.source, &one.settlement.outcome, one.ended, now);
+            if let Some(durable) = one.durable {
                 durable.cancel();
             }
         }
     }
 }
 
-/// Tries for as long as the store is away. An error is the store's last word on this batch.
-async fn write(store: &Store, settlements: impl Fn() -> Vec<Settlement>) -> Result<(), StoreError> {
-    let mut trouble = Trouble::default();
-    let never = CancellationToken::new();
-    loop {
-        match store.log.settle(settlements()).await {
-            Err(error) if error.is_temporary() => {
-                trouble.wait("the ledger", &error, &never).await;
-            }
-            result => {
-                trouble.over("the ledger");
-                return result;
-            }
+/// Where an event came from, and its place in the window.
+pub(super) struct Origin {
+    pub(super) entry: EntryId,
+    pub(super) source: Source,
+    /// Released once the outcome is durable.
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+/// An entry whose outcome is known and not yet written.
+struct Finished {
+    settlement: Settlement,
+    source: Source,
+    /// When its last delivery had an outcome, if spans are recorded.
+    ended: Option<SystemTime>,
+    _place: OwnedSemaphorePermit,
+    /// Cancelled once the outcome is durable, if an attempt waits for that.
+    durable: Option<CancellationToken>,
+}
+
+/// Takes finished entries. Unbounded, because the window bounds it.
+#[derive(Clone)]
+pub(super) struct Outbox {
+    sender: mpsc::UnboundedSender<Finished>,
+    observe: Arc<Observe>,
+}
+
+/// The receiving side.
+pub(super) struct Inbox(mpsc::UnboundedReceiver<Finished>);
+
+/// Both sides.
+pub(super) fn channel(observe: Arc<Observe>) -> (Outbox, Inbox) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (Outbox { sender, observe }, Inbox(receiver))
+}
+
+impl Outbox {
+    /// Finishes an entry.
+    pub(super) fn finish(&self, origin: Origin, outcome: Outcome) {
+        self.finish_and_signal(origin, outcome, None);
+    }
+
+    /// Finishes an entry, and cancels `durable` once its outcome is durable.
+    pub(super) fn finish_and_signal(
+        &self,
+        origin: Origin,
+        outcome: Outcome,
+        durable: Option<CancellationToken>,
+    ) {
+        let Origin { entry, source, place } = origin;
+        let settlement = Settlement { entry, outcome };
+        let ended = self.observe.span_time();
+        // The receiver outlives all outboxes. If it is gone, the process is stopping.
+        let finished = Finished { settlement, source, ended, _place: place, durable };
+        let _ = self.sender.send(finished);
+    }
+}
+
+impl Inbox {
+    /// Fills a batch until `until`, unless an attempt waits for one of its entries.
+    async fn wait_for_more(&mut self, finished: &mut Vec<Finished>, batch: usize, until: Instant) {
+        if finished.len() >= batch || finished.iter().any(|one| one.durable.is_some()) {
+            return;
+        }
+        tokio::time::sleep_until(until).await;
+        while finished.len() < batch
+            && let Ok(one) = self.0.try_recv()
+        {
+            finished.push(one);
         }
     }
 }
 
-/// What is refused time and again holds up nobody: its deliveries are set aside as dead, without what
-/// may be in the way, and can be replayed. If even that is refused, it is left unacknowledged in the
-/// log, and the next process that takes over meets it anew. True when it was written, either way.
-async fn write_alone(store: &Store, settlement: &mut Settlement) -> bool {
-    const TRIES: u32 = 5;
-    let (mut trouble, never) = (Trouble::default(), CancellationToken::new());
-    for _ in 1..TRIES {
-        let Err(error) = write(store, || vec![settlement.clone()]).await else { return true };
-        trouble.wait("an outcome in the ledger", &error, &never).await;
+struct Settlements<'a>(&'a dyn Log);
+
+impl BatchWrite for Settlements<'_> {
+    type Item = Finished;
+    type Answer = ();
+
+    fn write<'a>(&'a self, finished: &'a [Finished]) -> BoxFuture<'a, Result<()>> {
+        self.0.settle(finished.iter().map(|one| one.settlement.clone()).collect())
     }
-    let entry = settlement.entry;
-    let Err(error) = write(store, || vec![settlement.clone()]).await else { return true };
-    if let Outcome::Routed(event, updates) = &settlement.outcome {
-        let dead = |update: &DeliveryUpdate| DeliveryUpdate {
-            change: Change::SetAside,
-            attempts: Vec::new(),
-            ..update.clone()
-        };
-        let outcome = Outcome::Routed(event.clone(), updates.iter().map(dead).collect());
-        let aside = Settlement { entry, outcome };
-        if write(store, || vec![aside.clone()]).await.is_ok() {
-            tracing::error!(%entry, %error, "an outcome cannot be written; set aside as dead");
-            *settlement = aside;
-            return true;
+
+    /// Its deliveries become dead. They can be replayed.
+    fn set_aside(&self, one: &mut Finished) -> bool {
+        let Outcome::Routed(_, updates) = &mut one.settlement.outcome else { return false };
+        updates.iter_mut().for_each(kill_refused);
+        true
+    }
+
+    fn log_refused(&self, one: &Finished, error: &StoreError, is_set_aside: bool) {
+        let entry = one.settlement.entry;
+        if is_set_aside {
+            tracing::error!(
+                %entry, %error,
+                "the store refuses an outcome for good; its deliveries are set aside as dead"
+            );
+        } else {
+            tracing::error!(
+                %entry, %error,
+                "the store refuses an outcome for good; its entry stays in the log"
+            );
         }
     }
-    tracing::error!(%entry, %error, "an outcome cannot be written; its entry stays in the log");
-    false
 }

@@ -172,7 +172,7 @@ fn lanes_of(
             environment: options.environment,
             paused: options.paused || spec.held.contains(&destination.id),
             disabled: disabled.map(Into::into),
-            spell: same.map(|before| before.spell.clone()).unwrap_or_default(),
+            streak: same.map(|before| before.streak.clone()).unwrap_or_default(),
             label: lane.label,
             gate,
             stack: with_timeout(chosen, &options.policy),

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::cores::on_all_cores;
 use super::diff::carry;
 use super::{Channels, Disabled, Problem, Tenant, TenantSpec, compile};
-use crate::agenda::{Clock, Lane, Lanes, Trouble};
+use crate::agenda::{Clock, Lane, Lanes};
+use crate::persist::Backoff;
 use fanfare_contract::LaneId;
 use fanfare_store::{LaneKey, Store, StoreError, StoredTenant};
 
@@ -199,7 +200,7 @@ impl Registry {
 
     /// Follows the directory until stopped: asks twice a second whether it changed.
     pub async fn follow(self: Arc<Self>, mut version: u64, stop: CancellationToken) {
-        let mut trouble = Trouble::default();
+        let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
             let wait = tokio::time::sleep(Duration::from_millis(500));
             tokio::select! {
@@ -213,12 +214,12 @@ impl Registry {
             };
             match changed {
                 Ok(now) => {
-                    trouble.over("the directory of tenants");
+                    backoff.recovered("the directory of tenants");
                     if std::mem::replace(&mut version, now) != now && now > 0 {
                         tracing::info!(tenants = self.current.load().len(), "tenants reloaded");
                     }
                 }
-                Err(error) => trouble.wait("the directory of tenants", &error, &stop).await,
+                Err(error) => backoff.wait("the directory of tenants", &error, &stop).await,
             }
         }
     }

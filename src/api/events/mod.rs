@@ -20,9 +20,10 @@ use split::split;
 use super::ApiState;
 use super::answer::{ApiError, Detail, success};
 use crate::access::{Action, Denied, Environment, Principal};
-use crate::event::{Fill, Refusal, accept, event_id_for_key, new_event_id, tenant_id};
+use crate::event::{
+    Fill, Refusal, accept, event_id_for_key, new_event_id, tenant_id, trace_parent,
+};
 use crate::observe::{Accepted, Observe};
-use crate::pipeline::{trace_parent, unusable};
 use crate::tenant::Standing;
 use fanfare_store::Appended;
 
@@ -126,7 +127,7 @@ fn tenant(
     let known = state.registry.snapshot().get(&*tenant).map(|tenant| tenant.id.clone());
     known.ok_or_else(|| {
         if state.registry.standing(&tenant) == Standing::Unusable {
-            return unusable(&tenant).into();
+            return Refusal::unusable_tenant(&tenant).into();
         }
         Denied::no_tenant(&tenant).into()
     })

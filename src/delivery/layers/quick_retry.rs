@@ -2,11 +2,12 @@
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
-use std::time::Duration;
 
 use fanfare_contract::{Delivery, DeliveryError, Receipt};
 use tower::retry::Policy;
 use tower::retry::budget::{Budget, TpsBudget};
+
+use crate::flow::{QUICK_RETRIES_MIN, QUICK_RETRY_SHARE, QUICK_RETRY_WINDOW};
 
 /// Retries failures that say they may be (`retry_at_once`), within a shared budget.
 #[derive(Clone)]
@@ -24,7 +25,7 @@ impl QuickRetry {
 
 /// At least 10 a second, and a tenth of the calls of the last 10 s.
 pub fn retry_budget() -> Arc<TpsBudget> {
-    Arc::new(TpsBudget::new(Duration::from_secs(10), 10, 0.1))
+    Arc::new(TpsBudget::new(QUICK_RETRY_WINDOW, QUICK_RETRIES_MIN, QUICK_RETRY_SHARE))
 }
 
 impl Policy<Delivery, Receipt, DeliveryError> for QuickRetry {

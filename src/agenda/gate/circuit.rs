@@ -1,47 +1,52 @@
 //! A circuit breaker on the failure ratio of a receiver.
 //!
-//! Closed: counts over a window. Open: nothing goes until a time, which grows each time in a row.
-//! Then one probe at a time (the gate's limit is 1 meanwhile); one success closes it.
+//! Closed: it counts results over a window. It opens when at least half of them failed. Open:
+//! nothing goes until a time. Then one probe goes at a time (the gate's limit is 1 meanwhile). A
+//! failed probe opens it for twice as long, and one success closes it.
 
+use crate::flow::{
+    CIRCUIT_PAUSE_FIRST_MS, CIRCUIT_PAUSE_MAX_MS, CIRCUIT_PAUSE_SPREAD, CIRCUIT_RESULTS_MIN,
+    CIRCUIT_WINDOW_MS,
+};
 use fanfare_store::Ms;
 
-/// The state of one lane's receiver.
+/// The circuit of one lane.
 #[derive(Clone, Debug)]
-pub struct Circuit {
+pub(super) struct Circuit {
     window_began: Ms,
-    well: u32,
-    unwell: u32,
+    succeeded: u32,
+    failed: u32,
     /// How many times in a row it opened; 0 is closed.
     opened: u32,
     open_until: Ms,
 }
 
 impl Circuit {
-    const WINDOW_MS: Ms = 30_000;
-    /// Fewer outcomes than this say nothing.
-    const LEAST: u32 = 8;
-    const FIRST_PAUSE_MS: Ms = 5_000;
-    const LONGEST_PAUSE_MS: Ms = 300_000;
-
     /// Closed.
-    pub fn new() -> Self {
-        Self { window_began: Ms::MIN / 2, well: 0, unwell: 0, opened: 0, open_until: Ms::MIN / 2 }
+    pub(super) fn new() -> Self {
+        Self {
+            window_began: Ms::MIN / 2,
+            succeeded: 0,
+            failed: 0,
+            opened: 0,
+            open_until: Ms::MIN / 2,
+        }
     }
 
-    /// Until when nothing may go, if so.
-    pub fn open_until(&self, now: Ms) -> Option<Ms> {
+    /// Until when nothing may go, if it is open.
+    pub(super) fn open_until(&self, now: Ms) -> Option<Ms> {
         (self.open_until > now).then_some(self.open_until)
     }
 
     /// Is it closed, neither open nor probing?
-    pub fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.opened == 0
     }
 
     /// A success. True when it closes the circuit.
-    pub fn well(&mut self, now: Ms) -> bool {
+    pub(super) fn succeeded(&mut self, now: Ms) -> bool {
         self.roll(now);
-        self.well += 1;
+        self.succeeded += 1;
         let closes = self.opened > 0;
         if closes {
             *self = Self { window_began: now, ..Self::new() };
@@ -50,12 +55,13 @@ impl Circuit {
     }
 
     /// A failure; `random` in `[0, 1)` spreads probes. True when it opens the circuit.
-    pub fn unwell(&mut self, now: Ms, random: f64) -> bool {
+    pub(super) fn failed(&mut self, now: Ms, random: f64) -> bool {
         self.roll(now);
-        self.unwell += 1;
+        self.failed += 1;
         let probing = self.opened > 0 && self.open_until <= now;
-        let failing =
-            self.opened == 0 && self.well + self.unwell >= Self::LEAST && self.unwell >= self.well;
+        let failing = self.opened == 0
+            && self.succeeded + self.failed >= CIRCUIT_RESULTS_MIN
+            && self.failed >= self.succeeded;
         if probing || failing {
             self.open(now, random);
         }
@@ -63,19 +69,19 @@ impl Circuit {
     }
 
     fn open(&mut self, now: Ms, random: f64) {
-        let doubled = Self::FIRST_PAUSE_MS << self.opened.min(10);
-        let pause = doubled.min(Self::LONGEST_PAUSE_MS);
+        let doubled = CIRCUIT_PAUSE_FIRST_MS << self.opened.min(10);
+        let pause = doubled.min(CIRCUIT_PAUSE_MAX_MS);
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "minutes")]
-        let spread = (pause as f64 * 0.2 * random) as Ms;
+        let spread = (pause as f64 * CIRCUIT_PAUSE_SPREAD * random) as Ms;
         self.opened += 1;
         self.open_until = now + pause + spread;
-        (self.well, self.unwell) = (0, 0);
+        (self.succeeded, self.failed) = (0, 0);
     }
 
     fn roll(&mut self, now: Ms) {
-        if now - self.window_began >= Self::WINDOW_MS {
+        if now - self.window_began >= CIRCUIT_WINDOW_MS {
             self.window_began = now;
-            (self.well, self.unwell) = (0, 0);
+            (self.succeeded, self.failed) = (0, 0);
         }
     }
 }
@@ -94,35 +100,35 @@ mod tests {
     fn a_few_failures_do_not_open_it_and_half_of_a_window_do() {
         let mut circuit = Circuit::new();
         for _ in 0..7 {
-            assert!(!circuit.unwell(0, 0.0));
+            assert!(!circuit.failed(0, 0.0));
         }
-        assert!(circuit.unwell(0, 0.0));
+        assert!(circuit.failed(0, 0.0));
         assert_eq!(circuit.open_until(1), Some(5_000));
 
         let mut circuit = Circuit::new();
         for _ in 0..100 {
-            circuit.well(0);
+            circuit.succeeded(0);
         }
         for _ in 0..99 {
-            assert!(!circuit.unwell(1, 0.0));
+            assert!(!circuit.failed(1, 0.0));
         }
-        assert!(circuit.unwell(1, 0.0), "100 of 200 failed");
+        assert!(circuit.failed(1, 0.0), "100 of 200 failed");
     }
 
     #[test]
     fn each_failed_probe_doubles_the_pause_and_one_success_closes_it() {
         let mut circuit = Circuit::new();
         for _ in 0..8 {
-            circuit.unwell(0, 0.0);
+            circuit.failed(0, 0.0);
         }
         assert_eq!(circuit.open_until(4_999), Some(5_000));
         assert_eq!(circuit.open_until(5_000), None);
         assert!(!circuit.is_closed());
         // Stragglers that fail while it is open change nothing.
-        assert!(!circuit.unwell(4_000, 0.0));
-        assert!(circuit.unwell(5_000, 0.0));
+        assert!(!circuit.failed(4_000, 0.0));
+        assert!(circuit.failed(5_000, 0.0));
         assert_eq!(circuit.open_until(5_001), Some(15_000));
-        assert!(circuit.well(15_000));
+        assert!(circuit.succeeded(15_000));
         assert!(circuit.is_closed());
         assert_eq!(circuit.open_until(15_000), None);
     }
@@ -132,7 +138,7 @@ mod tests {
         let mut circuit = Circuit::new();
         let mut now = 0;
         for _ in 0..60 {
-            circuit.unwell(now, 1.0);
+            circuit.failed(now, 1.0);
             now = circuit.open_until(now).unwrap_or(now);
         }
         let pause = circuit.open_until(now - 1).map(|until| until - now);

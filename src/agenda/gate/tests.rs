@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use fanfare_contract::Rate;
+use fanfare_contract::{Event, Rate};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::flow::{BACKLOG_LASTS, LINE_COUNT_MAX, PROGRESS_WITHIN, WARM_UP_ATTEMPTS};
+use fanfare_store::DeliveryUpdate;
 
 struct Nobody;
 impl Ticket for Nobody {
@@ -40,7 +43,7 @@ fn policy(concurrency: u32, rate: Option<Rate>) -> Policy {
 const FAST: Duration = Duration::from_millis(1);
 /// The receiver is known to answer in that time.
 fn known(gate: &Gate, took: Duration) {
-    for _ in 0..FEW {
+    for _ in 0..WARM_UP_ATTEMPTS {
         gate.learn(Judgement::Well, took, 0, 0.0);
     }
 }
@@ -89,7 +92,7 @@ async fn only_a_quick_receiver_is_worth_a_moment_and_not_once_something_is_parke
     while !is_full() {
         assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::InLine));
     }
-    assert_eq!(gate.view(0).line, LONGEST_LINE_COUNT);
+    assert_eq!(gate.view(0).line, LINE_COUNT_MAX);
     assert!(matches!(gate.offer(job(), 0, Space::Scarce), Offer::Park(..)));
     assert!(!is_full(), "something is parked: the rest goes behind it");
     gate.set_backlog(false);
@@ -108,7 +111,7 @@ async fn while_there_is_space_a_receiver_that_moves_has_a_longer_line() {
     for _ in 0..80 {
         assert!(matches!(gate.offer(job(), 0, Space::Ample), Offer::InLine), "2 s for both");
     }
-    tokio::time::advance(LATELY).await;
+    tokio::time::advance(PROGRESS_WITHIN).await;
     let Offer::Park(..) = gate.offer(job(), 0, Space::Ample) else { panic!("it has stopped") };
 }
 

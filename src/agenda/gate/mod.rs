@@ -1,0 +1,207 @@
+//! The gate of a lane: whether a delivery may go to its receiver now. In memory, decided without
+//! waiting.
+//!
+//! A healthy receiver at its limit has a short line in memory, as long as it will serve within
+//! half a second. What is beyond goes to the durable queue. So a fast receiver is served without a
+//! detour through the store, and a slow one holds no memory.
+//!
+//! `state` holds what the gate knows, with the receiver's `speed`, the `adaptive` limit of its
+//! concurrency and its `circuit`. `permit` is the right to have an attempt in flight, and `job` a
+//! delivery that asks for it.
+
+mod adaptive;
+mod circuit;
+mod job;
+mod permit;
+mod speed;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fanfare_contract::Policy;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+pub use job::{Job, Ticket};
+pub use permit::{Permit, Worker};
+pub use state::Space;
+
+use self::state::State;
+use crate::delivery::Judgement;
+use crate::delivery::layers::Pace;
+use fanfare_store::{Ms, Reason};
+
+/// Why a delivery may not go now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// One of [`Reason::CircuitOpen`], [`Reason::RetryAfter`], [`Reason::Backlog`],
+    /// [`Reason::RateLimit`] and [`Reason::Busy`].
+    pub reason: Reason,
+    /// Not before then; none when it may go as soon as there is room.
+    pub until: Option<Ms>,
+}
+
+/// The answer to an offer.
+pub enum Offer {
+    /// Go now, in a worker of its own. Then ask the worker for the next delivery in line.
+    Start(Job, Worker),
+    /// In line: a running worker will take it.
+    InLine,
+    /// To be parked in the durable queue.
+    Park(Job, Hold),
+}
+
+/// What an operator may see of a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GateView {
+    /// Attempts in flight.
+    pub in_flight: u32,
+    /// Attempts allowed.
+    pub limit: u32,
+    /// Deliveries in line in memory.
+    pub line: usize,
+    /// Until when the circuit is open.
+    pub open_until: Option<Ms>,
+}
+
+/// One lane's gate.
+pub struct Gate {
+    state: Mutex<State>,
+    /// Notified when an attempt ended: there may be room.
+    room: Notify,
+    pace: Option<Pace>,
+}
+
+impl Gate {
+    /// An open gate with the policy's limits.
+    pub fn new(policy: &Policy) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State::new(policy)),
+            room: Notify::new(),
+            pace: policy.rate.map(Pace::new),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change under the lock is complete by itself, so a panic elsewhere does no harm.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new delivery asks to go.
+    pub fn offer(self: &Arc<Self>, job: Job, now: Ms, space: Space) -> Offer {
+        let mut state = self.state();
+        if let Some(hold) = state.hold(now) {
+            return Offer::Park(job, hold);
+        }
+        if state.has_backlog() {
+            return Offer::Park(job, Hold { reason: Reason::Backlog, until: None });
+        }
+        if state.is_full() {
+            // A line needs a worker that takes it. A line with a pace would leave in a burst.
+            let may_line_up = state.workers > 0 && self.pace.is_none();
+            if may_line_up && state.line.len() < state.line_allowed(space) {
+                state.line.push_back(job);
+                return Offer::InLine;
+            }
+            state.note_backlog();
+            return Offer::Park(job, Hold { reason: Reason::Busy, until: None });
+        }
+        if let Some(wait) = self.paced() {
+            state.note_backlog();
+            return Offer::Park(job, Hold { reason: Reason::RateLimit, until: Some(now + wait) });
+        }
+        state.in_flight += 1;
+        state.workers += 1;
+        Offer::Start(job, Worker::new(Permit::new(self.clone())))
+    }
+
+    /// Whether there is no room for a new delivery now, but will be in a moment. That is so for a
+    /// receiver that serves even a long line fast, and at first for one that is not known yet. Not
+    /// once something is parked: to wait for a backlog keeps the events of all others in the log.
+    pub fn is_full_for_a_moment(&self, now: Ms, space: Space) -> bool {
+        let state = self.state();
+        state.is_full()
+            && state.workers > 0
+            && state.line.len() >= state.line_allowed(space)
+            && state.is_fast()
+            && self.pace.is_none()
+            && !state.has_backlog()
+            && state.hold(now).is_none()
+    }
+
+    /// An attempt has taken `so_far` and goes on. If no other has ended since it began, the receiver
+    /// is at least as slow as that. Returns the deliveries in line that it will not serve soon after
+    /// all, to be parked.
+    pub fn takes_long(&self, so_far: Duration) -> Vec<Job> {
+        self.state().attempt_takes(so_far).into()
+    }
+
+    /// A delivery from the durable queue asks to go.
+    pub fn enter(self: &Arc<Self>, now: Ms) -> Result<Permit, Hold> {
+        let mut state = self.state();
+        if let Some(hold) = state.hold(now) {
+            return Err(hold);
+        }
+        if state.is_full() {
+            return Err(Hold { reason: Reason::Busy, until: None });
+        }
+        if let Some(wait) = self.paced() {
+            return Err(Hold { reason: Reason::RateLimit, until: Some(now + wait) });
+        }
+        state.in_flight += 1;
+        Ok(Permit::new(self.clone()))
+    }
+
+    /// Waits until an attempt ends, at most `longest`.
+    pub async fn room(&self, longest: Duration) {
+        let _ = tokio::time::timeout(longest, self.room.notified()).await;
+    }
+
+    /// Takes a place in the pace, or returns the wait in milliseconds.
+    fn paced(&self) -> Option<Ms> {
+        let wait = self.pace.as_ref()?.try_take(Instant::now()).err()?;
+        Some(Ms::try_from(wait.as_millis()).unwrap_or(Ms::MAX / 2) + 1)
+    }
+
+    /// Why nothing may go at `now`, whatever the room.
+    pub fn hold(&self, now: Ms) -> Option<Hold> {
+        self.state().hold(now)
+    }
+
+    /// Notes whether something due waits in the durable queue. To be noted again while it does: it
+    /// expires.
+    pub fn set_backlog(&self, backlog: bool) {
+        let mut state = self.state();
+        if backlog {
+            state.note_backlog();
+        } else {
+            state.forget_backlog();
+        }
+    }
+
+    /// Learns from an attempt. `random` in `[0, 1)` spreads probes. Returns a change of the circuit:
+    /// `Some(true)` opened, `Some(false)` closed.
+    pub fn learn(
+        &self,
+        judgement: Judgement,
+        took: Duration,
+        now: Ms,
+        random: f64,
+    ) -> Option<bool> {
+        self.state().learn(judgement, took, now, random)
+    }
+
+    /// For metrics and status pages.
+    pub fn view(&self, now: Ms) -> GateView {
+        let state = self.state();
+        GateView {
+            in_flight: state.in_flight,
+            limit: state.adaptive.limit(),
+            line: state.line.len(),
+            open_until: state.circuit.open_until(now),
+        }
+    }
+}

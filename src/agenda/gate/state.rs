@@ -1,0 +1,155 @@
+//! What a gate knows: attempts in flight, the line, the receiver's speed and circuit.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use fanfare_contract::Policy;
+use tokio::time::Instant;
+
+use super::adaptive::Adaptive;
+use super::circuit::Circuit;
+use super::speed::Speed;
+use super::{Hold, Job};
+use crate::delivery::Judgement;
+use crate::flow::{BACKLOG_LASTS, FAST_LINE, LINE_COUNT_MAX, LINE_WAIT, LINE_WAIT_AMPLE};
+use fanfare_store::{Ms, Reason};
+
+/// How much of the router's memory is left for lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// A good part of it.
+    Ample,
+    /// Lines should be short.
+    Scarce,
+}
+
+/// The state of one gate, behind its lock.
+pub(super) struct State {
+    pub(super) adaptive: Adaptive,
+    pub(super) circuit: Circuit,
+    speed: Speed,
+    /// Attempts, of workers and of the durable queue.
+    pub(super) in_flight: u32,
+    /// Attempts whose worker takes the next delivery in line.
+    pub(super) workers: u32,
+    pub(super) line: VecDeque<Job>,
+    /// `Retry-After`: nothing goes before.
+    spared_until: Ms,
+    /// Something due waits in the durable queue, so new deliveries queue behind it. It expires,
+    /// because another process may serve what was parked.
+    backlog_until: Option<Instant>,
+}
+
+impl State {
+    pub(super) fn new(policy: &Policy) -> Self {
+        Self {
+            adaptive: Adaptive::new(policy.concurrency),
+            circuit: Circuit::new(),
+            speed: Speed::default(),
+            in_flight: 0,
+            workers: 0,
+            line: VecDeque::new(),
+            spared_until: Ms::MIN / 2,
+            backlog_until: None,
+        }
+    }
+
+    /// Why nothing may go now, whatever the room.
+    pub(super) fn hold(&self, now: Ms) -> Option<Hold> {
+        if let Some(until) = self.circuit.open_until(now) {
+            return Some(Hold { reason: Reason::CircuitOpen, until: Some(until) });
+        }
+        (self.spared_until > now)
+            .then_some(Hold { reason: Reason::RetryAfter, until: Some(self.spared_until) })
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.in_flight >= self.adaptive.limit()
+    }
+
+    pub(super) fn has_backlog(&self) -> bool {
+        self.backlog_until.is_some_and(|until| until > Instant::now())
+    }
+
+    pub(super) fn note_backlog(&mut self) {
+        self.backlog_until = Some(Instant::now() + BACKLOG_LASTS);
+    }
+
+    pub(super) fn forget_backlog(&mut self) {
+        self.backlog_until = None;
+    }
+
+    /// A receiver that accepts so much that a batch waits for it.
+    pub(super) fn is_fast(&self) -> bool {
+        self.line_allowed(Space::Scarce) >= FAST_LINE
+    }
+
+    /// How many deliveries may be in line: what the receiver serves in [`LINE_WAIT`] or, if it makes
+    /// progress and space is ample, in [`LINE_WAIT_AMPLE`].
+    pub(super) fn line_allowed(&self, space: Space) -> usize {
+        if !self.circuit.is_closed() {
+            return 0;
+        }
+        // Not known yet. An attempt that takes long will correct it.
+        let Some(mean_s) = self.speed.mean_s() else { return LINE_COUNT_MAX };
+        if mean_s >= LINE_WAIT.as_secs_f64() {
+            // A delivery behind an attempt would delay its event longer than an attempt may.
+            return 0;
+        }
+        let longest = match space {
+            Space::Ample if self.speed.is_making_progress() => LINE_WAIT_AMPLE,
+            Space::Ample | Space::Scarce => LINE_WAIT,
+        };
+        // The limit of a receiver that has not answered yet does not grow.
+        let places =
+            if self.speed.has_answered() { self.adaptive.reach() } else { self.adaptive.limit() };
+        let served = f64::from(places) * longest.as_secs_f64() / mean_s.max(1e-5);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "capped below")]
+        let served = served as usize;
+        served.min(LINE_COUNT_MAX)
+    }
+
+    /// An attempt has taken `so_far` and goes on. Returns the deliveries in line that the receiver
+    /// will not serve soon after all.
+    pub(super) fn attempt_takes(&mut self, so_far: Duration) -> VecDeque<Job> {
+        if !self.speed.attempt_takes(so_far) {
+            return VecDeque::new();
+        }
+        let stay = self.line_allowed(Space::Scarce).min(self.line.len());
+        let parked = self.line.split_off(stay);
+        if !parked.is_empty() {
+            self.note_backlog();
+        }
+        parked
+    }
+
+    /// Learns from an attempt. Returns a change of the circuit: true opened, false closed.
+    pub(super) fn learn(
+        &mut self,
+        judgement: Judgement,
+        took: Duration,
+        now: Ms,
+        random: f64,
+    ) -> Option<bool> {
+        self.speed.attempt_took(took);
+        match judgement {
+            Judgement::Well => {
+                self.adaptive.succeeded(self.in_flight);
+                self.circuit.succeeded(now).then_some(false)
+            }
+            Judgement::Neutral | Judgement::Gone => None,
+            Judgement::Unwell { spare } => {
+                self.adaptive.failed(now);
+                if let Some(spare) = spare {
+                    let until = now + Ms::try_from(spare.as_millis()).unwrap_or(0);
+                    self.spared_until = self.spared_until.max(until);
+                }
+                let opened = self.circuit.failed(now, random);
+                if opened {
+                    self.adaptive.restart();
+                }
+                opened.then_some(true)
+            }
+        }
+    }
+}

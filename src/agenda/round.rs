@@ -1,0 +1,172 @@
+//! A round: one claimed lane being served for a while. What all ways of serving share.
+
+use std::sync::Arc;
+
+use fanfare_contract::{Content, Delivery};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::outcomes::{Outcomes, record_outcomes};
+use super::shares::Shares;
+use super::unknown_lanes::UnknownLanes;
+use super::{Clock, Lane, Lanes, Notices, ServeOptions, run_attempt};
+use crate::delivery::Concluded;
+use crate::flow::STORE_CLOCK_AHEAD_MS;
+use fanfare_store::{
+    Change, Claim, DeliveryUpdate, Head, Ms, Reason, Store, StoreError, WaitingItem,
+};
+
+/// What all rounds of a process share.
+pub(super) struct Context {
+    pub(super) store: Store,
+    pub(super) lanes: Arc<dyn Lanes>,
+    pub(super) notices: Arc<dyn Notices>,
+    pub(super) clock: Clock,
+    pub(super) options: ServeOptions,
+    pub(super) stop: CancellationToken,
+    pub(super) unknown_lanes: UnknownLanes,
+    /// A permit for each lane that is served.
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) shares: Arc<Shares>,
+}
+
+/// One claim being served.
+pub(super) struct Round<'a> {
+    pub(super) context: &'a Context,
+    pub(super) claim: &'a Claim,
+    /// Cancelled when another process has the lease.
+    pub(super) lost: &'a CancellationToken,
+}
+
+impl Round<'_> {
+    pub(super) fn now_ms(&self) -> Ms {
+        self.context.clock.now_ms()
+    }
+
+    /// The process stops, or another one has the lease.
+    pub(super) fn is_over(&self) -> bool {
+        self.lost.is_cancelled() || self.context.stop.is_cancelled()
+    }
+
+    /// The round is over, or the lane has changed: its receiver is gone, or the tenant's table was
+    /// replaced. The next round serves the lane as it is then.
+    pub(super) fn ends_for(&self, lane: &Arc<Lane>) -> bool {
+        let current = || self.context.lanes.lane(&self.claim.lane);
+        self.is_over()
+            || lane.suppressed().is_some()
+            || !current().is_some_and(|current| Arc::ptr_eq(&current, lane))
+    }
+
+    /// May the round continue after its slice? Not when others wait for its place.
+    pub(super) fn has_room(&self) -> bool {
+        let is_share_full = || self.context.shares.is_full(&self.claim.lane.tenant);
+        self.context.slots.available_permits() > 0 && !is_share_full()
+    }
+
+    /// Deliveries that are due, without those of the events in `taken`. A delivery whose event is
+    /// of another environment than the lane now is suppressed.
+    pub(super) async fn due(
+        &self,
+        lane: &Lane,
+        max: usize,
+        taken: &[Arc<str>],
+    ) -> Result<Vec<WaitingItem>, StoreError> {
+        loop {
+            let agenda = &self.context.store.agenda;
+            let due = agenda.more_due(self.claim, self.now_ms(), max, taken).await?;
+            let (due, foreign): (Vec<_>, Vec<_>) =
+                due.into_iter().partition(|item| lane.takes(&item.event));
+            if foreign.is_empty() {
+                return Ok(due);
+            }
+            self.suppress(foreign, &Reason::OtherEnvironment, &lane.destination.channel).await?;
+            if !due.is_empty() || self.is_over() {
+                return Ok(due);
+            }
+        }
+    }
+
+    /// The first delivery of a lane that keeps the order of arrival.
+    pub(super) async fn head(&self, lane: &Lane) -> Result<Head, StoreError> {
+        loop {
+            let now = self.now_ms() + STORE_CLOCK_AHEAD_MS;
+            let head = self.context.store.agenda.head(self.claim, now).await?;
+            match head {
+                Head::Ready(item) if !lane.takes(&item.event) => {
+                    let channel = &lane.destination.channel;
+                    self.suppress(vec![item], &Reason::OtherEnvironment, channel).await?;
+                    if self.is_over() {
+                        return Ok(Head::None);
+                    }
+                }
+                head => return Ok(head),
+            }
+        }
+    }
+
+    /// Suppresses deliveries: they are kept and visible, and not sent.
+    pub(super) async fn suppress(
+        &self,
+        items: Vec<WaitingItem>,
+        reason: &Reason,
+        channel: &str,
+    ) -> Result<(), StoreError> {
+        let at_ms = self.now_ms();
+        let update = |item: WaitingItem| {
+            let update = DeliveryUpdate {
+                id: item.id,
+                lane: self.claim.lane.id.clone(),
+                channel: channel.into(),
+                change: Change::Suppressed(reason.clone()),
+                attempts: Vec::new(),
+                at_ms,
+            };
+            (item.event, update)
+        };
+        self.record(items.into_iter().map(update).collect()).await
+    }
+
+    /// Records outcomes, for as long as it takes: otherwise a store that is away for a moment would
+    /// turn every success into a duplicate. After an error, the store refuses one of them for good
+    /// and the round ends.
+    pub(super) async fn record(&self, outcomes: Outcomes) -> Result<(), StoreError> {
+        let agenda = &*self.context.store.agenda;
+        let recorded = record_outcomes(agenda, &self.claim.lane, outcomes).await?;
+        self.context.notices.recorded(&recorded);
+        Ok(())
+    }
+}
+
+/// One attempt at one waiting delivery.
+pub(super) async fn attempt(
+    lane: &Lane,
+    item: &WaitingItem,
+    clock: Clock,
+    notices: &dyn Notices,
+) -> Concluded {
+    let delivery = Delivery {
+        id: item.id.clone(),
+        destination: lane.destination.clone(),
+        content: Content::Event(item.event.clone()),
+        attempt: item.attempts + 1,
+        at_ms: clock.now_ms(),
+    };
+    run_attempt(lane, delivery, clock, notices).await
+}
+
+/// The outcome of an attempt, for the store.
+pub(super) fn update_of(
+    lane: &Lane,
+    item: &WaitingItem,
+    end: &Concluded,
+    now: Ms,
+) -> DeliveryUpdate {
+    DeliveryUpdate {
+        id: item.id.clone(),
+        lane: lane.key.id.clone(),
+        channel: lane.destination.channel.clone(),
+        change: end.change.clone(),
+        attempts: end.attempt.iter().cloned().collect(),
+        at_ms: now,
+    }
+}

@@ -1,0 +1,104 @@
+//! Decode: from the entries of a batch to events, each entry by itself. An entry that cannot be
+//! decoded becomes a dead letter alone.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_contract::Event;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::entry::{event_of, rejected_entry, rejected_event};
+use super::settle::{Origin, Outbox};
+use crate::agenda::Clock;
+use crate::catalogue::Catalogue;
+use crate::event::{Limits, Refusal};
+use crate::observe::{Observe, Source};
+use crate::tenant::{Registry, Snapshot, Standing};
+use fanfare_store::{Entry, EntryId, Outcome, Payload, Rejected};
+
+/// The events of one batch. Both lists have the same length and order.
+pub(super) struct Decoded {
+    /// Each event with its entry.
+    pub(super) events: Vec<(EntryId, Arc<Event>)>,
+    /// Where each came from.
+    pub(super) origins: Vec<Origin>,
+}
+
+/// Decodes entries.
+pub(super) struct Decoder {
+    pub(super) registry: Arc<Registry>,
+    /// Entries of the stream are checked against the schemas of their types, if there are any.
+    pub(super) catalogue: Option<Arc<Catalogue>>,
+    pub(super) clock: Clock,
+    pub(super) limits: Limits,
+    pub(super) outbox: Outbox,
+    pub(super) observe: Arc<Observe>,
+}
+
+impl Decoder {
+    /// Decodes a batch. `places` has at least one place in the window for each entry.
+    pub(super) fn batch(&self, entries: Vec<Entry>, mut places: OwnedSemaphorePermit) -> Decoded {
+        self.observe.metrics.read(entries.len());
+        let tenants = self.registry.snapshot();
+        let mut events = Vec::with_capacity(entries.len());
+        let mut origins = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let place = places.split(1).expect("no more entries are read than there are places");
+            let source = match &entry.payload {
+                Payload::Event(_) => Source::Store,
+                Payload::Raw(_) => Source::Stream,
+            };
+            let origin = Origin { entry: entry.id, source, place };
+            match self.event(&tenants, entry) {
+                Ok(event) => {
+                    events.push((origin.entry, event));
+                    origins.push(origin);
+                }
+                Err(rejected) => self.outbox.finish(origin, Outcome::Rejected(rejected)),
+            }
+        }
+        Decoded { events, origins }
+    }
+
+    fn event(&self, tenants: &Snapshot, entry: Entry) -> Result<Arc<Event>, Rejected> {
+        match entry.payload {
+            Payload::Event(event) => self.usable(entry.id, event),
+            Payload::Raw(fields) => self.raw(tenants, entry.id, &fields),
+        }
+    }
+
+    /// An event that was decoded when it was ingested.
+    fn usable(&self, entry: EntryId, event: Arc<Event>) -> Result<Arc<Event>, Rejected> {
+        match self.registry.standing(&event.tenant) {
+            // The events of a tenant that was removed meanwhile match no route.
+            Standing::Usable | Standing::Unknown => Ok(event),
+            // Without a table, it is not known where the event should go.
+            Standing::Unusable => {
+                let refusal = Refusal::unusable_tenant(&event.tenant);
+                Err(rejected_event(entry, &event, refusal, self.clock.now_ms()))
+            }
+        }
+    }
+
+    /// An entry that a producer added to the stream.
+    fn raw(
+        &self,
+        tenants: &Snapshot,
+        entry: EntryId,
+        fields: &[(Bytes, Bytes)],
+    ) -> Result<Arc<Event>, Rejected> {
+        let standing = |tenant: &str| {
+            let is_usable = tenants.contains_key(tenant);
+            if is_usable { Standing::Usable } else { self.registry.standing(tenant) }
+        };
+        let event = event_of(entry, fields, self.limits, &standing).and_then(|event| {
+            match self.catalogue.as_ref().map(|catalogue| catalogue.check(&event)) {
+                Some(Err(refusal)) => Err(refusal),
+                // A type that is only flagged is accepted. The stream has no answer in which the
+                // producer could be informed.
+                _ => Ok(Arc::new(event)),
+            }
+        });
+        event.map_err(|refusal| rejected_entry(entry, fields, refusal, self.clock.now_ms()))
+    }
+}

@@ -1,0 +1,88 @@
+//! Route: selects an event's destinations by its tenant's table, and dispatches a delivery to each
+//! of their lanes.
+
+use std::sync::Arc;
+
+use fanfare_contract::Event;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::backpressure::Backpressure;
+use super::dispatch::DispatchStage;
+use super::settle::{Origin, Outbox};
+use super::tracking::Tracking;
+use super::window::Window;
+use crate::agenda::{Job, Lane, Mode};
+use crate::observe::{Observe, Source};
+use crate::tenant::Snapshot;
+use fanfare_store::{Log, Outcome};
+
+/// Routes events.
+pub(super) struct RouteStage {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) window: Window,
+    pub(super) outbox: Outbox,
+    pub(super) observe: Arc<Observe>,
+    pub(super) dispatch: DispatchStage,
+}
+
+impl RouteStage {
+    /// For one batch.
+    pub(super) fn backpressure(&self) -> Backpressure<'_> {
+        Backpressure::new(&self.dispatch, &self.window)
+    }
+
+    /// Routes one event. An event without a matching route is recorded as unrouted.
+    pub(super) async fn event(
+        &self,
+        tenants: &Snapshot,
+        mut origin: Origin,
+        event: Arc<Event>,
+        backpressure: &mut Backpressure<'_>,
+    ) {
+        if let (Some(spans), Source::Stream) = (&self.observe.spans, origin.source) {
+            spans.read(&event);
+        }
+        let began = self.observe.span_time();
+        let Some(tenant) = tenants.get(&event.tenant) else {
+            return self.outbox.finish(origin, Outcome::Unrouted(event));
+        };
+        let targets = tenant.targets_of(&event);
+        let lanes: Vec<&Arc<Lane>> = targets.flat_map(|target| &target.lanes).collect();
+        if let (Some(spans), Some(began)) = (&self.observe.spans, began) {
+            spans.routed(&event, began);
+        }
+        if lanes.is_empty() {
+            return self.outbox.finish(origin, Outcome::Unrouted(event));
+        }
+        self.take_places(&mut origin.place, lanes.len(), backpressure).await;
+        let arrived_ms = self.log.arrived_ms(origin.entry);
+        let outbox = self.outbox.clone();
+        let ticket = Tracking::new(origin, arrived_ms, event.clone(), lanes.len(), outbox);
+        // The order in a FIFO lane must not depend on how fast another receiver answers, so an
+        // event that also goes to a FIFO lane is queued for all its lanes.
+        let is_queued = lanes.len() > 1 && lanes.iter().any(|lane| matches!(lane.mode, Mode::Fifo));
+        for lane in lanes {
+            if is_queued {
+                self.dispatch.queue(lane, &event, &*ticket);
+                continue;
+            }
+            backpressure.send(lane, Job { event: event.clone(), ticket: ticket.clone() });
+            backpressure.give_others_a_turn().await;
+        }
+    }
+
+    /// Waits for a place for each of an event's deliveries. The rest of the log waits meanwhile,
+    /// where waiting costs nothing.
+    async fn take_places(
+        &self,
+        place: &mut OwnedSemaphorePermit,
+        deliveries: usize,
+        backpressure: &mut Backpressure<'_>,
+    ) {
+        if let Err(missing) = self.window.try_grow(place, deliveries) {
+            // Deferred deliveries hold places too.
+            backpressure.flush().await;
+            self.window.grow(place, missing).await;
+        }
+    }
+}
