@@ -1,4 +1,5 @@
-//! The one place that names concrete stores and channels, and puts them together.
+//! Puts a router together from the settings. The one place that names concrete stores and
+//! channels.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,24 +30,24 @@ use fanfare_store::{Store, StoreError, embedded, metered, redis};
 pub enum Purpose {
     /// To route events: of an embedded store, this process is the only one that does.
     Route,
-    /// To look, or to change tenants, beside a running router.
+    /// To read, or to change tenants, beside a running router.
     Tool,
 }
 
-/// The master key that an embedded store makes for itself, in its folder.
+/// The file of the master key that an embedded store creates in its folder.
 pub(crate) const OWN_KEY: &str = "master.key";
 
-/// Is this address a Redis, rather than a folder?
+/// Whether this address is a Redis server rather than a folder.
 pub fn is_redis(store: &str) -> bool {
     ["redis:", "rediss:", "redis+", "rediss+", "unix:"].iter().any(|s| store.starts_with(s))
 }
 
-/// Opens the store that `config.store` names, with secrets sealed.
+/// Opens the store that `config.store` names. Secrets are encrypted in it.
 pub async fn open_store(config: &Config, purpose: Purpose) -> fanfare_store::Result<Store> {
     Ok(open_sealed(config, purpose).await?.0)
 }
 
-/// As [`open_store`], with the means to look after the secrets.
+/// Like [`open_store`], and returns what manages the secrets.
 pub async fn open_sealed(
     config: &Config,
     purpose: Purpose,
@@ -81,7 +82,7 @@ async fn open_raw(config: &Config, purpose: Purpose) -> fanfare_store::Result<St
             dead_after: config.redis.dead_after.0,
             retention: config.retention.0,
             wait_replicas: config.redis.wait_replicas,
-            // Below the time that any answer may take.
+            // Below the time limit of a Redis command (5 s).
             wait_timeout: config.redis.wait_timeout.0.min(Duration::from_secs(4)),
             ..redis::Options::new(config.store.clone())
         };
@@ -95,11 +96,11 @@ async fn open_raw(config: &Config, purpose: Purpose) -> fanfare_store::Result<St
     embedded::open(Path::new(&config.store), options)
 }
 
-/// Templates that follow the tenants: replaced whole when a tenant changes.
+/// The templates of all tenants. Replaced as a whole when a tenant changes.
 pub struct LiveTemplates(ArcSwap<Engine>);
 
 impl LiveTemplates {
-    /// The engine now.
+    /// The current engine.
     pub fn engine(&self) -> Arc<Engine> {
         self.0.load_full()
     }
@@ -111,14 +112,14 @@ impl Templates for LiveTemplates {
     }
 }
 
-/// The sources that the settings alone give.
+/// The sources that come from the settings alone.
 fn base_sources(config: &Config) -> anyhow::Result<Sources> {
     let links = Links::parse(&config.links)
         .map_err(|errors| anyhow::anyhow!("settings, [links]: {}", errors.join("\n")))?;
     Ok(Sources { dir: config.templates.clone(), links, tenants: BTreeMap::new() })
 }
 
-/// An engine with what `tenants` bring of their own.
+/// An engine with the templates and links of `tenants`.
 pub fn engine(
     config: &Config,
     tenants: &BTreeMap<String, fanfare_render::Tenant>,
@@ -130,7 +131,7 @@ pub fn engine(
     })
 }
 
-/// Makes the templates of one tenant's document, or says what is wrong with them.
+/// Compiles the templates of one tenant's document, or returns what is wrong with them.
 pub type TenantEngines = Arc<dyn Fn(&TenantSpec) -> Result<Engine, Vec<Problem>> + Send + Sync>;
 
 /// For the API, which checks and previews templates.
@@ -144,14 +145,14 @@ pub fn tenant_engines(config: &Config) -> anyhow::Result<TenantEngines> {
         })?;
         let tenants = BTreeMap::from([(spec.id.clone(), own)]);
         Engine::load(&Sources { tenants, ..base.clone() }).map_err(|errors| {
-            let told =
+            let problem_of =
                 |error: &TemplateError| problem("templates", &error.template, error.to_string());
-            errors.iter().map(told).collect()
+            errors.iter().map(problem_of).collect()
         })
     }))
 }
 
-/// What the templates need to know of a tenant.
+/// What the templates need from a tenant.
 pub fn render_tenant(wording: &Wording) -> Result<fanfare_render::Tenant, Vec<String>> {
     Ok(fanfare_render::Tenant {
         name: Some(wording.name.clone()),
@@ -160,7 +161,7 @@ pub fn render_tenant(wording: &Wording) -> Result<fanfare_render::Tenant, Vec<St
     })
 }
 
-/// The channels as the settings say.
+/// The channels, configured by the settings.
 pub fn channels(
     config: &Config,
     templates: Arc<dyn Templates>,
@@ -202,7 +203,7 @@ fn email_config(config: &Config) -> anyhow::Result<fanfare_email::Config> {
     let credentials = match (&email.username, &email.password) {
         (Some(user), Some(password)) => Some((user.clone(), password.clone())),
         (None, None) => None,
-        _ => anyhow::bail!("settings, [email]: `username` and `password` go together"),
+        _ => anyhow::bail!("settings, [email]: set both `username` and `password`, or neither"),
     };
     let dkim = email
         .dkim
@@ -247,7 +248,7 @@ fn read_text(key: &str, path: &Path) -> anyhow::Result<String> {
         .with_context(|| format!("settings, {key}: {} cannot be read", path.display()))
 }
 
-/// What is there before the tenants are read.
+/// What exists before the tenants are loaded.
 pub struct Parts {
     /// The store.
     pub store: Store,
@@ -258,7 +259,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Over an open store.
+    /// For an open store.
     pub fn new(config: &Config, store: Store) -> anyhow::Result<Self> {
         let observe = Observe::new(config)?;
         let store = metered(store, observe.clone());
@@ -269,7 +270,7 @@ impl Parts {
     }
 }
 
-/// Everything that a router needs, put together.
+/// Everything that a router needs.
 pub struct App {
     /// The store.
     pub store: Store,
@@ -279,11 +280,11 @@ pub struct App {
     pub templates: Arc<LiveTemplates>,
     /// The clock.
     pub clock: Clock,
-    /// The directory's version at the start.
+    /// The version of the directory when the tenants were loaded.
     pub version: u64,
     /// The event types.
     pub catalogue: Arc<Catalogue>,
-    /// What is told outside.
+    /// Metrics and traces.
     pub observe: Arc<Observe>,
     options: RouterOptions,
 }
@@ -300,7 +301,7 @@ impl App {
         Ok(Self { store, registry, templates, clock, version, catalogue, observe, options })
     }
 
-    /// The router, to be run.
+    /// The router. Call [`Router::run`] to run it.
     pub fn router(&self) -> Router {
         let (store, registry) = (self.store.clone(), self.registry.clone());
         let observe = self.observe.clone();
@@ -324,7 +325,7 @@ fn router_options(config: &Config) -> RouterOptions {
     }
 }
 
-/// Bounds on events, within what the program itself can bear.
+/// Limits on events from the settings, capped at what the program can handle.
 pub fn limits(config: &Config) -> Limits {
     Limits {
         max_bytes: config.events.max_bytes.min(8 * 1024 * 1024),
@@ -332,15 +333,15 @@ pub fn limits(config: &Config) -> Limits {
     }
 }
 
-/// Builds the templates anew when a tenant's own changed. Those of a tenant that do not compile are
-/// reported, and that tenant alone keeps what it had before.
+/// Rebuilds the templates when a tenant's own have changed. Templates that do not compile are
+/// logged, and only that tenant keeps its previous ones.
 fn follow_templates(
     base: Sources,
     templates: Arc<LiveTemplates>,
 ) -> Box<dyn Fn(&Snapshot) + Send + Sync> {
     let good = Mutex::new(BTreeMap::<String, fanfare_render::Tenant>::new());
     Box::new(move |tenants| {
-        // Every change under the lock is complete by itself: a panic elsewhere leaves it sound.
+        // Every change under the lock is complete by itself, so a panic elsewhere does no harm.
         let mut good = good.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sources = base.clone();
         for tenant in tenants.values() {
@@ -348,7 +349,11 @@ fn follow_templates(
                 Ok(own) => _ = sources.tenants.insert(tenant.id.to_string(), own),
                 Err(errors) => {
                     let errors = errors.join("; ");
-                    tracing::error!(tenant = &*tenant.id, errors, "links cannot be used");
+                    tracing::error!(
+                        tenant = &*tenant.id,
+                        errors,
+                        "the links of a tenant cannot be used"
+                    );
                 }
             }
         }
@@ -356,12 +361,15 @@ fn follow_templates(
             templates.0.store(Arc::new(engine));
             *good = sources.tenants;
         } else {
-            tracing::error!("no template can be taken up; the last good set stays");
+            tracing::error!(
+                "the templates cannot be rebuilt; all tenants keep their previous ones"
+            );
         }
     })
 }
 
-/// Loads; a tenant whose templates cannot be used is put back to `good`, or to none of its own.
+/// Loads the templates. A tenant whose templates cannot be used gets those in `good` back, or none
+/// of its own.
 fn load_without_bad(
     sources: &mut Sources,
     good: &BTreeMap<String, fanfare_render::Tenant>,
@@ -371,7 +379,7 @@ fn load_without_bad(
         Err(errors) => errors,
     };
     for error in errors {
-        tracing::error!(%error, "a template cannot be used; the tenant's last good ones stay");
+        tracing::error!(%error, "a template cannot be used; the tenant keeps its previous ones");
         let Some(bad) = error.tenant else { continue };
         let before = good.get(&bad).cloned().unwrap_or_default();
         sources.tenants.insert(bad, before);
