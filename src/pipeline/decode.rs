@@ -13,7 +13,7 @@ use crate::agenda::Clock;
 use crate::catalogue::Catalogue;
 use crate::event::{Limits, Refusal};
 use crate::observe::{Observe, Source};
-use crate::tenant::{Registry, Snapshot, Standing};
+use crate::tenant::{Registry, Snapshot, TenantStatus};
 use fanfare_store::{Entry, EntryId, Outcome, Payload, Rejected};
 
 /// The events of one batch. Both lists have the same length and order.
@@ -69,11 +69,11 @@ impl Decoder {
 
     /// An event that was decoded when it was ingested.
     fn usable(&self, entry: EntryId, event: Arc<Event>) -> Result<Arc<Event>, Rejected> {
-        match self.registry.standing(&event.tenant) {
+        match self.registry.status(&event.tenant) {
             // The events of a tenant that was removed meanwhile match no route.
-            Standing::Usable | Standing::Unknown => Ok(event),
+            TenantStatus::Usable | TenantStatus::Unknown => Ok(event),
             // Without a table, it is not known where the event should go.
-            Standing::Unusable => {
+            TenantStatus::Unusable => {
                 let refusal = Refusal::unusable_tenant(&event.tenant);
                 Err(rejected_event(entry, &event, refusal, self.clock.now_ms()))
             }
@@ -87,11 +87,11 @@ impl Decoder {
         entry: EntryId,
         fields: &[(Bytes, Bytes)],
     ) -> Result<Arc<Event>, Rejected> {
-        let standing = |tenant: &str| {
+        let status = |tenant: &str| {
             let is_usable = tenants.contains_key(tenant);
-            if is_usable { Standing::Usable } else { self.registry.standing(tenant) }
+            if is_usable { TenantStatus::Usable } else { self.registry.status(tenant) }
         };
-        let event = event_of(entry, fields, self.limits, &standing).and_then(|event| {
+        let event = event_of(entry, fields, self.limits, &status).and_then(|event| {
             match self.catalogue.as_ref().map(|catalogue| catalogue.check(&event)) {
                 Some(Err(refusal)) => Err(refusal),
                 // A type that is only flagged is accepted. The stream has no answer in which the

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fanfare_contract::{Environment, Event};
 
 use crate::event::{Fill, Limits, Refusal, accept, tenant_id, trace_parent};
-use crate::tenant::Standing;
+use crate::tenant::TenantStatus;
 use fanfare_store::{EntryId, Ms, Rejected};
 
 /// Most bytes of a rejected entry that are kept.
@@ -21,14 +21,14 @@ pub(super) fn event_of(
     entry: EntryId,
     fields: &[(Bytes, Bytes)],
     limits: Limits,
-    standing: &dyn Fn(&str) -> Standing,
+    status: &dyn Fn(&str) -> TenantStatus,
 ) -> Result<Event, Refusal> {
     let tenant = field(fields, "tenant").ok_or_else(|| missing("no_tenant", "tenant"))?;
     let tenant = tenant_id(tenant)?;
-    match standing(tenant) {
-        Standing::Usable => {}
-        Standing::Unusable => return Err(Refusal::unusable_tenant(tenant)),
-        Standing::Unknown => {
+    match status(tenant) {
+        TenantStatus::Usable => {}
+        TenantStatus::Unusable => return Err(Refusal::unusable_tenant(tenant)),
+        TenantStatus::Unknown => {
             let message = format!("there is no tenant `{tenant}`; add it with `fanfare apply`");
             return Err(Refusal::new("unknown_tenant", message));
         }
@@ -120,12 +120,12 @@ mod tests {
             .map(|(k, v)| (Bytes::from((*k).to_owned()), Bytes::copy_from_slice(v)))
             .collect();
         let entry = EntryId { major: 1_735_228_800_123, minor: 4 };
-        let standing = |tenant: &str| match tenant {
-            "acme" => Standing::Usable,
-            "broken" => Standing::Unusable,
-            _ => Standing::Unknown,
+        let status = |tenant: &str| match tenant {
+            "acme" => TenantStatus::Usable,
+            "broken" => TenantStatus::Unusable,
+            _ => TenantStatus::Unknown,
         };
-        event_of(entry, &fields, Limits::default(), &standing)
+        event_of(entry, &fields, Limits::default(), &status)
             .map_err(|refusal| rejected_entry(entry, &fields, refusal, 99))
     }
 

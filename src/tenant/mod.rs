@@ -19,6 +19,6 @@ pub(crate) use cores::on_all_cores;
 pub use diff::{MadeValue, carry, changes, complete};
 pub use options::Options;
 pub use registry::{
-    PutError, Registry, Snapshot, Standing, all_stored, document, put, read, stored,
+    PutError, Registry, Snapshot, TenantStatus, all_stored, document, put, read, stored,
 };
 pub use spec::{Change, DestinationSpec, Disabled, Problem, TenantSpec, Wording};

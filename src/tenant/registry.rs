@@ -21,14 +21,14 @@ use fanfare_store::{LaneKey, Store, StoreError, StoredTenant};
 /// Tenants at one moment.
 pub type Snapshot = HashMap<Arc<str>, Arc<Tenant>>;
 
-/// How a tenant stands in this process.
+/// Whether this process can route a tenant's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It has a table, be it one from before.
+pub enum TenantStatus {
+    /// It has a table, perhaps an earlier one.
     Usable,
-    /// Its document cannot be used, and there is no table from before.
+    /// Its document cannot be used, and there is no earlier table.
     Unusable,
-    /// There is none.
+    /// There is no such tenant.
     Unknown,
 }
 
@@ -89,14 +89,14 @@ impl Registry {
         self.current.load().get(id).cloned()
     }
 
-    /// How a tenant stands.
-    pub fn standing(&self, tenant: &str) -> Standing {
+    /// Whether this process can route a tenant's events.
+    pub fn status(&self, tenant: &str) -> TenantStatus {
         if self.current.load().contains_key(tenant) {
-            Standing::Usable
+            TenantStatus::Usable
         } else if self.unusable.load().contains(tenant) {
-            Standing::Unusable
+            TenantStatus::Unusable
         } else {
-            Standing::Unknown
+            TenantStatus::Unknown
         }
     }
 
@@ -262,7 +262,7 @@ impl Lanes for Registry {
     }
 
     fn is_unusable(&self, tenant: &str) -> bool {
-        self.standing(tenant) == Standing::Unusable
+        self.status(tenant) == TenantStatus::Unusable
     }
 
     async fn refresh(&self) {

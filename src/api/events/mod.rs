@@ -24,7 +24,7 @@ use crate::event::{
     Fill, Refusal, accept, event_id_for_key, new_event_id, tenant_id, trace_parent,
 };
 use crate::observe::{Accepted, Observe};
-use crate::tenant::Standing;
+use crate::tenant::TenantStatus;
 use fanfare_store::Appended;
 
 /// `?tenant=acme`; the header `Fanfare-Tenant` says the same.
@@ -126,7 +126,7 @@ fn tenant(
     let tenant = principal.tenant_of(named)?;
     let known = state.registry.snapshot().get(&*tenant).map(|tenant| tenant.id.clone());
     known.ok_or_else(|| {
-        if state.registry.standing(&tenant) == Standing::Unusable {
+        if state.registry.status(&tenant) == TenantStatus::Unusable {
             return Refusal::unusable_tenant(&tenant).into();
         }
         Denied::no_tenant(&tenant).into()
