@@ -150,7 +150,7 @@ fn lanes_of(
     let disabled = |id: &str| spec.disabled.get(id).map(|disabled| &*disabled.reason);
     let all_disabled =
         disabled(&destination.id).or((!options.enabled).then_some("by its settings"));
-    let lane = |lane: fanfare_contract::Lane| {
+    let lane = |lane: fanfare_contract::PreparedLane| {
         let lane_id = LaneId::new(&destination.id, lane.suffix.as_deref());
         let before = previous.and_then(|tenant| tenant.lanes.get(&lane_id));
         let disabled = all_disabled.or_else(|| disabled(&lane_id));

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fanfare_contract::{
-    Channel, ChannelService, Content, Delivery, DeliveryError, FieldError, Lane, Policy, Receipt,
-    Verdict,
+    Channel, ChannelService, Content, Delivery, DeliveryError, FieldError, Policy, PreparedLane,
+    Receipt, Verdict,
 };
 use serde_json::{Map, Value};
 use tower::service_fn;
@@ -155,8 +155,9 @@ impl Channel for Fake {
     }
 
     /// With `recipients = ["a", "b"]` one lane each.
-    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>> {
-        let lane = |suffix| Lane { suffix, label: "a fake".to_owned(), settings: Arc::new(()) };
+    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<PreparedLane>, Vec<FieldError>> {
+        let lane =
+            |suffix| PreparedLane { suffix, label: "a fake".to_owned(), settings: Arc::new(()) };
         let names = settings.get("recipients").and_then(Value::as_array);
         let Some(names) = names else { return Ok(vec![lane(None)]) };
         Ok(names.iter().map(|name| lane(name.as_str().map(str::to_owned))).collect())

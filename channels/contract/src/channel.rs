@@ -29,7 +29,7 @@ pub trait Channel: Send + Sync + 'static {
     }
 
     /// Checks the settings and prepares what every attempt needs. Returns all errors together.
-    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>>;
+    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<PreparedLane>, Vec<FieldError>>;
 
     /// The settings that can hold secrets. The router stores them encrypted.
     fn secret_fields(&self) -> &'static [&'static str];
@@ -41,9 +41,10 @@ pub trait Channel: Send + Sync + 'static {
     fn service(&self) -> ChannelService;
 }
 
-/// A part of a destination that is served independently. Most destinations have one lane. An email
+/// A lane as the channel prepares it: a part of a destination that is served independently. Most
+/// destinations have one lane. An email
 /// destination has one for each recipient.
-pub struct Lane {
+pub struct PreparedLane {
     /// Follows the destination's id after a `~`. `None` if the destination has one lane only.
     pub suffix: Option<String>,
     /// A name for people, without secrets: a host name, a masked address.

@@ -17,7 +17,7 @@ mod policy;
 mod retry_after;
 mod templates;
 
-pub use channel::{Channel, ChannelService, FieldError, Lane, Memo, Revealed};
+pub use channel::{Channel, ChannelService, FieldError, Memo, PreparedLane, Revealed};
 pub use delivery::{
     ANSWER_KEPT, AnswerPart, Content, Delivery, DeliveryId, Destination, Digest, Receipt, Tally,
 };

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_contract::{
-    Channel, ChannelService, Delivery, DeliveryError, FieldError, Lane, Part, Policy, Receipt,
-    Templates, Verdict,
+    Channel, ChannelService, Delivery, DeliveryError, FieldError, Part, Policy, PreparedLane,
+    Receipt, Templates, Verdict,
 };
 use lettre::message::Mailbox;
 use serde_json::{Map, Value};
@@ -94,7 +94,7 @@ impl Channel for EmailChannel {
         }
     }
 
-    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>> {
+    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<PreparedLane>, Vec<FieldError>> {
         let Inner { from, reply_to, .. } = &*self.inner;
         settings::prepare(settings, Defaults { from, reply_to: reply_to.as_ref() })
     }

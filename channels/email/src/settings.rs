@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use fanfare_contract::{FieldError, Lane};
+use fanfare_contract::{FieldError, PreparedLane};
 use lettre::Address;
 use lettre::message::Mailbox;
 use serde_json::{Map, Value};
@@ -51,7 +51,7 @@ pub(crate) struct Defaults<'a> {
 pub(crate) fn prepare(
     settings: &Map<String, Value>,
     defaults: Defaults<'_>,
-) -> Result<Vec<Lane>, Vec<FieldError>> {
+) -> Result<Vec<PreparedLane>, Vec<FieldError>> {
     let mut errors = unknown_fields(settings);
     let to = recipients(settings.get("to"), &mut errors);
     let from = optional(settings, "from", &mut errors, |text| sender(text, defaults.from));
@@ -64,7 +64,7 @@ pub(crate) fn prepare(
     let mut taken = HashSet::new();
     Ok(to
         .into_iter()
-        .map(|to| Lane {
+        .map(|to| PreparedLane {
             suffix: Some(suffix(&to.email, &mut taken)),
             label: address::masked(&to.email),
             settings: Arc::new(Recipient { to, from: from.clone(), reply_to: reply_to.clone() }),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_contract::{
-    Channel, ChannelService, Delivery, DeliveryError, FieldError, Lane, Policy, Receipt,
+    Channel, ChannelService, Delivery, DeliveryError, FieldError, Policy, PreparedLane, Receipt,
 };
 use serde_json::{Map, Value};
 use tower::service_fn;
@@ -45,12 +45,13 @@ impl Channel for PollChannel {
         }
     }
 
-    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>> {
+    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<PreparedLane>, Vec<FieldError>> {
         let unknown = |field: &String| {
             FieldError::new(field, "is not a setting of a mailbox, which has none; remove it")
         };
         let errors: Vec<_> = settings.keys().map(unknown).collect();
-        let lane = Lane { suffix: None, label: "mailbox".to_owned(), settings: Arc::new(()) };
+        let lane =
+            PreparedLane { suffix: None, label: "mailbox".to_owned(), settings: Arc::new(()) };
         if errors.is_empty() { Ok(vec![lane]) } else { Err(errors) }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_contract::{
-    Channel, ChannelService, Delivery, FieldError, Lane, Memo, Policy, Rate, Templates,
+    Channel, ChannelService, Delivery, FieldError, Memo, Policy, PreparedLane, Rate, Templates,
 };
 use reqwest::redirect;
 use serde_json::{Map, Value};
@@ -123,7 +123,7 @@ impl Channel for SlackChannel {
         }
     }
 
-    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>> {
+    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<PreparedLane>, Vec<FieldError>> {
         settings::prepare(settings, self.development)
     }
 

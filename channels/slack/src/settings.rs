@@ -10,7 +10,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use fanfare_contract::{FieldError, Lane};
+use fanfare_contract::{FieldError, PreparedLane};
 use serde_json::{Map, Value};
 use slack_morphism::{SlackApiToken, SlackApiTokenValue};
 use strsim::osa_distance;
@@ -87,7 +87,7 @@ impl Target {
 pub(crate) fn prepare(
     settings: &Map<String, Value>,
     development: bool,
-) -> Result<Vec<Lane>, Vec<FieldError>> {
+) -> Result<Vec<PreparedLane>, Vec<FieldError>> {
     let mut reader = Reader { settings, errors: Vec::new() };
     reader.unknown_fields();
     let target = reader.target(development);
@@ -97,7 +97,7 @@ pub(crate) fn prepare(
         Some(target) if reader.errors.is_empty() => {
             let label = target.label();
             let prepared = Prepared { target, group_by, updates };
-            Ok(vec![Lane { suffix: None, label, settings: Arc::new(prepared) }])
+            Ok(vec![PreparedLane { suffix: None, label, settings: Arc::new(prepared) }])
         }
         _ => Err(reader.errors),
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_contract::{
-    ANSWER_KEPT, AnswerPart, Channel, ChannelService, Delivery, DeliveryError, FieldError, Lane,
-    Policy, RETRY_AFTER_MAX, Receipt, Revealed, retry_after,
+    ANSWER_KEPT, AnswerPart, Channel, ChannelService, Delivery, DeliveryError, FieldError, Policy,
+    PreparedLane, RETRY_AFTER_MAX, Receipt, Revealed, retry_after,
 };
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, Response};
@@ -101,10 +101,10 @@ impl Channel for WebhookChannel {
         vec![Revealed { field: "secret", value }]
     }
 
-    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<Lane>, Vec<FieldError>> {
+    fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<PreparedLane>, Vec<FieldError>> {
         let prepared = settings::prepare(settings, &self.guard, &self.fixed)?;
         let label = prepared.host.clone();
-        Ok(vec![Lane { suffix: None, label, settings: Arc::new(prepared) }])
+        Ok(vec![PreparedLane { suffix: None, label, settings: Arc::new(prepared) }])
     }
 
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {

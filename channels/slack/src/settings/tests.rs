@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-fn check(settings: Value, development: bool) -> Result<Lane, Vec<(String, String)>> {
+fn check(settings: Value, development: bool) -> Result<PreparedLane, Vec<(String, String)>> {
     let Value::Object(settings) = settings else { unreachable!() };
     prepare(&settings, development)
         .map(|mut lanes| lanes.remove(0))
