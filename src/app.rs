@@ -19,7 +19,7 @@ use crate::event::Limits;
 use crate::flow::CHANNEL_WAIT;
 use crate::observe::Observe;
 use crate::pipeline::{Router, RouterOptions};
-use crate::secrets::{self, Secrets, Wanted};
+use crate::secrets::{self, KeyPolicy, Secrets};
 use crate::tenant::file::process_env;
 use crate::tenant::{Channels, Problem, Registry, Snapshot, TenantSpec, Wording};
 use fanfare_render::{Engine, Links, Sources, TemplateError};
@@ -56,12 +56,12 @@ pub async fn open_sealed(
     let keys = keys.map_err(|error| StoreError::Secrets(error.to_string()))?;
     let store = open_raw(config, purpose).await?;
     let own_file = (!is_redis(&config.store)).then(|| Path::new(&config.store).join(OWN_KEY));
-    let wanted = Wanted {
+    let policy = KeyPolicy {
         serves: purpose == Purpose::Route,
         development: config.development,
         own_file: own_file.as_deref(),
     };
-    Secrets::set_up(store, keys, secret_fields, wanted).await
+    Secrets::set_up(store, keys, secret_fields, policy).await
 }
 
 /// The settings of a channel that are kept encrypted.

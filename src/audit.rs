@@ -1,39 +1,42 @@
 //! The audit trail: who changed what, when, and from what to what.
 //!
-//! A change of a tenant's document is written with its line of the trail in one step
-//! ([`TenantSpec::journal`]); the line then moves to the trail, at the latest with the next change or
-//! when the trail is read. So for these a line is there if and only if the change is. Other changes
-//! (a tenant deleted, an event type, a replay) have their line first, as `begun`, and are marked
-//! `done` or `failed` afterwards: after a crash between, the line says that it may have happened.
+//! A change of a tenant's document is written together with its audit entry in one step
+//! ([`TenantSpec::journal`]). The entry then moves to the trail, at the latest with the next change
+//! or when the trail is read. So for these changes, an entry exists if and only if the change does.
+//!
+//! Other changes (a deleted tenant, an event type, a replay) first write their entry with the
+//! outcome `begun`, and mark it `done` or `failed` afterwards. After a crash in between, the entry
+//! says that the change may have happened.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::access::Principal;
-use crate::tenant::{Change, TenantSpec};
+use crate::tenant::{AuditEntry, TenantSpec};
 use fanfare_store::{Ms, Result, Store, StoreError};
 
 const COLLECTION: &str = "audit";
-/// How long a line is kept.
-const KEPT: Duration = Duration::from_hours(24 * 400);
-/// Stands in a line whose content was erased with its tenant.
+/// How long an entry is kept.
+const TTL: Duration = Duration::from_hours(24 * 400);
+/// The field of an entry whose content was erased with its tenant. Its value is the id of the
+/// erasure's entry.
 const ERASED: &str = "erased_with";
-/// The owner of changes that are no tenant's. No tenant can be called so.
+/// The owner of changes that belong to no tenant. No tenant can have this id.
 pub const SERVER: &str = "*";
 
-/// A line about to be written. Ids descend with time, so that lists begin with the newest.
-pub fn line(
+/// Creates an entry. Ids descend with time, so that lists begin with the newest entry.
+pub fn entry(
     by: &Principal,
     at_ms: Ms,
     action: &str,
     resource: impl Into<String>,
     before: Value,
     after: Value,
-) -> Change {
-    let until_the_end = u64::MAX - at_ms.cast_unsigned();
-    Change {
-        id: format!("aud_{until_the_end:016x}{:08x}", rand::random::<u32>()),
+) -> AuditEntry {
+    let descending = u64::MAX - at_ms.cast_unsigned();
+    AuditEntry {
+        id: format!("aud_{descending:016x}{:08x}", rand::random::<u32>()),
         at_ms,
         by: by.key_id.to_string(),
         action: action.to_owned(),
@@ -44,92 +47,94 @@ pub fn line(
     }
 }
 
-fn place(owner: &str, id: &str) -> String {
+fn record_id(owner: &str, id: &str) -> String {
     format!("{owner}/{id}")
 }
 
-async fn put(store: &Store, owner: &str, line: &Change, is_new: bool) -> Result<()> {
-    keep(store, owner, line, is_new, KEPT).await
+async fn put(store: &Store, owner: &str, entry: &AuditEntry, is_new: bool) -> Result<()> {
+    put_for(store, owner, entry, is_new, TTL).await
 }
 
-async fn keep(
+async fn put_for(
     store: &Store,
     owner: &str,
-    line: &Change,
+    entry: &AuditEntry,
     is_new: bool,
-    kept: Duration,
+    ttl: Duration,
 ) -> Result<()> {
-    let doc = serde_json::to_vec(line).expect("a line is texts and JSON").into();
+    let doc = serde_json::to_vec(entry).expect("an entry is strings and JSON").into();
     let expected = is_new.then_some(0);
-    match store.records.put(COLLECTION, &place(owner, &line.id), doc, expected, Some(kept)).await {
-        // It is there already.
+    let id = record_id(owner, &entry.id);
+    match store.records.put(COLLECTION, &id, doc, expected, Some(ttl)).await {
+        // A conflict means that the entry already exists.
         Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Moves what a document holds of the trail to the trail.
+/// Moves entries from a tenant's document to the trail.
 pub async fn flush(store: &Store, spec: &TenantSpec) -> Result<()> {
-    for line in &spec.journal {
-        put(store, &spec.id, line, true).await?;
+    for entry in &spec.journal {
+        put(store, &spec.id, entry, true).await?;
     }
     Ok(())
 }
 
-/// Does something that is no change of a tenant's document, with its line of the trail around it.
+/// Runs `work`, which changes something other than a tenant's document, and records it in the
+/// trail.
 pub async fn around<T, E: From<StoreError>>(
     store: &Store,
     owner: &str,
-    mut line: Change,
+    mut entry: AuditEntry,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    begin(store, owner, &mut line).await?;
-    let done = work.await;
-    end(store, owner, line, done.is_ok()).await;
-    done
+    begin(store, owner, &mut entry).await?;
+    let result = work.await;
+    end(store, owner, entry, result.is_ok()).await;
+    result
 }
 
-/// Writes a line of something that is about to be done.
-pub async fn begin(store: &Store, owner: &str, line: &mut Change) -> Result<()> {
-    "begun".clone_into(&mut line.outcome);
-    put(store, owner, line, true).await
+/// Writes the entry of a change that is about to happen.
+pub async fn begin(store: &Store, owner: &str, entry: &mut AuditEntry) -> Result<()> {
+    "begun".clone_into(&mut entry.outcome);
+    put(store, owner, entry, true).await
 }
 
-/// Writes how it ended.
-pub async fn end(store: &Store, owner: &str, mut line: Change, is_done: bool) {
-    (if is_done { "done" } else { "failed" }).clone_into(&mut line.outcome);
-    if let Err(error) = put(store, owner, &line, false).await {
-        tracing::warn!(%error, id = line.id, "the audit trail does not say how it ended");
+/// Writes the outcome of a change.
+pub async fn end(store: &Store, owner: &str, mut entry: AuditEntry, is_done: bool) {
+    (if is_done { "done" } else { "failed" }).clone_into(&mut entry.outcome);
+    if let Err(error) = put(store, owner, &entry, false).await {
+        tracing::warn!(%error, id = entry.id, "the audit trail lacks the outcome of a change");
     }
 }
 
-/// Takes what was changed from what to what out of the lines of a tenant that is erased; who did what
-/// when stays, each with the line that tells of the erasure. Safe to repeat.
+/// Removes the content of all entries of an erased tenant. Each entry keeps who did what and when,
+/// and refers to the entry of the erasure. Safe to repeat.
 ///
-/// A line may name persons in all that it shows: addresses in settings, ids of destinations and
-/// subjects, labels of keys.
+/// Any content may identify a person: addresses in settings, ids of destinations, subjects, labels
+/// of keys.
 pub async fn redact(store: &Store, tenant: &str, erasure: &str, now: Ms) -> Result<()> {
     const AT_ONCE: usize = 500;
-    let prefix = place(tenant, "");
+    let prefix = record_id(tenant, "");
     let mut after = prefix.clone();
     loop {
         let found = store.records.list(COLLECTION, Some(&after), AT_ONCE).await?;
         for record in found.iter().take_while(|record| record.id.starts_with(&prefix)) {
-            let Ok(mut line) = serde_json::from_slice::<Change>(&record.doc) else {
-                // What nobody can read may hold anything.
+            let Ok(mut entry) = serde_json::from_slice::<AuditEntry>(&record.doc) else {
+                // An unreadable entry could contain anything.
                 store.records.remove(COLLECTION, &record.id, None).await?;
                 continue;
             };
-            let told = line.action == "erase" && line.resource == "tenant";
-            if told || line.after.get(ERASED).is_some() {
+            let is_erasure = entry.action == "erase" && entry.resource == "tenant";
+            if is_erasure || entry.after.get(ERASED).is_some() {
                 continue;
             }
-            line.before = Value::Null;
-            line.after = serde_json::json!({ERASED: erasure});
-            line.resource.truncate(line.resource.find('/').unwrap_or(line.resource.len()));
-            let age = u64::try_from(now.saturating_sub(line.at_ms)).unwrap_or(0);
-            let left = KEPT.saturating_sub(Duration::from_millis(age));
-            keep(store, tenant, &line, false, left.max(Duration::from_secs(1))).await?;
+            entry.before = Value::Null;
+            entry.after = serde_json::json!({ERASED: erasure});
+            entry.resource.truncate(entry.resource.find('/').unwrap_or(entry.resource.len()));
+            let age = u64::try_from(now.saturating_sub(entry.at_ms)).unwrap_or(0);
+            let left = TTL.saturating_sub(Duration::from_millis(age));
+            put_for(store, tenant, &entry, false, left.max(Duration::from_secs(1))).await?;
         }
         match found.last() {
             Some(last) if found.len() == AT_ONCE && last.id.starts_with(&prefix) => {
@@ -140,21 +145,21 @@ pub async fn redact(store: &Store, tenant: &str, erasure: &str, now: Ms) -> Resu
     }
 }
 
-/// Lines of an owner, newest first, and the cursor of the page after.
+/// The entries of an owner, newest first, and the cursor of the next page.
 pub async fn list(
     store: &Store,
     owner: &str,
     cursor: Option<&str>,
     limit: usize,
-) -> Result<(Vec<Change>, Option<String>)> {
-    let prefix = place(owner, "");
-    let after = place(owner, cursor.unwrap_or_default());
+) -> Result<(Vec<AuditEntry>, Option<String>)> {
+    let prefix = record_id(owner, "");
+    let after = record_id(owner, cursor.unwrap_or_default());
     let found = store.records.list(COLLECTION, Some(&after), limit).await?;
     let full = found.len() >= limit;
     let own = found.iter().take_while(|record| record.id.starts_with(&prefix));
-    let lines: Vec<Change> =
+    let entries: Vec<AuditEntry> =
         own.filter_map(|record| serde_json::from_slice(&record.doc).ok()).collect();
     let more = full && found.last().is_some_and(|record| record.id.starts_with(&prefix));
     let next = more.then(|| found.last().map(|last| last.id[prefix.len()..].to_owned()));
-    Ok((lines, next.flatten()))
+    Ok((entries, next.flatten()))
 }

@@ -1,8 +1,9 @@
-//! The catalogue of event types: what each means, an example, and, if wanted, a JSON Schema that
-//! events are checked by when they come in.
+//! The catalog of event types: for each a description, an example and optionally a JSON Schema that
+//! incoming events are checked against.
 //!
-//! It is the server's, for all tenants; kept as small documents, and followed by every process. A
-//! schema fetches nothing: a reference to another document is refused when it is put.
+//! The catalog belongs to the server and applies to all tenants. It is stored as small documents,
+//! and every process follows it. A schema loads nothing: one that references another document is
+//! refused.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,81 +21,82 @@ use crate::persist::Backoff;
 use fanfare_store::{Record, Records, Result};
 
 const COLLECTION: &str = "event_types";
-/// Faults of one event that are told.
-const TOLD: usize = 5;
-/// Types in a page.
+/// Most schema errors reported for one event.
+const MAX_ERRORS: usize = 5;
+/// Event types read at once.
 const PAGE: usize = 500;
 
-/// What happens with an event that does not fit its type's schema.
+/// What happens to an event that does not match the schema of its type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
-    /// Nothing: it is not looked at.
+    /// Events are not checked.
     #[default]
     Off,
-    /// It is taken, and the answer says so.
+    /// The event is accepted, and the response lists the mismatches.
     Flag,
-    /// It is not taken.
+    /// The event is refused.
     Reject,
 }
 
-/// One type, as it is kept.
+/// An event type as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EventType {
-    /// For people.
+    /// A description for people.
     #[serde(default)]
     pub description: String,
-    /// An event's data as it may be.
+    /// An example of an event's `data`.
     #[serde(default)]
     pub example: Option<Value>,
-    /// A JSON Schema (2020-12) of an event's `data`.
+    /// A JSON Schema (2020-12) for an event's `data`.
     #[serde(default)]
     pub schema: Option<Value>,
-    /// What happens with an event that does not fit.
+    /// What happens to an event that does not match.
     #[serde(default)]
     pub check: Check,
 }
 
 impl EventType {
-    /// Its schema, ready to check; or what is wrong with it.
+    /// Compiles the schema, or returns what is wrong with it.
     pub fn validator(&self) -> Result<Option<Validator>, String> {
         let Some(schema) = &self.schema else { return Ok(None) };
         let built = jsonschema::draft202012::new(schema);
-        built.map(Some).map_err(|error| format!("is no usable JSON Schema: {error}"))
+        built.map(Some).map_err(|error| format!("is not a valid JSON Schema: {error}"))
     }
 }
 
-/// A type, ready to check.
+/// An event type with its compiled schema.
 struct Known {
     kept: EventType,
     validator: Option<Validator>,
 }
 
-/// All types, as this process knows them.
+/// All event types, as known to this process.
 pub struct Catalogue {
     records: Arc<dyn Records>,
     types: ArcSwap<BTreeMap<String, Known>>,
 }
 
 impl Catalogue {
-    /// Reads it.
+    /// Reads the catalog from the store.
     pub async fn load(records: Arc<dyn Records>) -> Result<Arc<Self>> {
         let catalogue = Arc::new(Self { records, types: ArcSwap::default() });
         catalogue.refresh().await?;
         Ok(catalogue)
     }
 
-    /// Without any type.
+    /// A catalog without event types.
     pub fn empty(records: Arc<dyn Records>) -> Arc<Self> {
         Arc::new(Self { records, types: ArcSwap::default() })
     }
 
-    /// The types' names, in their order.
+    /// The names of all event types, sorted.
     pub fn names(&self) -> Vec<String> {
         self.types.load().keys().cloned().collect()
     }
 
-    /// Checks an event by its type's schema: a refusal, or what is to be flagged.
+    /// Checks an event against the schema of its type. Returns the mismatches if the type only
+    /// flags them.
     pub fn check(&self, event: &Event) -> Result<Vec<String>, Refusal> {
         let types = self.types.load();
         let Some(known) = types.get(&*event.kind) else { return Ok(Vec::new()) };
@@ -102,24 +104,29 @@ impl Catalogue {
         else {
             return Ok(Vec::new());
         };
-        let fault = |error: jsonschema::ValidationError<'_>| {
+        let mismatch = |error: jsonschema::ValidationError<'_>| {
             format!("data{}: {}", error.instance_path(), error.masked())
         };
-        let faults: Vec<_> = validator.iter_errors(event.data()).take(TOLD).map(fault).collect();
-        if faults.is_empty() || known.kept.check == Check::Flag {
-            return Ok(faults);
+        let mismatches: Vec<_> =
+            validator.iter_errors(event.data()).take(MAX_ERRORS).map(mismatch).collect();
+        if mismatches.is_empty() || known.kept.check == Check::Flag {
+            return Ok(mismatches);
         }
-        let message = format!("does not fit the schema of {}: {}", event.kind, faults.join("; "));
+        let message = format!(
+            "the event does not match the schema of its type {}: {}",
+            event.kind,
+            mismatches.join("; ")
+        );
         Err(Refusal::new("schema_mismatch", message))
     }
 
-    /// One type, as the store has it, with its revision.
+    /// An event type and its revision, read from the store.
     pub async fn get(&self, name: &str) -> Result<Option<(EventType, u64)>> {
         let found = self.records.get(COLLECTION, name).await?;
         Ok(found.and_then(|record| Some((read(&record)?, record.revision))))
     }
 
-    /// Types after a name, as the store has them.
+    /// Event types after a name, read from the store.
     pub async fn list(
         &self,
         after: Option<&str>,
@@ -129,7 +136,8 @@ impl Catalogue {
         Ok(found.iter().filter_map(|record| Some((record.id.clone(), read(record)?))).collect())
     }
 
-    /// Writes a type; with `expected`, only if its revision is that (0: it must not exist).
+    /// Writes an event type. With `expected` only if that is its revision, where 0 means that it
+    /// must not exist.
     pub async fn put(&self, name: &str, kept: &EventType, expected: Option<u64>) -> Result<u64> {
         let doc = serde_json::to_vec(kept).expect("texts and JSON").into();
         let revision = self.records.put(COLLECTION, name, doc, expected, None).await?;
@@ -137,14 +145,14 @@ impl Catalogue {
         Ok(revision)
     }
 
-    /// Removes a type, likewise. False when there was none.
+    /// Removes an event type, likewise. Returns false if there was none.
     pub async fn remove(&self, name: &str, expected: Option<u64>) -> Result<bool> {
         let removed = self.records.remove(COLLECTION, name, expected).await?;
         self.refresh().await?;
         Ok(removed)
     }
 
-    /// Reads all anew; answers the version that it is of at least.
+    /// Reads the whole catalog. Returns a version that it is at least as new as.
     async fn refresh(&self) -> Result<u64> {
         let version = self.records.version(COLLECTION).await?;
         let mut types = BTreeMap::new();
@@ -166,7 +174,7 @@ impl Catalogue {
         Ok(version)
     }
 
-    /// Follows the store until stopped: asks every half second whether something changed.
+    /// Follows the store until stopped: checks every half second whether something changed.
     pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
         let mut backoff = Backoff::default();
         let mut version = None;
@@ -182,10 +190,10 @@ impl Catalogue {
             };
             match seen {
                 Ok(now) => {
-                    backoff.recovered("the catalogue of event types");
+                    backoff.recovered("the catalog of event types");
                     version = Some(now);
                 }
-                Err(error) => backoff.wait("the catalogue of event types", &error, &stop).await,
+                Err(error) => backoff.wait("the catalog of event types", &error, &stop).await,
             }
         }
     }
@@ -193,6 +201,8 @@ impl Catalogue {
 
 fn read(record: &Record) -> Option<EventType> {
     let read = serde_json::from_slice(&record.doc);
-    read.inspect_err(|error| tracing::error!(id = record.id, %error, "an event type is unreadable"))
-        .ok()
+    read.inspect_err(|error| {
+        tracing::error!(id = record.id, %error, "an unreadable event type is ignored");
+    })
+    .ok()
 }

@@ -1,7 +1,7 @@
-//! All keys in memory, following the store.
+//! All API keys in memory, kept up to date with the store.
 //!
-//! A request is let in from memory alone. Changes are seen by asking for the collection's version a
-//! few times a second; while the store is away, the keys that were known stay good.
+//! Requests are authenticated from memory alone. The keyring polls the version of the keys'
+//! collection twice a second. While the store is unavailable, known keys stay valid.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,31 +13,32 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::keys::{self, Document, KEYS, Made, MakeError, NewKey, USES};
-use super::pace::{Bucket, Pace, Taken};
+use super::keys::{self, CreateError, Created, Document, KEYS, USES};
+use super::new_key::NewKey;
 use super::principal::{Denied, Principal};
+use super::rate_limit::{Bucket, RateDecision, RateLimit};
 use super::secret::{Hash, Secret};
 use crate::agenda::Clock;
 use fanfare_store::{Ms, Records, Store, StoreError};
 
-/// How often changes are looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// And for the sake of a key that nobody knows.
-const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(100);
-/// How often uses are written down.
-const NOTE_EVERY: Duration = Duration::from_mins(1);
+/// How often the store is polled for changes.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Shortest time between two reads of the store because of unknown keys.
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_millis(100);
+/// How often the last uses of keys are written to the store.
+const SAVE_USES_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The keys of one process.
 pub struct Keyring {
     records: Arc<dyn Records>,
     clock: Clock,
-    /// None lets every key go as fast as it likes.
-    pace: Option<Pace>,
+    /// The rate limit of each key. `None` for no limit.
+    limit: Option<RateLimit>,
     known: ArcSwap<Known>,
-    /// One reads at a time, so that nobody puts older keys in the place of newer ones.
+    /// One read at a time, so that older keys never replace newer ones.
     reading: Mutex<()>,
-    /// When it was last looked for a key that nobody knew.
-    looked: Mutex<Option<Instant>>,
+    /// When the store was last read because of an unknown key.
+    refreshed: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -53,21 +54,21 @@ struct Entry {
     state: Arc<State>,
 }
 
-/// What outlives a reload.
+/// The state of a key that is kept when keys are reloaded.
 struct State {
     bucket: Bucket,
-    /// 0 while it was not used by this process.
+    /// 0 until this process uses the key.
     used_ms: AtomicI64,
-    noted_ms: AtomicI64,
+    saved_ms: AtomicI64,
 }
 
-/// A request that was let in.
+/// An authenticated request.
 #[derive(Clone, Debug)]
 pub struct Admitted {
-    /// Who it comes from.
+    /// The principal that it comes from.
     pub principal: Arc<Principal>,
-    /// How its key stands with its pace; none when there is no limit.
-    pub pace: Option<Taken>,
+    /// The rate limit's decision. `None` if there is no limit.
+    pub rate: Option<RateDecision>,
 }
 
 impl Keyring {
@@ -75,21 +76,21 @@ impl Keyring {
     pub async fn load(
         store: &Store,
         clock: Clock,
-        pace: Option<Pace>,
+        limit: Option<RateLimit>,
     ) -> Result<Arc<Self>, StoreError> {
         let records = store.records.clone();
-        let (known, reading, looked) = (ArcSwap::default(), Mutex::default(), Mutex::default());
-        let keyring = Self { records, clock, pace, known, reading, looked };
+        let (known, reading, refreshed) = (ArcSwap::default(), Mutex::default(), Mutex::default());
+        let keyring = Self { records, clock, limit, known, reading, refreshed };
         keyring.refresh().await?;
         Ok(Arc::new(keyring))
     }
 
-    /// Whether there is no key at all.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.known.load().by_hash.is_empty()
     }
 
-    /// Lets a request in, or not, by the text of its key. Takes one from the key's pace.
+    /// Authenticates a request by the text of its key, and counts it against the key's rate limit.
     pub fn admit(&self, key: &str) -> Result<Admitted, Denied> {
         let hash = Secret::parse(key).ok_or(Denied::UnknownKey)?.hash();
         let known = self.known.load();
@@ -100,53 +101,56 @@ impl Keyring {
             return Err(Denied::Expired);
         }
         entry.state.used_ms.store(now, Ordering::Relaxed);
-        let pace = self.pace.map(|pace| entry.state.bucket.take(pace, Instant::now()));
-        Ok(Admitted { principal: entry.principal.clone(), pace })
+        let rate = self.limit.map(|limit| entry.state.bucket.take(limit, Instant::now()));
+        Ok(Admitted { principal: entry.principal.clone(), rate })
     }
 
-    /// The same; but a key that nobody knows may have been made a moment ago by another process, so
-    /// the store is asked before it is refused.
-    pub async fn admit_or_look(&self, key: &str) -> Result<Admitted, Denied> {
+    /// Like [`Keyring::admit`], but reads the store before it refuses an unknown key, because
+    /// another process may have created the key a moment ago.
+    pub async fn admit_or_refresh(&self, key: &str) -> Result<Admitted, Denied> {
         match self.admit(key) {
-            Err(Denied::UnknownKey) if Secret::parse(key).is_some() => self.look().await,
+            Err(Denied::UnknownKey) if Secret::parse(key).is_some() => {
+                self.refresh_for_unknown().await;
+            }
             known => return known,
         }
         self.admit(key)
     }
 
-    /// Looks for changes, ten times a second at most whoever asks: one look is for all who wait.
-    async fn look(&self) {
+    /// Reads the store, at most ten times a second. One read serves all requests that wait for it.
+    async fn refresh_for_unknown(&self) {
         let asked = Instant::now();
-        let mut looked = self.looked.lock().await;
-        match *looked {
+        let mut refreshed = self.refreshed.lock().await;
+        match *refreshed {
             Some(since) if since >= asked => return,
-            Some(before) => tokio::time::sleep_until(before + LOOK_AT_MOST_EVERY).await,
+            Some(before) => tokio::time::sleep_until(before + MIN_REFRESH_INTERVAL).await,
             None => {}
         }
-        *looked = Some(Instant::now());
+        *refreshed = Some(Instant::now());
         if let Err(error) = self.refresh().await {
-            tracing::debug!(%error, "keys were not looked at");
+            tracing::debug!(%error, "API keys could not be read");
         }
     }
 
-    /// Makes a key, which is good here when this returns, elsewhere within a second.
-    pub async fn create(&self, new: NewKey) -> Result<Made, MakeError> {
-        let made = keys::create(&*self.records, new, self.clock.now_ms()).await?;
+    /// Creates a key. It is valid in this process when this returns, and in others within a second.
+    pub async fn create(&self, new: NewKey) -> Result<Created, CreateError> {
+        let created = keys::create(&*self.records, new, self.clock.now_ms()).await?;
         self.refresh().await?;
-        Ok(made)
+        Ok(created)
     }
 
-    /// Revokes a key, here when this returns, elsewhere within a second. False when there is none.
+    /// Revokes a key: in this process when this returns, in others within a second. Returns false
+    /// if there is no such key.
     pub async fn revoke(&self, id: &str) -> Result<bool, StoreError> {
         let revoked = keys::revoke(&*self.records, id).await?;
         self.refresh().await?;
         Ok(revoked)
     }
 
-    /// Takes up changes now.
+    /// Reads changes from the store now.
     pub async fn refresh(&self) -> Result<(), StoreError> {
         let _reading = self.reading.lock().await;
-        // Asked before: what changes while they are read is read again next time.
+        // Read the version first: what changes during the read is read again next time.
         let version = self.records.version(KEYS).await?;
         let before = self.known.load_full();
         if version == before.version && version != 0 {
@@ -167,39 +171,39 @@ impl Keyring {
         Ok(())
     }
 
-    /// Follows the store, and writes down uses, until `stop`.
+    /// Follows the store and saves when keys were last used, until `stop`.
     pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
-        let mut noted = Instant::now();
+        let mut saved = Instant::now();
         loop {
             tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = stop.cancelled() => break,
             }
-            // The store tells of its own absence; what was known goes on being good.
+            // The store logs its own failures. Known keys stay valid.
             if let Err(error) = self.refresh().await {
-                tracing::debug!(%error, "keys were not looked at");
+                tracing::debug!(%error, "API keys could not be read");
             }
-            if noted.elapsed() >= NOTE_EVERY {
-                noted = Instant::now();
-                self.note_uses().await;
+            if saved.elapsed() >= SAVE_USES_INTERVAL {
+                saved = Instant::now();
+                self.save_uses().await;
             }
         }
-        self.note_uses().await;
+        self.save_uses().await;
     }
 
-    /// Writes down when keys were last used, of those that were used since the last time.
-    pub async fn note_uses(&self) {
+    /// Saves when keys were last used, for those used since the last time.
+    pub async fn save_uses(&self) {
         let known = self.known.load_full();
         for entry in known.by_hash.values() {
             let used = entry.state.used_ms.load(Ordering::Relaxed);
-            if used <= entry.state.noted_ms.load(Ordering::Relaxed) {
+            if used <= entry.state.saved_ms.load(Ordering::Relaxed) {
                 continue;
             }
             let doc = used.to_string().into();
             match self.records.put(USES, &entry.principal.key_id, doc, None, None).await {
-                Ok(_) => entry.state.noted_ms.store(used, Ordering::Relaxed),
+                Ok(_) => entry.state.saved_ms.store(used, Ordering::Relaxed),
                 Err(error) => {
-                    tracing::debug!(%error, "the use of a key was not written down");
+                    tracing::debug!(%error, "the last use of a key could not be saved");
                     return;
                 }
             }
@@ -209,7 +213,7 @@ impl Keyring {
 
 impl Default for State {
     fn default() -> Self {
-        Self { bucket: Bucket::full(), used_ms: AtomicI64::new(0), noted_ms: AtomicI64::new(0) }
+        Self { bucket: Bucket::full(), used_ms: AtomicI64::new(0), saved_ms: AtomicI64::new(0) }
     }
 }
 

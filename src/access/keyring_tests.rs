@@ -1,4 +1,4 @@
-//! Keys over a store in memory, with a paused clock.
+//! The keyring over a store in memory, with a paused clock.
 
 use super::*;
 use crate::access::{Environment, Role, keys};
@@ -15,7 +15,7 @@ fn publisher() -> NewKey {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_lets_in_as_what_it_was_made_for() {
+async fn a_key_authenticates_with_its_role_tenant_and_environment() {
     let store = World::new().open();
     let keyring = keyring(&store).await;
     assert!(keyring.is_empty());
@@ -30,15 +30,15 @@ async fn a_key_lets_in_as_what_it_was_made_for() {
         portal: false,
     };
     assert_eq!(*admitted.principal, expected);
-    assert!(admitted.pace.is_none() && !keyring.is_empty());
-    let other = Secret::make(Environment::Test, false).unwrap();
+    assert!(admitted.rate.is_none() && !keyring.is_empty());
+    let other = Secret::generate(Environment::Test, false).unwrap();
     for wrong in ["", "Bearer", other.reveal(), &made.key.hint] {
         assert_eq!(keyring.admit(wrong).unwrap_err(), Denied::UnknownKey);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_store_holds_no_key() {
+async fn the_store_does_not_hold_the_key_itself() {
     let store = World::new().open();
     let made = keyring(&store).await.create(publisher()).await.unwrap();
     let kept = store.records.get("keys", &made.key.id).await.unwrap().unwrap();
@@ -48,22 +48,22 @@ async fn the_store_holds_no_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_made_beside_a_server_is_good_there_at_once_and_a_wrong_one_costs_the_store_little() {
+async fn a_key_of_another_process_is_valid_at_once_and_unknown_keys_cost_the_store_little() {
     let world = World::new();
     let (here, there) = (keyring(&world.open()).await, keyring(&world.open()).await);
     let made = here.create(publisher()).await.unwrap();
     assert_eq!(there.admit(made.secret.reveal()).unwrap_err(), Denied::UnknownKey);
-    assert!(there.admit_or_look(made.secret.reveal()).await.is_ok());
+    assert!(there.admit_or_refresh(made.secret.reveal()).await.is_ok());
 
-    let wrong = Secret::make(Environment::Live, false).unwrap();
+    let wrong = Secret::generate(Environment::Live, false).unwrap();
     let began = Instant::now();
-    let guesses = (0..100).map(|_| there.admit_or_look(wrong.reveal()));
+    let guesses = (0..100).map(|_| there.admit_or_refresh(wrong.reveal()));
     for denied in futures::future::join_all(guesses).await {
         assert_eq!(denied.unwrap_err(), Denied::UnknownKey);
     }
     assert!(
-        began.elapsed() <= 2 * LOOK_AT_MOST_EVERY,
-        "one look was for all: {:?}",
+        began.elapsed() <= 2 * MIN_REFRESH_INTERVAL,
+        "one read must serve all: {:?}",
         began.elapsed()
     );
 }
@@ -77,18 +77,18 @@ async fn a_revoked_key_is_refused_everywhere_within_a_second() {
     let following = tokio::spawn(there.clone().follow(stop.clone()));
     let made = here.create(publisher()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(there.admit(made.secret.reveal()).is_ok(), "a new key is good within a second too");
+    assert!(there.admit(made.secret.reveal()).is_ok(), "a new key is valid within a second too");
     assert!(here.revoke(&made.key.id).await.unwrap());
     assert_eq!(here.admit(made.secret.reveal()).unwrap_err(), Denied::UnknownKey);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(there.admit(made.secret.reveal()).unwrap_err(), Denied::UnknownKey);
-    assert!(!here.revoke(&made.key.id).await.unwrap(), "it is gone already");
+    assert!(!here.revoke(&made.key.id).await.unwrap(), "it was already revoked");
     stop.cancel();
     following.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_store_is_away_known_keys_stay_good() {
+async fn known_keys_stay_valid_while_the_store_is_unavailable() {
     let world = World::new();
     let keyring = keyring(&world.open()).await;
     let made = keyring.create(publisher()).await.unwrap();
@@ -100,7 +100,7 @@ async fn while_the_store_is_away_known_keys_stay_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_ends_with_its_time() {
+async fn a_key_expires() {
     let store = World::new().open();
     let keyring = keyring(&store).await;
     let new = NewKey { ttl: Some(Duration::from_hours(1)), ..publisher() };
@@ -110,11 +110,11 @@ async fn a_key_ends_with_its_time() {
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(keyring.admit(made.secret.reveal()).unwrap_err(), Denied::Expired);
     let listed = keys::list(&*store.records, None).await.unwrap();
-    assert_eq!(listed[0].expires_ms, Some(T0 + 3_600_000), "it is still to be seen");
+    assert_eq!(listed[0].expires_ms, Some(T0 + 3_600_000), "it is still listed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_portal_link_is_short_lived_and_leaves_nothing() {
+async fn a_portal_link_is_short_lived_and_is_deleted_afterwards() {
     let store = World::new().open();
     let keyring = keyring(&store).await;
     let made = keyring.create(NewKey::portal(Role::Admin, "acme")).await.unwrap();
@@ -127,12 +127,12 @@ async fn a_portal_link_is_short_lived_and_leaves_nothing() {
     let long = NewKey { ttl: Some(Duration::from_hours(25)), ..NewKey::portal(Role::Admin, "a") };
     let endless = NewKey { ttl: None, ..NewKey::portal(Role::Admin, "a") };
     for wrong in [long, endless, NewKey::portal(Role::Publisher, "a")] {
-        assert!(matches!(keyring.create(wrong).await, Err(MakeError::Wrong(_))));
+        assert!(matches!(keyring.create(wrong).await, Err(CreateError::Invalid(_))));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_use_is_written_once_a_minute_at_most() {
+async fn the_last_use_is_saved_at_most_once_a_minute() {
     let store = World::new().open();
     let keyring = keyring(&store).await;
     let made = keyring.create(publisher()).await.unwrap();
@@ -156,21 +156,22 @@ async fn the_last_use_is_written_once_a_minute_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_key_has_its_own_pace_and_keeps_it_through_changes() {
+async fn each_key_has_its_own_rate_limit_and_keeps_it_when_keys_are_reloaded() {
     let store = World::new().open();
-    let pace = Pace { per_second: 1.0, burst: 2 };
-    let keyring = Keyring::load(&store, Clock::starting_at(T0), Some(pace)).await.unwrap();
+    let limit = RateLimit { per_second: 1.0, burst: 2 };
+    let keyring = Keyring::load(&store, Clock::starting_at(T0), Some(limit)).await.unwrap();
     let (fast, slow) =
         (keyring.create(publisher()).await.unwrap(), keyring.create(publisher()).await.unwrap());
-    let allowed = |made: &Made| keyring.admit(made.secret.reveal()).unwrap().pace.unwrap().allowed;
+    let allowed =
+        |created: &Created| keyring.admit(created.secret.reveal()).unwrap().rate.unwrap().allowed;
     assert!(allowed(&fast) && allowed(&fast) && !allowed(&fast));
     keyring.create(publisher()).await.unwrap();
-    assert!(!allowed(&fast), "a change of another key is no new allowance");
-    assert!(allowed(&slow), "another key does not suffer");
+    assert!(!allowed(&fast), "a change of another key must not refill this one");
+    assert!(allowed(&slow), "other keys are not affected");
 }
 
 #[test]
-fn nobody_makes_a_wider_key_than_its_own() {
+fn a_key_cannot_create_a_more_powerful_one() {
     let by = |role, tenant: Option<&str>| Principal {
         key_id: "key_1".into(),
         role,
@@ -190,5 +191,5 @@ fn nobody_makes_a_wider_key_than_its_own() {
     }
     assert!(publisher().allowed_to(&Principal { portal: true, ..admin.clone() }).is_err());
     let test = Principal { environment: Environment::Test, ..admin };
-    assert!(publisher().allowed_to(&test).is_err(), "a test key makes no live key");
+    assert!(publisher().allowed_to(&test).is_err(), "a test key cannot create a live key");
 }

@@ -1,5 +1,5 @@
-//! Keys in the store: made, listed, revoked. The store alone is needed, so this works on a fresh one
-//! and beside running servers.
+//! API keys in the store: create, list and revoke them. This needs only the store, so it works on a
+//! new one and beside running servers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,25 +8,19 @@ use std::time::Duration;
 use fanfare_contract::Environment;
 use serde::{Deserialize, Serialize};
 
-use super::Action;
-use super::principal::{Denied, Principal, Role};
+use super::new_key::NewKey;
+use super::principal::{Principal, Role};
 use super::secret::{Hash, Secret, random_text};
 use fanfare_store::{Ms, Record, Records, StoreError};
 
-/// The collection of keys, by their ids.
+/// The collection of keys, by id.
 pub(super) const KEYS: &str = "keys";
-/// When each was last used; apart, so that using a key does not make every replica read all anew.
+/// When each key was last used. A separate collection, so that a use does not make every replica
+/// reload all keys.
 pub(super) const USES: &str = "key_uses";
 /// Documents read at once.
 const PAGE: usize = 500;
-/// Longest label, in characters.
-const LABEL: usize = 100;
-/// Portal links live for so long unless told otherwise.
-pub const PORTAL_TTL: Duration = Duration::from_mins(15);
-/// And never longer than this.
-pub const PORTAL_TTL_MAX: Duration = Duration::from_hours(24);
-
-/// A key as it is kept: everything but the key.
+/// A key as it is stored: everything except the key itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Document {
     /// SHA-256, hexadecimal.
@@ -42,7 +36,7 @@ pub(super) struct Document {
     expires_ms: Option<Ms>,
     #[serde(default)]
     portal: bool,
-    /// The key that made it; none for the command line.
+    /// The id of the key that created it. `None` for the command line.
     #[serde(default)]
     created_by: Option<Arc<str>>,
 }
@@ -54,142 +48,56 @@ pub struct Key {
     pub id: String,
     /// `sk_live_A1b2…x9Yz`
     pub hint: String,
-    /// What it is for.
+    /// What the key may do.
     pub role: Role,
-    /// Its one tenant; none for all.
+    /// The key's tenant. `None` for an operator's key.
     pub tenant: Option<Arc<str>>,
-    /// Where its events belong.
+    /// The environment of the key's events.
     pub environment: Environment,
-    /// For people.
+    /// A label for people.
     pub label: String,
-    /// When it was made, Unix milliseconds.
+    /// When the key was created, in Unix milliseconds.
     pub created_ms: Ms,
-    /// The key that made it; none for the command line.
+    /// The id of the key that created it. `None` for the command line.
     pub created_by: Option<Arc<str>>,
-    /// When it ends; never when there is none.
+    /// When the key expires. `None` if it never does.
     pub expires_ms: Option<Ms>,
-    /// When it was last used, to the minute.
+    /// When the key was last used, accurate to a minute.
     pub last_used_ms: Option<Ms>,
-    /// Whether it is a portal link's.
+    /// Whether it is the key of a portal link.
     pub portal: bool,
 }
 
-/// What a new key shall be.
-#[derive(Clone, Debug)]
-pub struct NewKey {
-    /// What it is for.
-    pub role: Role,
-    /// Its one tenant. None exactly when the role is operator.
-    pub tenant: Option<Arc<str>>,
-    /// Where its events belong.
-    pub environment: Environment,
-    /// For people; at most 100 characters.
-    pub label: String,
-    /// How long it is good.
-    pub ttl: Option<Duration>,
-    /// Makes a portal link's: of one tenant, 15 minutes unless `ttl` says otherwise, 24 hours at
-    /// most.
-    pub portal: bool,
-    /// The key that makes it; none for the command line.
-    pub created_by: Option<Arc<str>>,
-}
-
-impl NewKey {
-    /// A live key without an end.
-    pub fn new(role: Role, tenant: Option<&str>) -> Self {
-        Self {
-            role,
-            tenant: tenant.map(Into::into),
-            environment: Environment::Live,
-            label: String::new(),
-            ttl: None,
-            portal: false,
-            created_by: None,
-        }
-    }
-
-    /// A portal link's.
-    pub fn portal(role: Role, tenant: &str) -> Self {
-        Self { portal: true, ttl: Some(PORTAL_TTL), ..Self::new(role, Some(tenant)) }
-    }
-
-    /// Whether `by` may make it: an operator any, an admin those of its tenant, a portal link none.
-    /// Nobody makes a live key with a test key.
-    pub fn allowed_to(&self, by: &Principal) -> Result<(), Denied> {
-        by.require(Action::Keys)?;
-        let wider = self.role == Role::Operator && by.role != Role::Operator;
-        let crosses = by.environment == Environment::Test && self.environment == Environment::Live;
-        if wider || crosses {
-            return Err(Denied::TooSmall(by.role));
-        }
-        match self.tenant.as_deref() {
-            Some(tenant) if !by.sees(tenant) => Err(Denied::no_tenant(tenant)),
-            _ => Ok(()),
-        }
-    }
-
-    /// What is wrong with it, by field.
-    pub fn problems(&self) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
-        let mut wrong = |field, message: &str| problems.push((field, message.to_owned()));
-        match (self.role, &self.tenant) {
-            (Role::Operator, Some(_)) => {
-                wrong(
-                    "tenant",
-                    "an operator's key is for all tenants; leave out the tenant, or make an admin's",
-                );
-            }
-            (Role::Admin | Role::Publisher | Role::Reader, None) => {
-                wrong("tenant", "is missing: a key of this role is for one tenant");
-            }
-            _ => {}
-        }
-        if self.label.chars().count() > LABEL || self.label.chars().any(char::is_control) {
-            wrong("label", "must be at most 100 characters, without line breaks");
-        }
-        if self.ttl.is_some_and(|ttl| ttl < Duration::from_secs(1)) {
-            wrong("expires", "must be at least a second from now");
-        }
-        if self.portal && self.role == Role::Publisher {
-            wrong("role", "a portal link is an admin's or a reader's");
-        }
-        if self.portal && self.ttl.is_none_or(|ttl| ttl > PORTAL_TTL_MAX) {
-            wrong("expires", "a portal link is good for 24 hours at most");
-        }
-        problems
-    }
-}
-
-/// A new key, with its text for the only time.
+/// A new key with its text.
 #[derive(Debug)]
-pub struct Made {
-    /// To be shown once.
+pub struct Created {
+    /// The key itself, to be shown once.
     pub secret: Secret,
-    /// What will be shown from now on.
+    /// What may be shown later.
     pub key: Key,
 }
 
-/// Why a key was not made.
+/// Why a key was not created.
 #[derive(Debug, thiserror::Error)]
-pub enum MakeError {
-    /// Not as it must be: field and what is wrong with it.
+pub enum CreateError {
+    /// Fields are invalid: their names, and what is wrong with each.
     #[error("{}", .0.iter().map(|(field, message)| format!("{field}: {message}")).collect::<Vec<_>>().join("\n"))]
-    Wrong(Vec<(&'static str, String)>),
-    /// The system gives no random numbers.
-    #[error("the system gives no random numbers: {0}")]
+    Invalid(Vec<(&'static str, String)>),
+    /// The system's random number generator failed.
+    #[error("the system's random number generator failed: {0}; try again")]
     NoRandomness(#[from] rand::rngs::SysError),
-    /// The store did not take it.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Makes a key. Whether its tenant exists is the caller's to know.
-pub async fn create(records: &dyn Records, new: NewKey, now: Ms) -> Result<Made, MakeError> {
+/// Creates a key. The caller checks that its tenant exists.
+pub async fn create(records: &dyn Records, new: NewKey, now: Ms) -> Result<Created, CreateError> {
     let problems = new.problems();
     if !problems.is_empty() {
-        return Err(MakeError::Wrong(problems));
+        return Err(CreateError::Invalid(problems));
     }
-    let secret = Secret::make(new.environment, new.portal)?;
+    let secret = Secret::generate(new.environment, new.portal)?;
     let id = format!("key_{}", random_text(20)?);
     let lifetime = |ttl: Duration| Ms::try_from(ttl.as_millis()).unwrap_or(Ms::MAX);
     let document = Document {
@@ -205,13 +113,14 @@ pub async fn create(records: &dyn Records, new: NewKey, now: Ms) -> Result<Made,
         created_by: new.created_by,
     };
     let doc = serde_json::to_vec(&document).expect("texts and numbers are JSON");
-    // A portal link's goes away by itself; other keys stay to be seen as expired.
+    // The store deletes the key of a portal link when it expires. Other keys stay visible as
+    // expired.
     let ttl = new.ttl.filter(|_| new.portal);
     records.put(KEYS, &id, doc.into(), Some(0), ttl).await?;
-    Ok(Made { secret, key: document.shown(id, None) })
+    Ok(Created { secret, key: document.shown(id, None) })
 }
 
-/// All keys, by id; of one tenant when it is named.
+/// All keys sorted by id, or those of one tenant.
 pub async fn list(records: &dyn Records, tenant: Option<&str>) -> Result<Vec<Key>, StoreError> {
     let mut uses = uses(records).await?;
     let mut keys = Vec::new();
@@ -232,7 +141,7 @@ pub async fn get(records: &dyn Records, id: &str) -> Result<Option<Key>, StoreEr
     Ok(Document::read(&record).map(|document| document.shown(record.id, used)))
 }
 
-/// Revokes a key: within a second no server takes it. False when there is none.
+/// Revokes a key. Every server refuses it within a second. Returns false if there is no such key.
 pub async fn revoke(records: &dyn Records, id: &str) -> Result<bool, StoreError> {
     let removed = records.remove(KEYS, id, None).await?;
     if removed {
@@ -241,7 +150,7 @@ pub async fn revoke(records: &dyn Records, id: &str) -> Result<bool, StoreError>
     Ok(removed)
 }
 
-/// Revokes all keys of a tenant; how many.
+/// Revokes all keys of a tenant. Returns their number.
 pub async fn revoke_all_of(records: &dyn Records, tenant: &str) -> Result<usize, StoreError> {
     let keys = list(records, Some(tenant)).await?;
     for key in &keys {
@@ -251,10 +160,11 @@ pub async fn revoke_all_of(records: &dyn Records, tenant: &str) -> Result<usize,
 }
 
 impl Document {
-    /// A document that is not ours is passed over, and told of: it must not lock everybody out.
+    /// Reads a stored key. An unreadable one is logged and skipped, because it must not lock out
+    /// all others.
     pub(super) fn read(record: &Record) -> Option<Self> {
         let read = serde_json::from_slice(&record.doc);
-        read.inspect_err(|error| tracing::error!(key = record.id, %error, "a key cannot be read"))
+        read.inspect_err(|error| tracing::error!(key = record.id, %error, "a stored API key cannot be read and is ignored"))
             .ok()
     }
 

@@ -1,21 +1,24 @@
-//! Who may do what: keys, roles, and the pace of each key.
+//! Access control: API keys, roles, and the rate limit of each key.
 //!
-//! A key is a text that is shown once ([`Secret`]); the store has its hash ([`keys`]). A process
-//! holds all of them in memory ([`Keyring`]) and follows the store, so that a request costs no call
-//! to the store, and a revoked key is refused everywhere within a second. What a key may do is a
-//! [`Principal`].
+//! A key is a text that is shown once ([`Secret`]). The store holds its hash ([`keys`]). Each
+//! process keeps all keys in memory ([`Keyring`]) and follows the store, so that a request costs no
+//! call to the store, and a revoked key is refused everywhere within a second. A [`Principal`] is
+//! what a key may do.
 //!
-//! Nothing here knows of HTTP: `api` takes the key out of the request and says no in its words.
+//! Nothing here knows about HTTP: `api` reads the key from the request and turns a [`Denied`] into
+//! a response.
 
 mod keyring;
 pub mod keys;
-mod pace;
+mod new_key;
 mod principal;
+mod rate_limit;
 mod secret;
 
 pub use fanfare_contract::Environment;
 pub use keyring::{Admitted, Keyring};
-pub use keys::{Key, Made, MakeError, NewKey, PORTAL_TTL};
-pub use pace::{Pace, Taken};
+pub use keys::{CreateError, Created, Key};
+pub use new_key::{NewKey, PORTAL_TTL};
 pub use principal::{Action, Denied, Principal, Role};
+pub use rate_limit::{RateDecision, RateLimit};
 pub use secret::{Hash, Secret};

@@ -1,4 +1,4 @@
-//! Roles, and who a request comes from.
+//! Roles, and the principal that a request comes from.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,40 +7,41 @@ use std::sync::Arc;
 use fanfare_contract::Environment;
 use serde::{Deserialize, Serialize};
 
-/// What a key is for.
+/// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Everything, of all tenants.
+    /// Everything, for all tenants.
     Operator,
-    /// Everything of one tenant.
+    /// Everything, for one tenant.
     Admin,
-    /// Sends events, and sees nothing.
+    /// Sends events. Cannot read anything.
     Publisher,
-    /// Sees everything of one tenant, and changes nothing.
+    /// Reads everything of one tenant. Cannot change anything.
     Reader,
 }
 
-/// What somebody wants to do.
+/// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Send events.
     Publish,
-    /// Look at a tenant's settings, events and deliveries.
+    /// Read a tenant's settings, events and deliveries.
     Read,
     /// Change a tenant's settings, replay, test.
     Write,
-    /// Make and revoke keys of a tenant.
+    /// Create and revoke a tenant's keys.
     Keys,
-    /// What concerns all tenants: make and remove them, operators' keys, dead letters, numbers.
+    /// What concerns all tenants: creating and deleting them, operators' keys, rejected entries,
+    /// metrics.
     Operate,
 }
 
 impl Role {
-    /// All of them, the widest first.
+    /// All roles, the most powerful first.
     pub const ALL: [Self; 4] = [Self::Operator, Self::Admin, Self::Publisher, Self::Reader];
 
-    /// Whether the role allows it, whatever the tenant.
+    /// Whether the role allows an action, regardless of the tenant.
     pub fn allows(self, action: Action) -> bool {
         match self {
             Self::Operator => true,
@@ -50,7 +51,7 @@ impl Role {
         }
     }
 
-    /// The word for settings, tables and messages.
+    /// The role's name in settings, tables and messages.
     pub fn word(self) -> &'static str {
         match self {
             Self::Operator => "operator",
@@ -75,45 +76,47 @@ impl FromStr for Role {
     }
 }
 
-/// Who a request comes from.
+/// The key that a request comes from, and what it may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// `key_…`; `ingest` for the key in the settings, `development` for nobody in particular.
+    /// `key_…`, or `ingest` for the ingest key in the settings, or the name under which requests
+    /// without a key are allowed, such as `development`.
     pub key_id: Arc<str>,
-    /// What it is for.
+    /// What it may do.
     pub role: Role,
-    /// The one tenant it sees; none for all of them.
+    /// The only tenant that it may access. `None` for all tenants.
     pub tenant: Option<Arc<str>>,
-    /// Where its events belong.
+    /// The environment of its events.
     pub environment: Environment,
-    /// From a portal link: whoever holds it may not make keys that outlive it.
+    /// Whether it comes from a portal link. It then may not create keys, because they could outlive
+    /// the link.
     pub portal: bool,
 }
 
 impl Principal {
-    /// Whether the role allows it. Whose tenant is another question: [`Principal::sees`].
+    /// Whether the role allows an action. The tenant is checked separately: [`Principal::sees`].
     pub fn may(&self, action: Action) -> bool {
         self.role.allows(action) && !(self.portal && action == Action::Keys)
     }
 
-    /// As `may`, with the refusal.
+    /// Fails if the role does not allow an action.
     pub fn require(&self, action: Action) -> Result<(), Denied> {
-        if self.may(action) { Ok(()) } else { Err(Denied::TooSmall(self.role)) }
+        if self.may(action) { Ok(()) } else { Err(Denied::Forbidden(self.role)) }
     }
 
-    /// The one tenant it is confined to.
+    /// The only tenant that it may access.
     pub fn tenant_scope(&self) -> Option<&Arc<str>> {
         self.tenant.as_ref()
     }
 
-    /// Whether a tenant is within its scope. To anybody else it does not exist.
+    /// Whether it may access a tenant. Other tenants do not exist for it.
     pub fn sees(&self, tenant: &str) -> bool {
         self.tenant.as_deref().is_none_or(|own| own == tenant)
     }
 
-    /// The tenant that a request is about: the one that it names, or the key's own. A tenant out of
-    /// scope is told of as one that does not exist is; so whoever gets an id here must say
-    /// [`Denied::no_tenant`] too when there is no such tenant.
+    /// The tenant of a request: the one that it names, or the key's own. A tenant that the key may
+    /// not access is refused like one that does not exist. Callers must therefore refuse an id that
+    /// does not exist with [`Denied::no_tenant`] as well.
     pub fn tenant_of(&self, named: Option<&str>) -> Result<Arc<str>, Denied> {
         match (named, &self.tenant) {
             (None | Some("me"), Some(own)) => Ok(own.clone()),
@@ -124,42 +127,45 @@ impl Principal {
     }
 }
 
-/// Why not.
+/// Why a request was denied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// Nothing was shown.
-    #[error("send a key as `Authorization: Bearer sk_live_…`; `fanfare keys create` makes one")]
+    /// The request has no key.
+    #[error(
+        "the request has no API key; send `Authorization: Bearer sk_live_…`, or create a key with \
+             `fanfare keys create`"
+    )]
     NoKey,
-    /// Not a key, unknown, or revoked: whoever asks need not know which.
-    #[error("this key is not known here; it may have been revoked")]
+    /// Not a key, or unknown, or revoked. The caller need not know which.
+    #[error("the API key is unknown or was revoked; check it, or create a new one")]
     UnknownKey,
-    /// It was good once.
-    #[error("this key has expired")]
+    /// The key has expired.
+    #[error("the API key has expired; create a new one")]
     Expired,
-    /// Known, but not for this.
-    #[error("a key of role {0} may not do this")]
-    TooSmall(Role),
-    /// It sees all tenants, so it must name one.
-    #[error("name the tenant: ?tenant=acme or `Fanfare-Tenant: acme`")]
+    /// The key's role does not allow the action.
+    #[error("a key with the role {0} may not do this; use a key with another role")]
+    Forbidden(Role),
+    /// The key may access all tenants, so the request must name one.
+    #[error("the request names no tenant; add `?tenant=acme` or the header `Fanfare-Tenant: acme`")]
     Unnamed,
-    /// Does not exist, or not for this key.
+    /// The tenant does not exist, or the key may not access it.
     #[error("there is no tenant `{0}`; add it with `fanfare apply`")]
     NoTenant(Box<str>),
 }
 
 impl Denied {
-    /// The answer for a tenant that does not exist, and for one that the key must not know of.
+    /// The refusal for a tenant that does not exist, and for one that the key must not know about.
     pub fn no_tenant(named: &str) -> Self {
         Self::NoTenant(named.chars().take(64).collect())
     }
 
-    /// Short and stable.
+    /// The error's code. Codes are stable.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoKey => "no_key",
             Self::UnknownKey => "wrong_key",
             Self::Expired => "expired_key",
-            Self::TooSmall(_) => "forbidden",
+            Self::Forbidden(_) => "forbidden",
             Self::Unnamed => "no_tenant",
             Self::NoTenant(_) => "unknown_tenant",
         }
@@ -177,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn each_role_may_do_what_it_is_for_and_nothing_else() {
+    fn each_role_allows_its_actions_and_nothing_else() {
         use Action::{Keys, Operate, Publish, Read, Write};
         let all = [Publish, Read, Write, Keys, Operate];
         let allowed = |role| all.into_iter().filter(move |action| Role::allows(role, *action));
@@ -189,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn a_portal_link_makes_no_keys() {
+    fn a_portal_link_cannot_create_keys() {
         let portal = Principal { portal: true, ..principal(Role::Admin, Some("acme")) };
         assert!(portal.may(Action::Write));
-        assert_eq!(portal.require(Action::Keys), Err(Denied::TooSmall(Role::Admin)));
+        assert_eq!(portal.require(Action::Keys), Err(Denied::Forbidden(Role::Admin)));
     }
 
     #[test]
-    fn a_foreign_tenant_is_told_of_as_one_that_does_not_exist() {
+    fn a_foreign_tenant_is_refused_like_one_that_does_not_exist() {
         let key = principal(Role::Admin, Some("acme"));
         assert_eq!(key.tenant_of(None).as_deref(), Ok("acme"));
         assert_eq!(key.tenant_of(Some("me")).as_deref(), Ok("acme"));

@@ -1,8 +1,9 @@
-//! The text of a key: made once, shown once, never kept.
+//! The text of an API key: generated once, shown once, never stored.
 //!
-//! `sk_live_` or `sk_test_` (`pl_…` for a portal link), 43 characters of base62 (256 bits from the
-//! system's generator), and 6 that check them, so that a mistyped key, and a leaked one in somebody's
-//! repository, are recognised without asking a server.
+//! A key has the prefix `sk_live_` or `sk_test_` (`pl_…` for a portal link), 43 random characters
+//! of base62 (256 bits from the system's generator), and a checksum of 6 characters. Thanks to the
+//! checksum, a mistyped key is recognized without a server, and so is a key that leaked into a
+//! repository.
 
 use std::fmt;
 
@@ -17,16 +18,16 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 const RANDOM: usize = 43;
 /// 62^6 is a little more than 2^35.
 const CHECK: usize = 6;
-/// What every key begins with: kind and environment.
+/// The prefixes of keys: kind and environment.
 const PREFIXES: [&str; 4] = ["sk_live_", "sk_test_", "pl_live_", "pl_test_"];
 
-/// A whole key. Neither `Debug` nor `Display` show it.
+/// A complete key. `Debug` does not show it, and it has no `Display`.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// A new one. Fails when the system's generator does.
-    pub fn make(environment: Environment, portal: bool) -> Result<Self, rand::rngs::SysError> {
+    /// Generates a key. Fails if the system's random number generator fails.
+    pub fn generate(environment: Environment, portal: bool) -> Result<Self, rand::rngs::SysError> {
         let kind = if portal { "pl" } else { "sk" };
         let mut text = format!("{kind}_{}_", environment.word());
         text.push_str(&random_text(RANDOM)?);
@@ -35,7 +36,7 @@ impl Secret {
         Ok(Self(text))
     }
 
-    /// Reads what somebody sent; `None` for what was never a key.
+    /// Parses a text. Returns `None` if it cannot be a key.
     pub fn parse(text: &str) -> Option<Self> {
         let prefix = PREFIXES.iter().find(|prefix| text.starts_with(**prefix))?;
         let right = text.len() == prefix.len() + RANDOM + CHECK && text.is_ascii();
@@ -43,17 +44,17 @@ impl Secret {
         (right && check_of(head) == check).then(|| Self(text.to_owned()))
     }
 
-    /// The text, for showing it once.
+    /// The text, to show it once.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What is kept of it.
+    /// The hash, which is all that is stored.
     pub fn hash(&self) -> Hash {
         Hash::of(&self.0)
     }
 
-    /// What may be shown ever after: `sk_live_A1b2…x9Yz`.
+    /// A hint that may always be shown: `sk_live_A1b2…x9Yz`.
     pub fn hint(&self) -> String {
         format!("{}…{}", &self.0[..12], &self.0[self.0.len() - 4..])
     }
@@ -65,37 +66,37 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The SHA-256 of a key. A key has 256 bits of chance, so there is nothing to guess and a slow hash
-/// would only be slow.
+/// The SHA-256 of a key. A key has 256 random bits, so it cannot be guessed, and a slow hash would
+/// add nothing.
 #[derive(Clone, Copy)]
 pub struct Hash([u8; 32]);
 
 impl Hash {
-    /// Of any text.
+    /// Hashes any text.
     pub fn of(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 
-    /// From 64 hexadecimal digits.
+    /// Parses 64 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
         hex::decode_to_slice(text, &mut bytes).ok()?;
         Some(Self(bytes))
     }
 
-    /// As 64 hexadecimal digits.
+    /// Formats it as 64 hexadecimal digits.
     pub fn to_hex(self) -> String {
         hex::encode(self.0)
     }
 
-    /// For finding candidates: half of it. The whole is then compared by [`Hash::is`].
+    /// The first half, to find candidates. The whole is then compared by [`Hash::is`].
     pub(super) fn index(&self) -> [u8; 16] {
         let mut index = [0; 16];
         index.copy_from_slice(&self.0[..16]);
         index
     }
 
-    /// Whether it is the same, in a time that does not depend on where they differ.
+    /// Whether two hashes are equal, compared in constant time.
     pub fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
@@ -107,13 +108,13 @@ impl fmt::Debug for Hash {
     }
 }
 
-/// So many characters of base62, each as likely as any other.
+/// Random characters of base62, uniformly distributed.
 pub(super) fn random_text(length: usize) -> Result<String, rand::rngs::SysError> {
     let mut text = String::with_capacity(length);
     let mut bytes = [0; 64];
     while text.len() < length {
         SysRng.try_fill_bytes(&mut bytes)?;
-        // 248 is the largest multiple of 62 in a byte: what is above would favour some characters.
+        // 248 is the largest multiple of 62 in a byte. Larger bytes would favor some characters.
         let fair = bytes.iter().filter(|byte| **byte < 248).take(length - text.len());
         text.extend(fair.map(|byte| char::from(ALPHABET[usize::from(byte % 62)])));
     }
@@ -135,13 +136,13 @@ fn check_of(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn make() -> Secret {
-        Secret::make(Environment::Live, false).unwrap()
+    fn generate() -> Secret {
+        Secret::generate(Environment::Live, false).unwrap()
     }
 
     #[test]
-    fn a_key_is_read_back_and_a_mistyped_one_is_not() {
-        let secret = make();
+    fn a_key_parses_and_a_mistyped_one_does_not() {
+        let secret = generate();
         let text = secret.reveal();
         assert!(text.starts_with("sk_live_") && text.len() == 57, "{} characters", text.len());
         assert!(Secret::parse(text).unwrap().hash().is(&secret.hash()));
@@ -152,12 +153,14 @@ mod tests {
         }
         let odd = ["", "sk_live_", &text[..56], &format!("{text}0"), "sk_live_ü", "whsec_AAAA"];
         assert!(odd.iter().all(|odd| Secret::parse(odd).is_none()));
-        assert!(Secret::make(Environment::Test, true).unwrap().reveal().starts_with("pl_test_"));
+        assert!(
+            Secret::generate(Environment::Test, true).unwrap().reveal().starts_with("pl_test_")
+        );
     }
 
     #[test]
-    fn keys_differ_in_every_place() {
-        let made: Vec<_> = (0..300).map(|_| make()).collect();
+    fn every_character_of_a_key_is_random() {
+        let made: Vec<_> = (0..300).map(|_| generate()).collect();
         for place in 8..57 {
             let seen: std::collections::HashSet<u8> =
                 made.iter().map(|secret| secret.reveal().as_bytes()[place]).collect();
@@ -166,8 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_more_than_the_hint() {
-        let secret = make();
+    fn debug_shows_only_the_hint() {
+        let secret = generate();
         let shown = format!("{secret:?} {:?}", secret.hash());
         assert!(!shown.contains(&secret.reveal()[12..20]), "{shown}");
         assert!(!shown.contains(&secret.hash().to_hex()[..8]), "{shown}");

@@ -2,7 +2,7 @@
 //! `{"status":"error","error":{"type","code","message","details"}}`.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
@@ -10,12 +10,12 @@ use serde_json::json;
 use crate::event::Refusal;
 use fanfare_store::StoreError;
 
-/// It went well.
+/// Answers with `data`.
 pub(super) fn success(status: StatusCode, data: impl Serialize) -> Response {
     (status, Json(json!({"status": "success", "data": data}))).into_response()
 }
 
-/// It did not.
+/// A request that failed.
 #[derive(Debug)]
 pub struct ApiError {
     pub(super) status: StatusCode,
@@ -25,12 +25,12 @@ pub struct ApiError {
     pub(super) details: Vec<Detail>,
 }
 
-/// One of the things that are wrong.
+/// One wrong field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Detail {
-    /// Dotted path in the request; empty for the whole.
+    /// Dotted path of the field in the request. Empty if the request as a whole is wrong.
     pub(super) field: String,
-    /// What is wrong, and what would be right.
+    /// What is wrong and how to fix it. It continues a sentence that begins with the field.
     pub(super) message: String,
 }
 
@@ -50,14 +50,15 @@ impl ApiError {
         Self { status, kind, code, message: message.into().into(), details: Vec::new() }
     }
 
+    /// The request is invalid.
     pub(super) fn invalid(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", code, message)
     }
 
-    /// Fields are wrong; the message names the first, the details all.
+    /// Fields of the request are wrong. The message names the first one, the details all of them.
     pub(super) fn fields(details: Vec<Detail>) -> Self {
         let message = match &details[..] {
-            [] => "the request is not as it should be".to_owned(),
+            [] => "the request is invalid".to_owned(),
             [one] => format!("{} {}", one.field, one.message).trim().to_owned(),
             [first, rest @ ..] => {
                 format!("{} {} (and {} more)", first.field, first.message, rest.len())
@@ -66,7 +67,12 @@ impl ApiError {
         Self { details, ..Self::invalid("invalid_fields", message) }
     }
 
-    /// There is no such thing (any more).
+    /// One field of the request is wrong.
+    pub(super) fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::fields(vec![Detail::new(field, message)])
+    }
+
+    /// The resource does not exist, or no longer exists.
     pub(super) fn not_found(what: &str, id: &str) -> Self {
         let message = match id {
             "" => format!("there is no such {what}"),
@@ -75,7 +81,7 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", "not_found", message)
     }
 
-    /// What is there does not allow it.
+    /// The request conflicts with the current state of the resource.
     pub(super) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", code, message)
     }
@@ -102,25 +108,14 @@ impl IntoResponse for ApiError {
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
-        match refusal.code {
-            "too_large" => Self::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "invalid_request",
-                refusal.code,
-                refusal.message,
-            ),
-            // Ours to mend: the same event may be taken later.
-            "unusable_tenant" => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                refusal.code,
-                refusal.message,
-            ),
-            "unknown_tenant" => {
-                Self::new(StatusCode::NOT_FOUND, "not_found", refusal.code, refusal.message)
-            }
-            _ => Self::invalid(refusal.code, refusal.message),
-        }
+        let (status, kind) = match refusal.code {
+            "too_large" => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
+            // The operator can fix this, and the same event may be accepted later.
+            "unusable_tenant" => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            "unknown_tenant" => (StatusCode::NOT_FOUND, "not_found"),
+            _ => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
+        };
+        Self::new(status, kind, refusal.code, refusal.message)
     }
 }
 
@@ -129,35 +124,37 @@ impl From<StoreError> for ApiError {
         if error.is_temporary() {
             let code =
                 if matches!(error, StoreError::Full(_)) { "store_full" } else { "store_away" };
-            let message = format!("{error}; nothing was accepted, send it again");
+            let message = format!("{error}; nothing was accepted, send the request again");
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", code, message);
         }
         if let StoreError::BadQuery(message) = error {
             return Self::invalid("bad_query", message);
         }
-        // It is the settings that lack the key; the message names none.
+        // The server's settings lack the master key. The message contains no key.
         if let StoreError::Secrets(message) = error {
-            tracing::error!("secrets cannot be kept: {message}");
+            tracing::error!("secrets cannot be stored: {message}");
             return Self::conflict("no_master_key", message);
         }
-        // The details are the operator's; the caller gets what it can use.
+        // The details are for the operator. The caller could not act on them.
         tracing::error!(%error, "a request failed in the store");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
             "internal",
-            "something went wrong here; it was logged",
+            "internal error; the server's log has the details",
         )
     }
 }
 
-pub(super) async fn not_found(uri: axum::http::Uri) -> ApiError {
+/// The answer for an unknown path.
+pub(super) async fn not_found(uri: Uri) -> ApiError {
     let path: String = uri.path().chars().take(100).collect();
-    let message = format!("there is nothing at {path}; events go to POST /v1/events");
+    let message = format!("there is no path {path}; send events to POST /v1/events");
     ApiError::new(StatusCode::NOT_FOUND, "not_found", "no_such_path", message)
 }
 
-pub(super) async fn wrong_method(method: axum::http::Method) -> ApiError {
-    let message = format!("this path does not take {method}");
+/// The answer for a method that a path does not support.
+pub(super) async fn wrong_method(method: Method) -> ApiError {
+    let message = format!("this path does not support {method}");
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "wrong_method", message)
 }

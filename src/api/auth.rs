@@ -1,7 +1,8 @@
-//! Who asks: the key of a request, and how fast it may go.
+//! Authentication: the API key of a request, and its rate limit.
 //!
-//! [`guard`] stands before every path that is not open to all. A handler behind it takes a
-//! [`Principal`] as an argument; whether that may do what the handler does is the handler's to ask.
+//! [`guard`] runs before every path that requires a key. A handler behind it takes a [`Principal`]
+//! as an argument. Whether that principal may do what the handler does is checked by the handler
+//! (`scope`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,57 +16,57 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::answer::ApiError;
-use crate::access::{Admitted, Denied, Environment, Hash, Keyring, Principal, Role, Taken};
+use crate::access::{Admitted, Denied, Environment, Hash, Keyring, Principal, RateDecision, Role};
 use crate::agenda::Clock;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// Lets requests in.
-pub struct Door {
+/// Decides which principal a request comes from.
+pub struct Authenticator {
     /// The keys of the store.
     pub keyring: Arc<Keyring>,
-    /// The key in the settings: it publishes for every tenant.
+    /// The ingest key of the settings. It can publish for every tenant.
     pub ingest: Option<Hash>,
-    /// Whoever shows no key is an operator under this name: in development on a loopback address,
-    /// and for commands that work on the store, where there is no network between.
+    /// The name under which requests without a key act as an operator. Set in development on a
+    /// loopback address, and for commands that work on the store without a network.
     pub open: Option<&'static str>,
-    /// For saying when a pace allows more.
+    /// Needed to tell callers when their rate limit resets.
     pub clock: Clock,
 }
 
-impl Door {
-    /// Who a request comes from. A key that is shown must be right, even where none is needed.
-    pub(super) async fn admit_or_look(&self, headers: &HeaderMap) -> Result<Admitted, Denied> {
-        match (self.admit(headers), bearer(headers)) {
-            // It may have been made a moment ago, beside this server.
-            (Err(Denied::UnknownKey), Some(key)) => self.keyring.admit_or_look(key).await,
+impl Authenticator {
+    /// Authenticates a request. A key that is sent must be valid, even if none is required.
+    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Admitted, Denied> {
+        match (self.authenticate_cached(headers), bearer(headers)) {
+            // Another process may have created the key a moment ago.
+            (Err(Denied::UnknownKey), Some(key)) => self.keyring.admit_or_refresh(key).await,
             (known, _) => known,
         }
     }
 
-    /// The same, from what is known here.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Admitted, Denied> {
-        let unpaced = |principal| Admitted { principal: Arc::new(principal), pace: None };
+    /// Authenticates a request with the keys in memory.
+    pub(super) fn authenticate_cached(&self, headers: &HeaderMap) -> Result<Admitted, Denied> {
+        let unlimited = |principal| Admitted { principal: Arc::new(principal), rate: None };
         let Some(key) = bearer(headers) else {
-            let someone = |name| unpaced(built_in(name, Role::Operator));
-            return self.open.map(someone).ok_or(Denied::NoKey);
+            let anonymous = |name| unlimited(built_in(name, Role::Operator));
+            return self.open.map(anonymous).ok_or(Denied::NoKey);
         };
         if self.ingest.is_some_and(|ingest| ingest.is(&Hash::of(key))) {
-            return Ok(unpaced(built_in("ingest", Role::Publisher)));
+            return Ok(unlimited(built_in("ingest", Role::Publisher)));
         }
         self.keyring.admit(key)
     }
 }
 
-/// Somebody who is in no store.
+/// A principal without a key in the store.
 fn built_in(name: &str, role: Role) -> Principal {
     let (key_id, environment) = (name.into(), Environment::Live);
     Principal { key_id, role, tenant: None, environment, portal: false }
 }
 
-/// What follows `Authorization: Bearer`.
+/// The key of `Authorization: Bearer`.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     authorization(headers, "bearer")
 }
@@ -76,9 +77,9 @@ fn authorization<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
     scheme.eq_ignore_ascii_case(wanted).then(|| rest.trim())
 }
 
-/// The password of `Authorization: Basic`, as what a browser asks its user for: the same request with
-/// it as a key. Taken for the documentation alone: a browser sends it along with whatever any page
-/// makes it ask for.
+/// Turns the password of `Authorization: Basic`, which a browser can ask its user for, into a
+/// bearer key. Only the documentation accepts it, because a browser sends a stored password with
+/// every request, including those that another site triggers.
 fn basic_as_bearer(headers: &HeaderMap) -> Option<HeaderValue> {
     let given = BASE64_STANDARD.decode(authorization(headers, "basic")?).ok()?;
     let (_user, key) = std::str::from_utf8(&given).ok()?.split_once(':')?;
@@ -87,16 +88,16 @@ fn basic_as_bearer(headers: &HeaderMap) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Before the description of the API: any key will do, also as the password that a browser asks for.
+/// Guards the documentation: any key is accepted, also as the password of HTTP Basic.
 pub(super) async fn guard_docs(
-    door: State<Arc<Door>>,
+    authenticator: State<Arc<Authenticator>>,
     mut request: Request,
     next: Next,
 ) -> Response {
     if let Some(bearer) = basic_as_bearer(request.headers()) {
         request.headers_mut().insert(header::AUTHORIZATION, bearer);
     }
-    let mut response = guard(door, request, next).await;
+    let mut response = guard(authenticator, request, next).await;
     if response.status() == StatusCode::UNAUTHORIZED {
         let ask = HeaderValue::from_static("Basic realm=\"Fanfare: any name, a key as password\"");
         response.headers_mut().append(header::WWW_AUTHENTICATE, ask);
@@ -104,36 +105,36 @@ pub(super) async fn guard_docs(
     response
 }
 
-/// Before a path: finds out who asks, holds the key to its pace, and tells both to the handler and
-/// the caller.
+/// Guards a path: authenticates the request, applies the key's rate limit, and reports the limit in
+/// the answer's headers.
 pub(super) async fn guard(
-    State(door): State<Arc<Door>>,
+    State(authenticator): State<Arc<Authenticator>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let admitted = match door.admit_or_look(request.headers()).await {
+    let admitted = match authenticator.authenticate(request.headers()).await {
         Ok(admitted) => admitted,
         Err(denied) => return ApiError::from(denied).into_response(),
     };
-    let Some(pace) = admitted.pace else {
+    let Some(rate) = admitted.rate else {
         request.extensions_mut().insert(admitted.principal);
         return next.run(request).await;
     };
-    let mut response = if pace.allowed {
+    let mut response = if rate.allowed {
         request.extensions_mut().insert(admitted.principal);
         next.run(request).await
     } else {
-        too_fast(pace)
+        too_many_requests(rate)
     };
-    tell_pace(response.headers_mut(), pace, door.clock.now_ms());
+    insert_rate_headers(response.headers_mut(), rate, authenticator.clock.now_ms());
     response
 }
 
-fn too_fast(pace: Taken) -> Response {
-    let wait = seconds_up(pace.next_in).max(1);
+fn too_many_requests(rate: RateDecision) -> Response {
+    let wait = seconds_up(rate.next_in).max(1);
     let message = format!(
-        "this key sends faster than it may; the next request goes through in {wait} s. Batches of \
-         events count as one request"
+        "this key has exceeded its rate limit; try again in {wait} s. A batch of events counts as one \
+         request"
     );
     let error =
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too_many_requests", message);
@@ -142,12 +143,12 @@ fn too_fast(pace: Taken) -> Response {
     response
 }
 
-/// `X-RateLimit-Reset` is the Unix second in which the whole limit is there again.
-fn tell_pace(headers: &mut HeaderMap, pace: Taken, now_ms: i64) {
+/// `X-RateLimit-Reset` is when the limit fully resets, in Unix seconds.
+fn insert_rate_headers(headers: &mut HeaderMap, rate: RateDecision, now_ms: i64) {
     let now = u64::try_from(now_ms / 1000).unwrap_or(0);
-    headers.insert(LIMIT, HeaderValue::from(pace.limit));
-    headers.insert(REMAINING, HeaderValue::from(pace.remaining));
-    headers.insert(RESET, HeaderValue::from(now.saturating_add(seconds_up(pace.full_in))));
+    headers.insert(LIMIT, HeaderValue::from(rate.limit));
+    headers.insert(REMAINING, HeaderValue::from(rate.remaining));
+    headers.insert(RESET, HeaderValue::from(now.saturating_add(seconds_up(rate.full_in))));
 }
 
 fn seconds_up(time: Duration) -> u64 {
@@ -157,7 +158,7 @@ fn seconds_up(time: Duration) -> u64 {
 impl<S: Sync> FromRequestParts<S> for Principal {
     type Rejection = ApiError;
 
-    /// Whoever `guard` found. On a path that it does not stand before, nobody.
+    /// The principal that [`guard`] found. Fails on a path without that guard.
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let found = parts.extensions.get::<Arc<Self>>();
         found.map(|principal| (**principal).clone()).ok_or_else(|| Denied::NoKey.into())
@@ -170,7 +171,7 @@ impl From<Denied> for ApiError {
             Denied::NoKey | Denied::UnknownKey | Denied::Expired => {
                 (StatusCode::UNAUTHORIZED, "unauthorized")
             }
-            Denied::TooSmall(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Denied::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Denied::Unnamed => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
             Denied::NoTenant(_) => (StatusCode::NOT_FOUND, "not_found"),
         };

@@ -1,8 +1,9 @@
-//! Reading requests: JSON bodies, queries and paths. What is wrong is told at once, field by field,
-//! by the very schema that `/openapi.json` shows.
+//! Reads the parts of a request: JSON bodies, query parameters and path parameters.
+
+use std::ops::RangeInclusive;
 
 use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -11,80 +12,83 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::answer::{ApiError, Detail};
-use super::openapi;
+use super::schema;
 
-/// A JSON body that fits the schema of `T`.
+/// Largest body of a request in bytes, except for ingest. It can hold all settings of a tenant.
+pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
+
+/// A JSON body that is valid by the schema of `T`.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T, S> FromRequest<S> for Body<T>
 where
-    T: DeserializeOwned + ToSchema,
+    T: DeserializeOwned + ToSchema + 'static,
     S: Send + Sync,
 {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        check_type(request.headers())?;
-        let bytes = Bytes::from_request(request, state).await.map_err(|error| {
-            ApiError::new(error.status(), "invalid_request", "bad_body", error.body_text())
-        })?;
-        read(&bytes).map(Self)
+        check_content_type(request.headers())?;
+        let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        parse(&bytes).map(Self)
     }
 }
 
-/// As [`Body`], of which the caller may send none at all.
-pub(super) struct Optional<T>(pub(super) T);
+/// A [`Body`] that may be omitted. An empty body is `T::default()`.
+pub(super) struct OptionalBody<T>(pub(super) T);
 
-impl<T, S> FromRequest<S> for Optional<T>
+impl<T, S> FromRequest<S> for OptionalBody<T>
 where
-    T: DeserializeOwned + ToSchema + Default,
+    T: DeserializeOwned + ToSchema + Default + 'static,
     S: Send + Sync,
 {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let is_typed = check_type(request.headers());
-        let bytes = Bytes::from_request(request, state).await.map_err(|error| {
-            ApiError::new(error.status(), "invalid_request", "bad_body", error.body_text())
-        })?;
+        let content_type = check_content_type(request.headers());
+        let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
         if bytes.trim_ascii().is_empty() {
             return Ok(Self(T::default()));
         }
-        is_typed.and_then(|()| read(&bytes)).map(Self)
+        content_type.and_then(|()| parse(&bytes)).map(Self)
     }
 }
 
-fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
+/// The error for a body that could not be read, for example because it is too large.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+pub(super) fn unreadable(error: BytesRejection) -> ApiError {
+    ApiError::new(error.status(), "invalid_request", "bad_body", error.body_text())
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let base = given.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let base = base.to_ascii_lowercase();
     if base == "application/json" || (base.starts_with("application/") && base.ends_with("+json")) {
         return Ok(());
     }
-    let message = "send JSON, and say so: `Content-Type: application/json`";
     Err(ApiError::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "invalid_request",
         "unsupported_media_type",
-        message,
+        "the content type is not JSON; send a JSON body with `Content-Type: application/json`",
     ))
 }
 
-fn read<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<T, ApiError> {
+fn parse<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T, ApiError> {
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| ApiError::invalid("not_json", format!("the body is not JSON: {error}")))?;
-    let details = openapi::check(&T::name(), &value);
+    let details = schema::check::<T>(&value);
     if !details.is_empty() {
         return Err(ApiError::fields(details));
     }
-    serde_json::from_value(value)
-        .map_err(|error| ApiError::fields(vec![Detail::new("", error.to_string())]))
+    serde_json::from_value(value).map_err(|error| ApiError::field("", error.to_string()))
 }
 
-/// A query that fits `T`.
-pub(super) struct Params<T>(pub(super) T);
+/// Query parameters that fit `T`.
+pub(super) struct QueryParams<T>(pub(super) T);
 
-impl<T, S> FromRequestParts<S> for Params<T>
+impl<T, S> FromRequestParts<S> for QueryParams<T>
 where
     T: DeserializeOwned,
     S: Send + Sync,
@@ -103,13 +107,13 @@ fn bad_query(error: &QueryRejection) -> ApiError {
     let text = error.body_text();
     let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
     let (field, message) = text.split_once(": ").unwrap_or(("", text));
-    ApiError::fields(vec![Detail::new(field, message)])
+    ApiError::field(field, message)
 }
 
-/// Parts of the path.
-pub(super) struct Ids<T>(pub(super) T);
+/// Path parameters, by position.
+pub(super) struct PathParams<T>(pub(super) T);
 
-impl<T, S> FromRequestParts<S> for Ids<T>
+impl<T, S> FromRequestParts<S> for PathParams<T>
 where
     T: DeserializeOwned + Send,
     S: Send + Sync,
@@ -118,16 +122,16 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let path = Path::<T>::from_request_parts(parts, state).await;
-        let Path(ids) = path.map_err(|_| ApiError::not_found("path", ""))?;
-        Ok(Self(ids))
+        let Path(params) = path.map_err(|_| ApiError::not_found("path", ""))?;
+        Ok(Self(params))
     }
 }
 
-/// A number of a query within bounds; told by name when it is not.
+/// Checks that a query parameter is within its range.
 pub(super) fn within(
     field: &str,
     value: Option<u64>,
-    range: std::ops::RangeInclusive<u64>,
+    range: RangeInclusive<u64>,
 ) -> Result<Option<u64>, ApiError> {
     match value {
         Some(number) if !range.contains(&number) => {

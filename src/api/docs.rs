@@ -1,5 +1,5 @@
-//! `/docs`: the API's description for people. Everything comes out of this binary; the page's policy
-//! forbids it to load anything from elsewhere.
+//! `/docs`: the API reference as web pages. All files are part of the binary, and the content
+//! security policy forbids the pages to load anything from another host.
 
 use std::io::Read as _;
 use std::sync::{Arc, LazyLock};
@@ -27,20 +27,21 @@ pub(super) async fn home() -> Redirect {
 }
 
 /// `GET /docs/`.
-pub(super) async fn index(asked: HeaderMap) -> Response {
-    file("index.html", &asked)
+pub(super) async fn index(headers: HeaderMap) -> Response {
+    file("index.html", &headers)
 }
 
 /// `GET /docs/{file}`.
-pub(super) async fn asset(Path(name): Path<String>, asked: HeaderMap) -> Response {
-    file(&name, &asked)
+pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    file(&name, &headers)
 }
 
-/// Most are kept compressed: they would be a tenth of the binary.
-fn file(name: &str, asked: &HeaderMap) -> Response {
+/// Serves a file. Most are stored compressed, because they would otherwise be a tenth of the
+/// binary.
+fn file(name: &str, headers: &HeaderMap) -> Response {
     match utoipa_swagger_ui::serve(name, CONFIG.clone()) {
         Ok(Some(file)) => {
-            let headers = [
+            let own = [
                 (header::CONTENT_TYPE, file.content_type.as_str()),
                 (header::CONTENT_SECURITY_POLICY, POLICY),
                 (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -48,15 +49,15 @@ fn file(name: &str, asked: &HeaderMap) -> Response {
             ];
             let bytes = file.bytes.into_owned();
             if !file.gzpipped {
-                return (StatusCode::OK, headers, bytes).into_response();
+                return (StatusCode::OK, own, bytes).into_response();
             }
-            if takes_gzip(asked) {
+            if accepts_gzip(headers) {
                 let encoding = [(header::CONTENT_ENCODING, "gzip")];
-                return (StatusCode::OK, headers, encoding, bytes).into_response();
+                return (StatusCode::OK, own, encoding, bytes).into_response();
             }
             let mut plain = Vec::new();
             match GzDecoder::new(bytes.as_slice()).read_to_end(&mut plain) {
-                Ok(_) => (StatusCode::OK, headers, plain).into_response(),
+                Ok(_) => (StatusCode::OK, own, plain).into_response(),
                 Err(_) => ApiError::not_found("page", "").into_response(),
             }
         }
@@ -64,9 +65,9 @@ fn file(name: &str, asked: &HeaderMap) -> Response {
     }
 }
 
-/// As RFC 9110 has it, section 12.5.3, but that only what is named is taken.
-fn takes_gzip(asked: &HeaderMap) -> bool {
-    let lines = asked.get_all(header::ACCEPT_ENCODING).into_iter();
+/// Implements RFC 9110, section 12.5.3, except that only codings that are named are used (no `*`).
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::ACCEPT_ENCODING).into_iter();
     lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
         let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
@@ -82,24 +83,24 @@ fn takes_gzip(asked: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn asked(accepts: &'static str) -> HeaderMap {
+    fn accepting(accepts: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(header::ACCEPT_ENCODING, accepts.parse().unwrap())])
     }
 
     #[test]
-    fn a_client_gets_the_coding_that_it_takes() {
+    fn a_client_gets_gzip_only_if_it_accepts_it() {
         for accepts in ["gzip", "br, gzip;q=0.5", "deflate, GZIP"] {
-            let page = file("swagger-ui.css", &asked(accepts));
+            let page = file("swagger-ui.css", &accepting(accepts));
             assert_eq!(page.headers()[header::CONTENT_ENCODING], "gzip", "{accepts}");
         }
         for accepts in ["", "br", "gzip;q=0", "identity"] {
-            let page = file("swagger-ui.css", &asked(accepts));
+            let page = file("swagger-ui.css", &accepting(accepts));
             assert!(!page.headers().contains_key(header::CONTENT_ENCODING), "{accepts}");
         }
     }
 
     #[tokio::test]
-    async fn both_are_the_same_file() {
+    async fn a_client_without_gzip_gets_the_decompressed_file() {
         let plain = file("swagger-ui.css", &HeaderMap::new());
         let plain = axum::body::to_bytes(plain.into_body(), usize::MAX).await.unwrap();
         assert!(plain.starts_with(b".swagger-ui"), "{:?}", &plain[..20]);

@@ -1,44 +1,45 @@
-//! The one way in which the API changes a tenant's document: read, compare, change, compile, write
-//! if nobody else did meanwhile, else again.
+//! The only way in which the API changes a tenant's document: read it, check the caller's
+//! `If-Match`, apply the change, compile the result, and write it if the document has not changed
+//! meanwhile. Otherwise start over.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::Mutex;
 
-use super::ApiState;
 use super::answer::{ApiError, Detail};
 use super::etag::IfMatch;
-use super::problem::Part;
+use super::problem::DocumentPart;
 use super::scope::Caller;
+use super::state::ApiState;
 use crate::access::Denied;
 use crate::audit;
-use crate::ops::begin_anew;
-use crate::tenant::{self, Problem, Tenant, TenantSpec};
+use crate::ops::reset_failures;
+use crate::tenant::{self, AuditEntry, Problem, Tenant, TenantSpec};
+use fanfare_render::Engine;
 use fanfare_store::StoreError;
 
-/// Times that a change is made anew because others of other replicas were faster.
-const ROUNDS: usize = 100;
+/// How often a change is retried after another process changed the same tenant.
+const MAX_ROUNDS: usize = 100;
+/// Largest document of a tenant in bytes.
+const MAX_DOCUMENT: usize = 8 * 1024 * 1024;
 
-/// One thing in a tenant's document.
+/// A resource within a tenant's document.
 pub(super) trait Resource: Sync {
-    /// What the audit trail calls it: `destinations/backoffice`.
+    /// Its name in the audit trail, such as `destinations/backoffice`.
     fn name(&self) -> String;
-    /// All of it, secrets included; `None` when it is not there. Its `ETag` is made of this.
+    /// All of it, including secrets. `None` if it does not exist. Its `ETag` is computed from this.
     fn whole(&self, spec: &TenantSpec) -> Option<Value>;
-    /// The same as it may be shown.
+    /// All of it, with secrets masked.
     fn shown(&self, state: &ApiState, spec: &TenantSpec) -> Option<Value> {
         let _ = state;
         self.whole(spec)
     }
-    /// How problems of it are called in its body.
-    fn part(&self, spec: &TenantSpec) -> Part {
+    /// The part of the document that it is.
+    fn part(&self, spec: &TenantSpec) -> DocumentPart {
         let _ = spec;
-        Part::NONE
+        DocumentPart::WHOLE
     }
-    /// What is wrong with it, in the words of its body.
+    /// Reports problems by the names of the fields in its request body.
     fn refuse(&self, spec: &TenantSpec, problems: Vec<Problem>) -> ApiError {
         self.part(spec).refuse(problems)
     }
@@ -54,7 +55,7 @@ impl<R: Resource + ?Sized> Resource for &R {
     fn shown(&self, state: &ApiState, spec: &TenantSpec) -> Option<Value> {
         (**self).shown(state, spec)
     }
-    fn part(&self, spec: &TenantSpec) -> Part {
+    fn part(&self, spec: &TenantSpec) -> DocumentPart {
         (**self).part(spec)
     }
     fn refuse(&self, spec: &TenantSpec, problems: Vec<Problem>) -> ApiError {
@@ -62,37 +63,25 @@ impl<R: Resource + ?Sized> Resource for &R {
     }
 }
 
-/// Writers of one tenant in this process stand in line instead of undoing each other's work.
-#[derive(Default)]
-pub(super) struct Turns([Mutex<()>; 32]);
-
-impl Turns {
-    fn of(&self, tenant: &str) -> &Mutex<()> {
-        let mut hash = DefaultHasher::new();
-        tenant.hash(&mut hash);
-        &self.0[usize::try_from(hash.finish() % 32).unwrap_or(0)]
-    }
-}
-
-/// A change that is durable.
+/// A durable change.
 pub(super) struct Edited<T> {
-    /// What the change said.
+    /// What the change returned.
     pub(super) out: T,
-    /// The document now.
+    /// The document after the change.
     pub(super) spec: Arc<TenantSpec>,
-    /// The resource's tag now; none when it is gone.
+    /// The resource's tag after the change. `None` if the resource no longer exists.
     pub(super) tag: Option<String>,
-    /// Whether the resource was not there before.
+    /// Whether the change created the resource.
     pub(super) created: bool,
 }
 
-/// A tenant's document as it is now.
+/// Loads a tenant's document and its revision.
 pub(super) async fn load(state: &ApiState, tenant: &str) -> Result<(TenantSpec, u64), ApiError> {
     let stored = tenant::stored(&state.store, tenant).await?;
     stored.ok_or_else(|| Denied::no_tenant(tenant).into())
 }
 
-/// The tag of a resource in a document.
+/// The tag of a resource. `None` if the resource does not exist.
 pub(super) async fn tag(
     state: &ApiState,
     resource: &dyn Resource,
@@ -114,40 +103,28 @@ pub(super) async fn edit<T>(
     mut change: impl FnMut(&mut TenantSpec) -> Result<T, ApiError>,
 ) -> Result<Edited<T>, ApiError> {
     let resource: &dyn Resource = &resource;
-    let _turn = state.v1.turns.of(&caller.tenant).lock().await;
+    let _lock = state.v1.write_locks.lock(&caller.tenant).await;
     let mut written: Option<(String, Edited<T>)> = None;
-    for _ in 0..ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         let (old, revision) = load(state, &caller.tenant).await?;
         if let Some((id, edited)) = written.take()
             && old.journal.iter().any(|line| line.id == id)
         {
-            // The answer was lost, the change was not.
+            // The previous round's write succeeded, although its answer was a conflict: the store's
+            // first answer was lost and the write was repeated.
             return finish(state, resource, edited, revision).await;
         }
         if_match.check(tag(state, resource, &old).await?.as_deref())?;
-        let before = resource.shown(state, &old);
         let mut new = old.clone();
         let out = change(&mut new)?;
-        let created = before.is_none();
         if new == old {
             let spec = Arc::new(old);
             let tag = tag(state, resource, &spec).await?;
             return Ok(Edited { out, spec, tag, created: false });
         }
-        let is_gone = resource.whole(&new).is_none();
-        let action = if created {
-            "create"
-        } else if is_gone {
-            "delete"
-        } else {
-            action
-        };
         check(state, resource, &old, &new)?;
         audit::flush(&state.store, &old).await?;
-        let after = resource.shown(state, &new);
-        let now = state.clock.now_ms();
-        let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-        let line = audit::line(&caller.principal, now, action, resource.name(), before, after);
+        let (line, created) = audit_line(state, caller, resource, action, (&old, &new));
         let id = line.id.clone();
         new.journal = vec![line];
         let document = tenant::document(&new);
@@ -155,8 +132,8 @@ pub(super) async fn edit<T>(
         let edited = Edited { out, spec: Arc::new(new), tag: None, created };
         match put {
             Ok(revision) => {
-                if let Err(error) = begin_anew(&state.store, &old, &edited.spec).await {
-                    tracing::warn!(%error, tenant = old.id, "failures from before still count");
+                if let Err(error) = reset_failures(&state.store, &old, &edited.spec).await {
+                    tracing::warn!(%error, tenant = old.id, "failure counts were not reset");
                 }
                 return finish(state, resource, edited, revision).await;
             }
@@ -164,27 +141,51 @@ pub(super) async fn edit<T>(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(ApiError::conflict("busy", "too many others change this tenant; try again"))
+    let message = "other requests keep changing this tenant; nothing was changed, try again";
+    Err(ApiError::conflict("busy", message))
 }
 
-/// After the write: the trail, this process's tables, the new tag. The change stands whatever of
-/// this fails; what is missing is made up for later.
+/// The audit trail's line for a change, and whether the change created the resource.
+fn audit_line(
+    state: &ApiState,
+    caller: &Caller,
+    resource: &dyn Resource,
+    action: &str,
+    (old, new): (&TenantSpec, &TenantSpec),
+) -> (AuditEntry, bool) {
+    let before = resource.shown(state, old);
+    let created = before.is_none();
+    let action = if created {
+        "create"
+    } else if resource.whole(new).is_none() {
+        "delete"
+    } else {
+        action
+    };
+    let after = resource.shown(state, new).unwrap_or_default();
+    let (before, now) = (before.unwrap_or_default(), state.clock.now_ms());
+    let line = audit::entry(&caller.principal, now, action, resource.name(), before, after);
+    (line, created)
+}
+
+/// Runs after the write: updates the audit trail, this process's tables and the resource's tag. The
+/// change is durable even if one of these fails, and the failed step is repeated later.
 async fn finish<T>(
     state: &ApiState,
     resource: &dyn Resource,
     mut edited: Edited<T>,
     revision: u64,
 ) -> Result<Edited<T>, ApiError> {
-    let told = audit::flush(&state.store, &edited.spec).await;
-    let taken_up = state.registry.catch_up(&edited.spec.id, revision).await;
-    for error in [told.err(), taken_up.err()].into_iter().flatten() {
-        tracing::warn!(%error, tenant = edited.spec.id, "a change is written and shows later");
+    let audited = audit::flush(&state.store, &edited.spec).await;
+    let loaded = state.registry.catch_up(&edited.spec.id, revision).await;
+    for error in [audited.err(), loaded.err()].into_iter().flatten() {
+        tracing::warn!(%error, tenant = edited.spec.id, "a change was written but takes effect later");
     }
     edited.tag = tag(state, resource, &edited.spec).await?;
     Ok(edited)
 }
 
-/// All that is wrong with the new document.
+/// Reports everything wrong with the new document.
 pub(super) fn check(
     state: &ApiState,
     resource: &dyn Resource,
@@ -194,20 +195,26 @@ pub(super) fn check(
     let refuse = |problems| resource.refuse(new, problems);
     compiled(state, new).map_err(refuse)?;
     if (&new.templates, &new.links, &new.name) != (&old.templates, &old.links, &old.name) {
-        let own = (state.v1.engine)(new);
-        own.map_err(refuse)?;
+        (state.v1.engine)(new).map_err(refuse)?;
     }
-    if tenant::document(new).len() > LARGEST {
-        let message = format!("with this the tenant has more than {LARGEST} bytes of settings");
-        return Err(ApiError::fields(vec![Detail::new("", message)]));
+    let bytes = tenant::document(new).len();
+    if bytes > MAX_DOCUMENT {
+        let message = format!(
+            "the tenant's settings would have {bytes} bytes; the limit is {MAX_DOCUMENT} bytes"
+        );
+        return Err(ApiError::field("", message));
     }
     Ok(())
 }
 
-/// Largest document of a tenant.
-const LARGEST: usize = 8 * 1024 * 1024;
-
-/// The document, ready to run; for tests and explanations.
+/// The compiled document, for checks and explanations.
 pub(super) fn compiled(state: &ApiState, spec: &TenantSpec) -> Result<Tenant, Vec<Problem>> {
     tenant::compile(spec, 0, state.registry.channels(), None)
+}
+
+/// The document's compiled templates.
+pub(super) fn engine(state: &ApiState, spec: &TenantSpec) -> Result<Engine, ApiError> {
+    let detail = |problem: Problem| Detail::new(problem.field, problem.message);
+    (state.v1.engine)(spec)
+        .map_err(|problems| ApiError::fields(problems.into_iter().map(detail).collect()))
 }

@@ -1,8 +1,8 @@
-//! `ETag` and `If-Match`: a writer says which version it has seen, and nobody's change is lost.
+//! `ETag` and `If-Match`: a writer states which version it has read, so that no change is lost.
 //!
-//! A tag is a keyed hash of the resource's own representation, secrets included, so that writers of
-//! other resources of the same tenant do not collide, and a secret cannot be guessed from it. The key
-//! is made once a store, so that all replicas give the same tags.
+//! A tag is a keyed hash of the resource's own representation, including secrets. Writers of
+//! different resources of one tenant therefore do not conflict, and a secret cannot be guessed from
+//! a tag. The key is created once per store, so that all replicas compute the same tags.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -15,14 +15,14 @@ use tokio::sync::OnceCell;
 use super::answer::ApiError;
 use fanfare_store::{Result, Store, StoreError};
 
-/// Makes tags.
+/// Computes tags.
 #[derive(Default)]
 pub(super) struct Tags {
     key: OnceCell<[u8; 32]>,
 }
 
 impl Tags {
-    /// The tag of a representation.
+    /// The tag of a resource's representation.
     pub(super) async fn of(&self, store: &Store, value: &Value) -> Result<String> {
         let key = self.key.get_or_try_init(|| shared_key(store)).await?;
         let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
@@ -31,36 +31,36 @@ impl Tags {
     }
 }
 
-/// The store's key; made by whoever asks first.
+/// The store's key. The first request creates it.
 async fn shared_key(store: &Store) -> Result<[u8; 32]> {
     loop {
         if let Some(found) = store.records.get("api", "etag-key").await? {
-            let unreadable = |_| StoreError::Corrupt("the key of the ETags".to_owned());
+            let unreadable = |_| StoreError::Corrupt("the key for ETags cannot be read".to_owned());
             return found.doc.as_ref().try_into().map_err(unreadable);
         }
         let key: [u8; 32] = rand::random();
         match store.records.put("api", "etag-key", key.to_vec().into(), Some(0), None).await {
-            // Read back: another replica may have been there between.
+            // Read it back, because another replica may have written one first.
             Ok(_) | Err(StoreError::Conflict { .. }) => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// What a request's `If-Match` asks for.
+/// The `If-Match` header of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum IfMatch {
-    /// Nothing: the last writer wins.
+    /// No header: the last writer wins.
     #[default]
     No,
-    /// `*`: it must be there.
+    /// `*`: the resource must exist.
     Any,
-    /// It must have one of these tags.
+    /// The resource must have one of these tags.
     One(Vec<String>),
 }
 
 impl IfMatch {
-    fn read(headers: &HeaderMap) -> Self {
+    fn parse(headers: &HeaderMap) -> Self {
         let mut given = headers.get_all(header::IF_MATCH).iter().peekable();
         if given.peek().is_none() {
             return Self::No;
@@ -73,14 +73,14 @@ impl IfMatch {
         if tags.iter().any(|tag| tag == "*") { Self::Any } else { Self::One(tags) }
     }
 
-    /// Refuses when the resource, with this tag now, is not what the caller has seen.
+    /// Fails if the resource's current tag is not one that the caller has read.
     pub(super) fn check(&self, now: Option<&str>) -> Result<(), ApiError> {
         let fits = match (self, now) {
             (Self::No, _) | (Self::Any, Some(_)) => true,
             (Self::Any | Self::One(_), None) => false,
             (Self::One(tags), Some(now)) => tags.iter().any(|tag| tag == now),
         };
-        let message = "it was changed since you read it; read it again and repeat the change";
+        let message = "the resource changed since you read it; read it again and repeat the change";
         let changed = || {
             ApiError::new(
                 StatusCode::PRECONDITION_FAILED,
@@ -97,11 +97,11 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self::read(&parts.headers))
+        Ok(Self::parse(&parts.headers))
     }
 }
 
-/// The answer with its tag.
+/// Adds the tag to an answer.
 pub(super) fn tagged(
     mut response: axum::response::Response,
     tag: &str,
@@ -119,11 +119,11 @@ mod tests {
     fn of(value: &str) -> IfMatch {
         let mut headers = HeaderMap::new();
         headers.insert(header::IF_MATCH, value.parse().unwrap());
-        IfMatch::read(&headers)
+        IfMatch::parse(&headers)
     }
 
     #[test]
-    fn one_of_several_tags_is_enough_and_a_weak_one_is_none() {
+    fn one_of_several_tags_must_match_and_a_weak_tag_never_does() {
         assert!(of(r#""a", "b""#).check(Some(r#""b""#)).is_ok());
         assert!(of(r#"W/"b""#).check(Some(r#""b""#)).is_err());
         assert!(of(r#""a""#).check(None).is_err());

@@ -1,14 +1,16 @@
-//! `Idempotency-Key`: a POST that is sent again, because its answer was lost, is done once.
+//! `Idempotency-Key`: a POST that is repeated, because its answer was lost, is executed once.
 //!
-//! The first request with a key leaves a mark in the store before it is done, and its answer in the
-//! mark's place afterwards; whoever comes again within 24 hours gets that answer. While it is being
-//! done, a second one is refused (409). A crash between leaves the mark, which ends after a minute: what
-//! was begun may then be done a second time. Answers that say nothing of the request itself (too fast,
-//! store away, a fault here) are not kept. Secrets that an answer shows once are not kept either: the
-//! answer that is given again has them masked.
+//! The first request with a key writes a marker to the store before it is executed, and replaces
+//! the marker with its answer afterwards. A repeated request within 24 hours gets that answer.
+//! While the first request is in progress, a second one fails with 409. After a crash the marker
+//! expires within a minute, and the request may then be executed a second time.
 //!
-//! Events are taken without a mark: their ids are made of the key, so that to do it twice is to do it
-//! once, and no crash makes a producer wait. Only the answer of a success is kept.
+//! Answers that do not depend on the request (rate limited, store unavailable, internal error) are
+//! not kept. Secrets that an answer shows once are kept masked.
+//!
+//! Event ingest needs no marker: event ids are derived from the key, so executing a request twice
+//! has the same effect as once, and a producer never waits after a crash. Only successful answers
+//! are kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +25,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::ApiState;
 use super::answer::ApiError;
+use super::body::MAX_BODY;
+use super::shown_once::MaskedBody;
+use super::state::ApiState;
 use crate::access::Principal;
 use fanfare_store::StoreError;
 
@@ -32,25 +36,18 @@ const COLLECTION: &str = "idempotency";
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// How long an answer is kept.
-const KEPT: Duration = Duration::from_hours(24);
-/// How long the mark of a request stands that never ended.
-const MARK: Duration = Duration::from_mins(1);
-/// Longest answer that is kept.
-const LONGEST: usize = 1024 * 1024;
+const ANSWER_TTL: Duration = Duration::from_hours(24);
+/// How long the marker of a request is kept if the request never finishes.
+const MARKER_TTL: Duration = Duration::from_mins(1);
+/// Largest answer that is kept, in bytes.
+const MAX_ANSWER: usize = 1024 * 1024;
 
-/// In the place of what is shown once, when an answer is given again.
-pub(super) const MASK: &str = "****************************";
-
-/// Put into an answer's extensions: what is kept in its place.
-#[derive(Clone)]
-pub(super) struct Kept(pub(super) Bytes);
-
-/// What is known of a key.
+/// What the store holds for a key.
 #[derive(Serialize, Deserialize)]
 struct Known {
-    /// Of method, path and body.
+    /// A hash of the request's path and body.
     request: String,
-    /// None while it is being done.
+    /// `None` while the request is in progress.
     answer: Option<Answer>,
 }
 
@@ -61,7 +58,7 @@ struct Answer {
     body: String,
 }
 
-/// Around every POST of version 1. Without the header it costs nothing.
+/// Wraps every POST of version 1. Requests without the header pass through.
 pub(super) async fn layer(
     State(state): State<Arc<ApiState>>,
     request: Request,
@@ -78,25 +75,25 @@ pub(super) async fn layer(
     answered.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// Events, whose ids are made of the key.
+/// Executes an ingest request. Its event ids are derived from the key.
 async fn events_once(state: &ApiState, request: Request, next: Next) -> Result<Response, ApiError> {
-    let (asked, request) = Asked::read(request, super::largest_ingest(&state.limits)).await?;
+    let (asked, request) = Asked::read(request, state.max_ingest_body()).await?;
     let records = &state.store.records;
     if records.get(COLLECTION, &asked.id).await?.is_some() {
-        return again(state, &asked).await;
+        return repeated(state, &asked).await;
     }
     let response = next.run(request).await;
     if !response.status().is_success() {
         return Ok(response);
     }
     let (answer, response) = Answer::of(response).await?;
-    // One that is too large to be kept is made anew: the ids are the same.
+    // An answer that is too large to be kept is computed again, with the same event ids.
     if let Some(answer) = answer {
         let known = document(&Known { request: asked.request, answer: Some(answer) });
-        match records.put(COLLECTION, &asked.id, known, Some(0), Some(KEPT)).await {
-            // Somebody else with the same key was faster; both have taken the same events.
+        match records.put(COLLECTION, &asked.id, known, Some(0), Some(ANSWER_TTL)).await {
+            // Another request with the same key was faster. Both accepted the same events.
             Ok(_) | Err(StoreError::Conflict { .. }) => {}
-            Err(error) => tracing::warn!(%error, "an answer is not kept for its idempotency key"),
+            Err(error) => tracing::warn!(%error, "an answer was not kept for its idempotency key"),
         }
     }
     Ok(response)
@@ -104,28 +101,28 @@ async fn events_once(state: &ApiState, request: Request, next: Next) -> Result<R
 
 /// A request with a key.
 struct Asked {
-    /// Under which its answer is kept.
+    /// The id under which its answer is kept.
     id: String,
-    /// What it asks for: a hash of path and body.
+    /// A hash of its path and body.
     request: String,
 }
 
 impl Asked {
-    /// Reads a request; it is there for its handler all the same.
+    /// Reads a request, and returns it unchanged for its handler.
     async fn read(request: Request, largest: usize) -> Result<(Self, Request), ApiError> {
         let key = read_key(request.headers())?;
         let (parts, body) = request.into_parts();
         let too_large = |_| {
-            let message = "the body is larger than a request may be";
+            let message = format!("the body is larger than {largest} bytes; send less at once");
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "bad_body", message)
         };
         let body = to_bytes(body, largest).await.map_err(too_large)?;
         let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
         let tenant = parts.headers.get("fanfare-tenant").map_or(&b""[..], HeaderValue::as_bytes);
-        // A key is its caller's own: nobody learns from it what others have done.
+        // Keys of different callers are independent, so that a key reveals nothing about others.
         let principal = parts.extensions.get::<Arc<Principal>>();
         let caller = principal.map_or("", |principal| &principal.key_id);
-        // Of events it is also their tenant's own, as their ids are.
+        // For events the keys of different tenants are independent too, because event ids are.
         let id = match parts.uri.path() {
             "/v1/events" => hash(&[caller.as_bytes(), key.as_bytes(), path.as_bytes(), tenant]),
             _ => hash(&[caller.as_bytes(), key.as_bytes()]),
@@ -136,14 +133,16 @@ impl Asked {
 }
 
 impl Answer {
-    /// What is kept of a response, if it is not too large; and the response.
+    /// Copies a response for later, unless it is too large. Returns the response as well.
     async fn of(response: Response) -> Result<(Option<Self>, Response), ApiError> {
         let (parts, body) = response.into_parts();
         let Ok(body) = to_bytes(body, usize::MAX).await else {
-            return Err(ApiError::conflict("unknown_outcome", "the answer could not be read"));
+            let message =
+                "the request was executed, but its answer could not be read; read the resource";
+            return Err(ApiError::conflict("unknown_outcome", message));
         };
-        let kept = parts.extensions.get::<Kept>().map_or(&body, |kept| &kept.0);
-        let answer = (kept.len() <= LONGEST).then(|| Self {
+        let kept = parts.extensions.get::<MaskedBody>().map_or(&body, |kept| &kept.0);
+        let answer = (kept.len() <= MAX_ANSWER).then(|| Self {
             status: parts.status.as_u16(),
             headers: kept_headers(&parts.headers),
             body: String::from_utf8_lossy(kept).into_owned(),
@@ -152,33 +151,36 @@ impl Answer {
     }
 }
 
+/// Executes any other request, between its marker and its answer.
 async fn once(state: &ApiState, request: Request, next: Next) -> Result<Response, ApiError> {
-    let (asked, request) = Asked::read(request, super::LARGEST_BODY).await?;
+    let (asked, request) = Asked::read(request, MAX_BODY).await?;
     let records = &state.store.records;
-    let mark = document(&Known { request: asked.request.clone(), answer: None });
-    let revision = match records.put(COLLECTION, &asked.id, mark, Some(0), Some(MARK)).await {
+    let marker = document(&Known { request: asked.request.clone(), answer: None });
+    let revision = match records.put(COLLECTION, &asked.id, marker, Some(0), Some(MARKER_TTL)).await
+    {
         Ok(revision) => revision,
-        Err(StoreError::Conflict { .. }) => return again(state, &asked).await,
+        Err(StoreError::Conflict { .. }) => return repeated(state, &asked).await,
         Err(error) => return Err(error.into()),
     };
     let response = next.run(request).await;
     let status = response.status();
-    let says_nothing = status.is_server_error()
-        || [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED].contains(&status);
-    if says_nothing {
+    let depends_on_request = !(status.is_server_error()
+        || [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED].contains(&status));
+    if !depends_on_request {
         let _ = records.remove(COLLECTION, &asked.id, Some(revision)).await;
         return Ok(response);
     }
     let (answer, response) = Answer::of(response).await?;
-    // Of one that is too large, that it was done is kept.
+    // If the answer is too large, keep only that the request succeeded.
     let answer = answer.or_else(|| {
         let body = json!({"status": "success", "data": null}).to_string();
         Some(Answer { status: status.as_u16(), headers: Vec::new(), body })
     });
     let known = document(&Known { request: asked.request, answer });
-    if let Err(error) = records.put(COLLECTION, &asked.id, known, Some(revision), Some(KEPT)).await
+    if let Err(error) =
+        records.put(COLLECTION, &asked.id, known, Some(revision), Some(ANSWER_TTL)).await
     {
-        tracing::warn!(%error, "an answer is not kept for its idempotency key");
+        tracing::warn!(%error, "an answer was not kept for its idempotency key");
     }
     Ok(response)
 }
@@ -192,18 +194,18 @@ fn read_key(headers: &HeaderMap) -> Result<String, ApiError> {
     Err(ApiError::invalid("bad_key", message))
 }
 
-/// What is answered to a request whose key is known.
-async fn again(state: &ApiState, asked: &Asked) -> Result<Response, ApiError> {
+/// Answers a request whose key is known.
+async fn repeated(state: &ApiState, asked: &Asked) -> Result<Response, ApiError> {
     let in_progress = || {
-        let message =
-            "a request with this Idempotency-Key is being done now; ask again in a moment";
+        let message = "a request with this Idempotency-Key is in progress; try again in a moment";
         ApiError::conflict("in_progress", message)
     };
     let found = state.store.records.get(COLLECTION, &asked.id).await?.ok_or_else(in_progress)?;
-    let known: Known = serde_json::from_slice(&found.doc)
-        .map_err(|_| StoreError::Corrupt("an answer that was kept".to_owned()))?;
+    let known: Known = serde_json::from_slice(&found.doc).map_err(|_| {
+        StoreError::Corrupt("an answer kept for an idempotency key cannot be read".to_owned())
+    })?;
     if known.request != asked.request {
-        let message = "this Idempotency-Key was used for another request; take a new one";
+        let message = "this Idempotency-Key was used for a different request; use a new one";
         return Err(ApiError::invalid("key_reused", message));
     }
     let answer = known.answer.ok_or_else(in_progress)?;

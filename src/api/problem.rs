@@ -1,23 +1,25 @@
-//! What is wrong with a tenant's document, in the words of whoever sent a part of it.
+//! Translates problems of a tenant's document into field errors of the request that caused them.
 
 use super::answer::{ApiError, Detail};
 use crate::tenant::Problem;
 
-/// Which part of the document a request is about: how problems there are called in its body.
-pub(super) struct Part {
-    /// The place as [`Problem::place`] has it: `destination "support"`; empty for none.
+/// The part of a document that a request changes, and how its fields are named in the request's
+/// body.
+pub(super) struct DocumentPart {
+    /// The place as in [`Problem::place`], such as `destination "support"`. Empty for the whole
+    /// document.
     pub(super) place: String,
-    /// What stands before the fields of the place in the request's body.
+    /// Precedes the place's fields in the body, such as `settings.`.
     pub(super) prefix: &'static str,
-    /// Fields of the place that stand in the body without the prefix.
+    /// The place's fields that have no prefix in the body.
     pub(super) bare: &'static [&'static str],
 }
 
-impl Part {
-    /// None in particular.
-    pub(super) const NONE: Self = Self { place: String::new(), prefix: "", bare: &[] };
+impl DocumentPart {
+    /// The whole document.
+    pub(super) const WHOLE: Self = Self { place: String::new(), prefix: "", bare: &[] };
 
-    /// All problems at once.
+    /// Reports all problems at once.
     pub(super) fn refuse(&self, problems: Vec<Problem>) -> ApiError {
         ApiError::fields(problems.into_iter().map(|problem| self.detail(problem)).collect())
     }

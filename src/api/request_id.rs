@@ -1,5 +1,5 @@
-//! `X-Request-Id`: the caller's own, or one made here; in every answer, so that a complaint can be
-//! found in the logs.
+//! `X-Request-Id`: the caller's own or a generated one. Every answer and log line has it, so that a
+//! failed request can be found in the logs.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
@@ -8,15 +8,15 @@ use axum::response::Response;
 use tracing::Instrument as _;
 
 const NAME: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest id of a caller's that is taken.
-const LONGEST: usize = 128;
+/// Longest request id that is accepted from a caller, in bytes.
+const MAX_LENGTH: usize = 128;
 
-/// Around every request.
+/// Runs a request with its id.
 pub(super) async fn layer(request: Request, next: Next) -> Response {
     let given = request.headers().get(&NAME).filter(|value| is_id(value.as_bytes())).cloned();
     let id = given.unwrap_or_else(|| {
         let made = format!("req_{:032x}", rand::random::<u128>());
-        HeaderValue::try_from(made).expect("letters and digits")
+        HeaderValue::try_from(made).expect("it consists of letters and digits")
     });
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
     let mut response = next.run(request).instrument(span).await;
@@ -25,5 +25,5 @@ pub(super) async fn layer(request: Request, next: Next) -> Response {
 }
 
 fn is_id(text: &[u8]) -> bool {
-    (1..=LONGEST).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
+    (1..=MAX_LENGTH).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
 }

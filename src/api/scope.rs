@@ -1,5 +1,5 @@
-//! Who asks, and of which tenant: every handler names what it does in its type, and gets
-//! nothing but a tenant that the key may see.
+//! Authorization. Every handler states in its arguments what it does, and gets only a tenant that
+//! the caller's key may access.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -8,14 +8,14 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
-use super::ApiState;
 use super::answer::ApiError;
+use super::state::ApiState;
 use crate::access::{Action, Denied, Principal};
 use crate::event;
 
 /// What a handler does.
 pub(super) trait Does: Send + Sync {
-    /// It.
+    /// The action that the caller's role must allow.
     const ACTION: Action;
 }
 
@@ -30,21 +30,21 @@ macro_rules! does {
 }
 
 does!(
-    Read: "Looks: role reader.",
-    Write: "Changes a tenant: role admin.",
-    Keys: "Makes and revokes keys: role admin, not through a portal link.",
-    Operate: "Concerns all tenants: role operator."
+    Read: "Reads a tenant's data. Requires the role reader.",
+    Write: "Changes a tenant. Requires the role admin.",
+    Keys: "Creates and revokes a tenant's keys. Requires the role admin and not a portal link.",
+    Operate: "Concerns all tenants. Requires the role operator."
 );
 
-/// The caller, within one tenant.
+/// The caller and the tenant of the path.
 pub(super) struct Caller {
-    /// The key.
+    /// The caller's key.
     pub(super) principal: Principal,
     /// The tenant of the path.
     pub(super) tenant: Arc<str>,
 }
 
-/// A caller that may do `D`, and the tenant of the path: `me` is the key's own.
+/// A caller that may do `D` to the tenant of the path. The tenant `me` is the key's own.
 pub(super) struct Scope<D>(pub(super) Caller, PhantomData<D>);
 
 impl<D> Deref for Scope<D> {
@@ -73,7 +73,7 @@ impl<D: Does> FromRequestParts<Arc<ApiState>> for Scope<D> {
     }
 }
 
-/// A caller that may do `D`, of whatever tenant.
+/// A caller that may do `D`, on a path without a tenant.
 pub(super) struct By<D>(pub(super) Principal, pub(super) PhantomData<D>);
 
 impl<D: Does> FromRequestParts<Arc<ApiState>> for By<D> {

@@ -17,7 +17,7 @@ use url::Url;
 use super::settings::Settings;
 use super::{Failure, output};
 use crate::access::Keyring;
-use crate::api::{self, ApiState, Door, Shared};
+use crate::api::{self, ApiState, Authenticator, Shared};
 use crate::app::{self, App, Parts};
 use crate::config::Config;
 use fanfare_store::Store;
@@ -214,14 +214,15 @@ impl Api {
     pub(super) async fn over(config: &Config, store: Store) -> Result<Self, Failure> {
         let app = App::build(config, Parts::new(config, store)?).await?;
         let keyring = Keyring::load(&app.store, app.clock, None).await?;
-        let door = Door { keyring, ingest: None, open: Some(ON_THE_STORE), clock: app.clock };
+        let (open, clock) = (Some(ON_THE_STORE), app.clock);
+        let authenticator = Arc::new(Authenticator { keyring, ingest: None, open, clock });
         let state = ApiState {
             store: app.store.clone(),
             registry: app.registry.clone(),
             clock: app.clock,
             limits: app::limits(config),
             max_batch: config.events.max_batch.max(1),
-            door: Arc::new(door),
+            authenticator,
             observe: app.observe.clone(),
             meter: None,
             open_docs: true,

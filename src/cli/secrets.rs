@@ -48,14 +48,14 @@ struct Of {
 pub(super) async fn run(args: Args) -> Done {
     match args.what {
         What::NewKey => {
-            let key = MasterKey::make().map_err(|error| Failure::Unreachable(error.into()))?;
+            let key = MasterKey::generate().map_err(|error| Failure::Unreachable(error.into()))?;
             output::line(key.reveal());
             output::note(format!("master key {}; it is kept nowhere: store it well", key.id()));
             Ok(())
         }
         What::Status(of) => {
             let secrets = open(&of).await?;
-            tell(&secrets, &secrets.look().await?, of.json)
+            tell(&secrets, &secrets.inspect().await?, of.json)
         }
         What::Rotate(of) => {
             let secrets = open(&of).await?;

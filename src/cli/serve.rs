@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::Settings;
 use super::{Done, Failure, logging, tenant_files};
-use crate::access::{Hash, Keyring, Pace};
-use crate::api::{self, ApiState, Door, Meter, Shared};
+use crate::access::{Hash, Keyring, RateLimit};
+use crate::api::{self, ApiState, Authenticator, Meter, Shared};
 use crate::app::{self, App, Parts, Purpose};
 use crate::config::{Config, LogFormat, Period};
 use crate::secrets::Secrets;
@@ -116,7 +116,7 @@ pub(super) async fn run(args: Args) -> Done {
             .map_err(|lines| tenant_files::told(&lines))?;
     }
     let app = App::build(&config, parts).await?;
-    let keyring = Keyring::load(&app.store, app.clock, pace(&config)).await?;
+    let keyring = Keyring::load(&app.store, app.clock, rate_limit(&config)).await?;
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().context("the address of the listener")?;
 
@@ -131,7 +131,8 @@ pub(super) async fn run(args: Args) -> Done {
     // With a key of its own, ingest was never open to all.
     let open = config.development && config.is_local() && ingest.is_none();
     let open = open.then_some("development");
-    let door = Arc::new(Door { keyring: keyring.clone(), ingest, open, clock: app.clock });
+    let (ring, clock) = (keyring.clone(), app.clock);
+    let authenticator = Arc::new(Authenticator { keyring: ring, ingest, open, clock });
     let following = tokio::spawn(keyring.clone().follow(stop.clone()));
     let known = tokio::spawn(app.catalogue.clone().follow(stop.clone()));
     let engine = app::tenant_engines(&config)?;
@@ -141,7 +142,7 @@ pub(super) async fn run(args: Args) -> Done {
         clock: app.clock,
         limits: app::limits(&config),
         max_batch: config.events.max_batch.max(1),
-        door: door.clone(),
+        authenticator: authenticator.clone(),
         observe: app.observe.clone(),
         meter,
         catalogue: app.catalogue.clone(),
@@ -167,7 +168,7 @@ pub(super) async fn run(args: Args) -> Done {
             tokio::spawn(survive_hangups());
         }
     }
-    warn_of_exposure(&config, &door);
+    warn_of_exposure(&config, &authenticator);
     announce(&app, &config, address, args.ready_file.as_deref())?;
     let done = until_stopped(config.grace.0, stop, async move {
         let _ = router.await;
@@ -183,7 +184,7 @@ pub(super) async fn run(args: Args) -> Done {
 
 /// Says where the key is, when it was made now or there is none.
 fn tell_of_secrets(secrets: &Secrets) {
-    if let Some(path) = secrets.made() {
+    if let Some(path) = secrets.created_key_file() {
         tracing::info!(
             "secrets in the store are encrypted with a key that was made now: {}. Keep a copy of it \
              apart from the store; without it they cannot be read",
@@ -228,14 +229,14 @@ fn ingest_key(config: &Config) -> Result<Option<Hash>, Failure> {
     Ok(Some(Hash::of(key)))
 }
 
-fn pace(config: &Config) -> Option<Pace> {
+fn rate_limit(config: &Config) -> Option<RateLimit> {
     let per_second = f64::from(config.http.requests_per_second);
     let burst = config.http.burst.max(1);
-    (per_second > 0.0).then_some(Pace { per_second, burst })
+    (per_second > 0.0).then_some(RateLimit { per_second, burst })
 }
 
 /// Says who can get in, where that is not as it should be.
-fn warn_of_exposure(config: &Config, door: &Door) {
+fn warn_of_exposure(config: &Config, authenticator: &Authenticator) {
     if !config.listen.ip().is_loopback() && !config.http.behind_proxy {
         tracing::warn!(
             "{} is reached over a network without TLS: keys and events can be read on the way. Put \
@@ -244,10 +245,10 @@ fn warn_of_exposure(config: &Config, door: &Door) {
             config.listen
         );
     }
-    if door.open.is_some() {
+    if authenticator.open.is_some() {
         return;
     }
-    if door.ingest.is_none() && door.keyring.is_empty() {
+    if authenticator.ingest.is_none() && authenticator.keyring.is_empty() {
         // An address of a Redis may hold a password.
         let store = if app::is_redis(&config.store) { "redis://…" } else { &config.store };
         tracing::warn!(

@@ -79,7 +79,7 @@ fn whole<T>(
             Err(found) => problems.extend(found),
         }
     }
-    problems.extend(file::doubles(right.iter().map(|(path, found)| (*path, id(found)))));
+    problems.extend(file::duplicates(right.iter().map(|(path, found)| (*path, id(found)))));
     let right = || right.into_iter().map(|(_, found)| found).collect();
     if problems.is_empty() { Ok(right()) } else { Err(problems) }
 }

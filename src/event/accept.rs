@@ -1,18 +1,20 @@
-//! What producers may send: everything that decodes, but what would pass for the router's own.
+//! What producers may send: every valid event, except those that could pass for Fanfare's own.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfare_contract::Event;
 
+use super::decode::{Fill, decode};
 use super::id::is_own_id;
-use super::{Fill, Limits, Refusal, decode};
+use super::limits::Limits;
+use super::refusal::Refusal;
 
-/// Types that begin so are of events that the router itself makes.
+/// The prefix of the types of events that Fanfare itself creates.
 pub const OWN_TYPES: &str = "fanfare.";
 
-/// Takes one event in from a producer, whichever way it comes: as [`decode()`], and refuses what only
-/// the router may say, for routes and people rely on it.
+/// Accepts an event from a producer. Like [`decode()`], but refuses types and ids that only Fanfare
+/// itself may use, because routes and people rely on them.
 pub fn accept(
     tenant: &Arc<str>,
     raw: Bytes,
@@ -23,15 +25,15 @@ pub fn accept(
     if event.kind.starts_with(OWN_TYPES) {
         return Err(Refusal::new(
             "reserved_type",
-            "`type` begins with `fanfare.`, which is kept for events that Fanfare itself makes; \
-             choose another first word, for example \"kyc.session.created\"",
+            "`type` begins with `fanfare.`, which is reserved for Fanfare's own events; use another \
+                         prefix, for example \"kyc.session.created\"",
         ));
     }
     if is_own_id(&event.id) {
         return Err(Refusal::new(
             "reserved_id",
-            "`id` looks like those of events that Fanfare itself makes (evt_dead_…, \
-             evt_disabled_…); choose another, or leave it out to have one made",
+            "`id` has a form that is reserved for Fanfare's own events (evt_dead_…, evt_disabled_…); \
+                         use another id, or omit it to get a generated one",
         ));
     }
     Ok(event)
@@ -49,12 +51,12 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_router_may_say_is_refused() {
+    fn reserved_types_are_refused() {
         for kind in ["fanfare.delivery.dead", "fanfare.destination.disabled", "fanfare.x"] {
             let body = format!(r#"{{"type":"{kind}","data":{{}}}}"#);
             assert_eq!(accepted(&body).unwrap_err(), "reserved_type", "{kind}");
         }
-        // However it is spelt in JSON.
+        // Also with escapes in the JSON.
         let spelt = r#"{"type":"fan\u0066are.delivery.dead","data":{}}"#;
         assert_eq!(accepted(spelt).unwrap_err(), "reserved_type");
         for kind in ["fanfare", "fanfares.x", "x.fanfare.y", "Fanfare.x"] {
@@ -63,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_takes_the_id_of_a_notice_before_it_is_made() {
+    fn reserved_ids_are_refused() {
         let of = |id: &str| accepted(&format!(r#"{{"id":"{id}","type":"a","data":{{}}}}"#));
         let own = own_event_id("dead", &["acme", "dlv_evt_1.hooks"]);
         assert_eq!(of(&own).unwrap_err(), "reserved_id");

@@ -1,4 +1,4 @@
-//! Event ids: made at random, or from an idempotency key.
+//! Event ids: random, derived from an idempotency key, or derived for Fanfare's own events.
 
 use std::fmt::Write as _;
 
@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// `evt_` and 26 characters (a ULID in lower case): 48 bits of time, then 80 of `random`, so ids
-/// sort by time and cannot be guessed.
+/// `evt_` and 26 characters (a ULID in lower case): 48 bits of time, then 80 bits of `random`. Such
+/// ids sort by time and cannot be guessed.
 pub fn new_event_id(now_ms: i64, random: u128) -> String {
     let time = u128::try_from(now_ms).unwrap_or(0) & 0xffff_ffff_ffff;
     let bits = (time << 80) | (random & ((1 << 80) - 1));
@@ -19,7 +19,7 @@ pub fn new_event_id(now_ms: i64, random: u128) -> String {
     text
 }
 
-/// The id of the event that a producer sends under `key`: the same key is the same event.
+/// The id of an event sent with an idempotency key. The same key always yields the same id.
 pub fn event_id_for_key(tenant: &str, key: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(tenant.as_bytes());
@@ -32,7 +32,7 @@ pub fn event_id_for_key(tenant: &str, key: &str) -> String {
     text
 }
 
-/// The id of an event that the router itself makes of `parts`: the same is the same event.
+/// The id of an event that Fanfare itself creates. The same parts always yield the same id.
 pub fn own_event_id(what: &str, parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -46,7 +46,7 @@ pub fn own_event_id(what: &str, parts: &[&str]) -> String {
     text
 }
 
-/// Does an id look like one of [`own_event_id`]'s? No other maker's does.
+/// Whether an id has the form of [`own_event_id`]. Other generated ids never do.
 pub(super) fn is_own_id(id: &str) -> bool {
     let of = |what: &str| id.strip_prefix("evt_")?.strip_prefix(what)?.strip_prefix('_');
     ["dead", "disabled"].into_iter().filter_map(of).any(|rest| {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_sort_by_time_and_differ_by_chance() {
+    fn random_ids_sort_by_time_and_differ() {
         let early = new_event_id(1_735_228_800_000, u128::MAX);
         let late = new_event_id(1_735_228_800_001, 0);
         assert!(early < late);
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_key_is_the_same_event_of_one_tenant_only() {
+    fn the_same_key_yields_the_same_id_within_one_tenant_only() {
         assert_eq!(event_id_for_key("a", "k"), event_id_for_key("a", "k"));
         assert_ne!(event_id_for_key("a", "k"), event_id_for_key("b", "k"));
         assert_ne!(event_id_for_key("a", "bk"), event_id_for_key("ab", "k"));

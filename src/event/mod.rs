@@ -1,14 +1,18 @@
-//! Taking an event in: from a producer's bytes to a [`fanfare_contract::Event`], or a refusal that
-//! says what is wrong and what would be right.
+//! From a producer's bytes to a [`fanfare_contract::Event`], or to a [`Refusal`] that says what is
+//! wrong and how to fix it.
 
 mod accept;
 mod decode;
 mod id;
+mod limits;
+mod names;
 mod refusal;
 mod trace;
 
 pub use accept::{OWN_TYPES, accept};
-pub use decode::{Fill, Limits, decode, tenant_id};
+pub use decode::{Fill, decode};
 pub use id::{event_id_for_key, new_event_id, own_event_id};
+pub use limits::Limits;
+pub use names::tenant_id;
 pub use refusal::Refusal;
 pub use trace::trace_parent;

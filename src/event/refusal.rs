@@ -1,6 +1,6 @@
-//! Why an event is not taken, with the mend.
+//! Why an event is refused.
 
-/// A refused event. `code` is stable; the message is for the producer's developer.
+/// A refused event. Codes are stable. The message is for the producer's developer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
@@ -8,12 +8,12 @@ pub struct Refusal {
     /// `bad_id`, `bad_type`, `bad_created`, `bad_tenant`, `unknown_tenant`, `not_utf8`, `no_event`,
     /// `reserved_type`, `reserved_id`.
     pub code: &'static str,
-    /// What is wrong, where, and what would be right.
+    /// What is wrong, where, and how to fix it.
     pub message: String,
 }
 
 impl Refusal {
-    /// A refusal with its code.
+    /// Creates a refusal.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }

@@ -1,4 +1,4 @@
-//! Every attempt is counted, and has a span whose context goes with the request.
+//! Counts every attempt, and creates a span for it whose context is sent with the request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ impl Observer for Observe {
         let spans = self.spans.as_ref()?;
         let attempt = spans.attempt(channel, delivery)?;
         if let Content::Event(event) = &delivery.content {
-            // The receiver's own spans hang below this attempt.
+            // The receiver's own spans become children of this attempt.
             let event = event.retraced(attempt.traceparent().into());
             delivery.content = Content::Event(Arc::new(event));
         }

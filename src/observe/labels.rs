@@ -1,13 +1,13 @@
-//! The values that labels may have: few, and known beforehand, whatever comes in.
+//! The values of labels: a small fixed set, whatever comes in.
 
 use fanfare_store::StateKind;
 
-/// How an entry came into the log.
+/// How an entry entered the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A producer wrote it to the stream.
     Stream,
-    /// Fanfare did: over HTTP, by `fanfare send`, or a notice of its own.
+    /// Fanfare wrote it: over HTTP, by `fanfare send`, or as an event of its own.
     Store,
 }
 
@@ -15,25 +15,25 @@ impl Source {
     pub(super) const ALL: [&'static str; 2] = ["stream", "store"];
 }
 
-/// What `POST /v1/events` answered for one event.
+/// The result of `POST /v1/events` for one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// It is durable.
+    /// The event is durable.
     Accepted,
-    /// It was there already.
+    /// The event had been accepted before.
     Duplicate,
-    /// It is no event; the code says why.
+    /// The event was refused, with this code.
     Rejected(&'static str),
-    /// The store could not take it.
+    /// The store failed.
     Failed,
 }
 
 pub(super) const ACCEPTED: [&str; 4] = ["accepted", "duplicate", "rejected", "failed"];
 
-/// What became of an entry.
+/// How an entry was settled.
 pub(super) const OUTCOMES: [&str; 4] = ["routed", "unrouted", "duplicate", "rejected"];
 
-/// What became of a delivery.
+/// The states of a delivery.
 pub(super) const STATES: [&str; 4] = [
     StateKind::Delivered.as_str(),
     StateKind::Waiting.as_str(),
@@ -41,7 +41,7 @@ pub(super) const STATES: [&str; 4] = [
     StateKind::Dead.as_str(),
 ];
 
-/// Codes of refusals, all of them; any other is the last.
+/// The codes of refusals. Any other code counts as the last one.
 pub(super) const REFUSALS: [&str; 15] = [
     "bad_created",
     "bad_id",
@@ -60,10 +60,10 @@ pub(super) const REFUSALS: [&str; 15] = [
     "other",
 ];
 
-/// Channels; any other, or none, is the last.
+/// The channels. Any other channel, or none, counts as the last one.
 pub(super) const CHANNELS: [&str; 4] = ["webhook", "email", "slack", "other"];
 
-/// Results of attempts by class, see [`result`].
+/// The classes of attempt results, see [`result`].
 pub(super) const RESULTS: [&str; 15] = [
     "ok",
     "http_3xx",
@@ -82,12 +82,12 @@ pub(super) const RESULTS: [&str; 15] = [
     "refused",
 ];
 
-/// Where a word stands in a list; what is not there is the last.
+/// The index of a word in a list. Unknown words get the last index.
 pub(super) fn place(list: &[&str], word: &str) -> usize {
     list.iter().position(|known| *known == word).unwrap_or(list.len() - 1)
 }
 
-/// The class of an attempt's code.
+/// The index of the class of an attempt's code.
 pub(super) fn result(code: Result<(), &str>) -> usize {
     place(&RESULTS, code.map_or_else(class, |()| "ok"))
 }
@@ -144,7 +144,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_code_its_class_is_a_known_one(code in "\\PC{0,40}|(http|smtp)_[0-9]{1,5}") {
+        fn every_code_has_a_known_class(code in "\\PC{0,40}|(http|smtp)_[0-9]{1,5}") {
             prop_assert!(result(Err(&code)) < RESULTS.len());
             prop_assert!(place(&REFUSALS, &code) < REFUSALS.len());
             prop_assert!(place(&CHANNELS, &code) < CHANNELS.len());

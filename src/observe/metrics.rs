@@ -1,4 +1,4 @@
-//! The numbers, named as Prometheus asks: base units, `_total` for what only grows, few labels.
+//! The metrics, named by Prometheus' conventions: base units, `_total` for counters, few labels.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -13,38 +13,38 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::gauges::Gauges;
 use super::labels::{
     ACCEPTED, Accepted, CHANNELS, OUTCOMES, REFUSALS, RESULTS, STATES, Source, place, result,
 };
-use super::now::Now;
 use super::process::Process;
 use super::series::{histograms, row, table};
 use fanfare_store::{Call, DeliveryUpdate, Ms, Outcome, StateKind};
 
-/// 1 ms to a minute: one attempt, which ends in less.
+/// Buckets for one attempt: 1 ms to one minute, which is longer than any attempt.
 const ATTEMPT_S: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
-/// 1 ms to three days: a delivery with all its retries.
+/// Buckets for a delivery with all its retries: 1 ms to three days.
 const PATH_S: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0, 3_600.0, 21_600.0,
     259_200.0,
 ];
-/// 100 µs to 10 s.
+/// Buckets for one call of the store: 100 µs to 10 s.
 const STORE_S: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 10.0];
-/// What one call of the store moves.
+/// Buckets for the number of items that one call of the store moves.
 const ITEMS: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0];
 
 type Table<const N: usize, const M: usize> = [[Counter; M]; N];
 type ByTenant = Family<[(&'static str, Arc<str>); 2], Counter>;
 type ByDestination = Family<[(&'static str, Arc<str>); 3], Counter>;
 
-/// All series, with a handle each.
+/// All metrics, with a handle for each series.
 pub struct Metrics {
     registry: Registry,
     http: [Counter; ACCEPTED.len()],
     events: Table<{ Source::ALL.len() }, { OUTCOMES.len() }>,
-    /// Of HTTP, and of the log.
+    /// One row for HTTP, one for the log.
     rejected: Table<2, { REFUSALS.len() }>,
     settle_time: Histogram,
     attempts: Table<{ CHANNELS.len() }, { RESULTS.len() }>,
@@ -54,11 +54,11 @@ pub struct Metrics {
     calls: Calls,
     leases: Gauge,
     on_path: Gauge,
-    now: [Gauge<f64, AtomicU64>; Now::NAMES.len()],
+    gauges: [Gauge<f64, AtomicU64>; Gauges::NAMES.len()],
     per_tenant: Option<(ByTenant, ByDestination)>,
 }
 
-/// The store's calls, by [`Call`]'s number.
+/// The store's calls, by the number of the [`Call`].
 struct Calls {
     time: [Option<Histogram>; Call::ALL.len()],
     items: [Option<Histogram>; Call::ALL.len()],
@@ -66,45 +66,55 @@ struct Calls {
 }
 
 impl Metrics {
-    /// All series at zero. `per_tenant` adds those with a tenant's or a destination's id.
+    /// Creates all series with the value 0. `per_tenant` adds series with the ids of tenants and
+    /// destinations.
     pub fn new(per_tenant: bool) -> Self {
         let mut root = Registry::default();
-        // Its names have no prefix, so that everybody's dashboards find them.
+        // These names have no prefix, so that existing dashboards find them.
         root.register_collector(Box::new(Process::new()));
         let all = root.sub_registry_with_prefix("fanfare");
         let build = [("version", env!("CARGO_PKG_VERSION"))];
-        all.register("build", "What is running", Info::new(build));
+        all.register("build", "Build information", Info::new(build));
 
-        let help = "Events of POST /v1/events, by what was answered";
+        let help = "Events sent to POST /v1/events, by result";
         let http = row(all, "http_events", help, ("outcome", &ACCEPTED));
-        let help = "Entries of the log that were settled, by who wrote them and how they ended";
+        let help = "Entries of the log that were settled, by source and outcome";
         let events = table(all, "events", help, ("source", &Source::ALL), ("outcome", &OUTCOMES));
-        let help = "What was refused as an event, by way in and code of the reason";
+        let help = "Events that were refused, by source and error code";
         let rejected =
             table(all, "events_rejected", help, ("via", &["http", "log"]), ("code", &REFUSALS));
         let settle_time = Histogram::new(PATH_S.iter().copied());
-        let help = "From an event's arrival until all its deliveries have an outcome or wait in \
-                    their queues, durably";
+        let help = "Time from an event's arrival until each of its deliveries durably has an \
+                            outcome or waits in its queue";
         all.register_with_unit("event_settle", help, Unit::Seconds, settle_time.clone());
 
         let channels = ("channel", &CHANNELS);
-        let help = "Attempts at deliveries, by the class of the result";
+        let help = "Delivery attempts, by result class";
         let attempts = table(all, "attempts", help, channels, ("result", &RESULTS));
         let name = ("attempt", Some(Unit::Seconds));
         let labels = ("channel", &CHANNELS[..]);
-        let attempt_time = histograms(all, name, "Time of one attempt", labels, ATTEMPT_S);
-        let help = "States that deliveries came into; one that is put off waits again each time";
+        let attempt_time = histograms(all, name, "Duration of one attempt", labels, ATTEMPT_S);
+        let help = "State changes of deliveries, by new state; a delivery counts as waiting each time it is \
+                            rescheduled";
         let deliveries = table(all, "deliveries", help, channels, ("state", &STATES));
-        let help = "From an event's arrival until a receiver took it, retries and all";
+        let help = "Time from an event's arrival until a receiver accepted it, including retries";
         let name = ("delivery", Some(Unit::Seconds));
         let delivery_time = histograms(all, name, help, labels, PATH_S);
 
         let calls = Calls::new(all);
         let leases = Gauge::default();
-        all.register("leases_held", "Lanes with a backlog that are served here", leases.clone());
+        all.register(
+            "leases_held",
+            "Lanes with queued deliveries that this process is serving",
+            leases.clone(),
+        );
         let on_path = Gauge::default();
-        all.register("window_used", "Events that were read and are not settled", on_path.clone());
-        let now = Now::NAMES.map(|(name, help)| {
+        all.register(
+            "window_used",
+            "Events that were read and are not settled yet",
+            on_path.clone(),
+        );
+        let gauges = Gauges::NAMES.map(|(name, help)| {
             let gauge = Gauge::default();
             all.register(name, help, gauge.clone());
             gauge
@@ -122,13 +132,13 @@ impl Metrics {
             calls,
             leases,
             on_path,
-            now,
+            gauges,
             per_tenant,
             registry: root,
         }
     }
 
-    /// What `POST /v1/events` answered for one event.
+    /// Counts the result of `POST /v1/events` for one event.
     pub fn http(&self, answer: Accepted) {
         let at = match answer {
             Accepted::Accepted => 0,
@@ -142,12 +152,12 @@ impl Metrics {
         self.http[at].inc();
     }
 
-    /// So many entries of the log were read; each will be settled.
+    /// Counts entries of the log that were read. Each will be settled.
     pub(crate) fn read(&self, entries: usize) {
         self.on_path.inc_by(i64::try_from(entries).unwrap_or(0));
     }
 
-    /// An entry of the log is settled.
+    /// Counts a settled entry of the log.
     pub(super) fn settled(&self, source: Source, outcome: &Outcome, now: Ms) {
         let (at, event) = match outcome {
             Outcome::Routed(event, updates) => {
@@ -173,7 +183,7 @@ impl Metrics {
         }
     }
 
-    /// A delivery came into a state.
+    /// Counts a delivery's change of state.
     pub(super) fn delivery(&self, event: &Event, update: &DeliveryUpdate) {
         let kind = update.change.target_kind();
         let (channel, state) = (place(&CHANNELS, &update.channel), place(&STATES, kind.as_str()));
@@ -182,7 +192,7 @@ impl Metrics {
             self.delivery_time[channel].observe(seconds(update.at_ms - event.received_ms));
         }
         if let Some((_, destinations)) = &self.per_tenant {
-            // Without the lane's suffix: a recipient is not a label.
+            // Without the recipient, which must not become a label.
             let labels = [
                 ("tenant", event.tenant.clone()),
                 ("destination", update.lane.destination().into()),
@@ -192,14 +202,14 @@ impl Metrics {
         }
     }
 
-    /// An attempt ended.
+    /// Counts an attempt.
     pub(super) fn attempt(&self, channel: &str, took: Duration, code: Result<(), &str>) {
         let channel = place(&CHANNELS, channel);
         self.attempts[channel][result(code)].inc();
         self.attempt_time[channel].observe(took.as_secs_f64());
     }
 
-    /// A call of the store ended.
+    /// Counts a call of the store.
     pub(super) fn call(&self, call: Call, took: Duration, items: usize, failed: bool) {
         let at = call as usize;
         if let Some(time) = &self.calls.time[at] {
@@ -208,11 +218,11 @@ impl Metrics {
         if failed {
             self.calls.failures[at].inc();
         }
-        // A look that found nothing has no size.
+        // A call that found nothing has no size.
         if let Some(sizes) = self.calls.items[at].as_ref().filter(|_| items > 0) {
             sizes.observe(count(items));
         }
-        // Every claim is given back once, whatever comes of that.
+        // Every claim is released exactly once, even if that fails.
         match call {
             Call::Claim => _ = self.leases.inc_by(i64::try_from(items).unwrap_or(0)),
             Call::Release => _ = self.leases.dec(),
@@ -220,13 +230,13 @@ impl Metrics {
         }
     }
 
-    /// Everything as `OpenMetrics` text, with what was looked at just now.
-    pub fn text(&self, now: &Now) -> String {
-        for (gauge, value) in self.now.iter().zip(now.values()) {
+    /// All metrics as `OpenMetrics` text. `gauges` are values computed for this scrape.
+    pub fn text(&self, gauges: &Gauges) -> String {
+        for (gauge, value) in self.gauges.iter().zip(gauges.values()) {
             gauge.set(value);
         }
         let mut text = String::with_capacity(64 * 1024);
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = text::encode(&mut text, &self.registry);
         text
     }
@@ -242,27 +252,32 @@ impl Calls {
             let mut made = made.into_iter();
             Call::ALL.map(|call| if chosen(call) { made.next() } else { None })
         };
-        let help = "Time of one call of the store; reading waits by design, and has none";
+        let help = "Duration of one call of the store, except reads, which wait for entries";
         let labels = some(Call::is_timed);
         let name = ("store_call", Some(Unit::Seconds));
         let time = histograms(all, name, help, ("call", &labels), STORE_S);
-        let help = "Events, deliveries or lanes that one call of the store moved";
+        let help = "Events, deliveries or lanes moved by one call of the store";
         let labels = some(Call::has_size);
         let items = histograms(all, ("store_call_items", None), help, ("call", &labels), ITEMS);
         let labels = Call::ALL.map(Call::word);
         Self {
             time: in_place(Call::is_timed, time),
             items: in_place(Call::has_size, items),
-            failures: row(all, "store_call_failures", "Calls that failed", ("call", &labels)),
+            failures: row(
+                all,
+                "store_call_failures",
+                "Calls of the store that failed",
+                ("call", &labels),
+            ),
         }
     }
 }
 
 fn by_tenant(all: &mut Registry) -> (ByTenant, ByDestination) {
     let (tenants, destinations) = (ByTenant::default(), ByDestination::default());
-    let help = "Events of a tenant that were settled, by how they ended";
+    let help = "A tenant's events that were settled, by outcome";
     all.register("tenant_events", help, tenants.clone());
-    let help = "States that deliveries to a destination came into";
+    let help = "State changes of a destination's deliveries, by new state";
     all.register("destination_deliveries", help, destinations.clone());
     (tenants, destinations)
 }
@@ -272,7 +287,7 @@ pub(super) fn count(items: usize) -> f64 {
     items as f64
 }
 
-/// Clocks of two machines may disagree: no time is negative.
+/// Clocks of two machines may differ, so a negative time counts as 0.
 #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
 fn seconds(ms: Ms) -> f64 {
     ms.max(0) as f64 / 1_000.0

@@ -1,14 +1,14 @@
-//! What operators see from outside: numbers (`metrics`) and, if asked for, spans (`spans`).
+//! What operators can observe: metrics (`metrics`) and optionally traces (`spans`).
 //!
-//! The parts of the router know only thin hooks of their own ([`fanfare_store::Watch`],
-//! [`crate::delivery::layers::Observer`]); [`Observe`] stands behind all of them. Handles of all
-//! series are made at the start, so counting is an addition. No payload, address or secret is ever
-//! a label or an attribute.
+//! The parts of the router only know small hooks ([`fanfare_store::Watch`],
+//! [`crate::delivery::layers::Observer`]), and [`Observe`] implements all of them. Handles for all
+//! series are created at startup, so counting is a single addition. No payload, address or secret
+//! ever becomes a label or an attribute.
 
 mod attempts;
+mod gauges;
 mod labels;
 mod metrics;
-mod now;
 mod otlp;
 mod path;
 mod process;
@@ -20,25 +20,26 @@ use std::time::{Duration, SystemTime};
 
 use fanfare_contract::Event;
 
+pub use gauges::Gauges;
 pub use labels::{Accepted, Source};
 pub use metrics::Metrics;
-pub use now::Now;
 pub use otlp::endpoint;
 pub use spans::Spans;
 
 use crate::config::Config;
 use fanfare_store::{Call, DeliveryUpdate, Ms, Outcome, Watch};
 
-/// Everything that is told outside. Shared by all parts of one process.
+/// Metrics and traces, shared by all parts of one process.
 pub struct Observe {
-    /// Numbers.
+    /// The metrics.
     pub metrics: Metrics,
-    /// Spans, if they are exported.
+    /// The spans. `None` if traces are not exported.
     pub spans: Option<Spans>,
 }
 
 impl Observe {
-    /// As the settings say. Must be called within the runtime that is to export spans.
+    /// Creates metrics and traces according to the settings. Must be called within the runtime that
+    /// exports spans.
     pub fn new(config: &Config) -> anyhow::Result<Arc<Self>> {
         let metrics = Metrics::new(config.metrics.per_tenant);
         let spans = endpoint(&config.tracing)?
@@ -47,17 +48,18 @@ impl Observe {
         Ok(Arc::new(Self { metrics, spans }))
     }
 
-    /// Counts, and exports nothing.
+    /// Counts without exporting traces.
     pub fn quiet() -> Arc<Self> {
         Arc::new(Self { metrics: Metrics::new(false), spans: None })
     }
 
-    /// The wall clock, if there are spans to be timed.
+    /// The wall clock time, if spans are exported.
     pub(crate) fn span_time(&self) -> Option<SystemTime> {
         self.spans.as_ref().map(|_| SystemTime::now())
     }
 
-    /// An entry of the log is settled, durably. `ended` is when its last delivery had an outcome.
+    /// Records a durably settled entry of the log. `ended` is when its last delivery had an
+    /// outcome.
     pub(crate) fn settled(
         &self,
         source: Source,
@@ -75,14 +77,14 @@ impl Observe {
         }
     }
 
-    /// Deliveries that were served from their queue have an outcome, durably.
+    /// Records durable outcomes of deliveries that were served from their queue.
     pub(crate) fn served(&self, updates: &[(Arc<Event>, DeliveryUpdate)]) {
         for (event, update) in updates {
             self.metrics.delivery(event, update);
         }
     }
 
-    /// Exports what is left; waits a moment for it.
+    /// Exports remaining spans, and waits briefly for that.
     pub async fn stop(self: Arc<Self>) {
         if self.spans.is_none() {
             return;

@@ -1,4 +1,5 @@
-//! Sends spans to a collector by OTLP over HTTP, with the client and the TLS that all else uses.
+//! Sends spans to a collector by OTLP over HTTP, with the same HTTP client and TLS as everything
+//! else.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,19 +20,21 @@ use url::Url;
 use super::Spans;
 use crate::config::Tracing;
 
-/// How long one export may take.
+/// Longest duration of one export.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How much of a collector's answer is read.
+/// Most bytes read of a collector's answer.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
-/// Where spans go, if anywhere: as OpenTelemetry's environment variables say, else the settings.
+/// The collector's URL, if any: from OpenTelemetry's environment variables, or else from the
+/// settings.
 pub fn endpoint(settings: &Tracing) -> anyhow::Result<Option<Url>> {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     if set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(None);
     }
     let parse = |name: &str, text: String| {
-        Url::parse(&text).with_context(|| format!("{name} is no URL; write http://127.0.0.1:4318"))
+        Url::parse(&text)
+            .with_context(|| format!("{name} is not a URL; use for example http://127.0.0.1:4318"))
     };
     if let Some(whole) = set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
         return parse("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", whole).map(Some);
@@ -48,24 +51,25 @@ pub fn endpoint(settings: &Tracing) -> anyhow::Result<Option<Url>> {
 }
 
 impl Spans {
-    /// Exports to `endpoint` in batches, from a thread of its own.
+    /// Exports spans to `endpoint` in batches, from a separate thread.
     pub(super) fn export(endpoint: Url, sample: f64) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
-        let client = Client { http, runtime: Handle::current(), away: AtomicBool::new(false) };
+        let client = Client { http, runtime: Handle::current(), failing: AtomicBool::new(false) };
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(client)
             .with_endpoint(endpoint)
             .with_timeout(TIMEOUT)
             .build()
-            .context("settings, [tracing]: spans cannot be exported")?;
+            .context("settings, [tracing]: traces cannot be exported")?;
         let mut processor = BatchSpanProcessor::builder(exporter).build();
         processor.set_resource(&resource());
         Ok(Self::new(processor, sample))
     }
 }
 
-/// Who sends. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say more, or otherwise.
+/// The resource that identifies this process. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`
+/// add to it or override it.
 fn resource() -> Resource {
     let instance = format!("{:016x}", rand::random::<u64>());
     let builder = Resource::builder().with_attributes([
@@ -78,12 +82,12 @@ fn resource() -> Resource {
     builder.with_service_name("fanfare").build()
 }
 
-/// Our client for the exporter, whose thread has no runtime of its own.
+/// The HTTP client of the exporter, whose thread has no runtime.
 struct Client {
     http: reqwest::Client,
     runtime: Handle,
-    /// The last export failed: the next that fails is not told again.
-    away: AtomicBool,
+    /// Whether the last export failed. A series of failures is logged once.
+    failing: AtomicBool,
 }
 
 impl fmt::Debug for Client {
@@ -97,17 +101,17 @@ impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let sent = self.runtime.spawn(send(self.http.clone(), request)).await;
         let answer = sent.map_err(HttpError::from).and_then(|answer| answer);
-        let trouble = match &answer {
+        let problem = match &answer {
             Ok(answer) if answer.status().is_success() => None,
             Ok(answer) => Some(format!("it answered {}", answer.status())),
             Err(error) => Some(error.to_string()),
         };
-        match trouble {
-            Some(trouble) if !self.away.swap(true, Ordering::Relaxed) => {
-                tracing::warn!(trouble, "the trace collector takes no spans; they are dropped");
+        match problem {
+            Some(problem) if !self.failing.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(problem, "traces cannot be exported and are dropped");
             }
-            None if self.away.swap(false, Ordering::Relaxed) => {
-                tracing::info!("the trace collector takes spans again");
+            None if self.failing.swap(false, Ordering::Relaxed) => {
+                tracing::info!("traces can be exported again");
             }
             _ => {}
         }
@@ -120,7 +124,7 @@ async fn send(
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, HttpError> {
     let request = reqwest::Request::try_from(request)?;
-    // The URL may hold a credential.
+    // The URL may contain a credential.
     let mut response = http.execute(request).await.map_err(reqwest::Error::without_url)?;
     let mut answer = Response::builder().status(response.status());
     if let Some(headers) = answer.headers_mut() {

@@ -1,4 +1,4 @@
-//! What the process uses, under the names that Prometheus' own clients give it.
+//! The resources that the process uses, under the names that Prometheus' own clients use.
 
 use std::fmt::Error;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// Asks the system at every scrape. What a system does not tell is left out.
+/// Queries the system at every scrape. Values that a system does not provide are left out.
 #[derive(Debug)]
 pub(super) struct Process {
     started_s: f64,
@@ -28,7 +28,7 @@ impl Collector for Process {
         if let Some(seconds) = cpu_seconds() {
             let cpu = encoder.encode_descriptor(
                 "process_cpu_seconds",
-                "Processor time used, user and system",
+                "User and system CPU time",
                 None,
                 MetricType::Counter,
             )?;
@@ -46,26 +46,26 @@ impl Collector for Process {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         gauge(
             "process_start_time_seconds",
-            "When the process began, in Unix time",
+            "When the process started, in Unix time",
             Some(self.started_s),
         )?;
         gauge(
             "process_resident_memory_bytes",
-            "Memory in use",
+            "Resident memory",
             field(&status, "VmRSS:").map(|kib| kib * 1024.0),
         )?;
         gauge(
             "process_virtual_memory_bytes",
-            "Address space in use",
+            "Virtual memory",
             field(&status, "VmSize:").map(|kib| kib * 1024.0),
         )?;
         gauge("process_threads", "Threads", field(&status, "Threads:"))?;
-        gauge("process_open_fds", "File descriptors in use", open_fds())?;
-        gauge("process_max_fds", "File descriptors that may be used", max_fds())
+        gauge("process_open_fds", "Open file descriptors", open_fds())?;
+        gauge("process_max_fds", "Most file descriptors that may be open", max_fds())
     }
 }
 
-/// The number in a line of `/proc/self/status`.
+/// A number in `/proc/self/status`.
 fn field(status: &str, name: &str) -> Option<f64> {
     let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
     rest.split_whitespace().next()?.parse().ok()
@@ -80,7 +80,7 @@ fn cpu_seconds() -> Option<f64> {
 }
 
 fn open_fds() -> Option<f64> {
-    // The folder is itself open while it is counted.
+    // The folder itself is open while its entries are counted.
     let open = std::fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1);
     u32::try_from(open).ok().map(f64::from)
 }

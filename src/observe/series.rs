@@ -1,4 +1,4 @@
-//! Makes series of one name, a handle for each value that its labels may have.
+//! Creates metrics with labels, with a handle for each value of a label.
 
 use std::array;
 
@@ -7,7 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// A label: its name and all its values.
+/// A label: its name and all of its values.
 pub(super) type Label<'a> = (&'static str, &'a [&'static str]);
 
 /// A counter for each value of a label.
@@ -39,7 +39,7 @@ pub(super) fn table<const N: usize, const M: usize>(
     })
 }
 
-/// A histogram for each value of a label, with buckets up to these bounds.
+/// A histogram for each value of a label, with these upper bounds of buckets.
 pub(super) fn histograms(
     registry: &mut Registry,
     (name, unit): (&str, Option<Unit>),

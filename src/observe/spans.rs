@@ -1,6 +1,6 @@
-//! Spans of an event's path: `event`, and below it `ingest`, `route`, an `attempt` for each try, and
-//! `settle`. Where they belong is derived from the event ([`super::path`]); for an event that is not
-//! recorded nothing is done.
+//! The spans of an event: `event`, and its children `ingest`, `route`, one `attempt` for each
+//! attempt, and `settle`. Their trace and ids are derived from the event ([`super::path`]). An
+//! event that is not sampled costs nothing.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,24 +15,24 @@ use opentelemetry_sdk::trace::{
     BatchSpanProcessor, SpanData, SpanEvents, SpanLinks, SpanProcessor,
 };
 
-use super::path::{Path, Share};
+use super::path::{Sampler, TracePath};
 use fanfare_store::Ms;
 
-/// Most events of a digest that its span is linked to.
-const MOST_LINKS: usize = 128;
+/// Most events that the span of a digest links to.
+const MAX_LINKS: usize = 128;
 
-/// Makes spans and hands them to the exporter. Cheap to clone.
+/// Creates spans and passes them to the exporter. Cheap to clone.
 #[derive(Clone)]
 pub struct Spans(Arc<Inner>);
 
 struct Inner {
     processor: BatchSpanProcessor,
     scope: InstrumentationScope,
-    sampled: Share,
+    sampler: Sampler,
 }
 
-/// A span without its place.
-struct Piece {
+/// A span without its ids.
+struct SpanParts {
     name: &'static str,
     kind: SpanKind,
     began: SystemTime,
@@ -41,48 +41,49 @@ struct Piece {
 }
 
 impl Spans {
-    /// Hands spans to `processor`; of events without a producer's trace, this share.
+    /// Passes spans to `processor`. `sample` is the ratio of events to sample if their producer
+    /// does not decide.
     pub(super) fn new(processor: BatchSpanProcessor, sample: f64) -> Self {
         let scope = InstrumentationScope::builder("fanfare")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
-        Self(Arc::new(Inner { processor, scope, sampled: Share::new(sample) }))
+        Self(Arc::new(Inner { processor, scope, sampler: Sampler::new(sample) }))
     }
 
-    /// Exports what is left, within a few seconds. Blocks.
+    /// Exports remaining spans, within a few seconds. Blocks.
     pub(super) fn stop(&self) {
-        // What cannot be exported has been told by the exporter.
+        // The exporter has already logged spans that cannot be exported.
         let _ = self.0.processor.shutdown_with_timeout(Duration::from_secs(3));
     }
 
-    /// `POST /v1/events` took an event.
+    /// `POST /v1/events` accepted an event.
     pub fn ingested(&self, event: &Event, began: SystemTime) {
         self.child(event, "ingest", SpanKind::Server, began);
     }
 
-    /// An entry that a producer wrote to the stream was read, checked and found new.
+    /// A producer's stream entry was read and admitted as a new event.
     pub fn read(&self, event: &Event) {
         self.child(event, "ingest", SpanKind::Consumer, time(event.received_ms));
     }
 
-    /// An event was matched against its tenant's table.
+    /// An event was matched against its tenant's routes.
     pub fn routed(&self, event: &Event, began: SystemTime) {
         self.child(event, "route", SpanKind::Internal, began);
     }
 
     fn child(&self, event: &Event, name: &'static str, kind: SpanKind, began: SystemTime) {
-        let Some(path) = self.0.sampled.path_of(event) else { return };
+        let Some(path) = self.0.sampler.path_of(event) else { return };
         let ended = SystemTime::now();
         let attributes = vec![KeyValue::new("fanfare.event.id", event.id.to_string())];
-        let piece = Piece { name, kind, began, ended, attributes };
+        let piece = SpanParts { name, kind, began, ended, attributes };
         self.0.emit(&path, span_id(), Some(path.root), piece);
     }
 
-    /// Everything that became of an event is durable; its last delivery `ended` a little before.
+    /// All outcomes of an event are durable. `ended` is when its last delivery had an outcome.
     pub(super) fn settled(&self, event: &Event, deliveries: usize, ended: SystemTime) {
-        let Some(path) = self.0.sampled.path_of(event) else { return };
+        let Some(path) = self.0.sampler.path_of(event) else { return };
         let now = SystemTime::now();
-        let settle = Piece {
+        let settle = SpanParts {
             name: "settle",
             kind: SpanKind::Internal,
             began: ended,
@@ -90,7 +91,7 @@ impl Spans {
             attributes: Vec::new(),
         };
         self.0.emit(&path, span_id(), Some(path.root), settle);
-        let whole = Piece {
+        let whole = SpanParts {
             name: "event",
             kind: SpanKind::Consumer,
             began: time(event.received_ms),
@@ -105,13 +106,13 @@ impl Spans {
         self.0.emit(&path, path.root, path.parent, whole);
     }
 
-    /// An attempt begins. `None` when it is not recorded.
+    /// An attempt begins. Returns `None` if it is not sampled.
     pub(super) fn attempt(&self, channel: &'static str, delivery: &Delivery) -> Option<Attempt> {
         let (path, links) = match &delivery.content {
-            Content::Event(event) => (self.0.sampled.path_of(event)?, Vec::new()),
+            Content::Event(event) => (self.0.sampler.path_of(event)?, Vec::new()),
             Content::Digest(digest) => {
-                let path = self.0.sampled.path(&delivery.destination.tenant, &digest.id, None)?;
-                let events = digest.events.iter().take(MOST_LINKS);
+                let path = self.0.sampler.path(&delivery.destination.tenant, &digest.id, None)?;
+                let events = digest.events.iter().take(MAX_LINKS);
                 (path, events.filter_map(|event| self.0.link(event)).collect())
             }
         };
@@ -127,10 +128,10 @@ impl Spans {
     }
 }
 
-/// An attempt that is recorded.
+/// A sampled attempt.
 pub(super) struct Attempt {
     spans: Spans,
-    path: Path,
+    path: TracePath,
     span: SpanId,
     links: Vec<Link>,
     began: SystemTime,
@@ -138,12 +139,12 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// What the receiver gets, as W3C's recommendation writes it.
+    /// The `traceparent` header for the receiver (W3C Trace Context).
     pub(super) fn traceparent(&self) -> String {
         format!("00-{}-{}-01", self.path.trace, self.span)
     }
 
-    /// It ended so.
+    /// The attempt ended.
     pub(super) fn end(mut self, result: &Result<Receipt, DeliveryError>) {
         let status = match result {
             Ok(receipt) => receipt.status,
@@ -155,7 +156,7 @@ impl Attempt {
         if let Some(status) = status {
             self.attributes.push(KeyValue::new("fanfare.status", i64::from(status)));
         }
-        let piece = Piece {
+        let piece = SpanParts {
             name: "attempt",
             kind: SpanKind::Client,
             began: self.began,
@@ -174,15 +175,21 @@ impl Attempt {
 
 impl Inner {
     fn link(&self, event: &Event) -> Option<Link> {
-        let path = self.sampled.path_of(event)?;
+        let path = self.sampler.path_of(event)?;
         Some(Link::new(context(path.trace, path.root), Vec::new(), 0))
     }
 
-    fn emit(&self, path: &Path, span: SpanId, parent: Option<SpanId>, piece: Piece) {
+    fn emit(&self, path: &TracePath, span: SpanId, parent: Option<SpanId>, piece: SpanParts) {
         self.processor.on_end(self.data(path, span, parent, piece));
     }
 
-    fn data(&self, path: &Path, span: SpanId, parent: Option<SpanId>, piece: Piece) -> SpanData {
+    fn data(
+        &self,
+        path: &TracePath,
+        span: SpanId,
+        parent: Option<SpanId>,
+        piece: SpanParts,
+    ) -> SpanData {
         SpanData {
             span_context: context(path.trace, span),
             parent_span_id: parent.unwrap_or(SpanId::INVALID),
@@ -190,7 +197,7 @@ impl Inner {
             span_kind: piece.kind,
             name: Cow::Borrowed(piece.name),
             start_time: piece.began,
-            // The wall clock may have been set back meanwhile.
+            // The wall clock may have been set back.
             end_time: piece.ended.max(piece.began),
             attributes: piece.attributes,
             dropped_attributes_count: 0,

@@ -1,6 +1,7 @@
-//! All of a tenant, as lines of JSON: what a person or another system can read without Fanfare.
+//! Exports a tenant as lines of JSON that people and other systems can read without Fanfare.
 //!
-//! Written page by page into a bounded channel: whoever reads slowly holds up nothing but the export.
+//! The lines are written page by page into a bounded channel, so a slow reader delays only the
+//! export.
 
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
@@ -10,22 +11,22 @@ use crate::audit;
 use crate::tenant::{self, DestinationSpec, TenantSpec};
 use fanfare_store::{Entry, EventRecord, Payload, Result, Store};
 
-/// Events, entries or lines of the trail read at once.
+/// Events, entries or audit entries read at once.
 const PAGE: usize = 50;
-/// Lines that may wait for the reader.
+/// Most lines that wait for the reader.
 pub const LINES_AHEAD: usize = 64;
 
 /// What to export.
 pub struct Export<'a> {
     /// The tenant.
     pub tenant: &'a str,
-    /// A destination's settings without what is secret in them.
+    /// Returns a destination's settings with secrets masked.
     pub masked: &'a (dyn Fn(&DestinationSpec) -> Map<String, Value> + Sync),
-    /// When.
+    /// The time of the export.
     pub now_ms: i64,
 }
 
-/// Nobody reads any more.
+/// The reader has stopped reading.
 struct Closed;
 
 enum Stop {
@@ -45,8 +46,9 @@ impl From<Closed> for Stop {
     }
 }
 
-/// Sends every line to `out`, without line feeds; the last has the kind `end` and says how many there
-/// were: without it something is missing. Ends early, and well, when nobody reads.
+/// Sends every line to `out`, without line breaks. The last line has the kind `end` and counts the
+/// others. Without it the export is incomplete. If the reader stops reading, the export ends early
+/// without an error.
 pub async fn export(store: &Store, export: &Export<'_>, out: &mpsc::Sender<String>) -> Result<()> {
     let mut lines = Lines { out, counts: Map::new() };
     match write(store, export, &mut lines).await {
@@ -61,7 +63,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// Writes one line: its kind, and what it holds.
+    /// Writes one line: its kind and its fields.
     async fn put(&mut self, kind: &str, mut fields: Map<String, Value>) -> Result<(), Closed> {
         fields.shift_insert(0, "kind".to_owned(), kind.into());
         let count = self.counts.get(kind).and_then(Value::as_u64).unwrap_or(0);
@@ -99,7 +101,7 @@ async fn write(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> Res
     Ok(())
 }
 
-/// The tenant's settings.
+/// Exports the tenant's configuration.
 async fn document(
     spec: &TenantSpec,
     export: &Export<'_>,
@@ -125,7 +127,7 @@ async fn document(
     Ok(())
 }
 
-/// What came in and is not settled; the ledger may have it too by then.
+/// Exports entries that are not settled. The ledger may contain some of them as well.
 async fn entries(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> Result<(), Stop> {
     let mut cursor = None::<String>;
     loop {
@@ -143,7 +145,7 @@ async fn entries(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> R
     }
 }
 
-/// An entry's event if it is the tenant's: JSON, or the text that is none.
+/// The event of an entry, if it belongs to the tenant: JSON, or text if it is not valid JSON.
 fn body(entry: &Entry, tenant: &str) -> Option<Value> {
     match &entry.payload {
         Payload::Event(event) => (&*event.tenant == tenant).then(|| event.value().clone()),
@@ -190,7 +192,7 @@ async fn rejected(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> 
     }
 }
 
-/// The audit trail, newest first.
+/// Exports the audit trail, newest first.
 async fn changes(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> Result<(), Stop> {
     let mut cursor = None::<String>;
     loop {

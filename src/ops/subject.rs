@@ -1,16 +1,16 @@
-//! Somebody, by a value at one of several paths of an event.
+//! A person, identified by a value at one of several paths of an event.
 
 use std::fmt;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Longest value, and longest path.
-const LONGEST: usize = 1_024;
+/// Longest value and longest path, in bytes.
+const MAX_LENGTH: usize = 1_024;
 /// Most paths.
-const MOST_PATHS: usize = 32;
+const MAX_PATHS: usize = 32;
 
-/// Whom events are about.
+/// The person that events are about.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Subject {
     value: String,
@@ -18,35 +18,38 @@ pub struct Subject {
 }
 
 impl fmt::Debug for Subject {
-    // The value is a person's.
+    // The value is personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subject").field("paths", &self.paths).finish_non_exhaustive()
     }
 }
 
 impl Subject {
-    /// By a value at any of `paths`: dotted, from the envelope down (`data.user_id`). Says which field
-    /// is wrong, `subject` or `paths`, and why.
+    /// Identifies a person by a value at any of the dotted `paths`, such as `data.user_id`. An
+    /// error names the wrong field (`subject` or `paths`) and what is wrong with it.
     pub fn new(value: &str, paths: &[String]) -> Result<Self, (&'static str, String)> {
-        if value.is_empty() || value.len() > LONGEST {
-            return Err(("subject", format!("must have 1 to {LONGEST} bytes")));
+        if value.is_empty() || value.len() > MAX_LENGTH {
+            return Err(("subject", format!("must have 1 to {MAX_LENGTH} bytes")));
         }
-        if paths.is_empty() || paths.len() > MOST_PATHS {
-            let message =
-                format!("must be 1 to {MOST_PATHS}: set [privacy] subject_paths, or name them");
+        if paths.is_empty() || paths.len() > MAX_PATHS {
+            let message = format!(
+                "must contain 1 to {MAX_PATHS} paths; pass them, or set subject_paths in [privacy]"
+            );
             return Err(("paths", message));
         }
-        let is_path =
-            |path: &String| path.len() <= LONGEST && path.split('.').all(|name| !name.is_empty());
+        let is_path = |path: &String| {
+            path.len() <= MAX_LENGTH && path.split('.').all(|name| !name.is_empty())
+        };
         if !paths.iter().all(is_path) {
-            let message = "must be names parted by dots, from the envelope down: data.user_id";
+            let message =
+                "must be names joined by dots, from the top of the event, such as data.user_id";
             return Err(("paths", message.to_owned()));
         }
         Ok(Self { value: value.to_owned(), paths: paths.to_vec() })
     }
 
-    /// Is this envelope about the subject? A number or a boolean is compared as it is written; of a
-    /// list, any element counts.
+    /// Whether an event is about the person. Numbers and booleans are compared as text, and any
+    /// element of a list may match.
     pub fn is_in(&self, envelope: &Value) -> bool {
         self.paths.iter().any(|path| {
             let names: Vec<&str> = path.split('.').collect();
@@ -67,15 +70,16 @@ impl Subject {
         }
     }
 
-    /// Does a text that is no event hold the value, as it is or as JSON writes it?
+    /// Whether a text that is not a valid event contains the value, either as it is or encoded in
+    /// JSON.
     pub fn is_in_text(&self, text: &str) -> bool {
         let quoted = Value::from(self.value.as_str()).to_string();
         text.contains(&self.value) || text.contains(quoted.trim_matches('"'))
     }
 
-    /// For the audit trail: who knows the value can tell that it was this one, and nobody reads it
-    /// there. `sha256` is of the salt's text and then the value.
-    pub fn sealed(&self) -> Value {
+    /// A salted hash for the audit trail. A person who knows the value can verify it, but it cannot
+    /// be read from the hash. `sha256` is the hash of the salt's text followed by the value.
+    pub fn hashed(&self) -> Value {
         let salt = hex::encode(rand::random::<[u8; 16]>());
         let mut hash = Sha256::new();
         hash.update(salt.as_bytes());
@@ -113,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_without_a_value_or_a_path_is_refused() {
+    fn a_subject_needs_a_value_and_valid_paths() {
         let path = vec!["data.user_id".to_owned()];
         assert_eq!(Subject::new("", &path).unwrap_err().0, "subject");
         assert_eq!(Subject::new(&"x".repeat(1_025), &path).unwrap_err().0, "subject");
@@ -125,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn the_trail_tells_a_subject_to_those_alone_who_know_it() {
+    fn the_audit_trail_has_only_a_salted_hash_of_the_subject() {
         let (one, other) = (
-            subject("ann@x.example", &["data.e"]).sealed(),
-            subject("ann@x.example", &["data.e"]).sealed(),
+            subject("ann@x.example", &["data.e"]).hashed(),
+            subject("ann@x.example", &["data.e"]).hashed(),
         );
         assert!(!one.to_string().contains("ann"), "{one}");
-        assert_ne!(one["sha256"], other["sha256"], "each has its salt");
+        assert_ne!(one["sha256"], other["sha256"], "each hash has its own salt");
         let salted = format!("{}ann@x.example", one["salt"].as_str().unwrap());
         assert_eq!(one["sha256"], hex::encode(Sha256::digest(salted)));
         assert!(!format!("{:?}", subject("ann@x.example", &["data.e"])).contains("ann"));

@@ -1,5 +1,5 @@
-//! What the store remembers of master keys: a value sealed with each that is in use. A start with
-//! other keys finds that out before it serves anybody.
+//! A check value in the store for each master key in use: a known text, encrypted with the key. A
+//! process that starts with the wrong keys notices before it serves requests.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +13,20 @@ const ID: &str = "check";
 const PLACE: Place<'_> = Place { tenant: "", destination: "store", field: "check" };
 const VALUE: &[u8] = b"fanfare";
 
-/// The store's memory.
+/// What the store records about master keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Check {
-    /// Secrets may stand in the clear: it was served in development without a key.
+    /// Secrets may be stored unencrypted, because the store was served in development without a
+    /// key.
     #[serde(default)]
     pub(super) plain: bool,
-    /// Key id → the check value, sealed with it.
+    /// Key id → the check value encrypted with that key.
     #[serde(default)]
     pub(super) keys: BTreeMap<String, String>,
 }
 
 impl Check {
-    /// Whether every key in use is really the one.
+    /// Whether every given key opens its check value.
     pub(super) fn holds(&self, vault: &Vault) -> bool {
         let right = |(id, sealed): (&String, &String)| {
             !vault.has(id) || vault.open(PLACE, sealed).is_ok_and(|value| value == VALUE)
@@ -33,10 +34,10 @@ impl Check {
         self.keys.iter().all(right)
     }
 
-    /// Notes the key that seals from now on.
+    /// Adds the key that encrypts from now on.
     pub(super) fn add(&mut self, vault: &Vault) -> Result<()> {
         let sealed = vault.seal(PLACE, VALUE).map_err(|error| StoreError::Other {
-            message: "the system gives no random numbers".to_owned(),
+            message: "the system's random number generator failed".to_owned(),
             source: Some(Box::new(error)),
         })?;
         self.keys.insert(vault.current().to_owned(), sealed);
@@ -44,14 +45,15 @@ impl Check {
     }
 }
 
-/// With its revision; 0 when there is none yet.
+/// Reads the check values and their revision, which is 0 if there are none yet.
 pub(super) async fn read(records: &dyn Records) -> Result<(Check, u64)> {
     let Some(record) = records.get(COLLECTION, ID).await? else { return Ok(Default::default()) };
-    let unreadable = |_| StoreError::Corrupt("the check of the master keys".to_owned());
+    let unreadable =
+        |_| StoreError::Corrupt("the check values of the master keys cannot be read".to_owned());
     Ok((serde_json::from_slice(&record.doc).map_err(unreadable)?, record.revision))
 }
 
-/// Changes it, as often as others change it too.
+/// Changes the check values. Repeated if another process changes them at the same time.
 pub(super) async fn change(
     records: &dyn Records,
     change: impl Fn(&mut Check) -> Result<()>,

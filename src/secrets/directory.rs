@@ -1,4 +1,5 @@
-//! A directory around the store's: sealed there, open here.
+//! A directory around the store's: secrets are encrypted in the store and decrypted for everything
+//! else.
 
 use std::sync::Arc;
 
@@ -7,18 +8,18 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::check;
-use super::document::{self, Fields, Stuck};
+use super::document::{self, Fields, Undecryptable};
 use super::vault::Vault;
 use fanfare_store::{Directory, Records, Result, StoreError, StoredTenant};
 
-/// What is done with secrets.
+/// How secrets are handled.
 pub(super) enum Rule {
-    /// Sealed and opened.
+    /// Encrypted when written and decrypted when read.
     Sealed(Arc<Vault>),
-    /// Left in the clear: development over a Redis, without a key.
+    /// Left unencrypted: development with Redis and without a key.
     Plain,
-    /// A tool without a key: what is sealed passes through as it is, and a secret in the clear is
-    /// refused, unless the store is one that has them so.
+    /// A tool without a key: encrypted secrets pass through unchanged, and unencrypted ones are
+    /// refused unless the store is one that has them unencrypted.
     Opaque,
 }
 
@@ -71,14 +72,14 @@ impl Directory for SealedDirectory {
 }
 
 impl SealedDirectory {
-    /// A value that does not open stays as it is: its destination then does not compile, which is
-    /// told, and costs no other tenant anything.
+    /// Decrypts a document's secrets. A value that cannot be decrypted stays as it is. Its
+    /// destination then does not compile, which is logged and does not affect other tenants.
     fn opened(&self, vault: &Vault, id: &str, doc: &Bytes) -> Bytes {
         let Ok(mut value) = serde_json::from_slice::<Value>(doc) else { return doc.clone() };
-        if document::look(&mut value, self.fields).sealed == 0 {
+        if document::inspect(&mut value, self.fields).sealed == 0 {
             return doc.clone();
         }
-        for Stuck { destination, field, error } in
+        for Undecryptable { destination, field, error } in
             document::open(vault, id, &mut value, self.fields)
         {
             tracing::error!(tenant = id, destination, field, %error, "a secret cannot be decrypted");
@@ -90,12 +91,12 @@ impl SealedDirectory {
         let Ok(mut value) = serde_json::from_slice::<Value>(&doc) else { return Ok(doc) };
         let sealed = document::seal(vault, id, &mut value, self.fields);
         let sealed = sealed.map_err(|error| StoreError::Other {
-            message: "the system gives no random numbers".to_owned(),
+            message: "the system's random number generator failed".to_owned(),
             source: Some(Box::new(error)),
         })?;
-        sealed.map_err(|Stuck { destination, field, error }| {
+        sealed.map_err(|Undecryptable { destination, field, error }| {
             StoreError::Secrets(format!(
-                "tenant {id}, destination \"{destination}\", {field}: the secret cannot be kept: {error}"
+                "tenant {id}, destination \"{destination}\", {field}: the secret cannot be stored: {error}"
             ))
         })?;
         Ok(value.to_string().into())
@@ -103,14 +104,14 @@ impl SealedDirectory {
 
     async fn refuse_plain(&self, doc: &Bytes) -> Result<()> {
         let Ok(mut value) = serde_json::from_slice::<Value>(doc) else { return Ok(()) };
-        let in_the_clear = document::look(&mut value, self.fields).plain > 0;
-        if !in_the_clear || check::read(&*self.records).await?.0.plain {
+        let has_plain = document::inspect(&mut value, self.fields).plain > 0;
+        if !has_plain || check::read(&*self.records).await?.0.plain {
             return Ok(());
         }
         Err(StoreError::Secrets(
-            "the secrets of a destination are kept encrypted, and there is no master key here: give \
-             the server's as FANFARE_MASTER_KEY or [secrets] key_file (`fanfare secrets new-key` \
-             makes the first), or use --development where they may stand in the clear"
+            "a destination has secrets, and there is no master key to encrypt them with; pass the \
+                         server's key as FANFARE_MASTER_KEY or [secrets] key_file (`fanfare secrets new-key` \
+                         creates one), or use --development to store secrets unencrypted"
                 .to_owned(),
         ))
     }

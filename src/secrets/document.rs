@@ -1,37 +1,37 @@
-//! The secrets of a tenant's document: which values they are, sealed and opened in their places.
+//! The secrets in a tenant's document: which values they are, and how they are encrypted in place.
 //!
-//! A sealed value stands as `{"$sealed": "v1.…"}` where the value stood, whatever its shape was.
+//! An encrypted value has the form `{"$sealed": "v1.…"}`, whatever its original type was.
 
 use serde_json::{Map, Value};
 
 use super::vault::{OpenError, Place, Vault, key_id};
 
-/// Which fields of a channel's destinations are secret, by the channel's name.
+/// Returns which fields of a channel's destinations are secret, by the channel's name.
 pub type Fields = fn(&str) -> &'static [&'static str];
 
 const SEALED: &str = "$sealed";
 
-/// What there is in a document.
+/// The secrets found in a document.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Ids of the keys with which something is sealed.
+    /// The ids of the keys that encrypt something.
     pub(super) keys: std::collections::BTreeSet<String>,
-    /// How many secrets are in the clear.
+    /// The number of unencrypted secrets.
     pub(super) plain: usize,
-    /// How many are sealed.
+    /// The number of encrypted secrets.
     pub(super) sealed: usize,
 }
 
-/// A value that does not open.
+/// A value that cannot be decrypted.
 #[derive(Debug)]
-pub(super) struct Stuck {
+pub(super) struct Undecryptable {
     pub(super) destination: String,
     pub(super) field: String,
     pub(super) error: OpenError,
 }
 
-/// Looks, and changes nothing.
-pub(super) fn look(doc: &mut Value, fields: Fields) -> Found {
+/// Counts secrets and changes nothing.
+pub(super) fn inspect(doc: &mut Value, fields: Fields) -> Found {
     let mut found = Found::default();
     each(doc, fields, |_, value| match sealed(value) {
         Some(text) => {
@@ -43,20 +43,20 @@ pub(super) fn look(doc: &mut Value, fields: Fields) -> Found {
     found
 }
 
-/// Seals what is in the clear. What is sealed must open here, so that nobody brings in what was
-/// sealed for another place; it stays as it is.
+/// Encrypts secrets that are not encrypted yet. Encrypted ones stay as they are, but must decrypt
+/// at their place, so that a value encrypted for another place cannot be brought in.
 pub(super) fn seal(
     vault: &Vault,
     tenant: &str,
     doc: &mut Value,
     fields: Fields,
-) -> Result<Result<(), Stuck>, rand::rngs::SysError> {
-    let (mut stuck, mut failed) = (None, None);
+) -> Result<Result<(), Undecryptable>, rand::rngs::SysError> {
+    let (mut undecryptable, mut failed) = (None, None);
     each(doc, fields, |(destination, field), value| {
         let place = Place { tenant, destination, field };
         if let Some(text) = sealed(value) {
             if let Err(error) = vault.open(place, text) {
-                stuck = Some(Stuck::at(place, error));
+                undecryptable = Some(Undecryptable::at(place, error));
             }
             return;
         }
@@ -66,15 +66,20 @@ pub(super) fn seal(
             Err(error) => failed = Some(error),
         }
     });
-    match (failed, stuck) {
+    match (failed, undecryptable) {
         (Some(error), _) => Err(error),
-        (None, stuck) => Ok(stuck.map_or(Ok(()), Err)),
+        (None, undecryptable) => Ok(undecryptable.map_or(Ok(()), Err)),
     }
 }
 
-/// Opens what is sealed. What does not open stays sealed, and is told.
-pub(super) fn open(vault: &Vault, tenant: &str, doc: &mut Value, fields: Fields) -> Vec<Stuck> {
-    let mut stuck = Vec::new();
+/// Decrypts secrets. Values that cannot be decrypted stay encrypted and are returned.
+pub(super) fn open(
+    vault: &Vault,
+    tenant: &str,
+    doc: &mut Value,
+    fields: Fields,
+) -> Vec<Undecryptable> {
+    let mut undecryptable = Vec::new();
     each(doc, fields, |(destination, field), value| {
         let Some(text) = sealed(value) else { return };
         let place = Place { tenant, destination, field };
@@ -83,13 +88,13 @@ pub(super) fn open(vault: &Vault, tenant: &str, doc: &mut Value, fields: Fields)
             .and_then(|plain| serde_json::from_slice(&plain).map_err(|_| OpenError::Damaged));
         match opened {
             Ok(plain) => *value = plain,
-            Err(error) => stuck.push(Stuck::at(place, error)),
+            Err(error) => undecryptable.push(Undecryptable::at(place, error)),
         }
     });
-    stuck
+    undecryptable
 }
 
-/// For each sealed value, the id of its key.
+/// The key id of each encrypted value.
 pub(super) fn each_key(doc: &mut Value, fields: Fields) -> Vec<String> {
     let mut ids = Vec::new();
     each(doc, fields, |_, value| {
@@ -98,7 +103,7 @@ pub(super) fn each_key(doc: &mut Value, fields: Fields) -> Vec<String> {
     ids
 }
 
-impl Stuck {
+impl Undecryptable {
     fn at(place: Place<'_>, error: OpenError) -> Self {
         Self { destination: place.destination.to_owned(), field: place.field.to_owned(), error }
     }
@@ -108,7 +113,7 @@ fn sealed(value: &Value) -> Option<&str> {
     value.as_object().filter(|map| map.len() == 1)?.get(SEALED)?.as_str()
 }
 
-/// Every secret of a document, with the destination's id and the field's name.
+/// Visits every secret of a document, with the destination's id and the field's name.
 fn each(doc: &mut Value, fields: Fields, mut visit: impl FnMut((&str, &str), &mut Value)) {
     let destinations = doc.get_mut("destinations").and_then(Value::as_array_mut);
     for destination in destinations.into_iter().flatten().filter_map(Value::as_object_mut) {

@@ -1,4 +1,4 @@
-//! Master keys: 32 bytes each, as text.
+//! Master keys: 32 bytes each, written as text.
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
@@ -11,14 +11,14 @@ use rand::TryRng as _;
 use rand::rngs::{SysError, SysRng};
 use sha2::{Digest, Sha256};
 
-/// The variable that holds keys.
+/// The environment variable that holds keys.
 const VARIABLE: &str = "FANFARE_MASTER_KEY";
-/// Bytes of a key.
+/// Bytes in a key.
 const SIZE: usize = 32;
-/// Largest file that is read, bytes.
+/// Largest key file that is read, in bytes.
 const FILE_MAX: u64 = 64 * 1024;
 
-/// One key. `Debug` shows its id alone.
+/// One key. `Debug` shows only its id.
 #[derive(Clone)]
 pub struct MasterKey {
     id: String,
@@ -26,8 +26,8 @@ pub struct MasterKey {
 }
 
 impl MasterKey {
-    /// A new one. Fails when the system's generator does.
-    pub fn make() -> Result<Self, SysError> {
+    /// Generates a key. Fails if the system's random number generator fails.
+    pub fn generate() -> Result<Self, SysError> {
         let mut bytes = [0; SIZE];
         SysRng.try_fill_bytes(&mut bytes)?;
         Ok(Self::of(bytes))
@@ -40,12 +40,12 @@ impl MasterKey {
         Self { id: hex::encode(&hash.finalize()[..4]), bytes }
     }
 
-    /// 8 hexadecimal digits that tell keys apart and nothing else about them.
+    /// 8 hexadecimal digits that identify the key and reveal nothing else about it.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The key as it is written down.
+    /// The key as text, to store it somewhere.
     pub fn reveal(&self) -> String {
         STANDARD.encode(self.bytes)
     }
@@ -62,7 +62,7 @@ impl MasterKey {
             engines.iter().find_map(|engine| engine.decode(text).ok())?
         };
         let bytes: [u8; SIZE] = bytes.try_into().ok()?;
-        // Somebody's example, and no key.
+        // A single repeated byte is an example, not a key.
         bytes.iter().any(|byte| *byte != bytes[0]).then(|| Self::of(bytes))
     }
 }
@@ -73,24 +73,24 @@ impl fmt::Debug for MasterKey {
     }
 }
 
-/// Keys that cannot be used.
+/// Why master keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Not keys.
+    /// A text is not a key.
     #[error(
-        "{place}: key {number} is not 32 bytes in base64 or hexadecimal; make one with \
-         `fanfare secrets new-key`"
+        "{place}: key {number} is not 32 bytes in base64 or hexadecimal; create one with \
+             `fanfare secrets new-key`"
     )]
-    Wrong {
-        /// The variable, or the file.
+    Invalid {
+        /// The variable or the file.
         place: String,
-        /// Which of them, from 1.
+        /// The number of the key, from 1.
         number: usize,
     },
-    /// Set, but to nothing.
-    #[error("{0} holds no key; make one with `fanfare secrets new-key`")]
+    /// The variable or file is empty.
+    #[error("{0} contains no key; create one with `fanfare secrets new-key`")]
     Empty(String),
-    /// The file is not there, or cannot be read.
+    /// The file does not exist or cannot be read.
     #[error("the key file {path} cannot be read: {source}")]
     Unreadable {
         /// The file.
@@ -98,10 +98,10 @@ pub enum KeyError {
         /// Why.
         source: io::Error,
     },
-    /// The file cannot be made.
+    /// The file cannot be created.
     #[error(
-        "a key for the secrets in the store cannot be written to {path}: {source}; give one as \
-         FANFARE_MASTER_KEY or [secrets] key_file"
+        "the master key file {path} cannot be created: {source}; make the folder writable, or pass \
+             a key as FANFARE_MASTER_KEY or [secrets] key_file"
     )]
     Unwritable {
         /// The file.
@@ -109,13 +109,13 @@ pub enum KeyError {
         /// Why.
         source: io::Error,
     },
-    /// The system gives no random numbers.
-    #[error("the system gives no random numbers: {0}")]
+    /// The system's random number generator failed.
+    #[error("the system's random number generator failed: {0}; try again")]
     NoRandomness(#[from] SysError),
 }
 
-/// The keys that the environment and the settings give: those of `FANFARE_MASTER_KEY` first, then
-/// those of the file.
+/// The keys from the environment and the settings: those of `FANFARE_MASTER_KEY` first, then those
+/// of the file.
 pub fn configured(
     file: Option<&Path>,
     env: &dyn Fn(&str) -> Option<String>,
@@ -130,14 +130,14 @@ pub fn configured(
     Ok(keys)
 }
 
-/// Keys parted by blanks, commas or line ends; what follows a `#` is a comment.
+/// Parses keys separated by blanks, commas or line breaks. `#` begins a comment.
 fn parse(place: &str, text: &str) -> Result<Vec<MasterKey>, KeyError> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
     let words = lines.flat_map(|line| line.split([',', ' ', '\t', '\r']));
     let words = words.filter(|word| !word.is_empty());
     let keys = words.enumerate().map(|(n, word)| {
-        let wrong = || KeyError::Wrong { place: place.to_owned(), number: n + 1 };
-        MasterKey::parse(word).ok_or_else(wrong)
+        let invalid = || KeyError::Invalid { place: place.to_owned(), number: n + 1 };
+        MasterKey::parse(word).ok_or_else(invalid)
     });
     let keys = keys.collect::<Result<Vec<_>, _>>()?;
     if keys.is_empty() { Err(KeyError::Empty(place.to_owned())) } else { Ok(keys) }
@@ -156,34 +156,36 @@ pub(super) fn read(path: &Path) -> Result<Vec<MasterKey>, KeyError> {
     let (mode, text) =
         open().map_err(|source| KeyError::Unreadable { path: shown.clone(), source })?;
     if mode & 0o004 != 0 {
-        tracing::warn!("{shown} holds master keys and can be read by everybody: chmod 600");
+        tracing::warn!(
+            "{shown} contains master keys and is readable by all users; run `chmod 600 {shown}`"
+        );
     }
     parse(&shown, &text)
 }
 
-/// Makes a file with a new key, for its owner alone, unless there is one already; the keys in it,
-/// and whether it was made.
-pub(super) fn read_or_make(path: &Path) -> Result<(Vec<MasterKey>, bool), KeyError> {
+/// Reads a key file. If it does not exist, creates it with a new key, readable only by its owner.
+/// Returns the keys and whether the file was created.
+pub(super) fn read_or_create(path: &Path) -> Result<(Vec<MasterKey>, bool), KeyError> {
     if path.exists() {
         return Ok((read(path)?, false));
     }
-    let key = MasterKey::make()?;
+    let key = MasterKey::generate()?;
     let text = format!(
-        "# Encrypts the secrets in fanfare.db. Without it they cannot be read: keep a copy elsewhere.\n{}\n",
+        "# Encrypts the secrets in fanfare.db, which cannot be read without it. Keep a copy elsewhere.\n{}\n",
         key.reveal()
     );
     match write_new(path, &text) {
         Ok(()) => Ok((vec![key], true)),
-        // Another process was quicker.
+        // Another process was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok((read(path)?, false)),
         Err(source) => Err(KeyError::Unwritable { path: path.display().to_string(), source }),
     }
 }
 
-/// Whole or not at all, and never over another.
+/// Writes the whole file or nothing, and never overwrites a file.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
-    // Made with 0600.
+    // The temporary file has mode 0600.
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
@@ -200,35 +202,35 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_read_in_every_usual_spelling() {
-        let key = MasterKey::make().unwrap();
+    fn keys_are_accepted_in_every_usual_encoding() {
+        let key = MasterKey::generate().unwrap();
         let hex = hex::encode(key.bytes);
         let url = URL_SAFE_NO_PAD.encode(key.bytes);
         let all = format!("{}, {hex}\n# old {hex}\n{url} # the same\n", key.reveal());
         let ids: Vec<_> = of(&all).unwrap().iter().map(|key| key.id().to_owned()).collect();
         assert_eq!(ids, [key.id(), key.id(), key.id()]);
-        assert_ne!(MasterKey::make().unwrap().id(), key.id());
+        assert_ne!(MasterKey::generate().unwrap().id(), key.id());
     }
 
     #[test]
-    fn what_is_no_key_is_refused_without_showing_it() {
-        let good = MasterKey::make().unwrap().reveal();
+    fn an_invalid_key_is_refused_and_not_shown() {
+        let good = MasterKey::generate().unwrap().reveal();
         let zeros = STANDARD.encode([0; 32]);
         for wrong in ["password", &good[..20], &format!("{good}{good}"), &zeros] {
             let error = of(&format!("{good} {wrong}")).unwrap_err().to_string();
             assert!(error.contains("FANFARE_MASTER_KEY: key 2") && !error.contains(wrong));
         }
-        assert!(of("").unwrap_err().to_string().contains("holds no key"));
+        assert!(of("").unwrap_err().to_string().contains("contains no key"));
         let debug = format!("{:?}", MasterKey::parse(&good));
         assert!(!debug.contains(&good[..8]) && !debug.contains("bytes: ["), "{debug}");
     }
 
     #[test]
-    fn a_key_file_is_made_once_and_for_its_owner_alone() {
+    fn a_key_file_is_created_once_and_readable_only_by_its_owner() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("master.key");
-        let (made, new) = read_or_make(&path).unwrap();
-        let (again, new_again) = read_or_make(&path).unwrap();
+        let (made, new) = read_or_create(&path).unwrap();
+        let (again, new_again) = read_or_create(&path).unwrap();
         assert_eq!((new, new_again), (true, false));
         assert_eq!(made[0].id(), again[0].id());
         let mode = path.metadata().unwrap().permissions().mode();

@@ -1,14 +1,14 @@
-//! Secrets at rest: what a tenant's document holds that nobody but the receiver may know is kept
-//! encrypted (`XChaCha20-Poly1305`), bound to its place.
+//! Secrets at rest: the secret settings in a tenant's document are stored encrypted
+//! (`XChaCha20-Poly1305`) and bound to their place.
 //!
-//! - [`MasterKey`]s come from the environment, a file, or, for an embedded store without either, from
-//!   a file that is made beside the database. The first encrypts; all decrypt.
-//! - A [`Vault`] seals and opens one value. A sealed value names its key, and opens at its own place
-//!   (tenant, destination, field) alone.
-//! - [`Secrets::set_up`] puts a directory around the store's that seals what is written and opens
-//!   what is read, so that nothing else knows of it. It refuses a store whose keys are not given.
-//! - [`Secrets::reseal`] brings everything to the first key: after a rotation, and for documents
-//!   from before there was one.
+//! - [`MasterKey`]s come from the environment or a file. An embedded store without either creates a
+//!   key file beside the database. The first key encrypts, and all keys decrypt.
+//! - A [`Vault`] seals (encrypts) and opens (decrypts) one value. A sealed value names its key, and
+//!   opens only at its own place (tenant, destination, field).
+//! - [`Secrets::set_up`] wraps the store's directory so that secrets are sealed when written and
+//!   opened when read. No other code handles encryption. It refuses a store whose keys are missing.
+//! - [`Secrets::reseal`] encrypts everything with the first key: after a rotation, and for
+//!   documents written before there was a key.
 
 mod check;
 mod directory;
@@ -24,5 +24,5 @@ mod tests;
 pub use document::Fields;
 pub use keys::{KeyError, MasterKey, configured};
 pub use reseal::Resealed;
-pub use setup::{Secrets, Wanted};
+pub use setup::{KeyPolicy, Secrets};
 pub use vault::{OpenError, Place, Vault};

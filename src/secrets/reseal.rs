@@ -1,4 +1,4 @@
-//! Brings every secret to the key that seals now.
+//! Encrypts every secret with the current key.
 
 use std::collections::BTreeMap;
 
@@ -6,47 +6,48 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::check::{self, Check};
-use super::document::{self, Stuck};
+use super::document::{self, Undecryptable};
 use super::setup::Secrets;
 use fanfare_store::{Result, StoreError};
 
-/// So often is what others changed meanwhile looked at again.
-const ROUNDS: usize = 10;
+/// How often documents are read again because other processes changed them meanwhile.
+const MAX_ROUNDS: usize = 10;
 
-/// What became of it.
+/// The result of resealing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Resealed {
-    /// Tenants' documents that were written anew.
+    /// The number of tenants' documents that were rewritten.
     pub documents: usize,
-    /// Documents with a secret that does not open, or that was changed by others all the time.
+    /// The number of documents that still need resealing, because a secret cannot be decrypted or
+    /// other processes kept changing the document.
     pub left: usize,
-    /// How many secrets are sealed with which key now.
+    /// The number of secrets encrypted with each key.
     pub secrets: BTreeMap<String, usize>,
-    /// How many stand in the clear.
+    /// The number of unencrypted secrets.
     pub plain: usize,
 }
 
 impl Secrets {
-    /// Seals what is in the clear, and what is sealed with another key, with the first. When nothing
-    /// is left, the store forgets the other keys: they need not be given any more. Other processes
-    /// go on meanwhile.
+    /// Encrypts with the first key all secrets that are unencrypted or encrypted with another key.
+    /// If this succeeds for all, the store forgets the other keys, and they are no longer needed.
+    /// Other processes continue to work meanwhile.
     pub async fn reseal(&self) -> Result<Resealed> {
-        let Some(vault) = &self.vault else { return self.look().await };
+        let Some(vault) = &self.vault else { return self.inspect().await };
         let mut documents = 0;
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let (mut left, mut conflicts) = (0, 0);
             for tenant in self.raw.all().await?.1 {
                 let Ok(mut value) = serde_json::from_slice::<Value>(&tenant.doc) else { continue };
-                let found = document::look(&mut value, self.fields);
+                let found = document::inspect(&mut value, self.fields);
                 if found.plain == 0 && found.keys.iter().all(|id| id == vault.current()) {
                     continue;
                 }
-                let stuck = document::open(vault, &tenant.id, &mut value, self.fields);
-                for Stuck { destination, field, error } in &stuck {
+                let undecryptable = document::open(vault, &tenant.id, &mut value, self.fields);
+                for Undecryptable { destination, field, error } in &undecryptable {
                     let tenant = &tenant.id;
                     tracing::error!(tenant, destination, field, %error, "a secret cannot be decrypted");
                 }
-                if !stuck.is_empty() {
+                if !undecryptable.is_empty() {
                     left += 1;
                     continue;
                 }
@@ -70,15 +71,15 @@ impl Secrets {
             }
             break;
         }
-        Ok(Resealed { documents, ..self.look().await? })
+        Ok(Resealed { documents, ..self.inspect().await? })
     }
 
-    /// How things stand; changes nothing.
-    pub async fn look(&self) -> Result<Resealed> {
+    /// The current state. Changes nothing.
+    pub async fn inspect(&self) -> Result<Resealed> {
         let mut state = Resealed::default();
         for tenant in self.raw.all().await?.1 {
             let Ok(mut value) = serde_json::from_slice::<Value>(&tenant.doc) else { continue };
-            let found = document::look(&mut value, self.fields);
+            let found = document::inspect(&mut value, self.fields);
             state.plain += found.plain;
             let other = found.keys.iter().any(|id| Some(id.as_str()) != self.current());
             state.left += usize::from(other || found.plain > 0);

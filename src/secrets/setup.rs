@@ -1,5 +1,4 @@
-//! From a store and its keys to a store whose secrets are sealed; or to a refusal that says which
-//! key is missing.
+//! Opens a store's secrets with the given keys, or refuses and names the key that is missing.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,41 +13,41 @@ use super::vault::Vault;
 use super::{MasterKey, keys};
 use fanfare_store::{Directory, Result, Store, StoreError};
 
-/// What a process needs of the secrets.
+/// What a process requires of the keys.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
-    /// It serves, so it must be able to open all of them.
+pub struct KeyPolicy<'a> {
+    /// The process serves requests, so it must be able to decrypt all secrets.
     pub serves: bool,
-    /// Without a key they may stand in the clear.
+    /// Secrets may be stored unencrypted if there is no key.
     pub development: bool,
-    /// A file for a key of the store's own, made when there is no other key.
+    /// The key file of an embedded store. Created if there is no other key.
     pub own_file: Option<&'a Path>,
 }
 
 /// The secrets of an open store.
 pub struct Secrets {
-    /// As the store has it.
+    /// The store's directory, with secrets encrypted.
     pub(super) raw: Arc<dyn Directory>,
-    /// As everybody else sees it.
+    /// The store as all other code sees it, with secrets decrypted.
     pub(super) store: Store,
     pub(super) vault: Option<Arc<Vault>>,
     pub(super) fields: Fields,
-    made: Option<PathBuf>,
+    created: Option<PathBuf>,
     plain: bool,
 }
 
 impl Secrets {
-    /// Puts the sealing directory in the place of the store's.
+    /// Wraps the store's directory in one that encrypts and decrypts secrets.
     pub async fn set_up(
         mut store: Store,
         mut keys: Vec<MasterKey>,
         fields: Fields,
-        wanted: Wanted<'_>,
+        policy: KeyPolicy<'_>,
     ) -> Result<(Store, Self)> {
         let (check, _) = check::read(&*store.records).await?;
-        let made = own_key(&mut keys, &check, wanted)?;
+        let created = own_key(&mut keys, &check, policy)?;
         let vault = Vault::new(&keys).map(Arc::new);
-        if wanted.serves || vault.is_some() {
+        if policy.serves || vault.is_some() {
             let used = in_use(&check, &*store.directory, fields).await?;
             refuse_missing(&used, vault.as_deref())?;
         }
@@ -56,8 +55,8 @@ impl Secrets {
             Some(vault) => {
                 if !check.holds(vault) {
                     return Err(StoreError::Secrets(
-                        "the master key has the right name and the wrong value: the check in the \
-                         store does not open with it"
+                        "the master key is wrong: it has the id of a key that was used for this \
+                                                 store, but cannot decrypt the store's check value; pass the original key"
                             .to_owned(),
                     ));
                 }
@@ -68,7 +67,7 @@ impl Secrets {
                 check::change(&*store.records, note).await?;
                 (Rule::Sealed(vault.clone()), false)
             }
-            None if wanted.development => {
+            None if policy.development => {
                 let note = |check: &mut Check| {
                     check.plain = check.keys.is_empty();
                     Ok(())
@@ -76,27 +75,28 @@ impl Secrets {
                 check::change(&*store.records, note).await?;
                 (Rule::Plain, true)
             }
-            None if wanted.serves => return Err(no_key()),
+            None if policy.serves => return Err(no_key()),
             None => (Rule::Opaque, false),
         };
         let raw = store.directory.clone();
         let (inner, records) = (raw.clone(), store.records.clone());
         store.directory = Arc::new(SealedDirectory { inner, records, rule, fields });
-        let secrets = Self { raw, store: store.clone(), vault, fields, made, plain };
+        let secrets = Self { raw, store: store.clone(), vault, fields, created, plain };
         Ok((store, secrets))
     }
 
-    /// The key file that was made now, if one was.
-    pub fn made(&self) -> Option<&Path> {
-        self.made.as_deref()
+    /// The key file, if it was created just now.
+    pub fn created_key_file(&self) -> Option<&Path> {
+        self.created.as_deref()
     }
 
-    /// Whether they stand in the clear.
+    /// Whether secrets are stored unencrypted.
     pub fn are_plain(&self) -> bool {
         self.plain
     }
 
-    /// The keys, for sealing what else must not stand in the clear in the store; none when secrets do.
+    /// The vault, to encrypt other confidential values in the store. `None` if secrets are stored
+    /// unencrypted.
     pub fn vault(&self) -> Option<Arc<Vault>> {
         self.vault.clone()
     }
@@ -107,18 +107,18 @@ impl Secrets {
     }
 }
 
-/// Adds the key of the store's own file; makes that file when there is no key at all and nothing in
-/// the store was sealed with another.
+/// Adds the keys of the store's own key file. Creates the file if there is no key at all and
+/// nothing in the store is encrypted with another key.
 fn own_key(
     keys: &mut Vec<MasterKey>,
     check: &Check,
-    wanted: Wanted<'_>,
+    policy: KeyPolicy<'_>,
 ) -> Result<Option<PathBuf>> {
-    let Some(path) = wanted.own_file else { return Ok(None) };
-    let told = |error: keys::KeyError| StoreError::Secrets(error.to_string());
+    let Some(path) = policy.own_file else { return Ok(None) };
+    let refused = |error: keys::KeyError| StoreError::Secrets(error.to_string());
     if path.exists() {
-        // After those that were given: what it sealed before is still to be opened.
-        let own = keys::read(path).map_err(told)?;
+        // After the given keys: it only decrypts what it encrypted before.
+        let own = keys::read(path).map_err(refused)?;
         let new = own.into_iter().filter(|own| keys.iter().all(|key| key.id() != own.id()));
         keys.extend(new.collect::<Vec<_>>());
         return Ok(None);
@@ -126,12 +126,12 @@ fn own_key(
     if !keys.is_empty() || !check.keys.is_empty() {
         return Ok(None);
     }
-    let (own, made) = keys::read_or_make(path).map_err(told)?;
+    let (own, created) = keys::read_or_create(path).map_err(refused)?;
     keys.extend(own);
-    Ok(made.then(|| path.to_owned()))
+    Ok(created.then(|| path.to_owned()))
 }
 
-/// The ids of all keys with which something in the store is sealed.
+/// The ids of all keys that encrypt something in the store.
 async fn in_use(
     check: &Check,
     directory: &dyn Directory,
@@ -140,7 +140,7 @@ async fn in_use(
     let mut used: BTreeSet<String> = check.keys.keys().cloned().collect();
     for tenant in directory.all().await?.1 {
         if let Ok(mut value) = serde_json::from_slice::<Value>(&tenant.doc) {
-            used.extend(document::look(&mut value, fields).keys);
+            used.extend(document::inspect(&mut value, fields).keys);
         }
     }
     Ok(used)
@@ -153,22 +153,22 @@ fn refuse_missing(used: &BTreeSet<String>, vault: Option<&Vault>) -> Result<()> 
         return Ok(());
     }
     let given = vault.map_or_else(
-        || "no key is given".to_owned(),
-        |vault| format!("the key given is {}", vault.current()),
+        || "no key was passed".to_owned(),
+        |vault| format!("the key passed is {}", vault.current()),
     );
     Err(StoreError::Secrets(format!(
-        "secrets in this store are encrypted with master key {}, but {given}. Give that key as \
-         FANFARE_MASTER_KEY or [secrets] key_file; to replace it, give the new one first and the \
-         old one after it",
+        "secrets in this store are encrypted with master key {}, but {given}. Pass that key as \
+                 FANFARE_MASTER_KEY or [secrets] key_file. To replace it, pass the new key first and the old \
+                 key after it",
         missing.join(", ")
     )))
 }
 
 fn no_key() -> StoreError {
     StoreError::Secrets(
-        "secrets are kept encrypted, and there is no master key: make one with \
-         `fanfare secrets new-key` and give it to every server as FANFARE_MASTER_KEY or [secrets] \
-         key_file. (Where they may stand in the clear, use --development.)"
+        "there is no master key to encrypt secrets with. Create one with `fanfare secrets new-key` \
+                 and pass it to every server as FANFARE_MASTER_KEY or [secrets] key_file. For development, \
+                 --development stores secrets unencrypted"
             .to_owned(),
     )
 }

@@ -1,4 +1,5 @@
-//! Secrets over a store in memory: sealed there, open here, and refused where a key is missing.
+//! Secrets over a store in memory: encrypted in the store, decrypted for its users, and refused if
+//! a key is missing.
 
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use fanfare_store::memory::World;
 use fanfare_store::{Store, StoreError};
 
 const SECRET: &str = "whsec_a-secret-of-the-receiver";
-const SERVES: Wanted<'_> = Wanted { serves: true, development: false, own_file: None };
-const TOOL: Wanted<'_> = Wanted { serves: false, ..SERVES };
+const SERVES: KeyPolicy<'_> = KeyPolicy { serves: true, development: false, own_file: None };
+const TOOL: KeyPolicy<'_> = KeyPolicy { serves: false, ..SERVES };
 
 fn fields(channel: &str) -> &'static [&'static str] {
     if channel == "webhook" { &["secret", "previous_secrets"] } else { &[] }
@@ -19,13 +20,13 @@ fn fields(channel: &str) -> &'static [&'static str] {
 async fn with(
     world: &Arc<World>,
     keys: &[MasterKey],
-    wanted: Wanted<'_>,
+    policy: KeyPolicy<'_>,
 ) -> Result<(Store, Secrets), StoreError> {
-    Secrets::set_up(world.open(), keys.to_vec(), fields, wanted).await
+    Secrets::set_up(world.open(), keys.to_vec(), fields, policy).await
 }
 
 fn key() -> MasterKey {
-    MasterKey::make().unwrap()
+    MasterKey::generate().unwrap()
 }
 
 fn document(secret: &Value) -> Value {
@@ -53,12 +54,12 @@ fn why(refused: Result<(Store, Secrets), StoreError>) -> String {
     match refused {
         Err(StoreError::Secrets(why)) => why,
         Err(other) => panic!("{other:?}"),
-        Ok(_) => panic!("it was let in"),
+        Ok(_) => panic!("it was accepted"),
     }
 }
 
 #[tokio::test]
-async fn what_is_kept_is_sealed_and_what_is_read_is_open() {
+async fn secrets_are_encrypted_in_the_store_and_decrypted_when_read() {
     let world = World::new();
     let (store, _) = with(&world, &[key()], SERVES).await.unwrap();
     let written = document(&json!(SECRET));
@@ -67,24 +68,24 @@ async fn what_is_kept_is_sealed_and_what_is_read_is_open() {
     let kept = doc(&world.open(), "acme").await;
     assert!(!kept.to_string().contains(SECRET), "{kept}");
     assert!(kept["destinations"][0]["previous_secrets"]["$sealed"].is_string());
-    assert_eq!(kept["destinations"][1], written["destinations"][1], "nothing else is hidden");
+    assert_eq!(kept["destinations"][1], written["destinations"][1], "nothing else is encrypted");
     assert_eq!(kept["destinations"][0]["rate"], "1/s");
 }
 
 #[tokio::test]
-async fn a_start_with_the_wrong_key_or_none_is_refused() {
+async fn a_server_with_a_wrong_key_or_none_does_not_start() {
     let world = World::new();
     let right = key();
     let (store, _) = with(&world, std::slice::from_ref(&right), SERVES).await.unwrap();
     let wrong = key();
     for before_and_after in 0..2 {
-        let told = why(with(&world, std::slice::from_ref(&wrong), SERVES).await);
-        assert!(told.contains(right.id()) && told.contains(wrong.id()), "{told}");
-        assert!(!told.contains(&right.reveal()) && !told.contains(&wrong.reveal()), "{told}");
+        let reason = why(with(&world, std::slice::from_ref(&wrong), SERVES).await);
+        assert!(reason.contains(right.id()) && reason.contains(wrong.id()), "{reason}");
+        assert!(!reason.contains(&right.reveal()) && !reason.contains(&wrong.reveal()), "{reason}");
         assert!(why(with(&world, std::slice::from_ref(&wrong), TOOL).await).contains(right.id()));
         for development in [true, false] {
-            let told = why(with(&world, &[], Wanted { development, ..SERVES }).await);
-            assert!(told.contains(right.id()), "{told}");
+            let reason = why(with(&world, &[], KeyPolicy { development, ..SERVES }).await);
+            assert!(reason.contains(right.id()), "{reason}");
         }
         if before_and_after == 0 {
             put(&store, "acme", &document(&json!(SECRET))).await.unwrap();
@@ -94,11 +95,11 @@ async fn a_start_with_the_wrong_key_or_none_is_refused() {
 }
 
 #[tokio::test]
-async fn without_a_key_nothing_is_served_outside_development() {
+async fn a_server_without_a_key_starts_only_in_development() {
     let world = World::new();
-    let told = why(with(&world, &[], SERVES).await);
-    assert!(told.contains("fanfare secrets new-key"), "{told}");
-    // Nor does a tool write what would have to be encrypted.
+    let reason = why(with(&world, &[], SERVES).await);
+    assert!(reason.contains("fanfare secrets new-key"), "{reason}");
+    // A tool cannot write secrets either.
     let (tool, _) = with(&world, &[], TOOL).await.unwrap();
     let refused = put(&tool, "acme", &document(&json!(SECRET))).await;
     assert!(matches!(refused, Err(StoreError::Secrets(_))), "{refused:?}");
@@ -106,7 +107,8 @@ async fn without_a_key_nothing_is_served_outside_development() {
         .await
         .unwrap();
 
-    let (store, secrets) = with(&world, &[], Wanted { development: true, ..SERVES }).await.unwrap();
+    let (store, secrets) =
+        with(&world, &[], KeyPolicy { development: true, ..SERVES }).await.unwrap();
     assert!(secrets.are_plain());
     put(&store, "acme", &document(&json!(SECRET))).await.unwrap();
     let (tool, _) = with(&world, &[], TOOL).await.unwrap();
@@ -114,7 +116,7 @@ async fn without_a_key_nothing_is_served_outside_development() {
 }
 
 #[tokio::test]
-async fn a_tool_without_the_key_passes_on_what_is_sealed() {
+async fn a_tool_without_the_key_passes_encrypted_secrets_through() {
     let world = World::new();
     let (store, _) = with(&world, &[key()], SERVES).await.unwrap();
     put(&store, "acme", &document(&json!(SECRET))).await.unwrap();
@@ -131,11 +133,11 @@ async fn a_tool_without_the_key_passes_on_what_is_sealed() {
 }
 
 #[tokio::test]
-async fn what_stood_in_the_clear_is_sealed_at_the_next_start() {
+async fn unencrypted_secrets_are_encrypted_at_the_next_start() {
     let world = World::new();
     put(&world.open(), "acme", &document(&json!(SECRET))).await.unwrap();
     let (store, secrets) = with(&world, &[key()], SERVES).await.unwrap();
-    assert_eq!(doc(&store, "acme").await, document(&json!(SECRET)), "it is read meanwhile");
+    assert_eq!(doc(&store, "acme").await, document(&json!(SECRET)), "it can be read meanwhile");
     let done = secrets.reseal().await.unwrap();
     assert_eq!((done.documents, done.left, done.plain), (1, 0, 0));
     assert!(!doc(&world.open(), "acme").await.to_string().contains(SECRET));
@@ -144,7 +146,7 @@ async fn what_stood_in_the_clear_is_sealed_at_the_next_start() {
 }
 
 #[tokio::test]
-async fn after_a_rotation_the_old_key_is_not_needed_any_more() {
+async fn after_a_rotation_the_old_key_is_no_longer_needed() {
     let world = World::new();
     let (old, new) = (key(), key());
     let (before, _) = with(&world, std::slice::from_ref(&old), SERVES).await.unwrap();
@@ -153,7 +155,7 @@ async fn after_a_rotation_the_old_key_is_not_needed_any_more() {
     }
     assert!(
         with(&world, std::slice::from_ref(&new), SERVES).await.is_err(),
-        "not without the old one"
+        "the old key is still needed"
     );
     let (store, secrets) = with(&world, &[new.clone(), old.clone()], SERVES).await.unwrap();
     assert_eq!(doc(&store, "acme").await, document(&json!(SECRET)));
@@ -166,14 +168,14 @@ async fn after_a_rotation_the_old_key_is_not_needed_any_more() {
 }
 
 #[tokio::test]
-async fn a_server_that_still_seals_with_the_old_key_loses_nothing() {
+async fn a_server_that_still_encrypts_with_the_old_key_loses_nothing() {
     let world = World::new();
     let (old, new) = (key(), key());
     let (late, _) = with(&world, &[old.clone(), new.clone()], SERVES).await.unwrap();
     let (_, secrets) = with(&world, &[new.clone(), old.clone()], SERVES).await.unwrap();
     secrets.reseal().await.unwrap();
     put(&late, "acme", &document(&json!(SECRET))).await.unwrap();
-    // The check forgot the old key; the document did not.
+    // The check values no longer have the old key, but the document does.
     assert!(why(with(&world, std::slice::from_ref(&new), SERVES).await).contains(old.id()));
     let (_, secrets) = with(&world, &[new.clone(), old], SERVES).await.unwrap();
     assert_eq!(secrets.reseal().await.unwrap().left, 0);
@@ -181,45 +183,45 @@ async fn a_server_that_still_seals_with_the_old_key_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_sealed_secret_cannot_be_moved_and_costs_nobody_else_anything() {
+async fn an_encrypted_secret_cannot_be_moved_and_does_not_affect_other_tenants() {
     let world = World::new();
     let (store, secrets) = with(&world, &[key()], SERVES).await.unwrap();
     for tenant in ["acme", "globex"] {
         put(&store, tenant, &document(&json!(SECRET))).await.unwrap();
     }
-    // As somebody who can write to the store, but not decrypt, would.
+    // As an attacker would who can write to the store but not decrypt.
     let stolen = doc(&world.open(), "acme").await["destinations"][0]["secret"].clone();
     put(&world.open(), "mallory", &document(&stolen)).await.unwrap();
     let read = doc(&store, "mallory").await;
-    assert!(!read["destinations"][0]["secret"].is_string(), "it does not open there");
-    assert_eq!(doc(&store, "acme").await, document(&json!(SECRET)), "others go on");
-    assert_eq!(secrets.reseal().await.unwrap().left, 1, "and is told of");
-    // Nor by asking the server to keep it.
+    assert!(!read["destinations"][0]["secret"].is_string(), "it does not decrypt there");
+    assert_eq!(doc(&store, "acme").await, document(&json!(SECRET)), "others are not affected");
+    assert_eq!(secrets.reseal().await.unwrap().left, 1, "and it is reported");
+    // Nor can a server be asked to store it.
     let refused = put(&store, "eve", &document(&stolen)).await;
     assert!(matches!(refused, Err(StoreError::Secrets(_))), "{refused:?}");
 }
 
 #[tokio::test]
-async fn a_store_of_its_own_makes_a_key_unless_another_is_there() {
+async fn an_embedded_store_creates_a_key_file_unless_it_has_a_key() {
     let (dir, world) = (tempfile::tempdir().unwrap(), World::new());
     let path = dir.path().join("master.key");
-    let own = |serves| Wanted { serves, development: false, own_file: Some(&path) };
+    let own = |serves| KeyPolicy { serves, development: false, own_file: Some(&path) };
     let (store, secrets) = with(&world, &[], own(false)).await.unwrap();
-    assert_eq!(secrets.made(), Some(&*path), "a tool may come first");
+    assert_eq!(secrets.created_key_file(), Some(&*path), "a tool may come first");
     put(&store, "acme", &document(&json!(SECRET))).await.unwrap();
     let (store, secrets) = with(&world, &[], own(true)).await.unwrap();
-    assert_eq!(secrets.made(), None);
+    assert_eq!(secrets.created_key_file(), None);
     assert_eq!(doc(&store, "acme").await, document(&json!(SECRET)));
 
-    // A key that is given takes over from it.
+    // A key that is passed replaces it.
     let given = key();
     let (_, secrets) = with(&world, std::slice::from_ref(&given), own(true)).await.unwrap();
     secrets.reseal().await.unwrap();
     std::fs::remove_file(&path).unwrap();
-    let told = why(with(&world, &[], own(true)).await);
-    assert!(told.contains(given.id()), "no other key is made in its place: {told}");
+    let reason = why(with(&world, &[], own(true)).await);
+    assert!(reason.contains(given.id()), "no other key is created in its place: {reason}");
     assert!(!path.exists());
     let (store, _) = with(&world, &[given], own(true)).await.unwrap();
     assert_eq!(doc(&store, "acme").await, document(&json!(SECRET)));
-    assert!(!path.exists(), "nor is one made beside a given one");
+    assert!(!path.exists(), "and none is created beside a key that is passed");
 }

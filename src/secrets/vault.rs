@@ -1,8 +1,8 @@
-//! Seals and opens one value.
+//! Encrypts and decrypts one value.
 //!
-//! A sealed value is `v1.<key id>.<base64url of nonce and ciphertext>`. XChaCha20-Poly1305 has nonces
-//! of 192 bits, so that they can be chosen at random for as long as a key lives. The place is bound
-//! in as associated data: a ciphertext that is moved to another place does not open.
+//! A sealed value is `v1.<key id>.<base64url of nonce and ciphertext>`. XChaCha20-Poly1305 has
+//! 192-bit nonces, which can be chosen at random for the lifetime of a key. The place is part of
+//! the associated data, so a ciphertext that is moved to another place does not decrypt.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,53 +16,53 @@ use super::MasterKey;
 const VERSION: &str = "v1";
 const NONCE: usize = 24;
 
-/// Where a value belongs.
+/// The place of a value.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
-    /// The tenant; empty for what is the store's own.
+    /// The tenant. Empty for values of the store itself.
     pub tenant: &'a str,
-    /// The destination's id, or what else it belongs to.
+    /// The destination's id, or another owner.
     pub destination: &'a str,
     /// The field.
     pub field: &'a str,
 }
 
-/// Why a sealed value does not open.
+/// Why a sealed value cannot be decrypted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// Its key is not among those that were given.
-    #[error("it is encrypted with master key {0}, which is not given")]
+    /// Its key was not passed.
+    #[error("it is encrypted with master key {0}, which was not passed")]
     NoKey(String),
-    /// It was changed, or belongs somewhere else.
-    #[error("it was changed, or was encrypted for another place")]
+    /// It was modified, or belongs to another place.
+    #[error("it was modified, or it was encrypted for another place")]
     Damaged,
 }
 
-/// The keys, ready for use.
+/// Master keys, ready for use.
 pub struct Vault {
-    /// Never empty; the first seals.
+    /// Never empty. The first key encrypts.
     keys: Vec<(String, XChaCha20Poly1305)>,
 }
 
 impl Vault {
-    /// Of keys, the first of which seals. `None` without any.
+    /// Creates a vault whose first key encrypts. Returns `None` if there are no keys.
     pub fn new(keys: &[MasterKey]) -> Option<Self> {
         let cipher = |key: &MasterKey| XChaCha20Poly1305::new(&Key::from(key.bytes()));
         let keys: Vec<_> = keys.iter().map(|key| (key.id().to_owned(), cipher(key))).collect();
         (!keys.is_empty()).then_some(Self { keys })
     }
 
-    /// The id of the key that seals.
+    /// The id of the key that encrypts.
     pub fn current(&self) -> &str {
         &self.keys[0].0
     }
 
-    /// Whether a key is among those given.
+    /// Whether the vault has a key.
     pub fn has(&self, id: &str) -> bool {
         self.keys.iter().any(|(own, _)| own == id)
     }
 
-    /// Encrypts a value for its place. Fails when the system gives no random numbers.
+    /// Encrypts a value for its place. Fails if the system's random number generator fails.
     pub fn seal(&self, place: Place<'_>, plain: &[u8]) -> Result<String, SysError> {
         let (id, cipher) = &self.keys[0];
         let mut sealed = vec![0; NONCE];
@@ -74,7 +74,7 @@ impl Vault {
         Ok(format!("{VERSION}.{id}.{}", URL_SAFE_NO_PAD.encode(sealed)))
     }
 
-    /// Decrypts what was sealed for this place.
+    /// Decrypts a value that was encrypted for this place.
     pub fn open(&self, place: Place<'_>, sealed: &str) -> Result<Vec<u8>, OpenError> {
         let (id, ciphertext) = parts(sealed).ok_or(OpenError::Damaged)?;
         let found = self.keys.iter().find(|(own, _)| own == id);
@@ -91,7 +91,7 @@ fn nonce(bytes: &[u8]) -> Option<XNonce> {
     Some(XNonce::from(<[u8; NONCE]>::try_from(bytes).ok()?))
 }
 
-/// The id of the key that a value is sealed with.
+/// The id of the key that encrypted a value.
 pub(super) fn key_id(sealed: &str) -> Option<&str> {
     parts(sealed).map(|(id, _)| id)
 }
@@ -100,7 +100,8 @@ fn parts(sealed: &str) -> Option<(&str, &str)> {
     sealed.strip_prefix(VERSION)?.strip_prefix('.')?.split_once('.')
 }
 
-/// The place, each part with its length in front, so that no two places look alike.
+/// The place as bytes. Each part is preceded by its length, so that different places never have the
+/// same bytes.
 fn bound(place: Place<'_>) -> Vec<u8> {
     let mut bound = Vec::new();
     for part in ["fanfare secret v1", place.tenant, place.destination, place.field] {
@@ -117,11 +118,11 @@ mod tests {
     const HERE: Place<'_> = Place { tenant: "acme", destination: "hooks", field: "secret" };
 
     fn key() -> MasterKey {
-        MasterKey::make().unwrap()
+        MasterKey::generate().unwrap()
     }
 
     #[test]
-    fn what_is_sealed_opens_at_its_place_alone() {
+    fn a_sealed_value_opens_only_at_its_place() {
         let vault = Vault::new(&[key()]).unwrap();
         let sealed = vault.seal(HERE, b"whsec_1").unwrap();
         assert_eq!(vault.open(HERE, &sealed).unwrap(), b"whsec_1");
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_value_does_not_open() {
+    fn a_modified_value_does_not_open() {
         let vault = Vault::new(&[key()]).unwrap();
         let sealed = vault.seal(HERE, b"whsec_1").unwrap();
         for place in 12..sealed.len() - 1 {
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn several_keys_open_and_the_first_seals() {
+    fn all_keys_open_and_the_first_one_seals() {
         let (old, new) = (key(), key());
         let before = Vault::new(std::slice::from_ref(&old)).unwrap();
         let sealed = before.seal(HERE, b"1").unwrap();
@@ -160,6 +161,6 @@ mod tests {
         let again = both.seal(HERE, b"1").unwrap();
         assert_eq!(key_id(&again), Some(new.id()));
         assert_eq!(before.open(HERE, &again), Err(OpenError::NoKey(new.id().to_owned())));
-        assert_ne!(both.seal(HERE, b"1").unwrap(), again, "no two look alike");
+        assert_ne!(both.seal(HERE, b"1").unwrap(), again, "two encryptions of a value differ");
     }
 }

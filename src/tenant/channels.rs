@@ -1,4 +1,4 @@
-//! The channels that this process has, each with its stack.
+//! The channels of this process, each with its stack.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ pub struct Channels {
     by_name: BTreeMap<&'static str, Chosen>,
 }
 
-/// A channel, and what all its destinations share unless they say otherwise.
+/// A channel and the defaults for its destinations.
 #[derive(Clone)]
 pub struct Chosen {
     /// The channel.
     pub channel: Arc<dyn Channel>,
-    /// Its policy.
+    /// The channel's policy.
     pub policy: Arc<Policy>,
-    /// It with its layers.
+    /// The channel with its layers.
     pub stack: Arc<Stack>,
 }
 
 impl Channels {
-    /// Composes the stack of each.
+    /// Composes the stack of each channel.
     pub fn new(channels: Vec<Arc<dyn Channel>>, options: &StackOptions) -> Self {
         let with_stack = |channel: Arc<dyn Channel>| {
             let stack = Arc::new(compose(&*channel, options));
@@ -34,12 +34,12 @@ impl Channels {
         Self { by_name: channels.into_iter().map(with_stack).collect() }
     }
 
-    /// One of them.
+    /// A channel by name.
     pub fn get(&self, name: &str) -> Option<&Chosen> {
         self.by_name.get(name)
     }
 
-    /// Their names, for messages.
+    /// The names of all channels, for messages.
     pub fn names(&self) -> String {
         self.by_name.keys().copied().collect::<Vec<_>>().join(", ")
     }

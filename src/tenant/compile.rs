@@ -1,4 +1,4 @@
-//! From a tenant's document to what runs: a routing table and lanes.
+//! Compiles a tenant's document into a routing table and lanes.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use crate::event;
 use fanfare_routing::Table;
 use fanfare_store::LaneKey;
 
-/// A tenant, ready to route.
+/// A tenant that can route events.
 pub struct Tenant {
-    /// Its id.
+    /// The tenant's id.
     pub id: Arc<str>,
-    /// What its messages are written with. The rest of its document is in the store alone.
+    /// What its messages are rendered with. The rest of its document is only in the store.
     pub wording: Wording,
-    /// Revision in the directory.
+    /// The document's revision in the directory.
     pub revision: u64,
-    /// Which events go to which of `targets`.
+    /// Decides which events go to which of `targets`.
     pub table: Table,
-    /// In the order of the document.
+    /// The destinations, in the order of the document.
     pub targets: Vec<Target>,
-    /// Every lane by its id.
+    /// Every lane by id.
     pub lanes: HashMap<LaneId, Arc<Lane>>,
 }
 
@@ -36,20 +36,21 @@ pub struct Tenant {
 pub struct Target {
     /// The destination's id.
     pub id: Arc<str>,
-    /// The events it gets.
+    /// The environment of the events that it receives.
     pub environment: Environment,
-    /// One, or one a recipient.
+    /// One lane, or one per recipient.
     pub lanes: Vec<Arc<Lane>>,
 }
 
 impl Tenant {
-    /// The destinations that an event goes to: those of matching routes that are of its environment.
+    /// The destinations that receive an event: those of matching routes that have the event's
+    /// environment.
     pub fn targets_of(&self, event: &Event) -> impl Iterator<Item = &Target> {
         let environment = event.environment;
         self.matching(event).filter(move |target| target.environment == environment)
     }
 
-    /// The destinations of matching routes, of either environment.
+    /// The destinations of matching routes, in any environment.
     pub fn matching(&self, event: &Event) -> impl Iterator<Item = &Target> {
         let mut matched = Vec::new();
         self.table.matching(event, &mut matched);
@@ -57,8 +58,8 @@ impl Tenant {
     }
 }
 
-/// Compiles; all problems at once. Gates of lanes that did not change are taken over from
-/// `previous`, so that a reload forgets no open circuit.
+/// Compiles a document, or returns all of its problems at once. Lanes whose policy did not change
+/// keep their gates from `previous`, so that a reload does not forget an open circuit.
 pub fn compile(
     spec: &TenantSpec,
     revision: u64,
@@ -104,19 +105,27 @@ pub fn compile(
 fn check_names(spec: &TenantSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
     if event::tenant_id(spec.id.as_bytes()).is_err() {
-        problems.push(Problem::new("tenant", "id", "must be 1 to 64 of a-z, 0-9, - and _"));
+        problems.push(Problem::new(
+            "tenant",
+            "id",
+            "must be 1 to 64 characters of a-z, 0-9, - and _",
+        ));
     }
     let mut seen = HashSet::new();
     for destination in &spec.destinations {
         let place = format!("destination \"{}\"", destination.id);
         if event::tenant_id(destination.id.as_bytes()).is_err() {
-            problems.push(Problem::new(&*place, "id", "must be 1 to 64 of a-z, 0-9, - and _"));
+            problems.push(Problem::new(
+                &*place,
+                "id",
+                "must be 1 to 64 characters of a-z, 0-9, - and _",
+            ));
         }
         if !seen.insert(&destination.id) {
             problems.push(Problem::new(
                 place,
                 "id",
-                "stands twice; each destination needs its own",
+                "is used twice; give each destination its own id",
             ));
         }
     }
@@ -132,9 +141,9 @@ fn lanes_of(
 ) -> Result<(Environment, Vec<Arc<Lane>>), Vec<FieldError>> {
     let Some(chosen) = channels.get(&destination.channel) else {
         let message = if destination.channel.is_empty() {
-            format!("is missing; one of: {}", channels.names())
+            format!("is missing; use one of: {}", channels.names())
         } else {
-            format!("`{}` is no channel; there are: {}", destination.channel, channels.names())
+            format!("is unknown (`{}`); use one of: {}", destination.channel, channels.names())
         };
         return Err(vec![FieldError::new("channel", message)]);
     };
@@ -154,7 +163,7 @@ fn lanes_of(
         let lane_id = LaneId::new(&destination.id, lane.suffix.as_deref());
         let before = previous.and_then(|tenant| tenant.lanes.get(&lane_id));
         let disabled = all_disabled.or_else(|| disabled(&lane_id));
-        // A lane that is enabled again is looked at anew.
+        // A lane that was enabled again starts without its past failures.
         let same = before.filter(|before| before.disabled.as_deref() == disabled);
         let gate = before
             .filter(|before| before.policy == options.policy)
@@ -182,7 +191,7 @@ fn lanes_of(
     Ok((options.environment, lanes.into_iter().map(lane).collect()))
 }
 
-/// The channel's stack; within the destination's own time if it has a shorter one.
+/// The channel's stack, with the destination's timeout if it is shorter.
 fn with_timeout(chosen: &Chosen, policy: &Policy) -> Arc<Stack> {
     if policy.attempt_timeout >= chosen.policy.attempt_timeout {
         return chosen.stack.clone();

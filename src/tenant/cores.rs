@@ -1,15 +1,15 @@
-//! Work on many documents, on every core: a start waits for it.
+//! Runs work on many documents on all cores, so that the server starts faster.
 
 use std::num::NonZero;
 use std::thread::{ScopedJoinHandle, available_parallelism, scope};
 
-/// Fewer are not worth a thread.
-const WORTH_A_THREAD: usize = 50;
+/// Fewest items for which another thread is worth its cost.
+const MIN_ITEMS_PER_THREAD: usize = 50;
 
-/// What `work` makes of each, in the same order.
+/// Applies `work` to each item. Results are in the order of the items.
 pub(crate) fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let cores = available_parallelism().map_or(1, NonZero::get);
-    let share = items.len().div_ceil(cores).max(WORTH_A_THREAD);
+    let share = items.len().div_ceil(cores).max(MIN_ITEMS_PER_THREAD);
     if items.len() <= share {
         return items.iter().map(work).collect();
     }
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_come_in_the_order_of_the_questions() {
+    fn results_are_in_the_order_of_the_items() {
         for count in [0, 1, 49, 50, 51, 1_000] {
             let items: Vec<usize> = (0..count).collect();
             let doubled: Vec<usize> = items.iter().map(|n| n * 2).collect();

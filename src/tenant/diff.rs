@@ -1,22 +1,23 @@
-//! What a document would change of the one that is stored: told without values, for some are secrets.
+//! What a new document changes in the stored one. Changes are described without values, because
+//! some values are secrets.
 
 use super::{Channels, DestinationSpec, Disabled, TenantSpec};
 use fanfare_contract::LaneId;
 use fanfare_routing::RouteSpec;
 
-/// A value that was made rather than given.
+/// A generated value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MadeValue {
-    /// Of which destination.
+    /// The destination's id.
     pub destination: String,
-    /// Which field.
+    /// The field.
     pub field: String,
-    /// It, to be shown once.
+    /// The value, to be shown once.
     pub value: String,
 }
 
-/// Fills in what is made rather than given: kept from the stored document, or made now. Answers what
-/// was made now.
+/// Fills in values that the document omits: from the stored document, or generated. Returns the
+/// generated ones.
 pub fn complete(
     spec: &mut TenantSpec,
     before: Option<&TenantSpec>,
@@ -45,9 +46,9 @@ pub fn complete(
     all
 }
 
-/// Gives a document that replaces `before` what no file says: what was held by hand, and what was
-/// disabled and has not changed since.
-pub fn carry(before: &TenantSpec, spec: &mut TenantSpec) {
+/// Copies what no file contains from `before` to the document that replaces it: which destinations
+/// are paused, and which are disabled and did not change.
+pub fn carry_over(before: &TenantSpec, spec: &mut TenantSpec) {
     let find = |spec: &TenantSpec, id: &str| -> Option<DestinationSpec> {
         spec.destinations.iter().find(|one| one.id == id).cloned()
     };
@@ -66,7 +67,7 @@ pub fn carry(before: &TenantSpec, spec: &mut TenantSpec) {
     spec.notify_in_batches = before.notify_in_batches;
 }
 
-/// What changes, a line each; no values, for some are secrets.
+/// The changes, one line each.
 pub fn changes(before: Option<&TenantSpec>, now: &TenantSpec) -> Vec<String> {
     let mut lines = Vec::new();
     let empty = TenantSpec { name: String::new(), ..TenantSpec::empty(&now.id) };

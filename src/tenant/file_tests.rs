@@ -1,4 +1,4 @@
-//! What a tenant file may say, and how mistakes are told.
+//! What a tenant file may contain, and how mistakes are reported.
 
 use super::*;
 
@@ -12,9 +12,9 @@ fn problems(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_sample_table_is_read_whole() {
+fn the_sample_file_is_valid() {
     let text = include_str!("../../config/tenants/acme.toml");
-    let spec = parse(text, &none).expect("the sample is right");
+    let spec = parse(text, &none).expect("the sample is valid");
     assert_eq!((spec.id.as_str(), spec.name.as_str()), ("acme", "Acme Bank"));
     assert_eq!(spec.destinations.len(), 4);
     assert_eq!(spec.routes.len(), 4);
@@ -29,24 +29,24 @@ fn secrets_may_come_from_the_environment() {
     assert_eq!(spec.destinations[0].fields["secret"], "whsec_1");
     assert_eq!(
         problems(text),
-        ["destination \"x\", secret: the environment variable S is not set"]
+        ["destination \"x\", secret: refers to the environment variable S, which is not set"]
     );
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_with_the_mend() {
+fn all_mistakes_are_reported_at_once_with_their_fixes() {
     let text = "[tenant]\nname = 'A'\nplan = 'gold'\n[[destination]]\nid = 'x'\nsince = 2024-01-01\n\
                 [[route]]\nevent = ['a']\n[settings]\n[destinations]\n";
     assert_eq!(
         problems(text),
         [
-            "[destinations]: is unknown; there are [tenant], [[destination]], [[route]], [links] and [templates]",
-            "[settings]: is unknown; there are [tenant], [[destination]], [[route]], [links] and [templates]",
+            "[destinations]: is unknown; use [tenant], [[destination]], [[route]], [links] and [templates]",
+            "[settings]: is unknown; use [tenant], [[destination]], [[route]], [links] and [templates]",
             "tenant, id: is missing; for example id = \"acme\"",
-            "tenant, plan: is unknown; there are `id` and `name`",
-            "destination \"x\", since: is a date; JSON has none: write \"2024-01-01\"",
-            "destination \"x\", channel: is missing; write \"webhook\", \"email\" or \"slack\"",
-            "route 1: unknown field `event`, expected one of `id`, `name`, `events`, `except`, `when`, `to`, `enabled`; a route is events = [\"kyc.**\"], to = [\"support\"], and `when`, `name`, `enabled` if you like",
+            "tenant, plan: is unknown; use `id` and `name`",
+            "destination \"x\", since: is a date, which events do not have; write it as a string: \"2024-01-01\"",
+            "destination \"x\", channel: is missing; use \"webhook\", \"email\", \"slack\" or \"poll\"",
+            "route 1: unknown field `event`, expected one of `id`, `name`, `events`, `except`, `when`, `to`, `enabled`; a route requires events and to, such as events = [\"kyc.**\"] and to = [\"support\"]",
         ]
     );
     assert!(problems("[tenant\nid=1")[0].contains("line 1"));

@@ -1,8 +1,8 @@
-//! Tenants: what they write, what is stored of it, and what runs.
+//! Tenants: what they configure, how it is stored, and how it is compiled.
 //!
-//! A [`TenantSpec`] is read from a TOML file (`file`) and kept in the store as JSON. `compile`
-//! turns it into a [`Tenant`] with its routing table and lanes. The [`Registry`] holds all of them
-//! for this process and follows the store's directory.
+//! A [`TenantSpec`] is parsed from a TOML file (`file`) or received over the API, and stored as
+//! JSON. `compile` turns it into a [`Tenant`] with its routing table and lanes. The [`Registry`]
+//! holds the compiled tenants of this process and follows the store's directory.
 
 mod channels;
 mod compile;
@@ -12,13 +12,13 @@ pub mod file;
 mod options;
 mod registry;
 mod spec;
+mod stored;
 
 pub use channels::Channels;
 pub use compile::{Target, Tenant, compile};
 pub(crate) use cores::on_all_cores;
-pub use diff::{MadeValue, carry, changes, complete};
+pub use diff::{MadeValue, carry_over, changes, complete};
 pub use options::Options;
-pub use registry::{
-    PutError, Registry, Snapshot, TenantStatus, all_stored, document, put, read, stored,
-};
-pub use spec::{Change, DestinationSpec, Disabled, Problem, TenantSpec, Wording};
+pub use registry::{Registry, Snapshot, TenantStatus};
+pub use spec::{AuditEntry, DestinationSpec, Disabled, Problem, TenantSpec, Wording};
+pub use stored::{PutError, all_stored, document, put, read, stored};

@@ -1,4 +1,4 @@
-//! The options that every destination has, whatever its channel.
+//! The options that every destination has, regardless of its channel.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::agenda::{Calendar, Mode};
 
-/// Names of the common options; channels never see them.
+/// The names of the common options. Channels never see them.
 pub(super) const NAMES: [&str; 11] = [
     "name",
     "enabled",
@@ -23,15 +23,15 @@ pub(super) const NAMES: [&str; 11] = [
     "environment",
 ];
 
-/// The common options, read.
+/// The common options of a destination.
 pub struct Options {
-    /// Off: events for it are suppressed.
+    /// If false, its events are suppressed.
     pub enabled: bool,
-    /// Held back: events for it wait.
+    /// If true, its events wait.
     pub paused: bool,
-    /// The events it gets: live ones, or test ones.
+    /// The environment of the events that it receives.
     pub environment: Environment,
-    /// The channel's policy with the destination's changes.
+    /// The channel's policy, with the destination's changes.
     pub policy: Arc<Policy>,
     /// How its queue is served.
     pub mode: Mode,
@@ -60,35 +60,14 @@ impl Options {
             environment,
         ] = NAMES.map(&mut taken);
 
-        let mut policy = Arc::clone(policy);
-        if let Some(schedule) = retry.and_then(|value| reader.retry(&value)) {
-            Arc::make_mut(&mut policy).schedule = schedule;
-        }
-        if let Some(rate) = rate.and_then(|value| reader.rate(&value)) {
-            Arc::make_mut(&mut policy).rate = rate;
-        }
-        if let Some(value) = concurrency {
-            let most = reader.whole("concurrency", &value, 1..=1024).unwrap_or(1);
-            Arc::make_mut(&mut policy).concurrency = most;
-        }
-        if let Some(value) = timeout {
-            let limit = reader.duration("timeout", &value).unwrap_or(policy.attempt_timeout);
-            reader.check(
-                limit >= Duration::from_millis(100) && limit <= policy.attempt_timeout,
-                "timeout",
-                &format!("must be from \"100ms\" to \"{}s\"", policy.attempt_timeout.as_secs()),
-            );
-            Arc::make_mut(&mut policy).attempt_timeout = limit;
-        }
-        if let Some(value) = disable_after {
-            Arc::make_mut(&mut policy).disable_after = reader.disable_after(&value);
-        }
+        let changes = PolicyChanges { retry, rate, concurrency, timeout, disable_after };
+        let mut policy = reader.policy(policy, changes);
         let fifo = fifo.is_some_and(|value| reader.fifo(&value, &mut policy));
         let calendar = digest.and_then(|value| reader.digest(&value));
         reader.check(
             !(fifo && calendar.is_some()),
             "fifo",
-            "a digest is in order by itself; leave out `fifo` or `digest`",
+            "cannot be combined with `digest`, which keeps the order anyway; remove one of them",
         );
         let mode = match calendar {
             Some(calendar) => Mode::Digest(Box::new(calendar)),
@@ -107,7 +86,16 @@ impl Options {
     }
 }
 
-/// Reads values and collects what is wrong.
+/// The options that change the channel's policy.
+struct PolicyChanges {
+    retry: Option<Value>,
+    rate: Option<Value>,
+    concurrency: Option<Value>,
+    timeout: Option<Value>,
+    disable_after: Option<Value>,
+}
+
+/// Reads values and collects errors.
 struct Reader {
     errors: Vec<FieldError>,
 }
@@ -117,6 +105,35 @@ impl Reader {
         if !right {
             self.errors.push(FieldError::new(field, message));
         }
+    }
+
+    /// The channel's policy with a destination's changes.
+    fn policy(&mut self, policy: &Arc<Policy>, changes: PolicyChanges) -> Arc<Policy> {
+        let PolicyChanges { retry, rate, concurrency, timeout, disable_after } = changes;
+        let mut policy = Arc::clone(policy);
+        if let Some(schedule) = retry.and_then(|value| self.retry(&value)) {
+            Arc::make_mut(&mut policy).schedule = schedule;
+        }
+        if let Some(rate) = rate.and_then(|value| self.rate(&value)) {
+            Arc::make_mut(&mut policy).rate = rate;
+        }
+        if let Some(value) = concurrency {
+            let most = self.whole("concurrency", &value, 1..=1024).unwrap_or(1);
+            Arc::make_mut(&mut policy).concurrency = most;
+        }
+        if let Some(value) = timeout {
+            let limit = self.duration("timeout", &value).unwrap_or(policy.attempt_timeout);
+            self.check(
+                limit >= Duration::from_millis(100) && limit <= policy.attempt_timeout,
+                "timeout",
+                &format!("must be from \"100ms\" to \"{}s\"", policy.attempt_timeout.as_secs()),
+            );
+            Arc::make_mut(&mut policy).attempt_timeout = limit;
+        }
+        if let Some(value) = disable_after {
+            Arc::make_mut(&mut policy).disable_after = self.disable_after(&value);
+        }
+        policy
     }
 
     fn bool(&mut self, field: &str, value: &Value) -> bool {
@@ -145,17 +162,17 @@ impl Reader {
 
     fn duration(&mut self, field: &str, value: &Value) -> Option<Duration> {
         let parsed = value.as_str().and_then(|text| humantime::parse_duration(text).ok());
-        self.check(parsed.is_some(), field, "must be a time such as \"30s\", \"5m\" or \"2h\"");
+        self.check(parsed.is_some(), field, "must be a duration such as \"30s\", \"5m\" or \"2h\"");
         parsed
     }
 
-    /// `retry = ["5s", "1m"]`; an empty list means one attempt only.
+    /// `retry = ["5s", "1m"]`. An empty list means a single attempt.
     fn retry(&mut self, value: &Value) -> Option<Vec<Duration>> {
         let Some(list) = value.as_array().filter(|list| list.len() <= 50) else {
             self.check(
                 false,
                 "retry",
-                "must be a list of at most 50 waits: [\"5s\", \"30s\", \"5m\"]",
+                "must be a list of at most 50 durations, such as [\"5s\", \"30s\", \"5m\"]",
             );
             return None;
         };
@@ -163,13 +180,12 @@ impl Reader {
         waits.map(|(n, wait)| self.duration(&format!("retry[{n}]"), wait)).collect()
     }
 
-    /// `true`: after its schedule the first is set aside as dead. `"strict"`: it blocks for as long
-    /// as it takes.
+    /// `true`: when the first delivery has used up its schedule, it becomes dead. `"strict"`: it
+    /// blocks the others until it succeeds.
     fn fifo(&mut self, value: &Value, policy: &mut Arc<Policy>) -> bool {
         if value == "strict" {
             Arc::make_mut(policy).endless = true;
-            let message =
-                "`fifo = \"strict\"` repeats the last wait of `retry`, so there must be one";
+            let message = "must not be empty with `fifo = \"strict\"`, which repeats the last duration forever";
             self.check(!policy.schedule.is_empty(), "retry", message);
             return true;
         }
@@ -178,7 +194,7 @@ impl Reader {
         value.as_bool().unwrap_or_default()
     }
 
-    /// `disable_after = "2d"`; `false` is never.
+    /// `disable_after = "2d"`. `false` means never.
     fn disable_after(&mut self, value: &Value) -> Option<Duration> {
         if value == &Value::Bool(false) {
             return None;
@@ -186,13 +202,13 @@ impl Reader {
         let parsed = value.as_str().and_then(|text| humantime::parse_duration(text).ok());
         let parsed = parsed.filter(|period| *period >= Duration::from_mins(1));
         let message =
-            "must be a time of at least \"1m\" such as \"12h\" or \"5d\"; or false for never";
+            "must be a duration of at least \"1m\", such as \"12h\" or \"5d\", or false for never";
         self.check(parsed.is_some(), "disable_after", message);
         parsed
     }
 
-    /// `rate = "10/s"`, `"100/m"`, `"1000/h"`; `false` lifts the channel's own.
-    #[expect(clippy::option_option, reason = "wrong, lifted, set")]
+    /// `rate = "10/s"`, `"100/m"` or `"1000/h"`. `false` removes the channel's limit.
+    #[expect(clippy::option_option, reason = "invalid, no limit, a limit")]
     fn rate(&mut self, value: &Value) -> Option<Option<Rate>> {
         if value == &Value::Bool(false) {
             return Some(None);
@@ -211,7 +227,7 @@ impl Reader {
         self.check(
             parsed.is_some(),
             "rate",
-            "must be messages per second, minute or hour: \"10/s\", \"100/m\", \"1000/h\"; or false for none",
+            "must be messages per second, minute or hour, such as \"10/s\", \"100/m\" or \"1000/h\", or false for no limit",
         );
         parsed.map(Some)
     }
@@ -227,7 +243,7 @@ impl Reader {
             self.check(
                 false,
                 &format!("digest.{key}"),
-                "is unknown; there are `schedule` and `timezone`",
+                "is unknown; use `schedule` and `timezone`",
             );
         }
         let text = |key: &str| map.get(key).map(|value| value.as_str().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! All tenants of this process, following the store's directory.
+//! All tenants of this process, kept up to date with the store's directory.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,18 +7,17 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::cores::on_all_cores;
-use super::diff::carry;
-use super::{Channels, Disabled, Problem, Tenant, TenantSpec, compile};
+use super::stored::{self, PutError, document, read, stored};
+use super::{Channels, Disabled, Tenant, TenantSpec, compile};
 use crate::agenda::{Clock, Lane, Lanes};
 use crate::persist::Backoff;
 use fanfare_contract::LaneId;
 use fanfare_store::{LaneKey, Store, StoreError, StoredTenant};
 
-/// Tenants at one moment.
+/// The tenants at one moment, by id.
 pub type Snapshot = HashMap<Arc<str>, Arc<Tenant>>;
 
 /// Whether this process can route a tenant's events.
@@ -40,18 +39,18 @@ pub struct Registry {
     current: ArcSwap<Snapshot>,
     /// Tenants whose documents cannot be used and that have no table from before.
     unusable: ArcSwap<HashSet<String>>,
-    /// The directory's version that `current` is of.
+    /// The directory's version that `current` was read from.
     version: AtomicU64,
-    /// The store lost all documents: revisions say nothing.
+    /// The store lost all documents, so revisions start over and cannot be compared.
     forgotten: AtomicBool,
-    /// One reads the directory at a time, so that no older reading takes the place of a newer one.
+    /// One read of the directory at a time, so that an older result never replaces a newer one.
     reading: tokio::sync::Mutex<()>,
-    /// Told of a change before it takes effect; templates follow it.
+    /// Called with the new tenants before they take effect. Templates follow the tenants this way.
     on_change: Box<dyn Fn(&Snapshot) + Send + Sync>,
 }
 
 impl Registry {
-    /// Loads all tenants. A document that does not compile is reported and left out.
+    /// Loads all tenants. A document that does not compile is logged and left out.
     pub async fn load(
         store: Store,
         channels: Channels,
@@ -79,12 +78,12 @@ impl Registry {
         Ok((registry, version))
     }
 
-    /// The tenants now. Cheap.
+    /// The current tenants. Cheap.
     pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
         self.current.load()
     }
 
-    /// One tenant now.
+    /// One tenant.
     pub fn tenant(&self, id: &str) -> Option<Arc<Tenant>> {
         self.current.load().get(id).cloned()
     }
@@ -105,13 +104,13 @@ impl Registry {
         &self.channels
     }
 
-    /// Reads the directory anew; answers its version.
+    /// Reads the directory. Returns its version.
     pub async fn reload(&self) -> Result<u64, StoreError> {
         let _reading = self.reading.lock().await;
         self.read_all().await
     }
 
-    /// Makes sure that a change which this process wrote is what it routes by from now on.
+    /// Makes sure that a change written by this process is in effect when this returns.
     pub async fn catch_up(&self, id: &str, revision: u64) -> Result<(), StoreError> {
         let seen = || self.tenant(id).is_some_and(|tenant| tenant.revision >= revision);
         if seen() {
@@ -128,17 +127,19 @@ impl Registry {
         let (version, stored) = self.store.directory.all().await?;
         let before = self.current.load_full();
         if version == 0 && !before.is_empty() {
-            // Flushed, or back without its data. Who has the files will write them again; revisions
-            // begin anew then.
-            tracing::warn!("the store has lost all tenants; the tables in force stay");
+            // Redis was flushed or restarted without its data. A process with tenant files writes
+            // them again, and revisions then start over.
+            tracing::warn!(
+                "the store has lost all tenants; their current routing tables stay in effect"
+            );
             self.forgotten.store(true, Ordering::Relaxed);
             return Ok(version);
         }
-        let anew = self.forgotten.swap(false, Ordering::Relaxed);
-        let now: Snapshot = self.take_all(&stored, &before, anew);
+        let recompile = self.forgotten.swap(false, Ordering::Relaxed);
+        let now: Snapshot = self.compile_all(&stored, &before, recompile);
         let unusable = stored.into_iter().map(|tenant| tenant.id);
         let unusable = unusable.filter(|id| !now.contains_key(id.as_str())).collect();
-        // Before its lanes are gone, should anybody ask in between.
+        // Set this before the lanes disappear, so that no lane seems deleted in between.
         self.unusable.store(Arc::new(unusable));
         (self.on_change)(&now);
         self.current.store(Arc::new(now));
@@ -147,23 +148,23 @@ impl Registry {
         Ok(version)
     }
 
-    /// All of them.
-    fn take_all(&self, stored: &[StoredTenant], before: &Snapshot, anew: bool) -> Snapshot {
-        let take = |stored: &StoredTenant| {
-            let tenant = self.take(stored, before.get(stored.id.as_str()), anew)?;
+    fn compile_all(&self, stored: &[StoredTenant], before: &Snapshot, recompile: bool) -> Snapshot {
+        let compile = |stored: &StoredTenant| {
+            let tenant = self.compile(stored, before.get(stored.id.as_str()), recompile)?;
             Some((tenant.id.clone(), tenant))
         };
-        on_all_cores(stored, take).into_iter().flatten().collect()
+        on_all_cores(stored, compile).into_iter().flatten().collect()
     }
 
-    /// The compiled form of a stored document: kept if unchanged, the previous one if unusable.
-    fn take(
+    /// Compiles a stored document. Returns the previous result if the document is unchanged, or if
+    /// it does not compile.
+    fn compile(
         &self,
         stored: &StoredTenant,
         previous: Option<&Arc<Tenant>>,
-        anew: bool,
+        recompile: bool,
     ) -> Option<Arc<Tenant>> {
-        let is_same = |tenant: &&Arc<Tenant>| !anew && tenant.revision == stored.revision;
+        let is_same = |tenant: &&Arc<Tenant>| !recompile && tenant.revision == stored.revision;
         if let Some(same) = previous.filter(is_same) {
             return Some(same.clone());
         }
@@ -174,17 +175,20 @@ impl Registry {
         match compiled {
             Ok(tenant) => Some(Arc::new(tenant)),
             Err(problems) => {
-                let kept =
-                    if previous.is_some() { "its last good table stays" } else { "left out" };
+                let effect = if previous.is_some() {
+                    "its previous document stays in effect"
+                } else {
+                    "it is left out"
+                };
                 for problem in problems {
-                    tracing::error!(tenant = stored.id, %problem, "a stored tenant cannot be used; {kept}");
+                    tracing::error!(tenant = stored.id, %problem, "a stored tenant does not compile; {effect}");
                 }
                 previous.cloned()
             }
         }
     }
 
-    /// Lanes that may send again are served at once.
+    /// Schedules lanes that were resumed, so that they are served at once.
     async fn resume(&self, before: &Snapshot) -> Result<(), StoreError> {
         let now = self.current.load_full();
         for tenant in now.values() {
@@ -198,7 +202,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Follows the directory until stopped: asks twice a second whether it changed.
+    /// Follows the directory until stopped: checks twice a second whether it changed.
     pub async fn follow(self: Arc<Self>, mut version: u64, stop: CancellationToken) {
         let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
@@ -224,13 +228,12 @@ impl Registry {
         }
     }
 
-    /// Writes a tenant's document after checking that it compiles. What was disabled stays so,
-    /// unless the destination changed. Answers whether anything changed.
+    /// Writes a tenant's document, as [`stored::put`].
     pub async fn put(&self, spec: TenantSpec) -> Result<bool, PutError> {
-        put(&self.store, &self.channels, spec).await
+        stored::put(&self.store, &self.channels, spec).await
     }
 
-    /// Notes durably that nothing will reach a destination, or one lane of it.
+    /// Disables a destination or one of its lanes, durably.
     pub async fn disable(
         &self,
         tenant: &str,
@@ -266,72 +269,11 @@ impl Lanes for Registry {
     }
 
     async fn refresh(&self) {
-        // Whoever follows the directory tells of its troubles.
+        // `follow` logs failures of the directory.
         if let Ok(now) = self.store.directory.version().await
             && now != self.version.load(Ordering::Relaxed)
         {
             let _ = self.reload().await;
         }
     }
-}
-
-/// Why a document was not written.
-#[derive(Debug, thiserror::Error)]
-pub enum PutError {
-    /// It does not compile.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Problems(Vec<Problem>),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// See [`Registry::put`]; for tools that have no registry.
-pub async fn put(
-    store: &Store,
-    channels: &Channels,
-    mut spec: TenantSpec,
-) -> Result<bool, PutError> {
-    loop {
-        let before = stored(store, &spec.id).await?;
-        if let Some((before, _)) = &before {
-            carry(before, &mut spec);
-        }
-        compile(&spec, 0, channels, None).map_err(PutError::Problems)?;
-        let revision = before.as_ref().map_or(0, |(_, revision)| *revision);
-        if before.is_some_and(|(before, _)| before == spec) {
-            return Ok(false);
-        }
-        match store.directory.put(&spec.id, document(&spec), Some(revision)).await {
-            Ok(_) => return Ok(true),
-            Err(StoreError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// A tenant's document and revision in the store.
-pub async fn stored(store: &Store, id: &str) -> Result<Option<(TenantSpec, u64)>, StoreError> {
-    let Some(found) = store.directory.get(id).await? else { return Ok(None) };
-    let unreadable = |_| StoreError::Corrupt(format!("tenant {id} is no document of Fanfare's"));
-    let spec = serde_json::from_slice(&found.doc).map_err(unreadable)?;
-    Ok(Some((spec, found.revision)))
-}
-
-/// All tenants' documents in the store by id, as they are there: read, they take several times the
-/// memory.
-pub async fn all_stored(store: &Store) -> Result<HashMap<String, Bytes>, StoreError> {
-    let (_, all) = store.directory.all().await?;
-    Ok(all.into_iter().map(|tenant| (tenant.id, tenant.doc)).collect())
-}
-
-/// Reads a tenant's document.
-pub fn read(doc: &Bytes) -> Result<TenantSpec, Vec<Problem>> {
-    serde_json::from_slice(doc)
-        .map_err(|error| vec![Problem::new("tenant", "", format!("unreadable: {error}"))])
-}
-
-/// A tenant as it is stored.
-pub fn document(spec: &TenantSpec) -> Bytes {
-    serde_json::to_vec(spec).expect("a document is strings, numbers and lists").into()
 }

@@ -1,4 +1,4 @@
-//! A tenant as it is stored: destinations, routes, templates, and what was disabled.
+//! A tenant's document as it is stored: destinations, routes, templates, and what is disabled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,34 +13,35 @@ use fanfare_store::Ms;
 /// One tenant's document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TenantSpec {
-    /// 1 to 64 of `a-z 0-9 - _`.
+    /// 1 to 64 characters of a-z, 0-9, - and _.
     pub id: String,
-    /// For people.
+    /// The tenant's name, for people.
     pub name: String,
-    /// Where events can go.
+    /// Where events can be sent.
     pub destinations: Vec<DestinationSpec>,
-    /// Which events go where.
+    /// Which events go to which destinations.
     pub routes: Vec<RouteSpec>,
-    /// Links into the tenant's own systems, for buttons: name → address with `{data.field}`.
+    /// URLs in the tenant's own systems, for buttons: name → URL with `{data.field}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub links: BTreeMap<String, String>,
-    /// Own templates by path, for example `email/kyc.session.created/subject.txt.hbs`.
+    /// The tenant's own templates by path, such as `email/kyc.session.created/subject.txt.hbs`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub templates: BTreeMap<String, String>,
-    /// Destinations that were paused by hand.
+    /// Destinations that a person paused.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub held: BTreeSet<String>,
-    /// Destinations, or single lanes of them, that nothing will reach until somebody mends them, by
+    /// Destinations, or single lanes of them, that receive nothing until they are enabled again, by
     /// id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub disabled: BTreeMap<LaneId, Disabled>,
-    /// Whether mails of the notification channels shall be digests, also while there is none.
+    /// Whether emails of the notification channels are digests. Kept even while there are no
+    /// emails.
     #[serde(default, skip_serializing_if = "is_false")]
     pub notify_in_batches: bool,
-    /// What was changed last, on its way to the audit trail: written with the change itself, so that
-    /// neither is there without the other.
+    /// The last change's audit entry, on its way to the audit trail. It is written together with
+    /// the change, so that neither exists without the other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub journal: Vec<Change>,
+    pub journal: Vec<AuditEntry>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -49,7 +50,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl TenantSpec {
-    /// A tenant that has nothing yet.
+    /// A new tenant.
     pub fn empty(id: &str) -> Self {
         Self {
             id: id.to_owned(),
@@ -65,7 +66,7 @@ impl TenantSpec {
         }
     }
 
-    /// What its messages are written with.
+    /// What its messages are rendered with.
     pub fn wording(&self) -> Wording {
         let (name, links, templates) =
             (self.name.clone(), self.links.clone(), self.templates.clone());
@@ -73,10 +74,10 @@ impl TenantSpec {
     }
 }
 
-/// What of a tenant its messages are written with.
+/// The parts of a document that messages are rendered with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wording {
-    /// For people.
+    /// The tenant's name, for people.
     pub name: String,
     /// See [`TenantSpec::links`].
     pub links: BTreeMap<String, String>,
@@ -84,41 +85,41 @@ pub struct Wording {
     pub templates: BTreeMap<String, String>,
 }
 
-/// A line of the audit trail.
+/// An entry of the audit trail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Change {
-    /// Its place in the trail: the newest comes first.
+pub struct AuditEntry {
+    /// The entry's id. Ids descend with time.
     pub id: String,
-    /// When.
+    /// When the change was made.
     pub at_ms: Ms,
-    /// The key that did it, by its id; never the key itself.
+    /// The id of the key that made the change, never the key itself.
     pub by: String,
     /// `create`, `update`, `delete`, `pause`, `replay`, ….
     pub action: String,
     /// `destinations/backoffice`, `routes`, ….
     pub resource: String,
-    /// As it was, secrets masked; null when it was not there.
+    /// The resource before the change, with secrets masked. Null if it did not exist.
     pub before: Value,
-    /// As it is, secrets masked; null when it is gone.
+    /// The resource after the change, with secrets masked. Null if it was deleted.
     pub after: Value,
-    /// `done`; `begun` when it is not known whether it came to pass; `failed`.
+    /// `done`, `failed`, or `begun` if the outcome is unknown.
     pub outcome: String,
 }
 
-/// One destination as written: `id`, `channel`, the common options and the channel's settings.
+/// One destination: `id`, `channel`, the common options and the channel's settings.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct DestinationSpec {
-    /// 1 to 64 of `a-z 0-9 - _`.
+    /// 1 to 64 characters of a-z, 0-9, - and _.
     pub id: String,
-    /// `webhook`, `email` or `slack`.
+    /// `webhook`, `email`, `slack` or `poll`.
     pub channel: String,
-    /// Everything else.
+    /// All other fields.
     #[serde(flatten)]
     pub fields: Map<String, Value>,
 }
 
 impl fmt::Debug for DestinationSpec {
-    // The fields hold secrets; which, the channel knows.
+    // Some fields are secrets, and only the channel knows which.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DestinationSpec")
             .field("id", &self.id)
@@ -133,28 +134,28 @@ impl fmt::Debug for DestinationSpec {
 pub struct Disabled {
     /// The failure's code.
     pub reason: String,
-    /// What happened and what would mend it.
+    /// What happened and how to fix it.
     pub message: String,
     /// Since when.
     pub at_ms: Ms,
 }
 
-/// One thing wrong with a tenant's document.
+/// One problem of a tenant's document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// The file, when it came from one.
+    /// The file that the document came from, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// `destination "support"`, `route 3`, `tenant`.
     pub place: String,
-    /// Dotted path within the place; may be empty.
+    /// Dotted path within the place. May be empty.
     pub field: String,
-    /// What is wrong, and what would be right.
+    /// What is wrong and how to fix it. It continues a sentence that begins with the field.
     pub message: String,
 }
 
 impl Problem {
-    /// A problem at a place, not yet tied to a file.
+    /// A problem at a place, without a file.
     pub fn new(
         place: impl Into<String>,
         field: impl Into<String>,

@@ -208,7 +208,7 @@ fn a_portal_link_is_of_one_tenant_and_short_lived() {
         assert_eq!(post(&server, link, "/v1/events", "evt_1").0, 202);
         assert_eq!(post(&server, link, "/v1/events?tenant=globex", "evt_1").0, 404);
         let portal = ["keys", "portal", "--tenant", "acme", "--expires", "25h"];
-        assert!(scene.run(&portal).refused(1).contains("24 hours at most"));
+        assert!(scene.run(&portal).refused(1).contains("must be at most 24 hours"));
     });
 }
 

@@ -89,7 +89,7 @@ fn an_audit_still_finds_what_is_wrong() {
     let queue = key("fanfare:*:q:acme:hooks");
     let _: u64 = redis.ask(&["ZREMRANGEBYRANK", &queue, "0", "0"]);
     let told = scene.run(&["audit"]).refused(1);
-    assert!(told.contains("3 deliveries wait by the ledger, 2 are in the queue"), "{told}");
+    assert!(told.contains("the ledger has 3 waiting deliveries, but the queue has 2"), "{told}");
     let _: u64 = redis.ask(&["HDEL", &key("fanfare:*:e:acme"), "evt_1"]);
     let told = scene.run(&["audit"]).refused(1);
     assert!(told.contains("disagree"), "{told}");

@@ -173,7 +173,7 @@ fn a_bad_line_of_a_file_is_told_by_its_number_and_keeps_back_none_beside_it() {
     assert_eq!(refused, expected.collect::<Vec<_>>());
 
     let told = scene.run(&["send", "--tenant", "acme", &file]).refused(1);
-    assert!(told.contains("mixed.ndjson, line 2: not a JSON object"), "{told}");
+    assert!(told.contains("mixed.ndjson, line 2: the event is not a valid JSON object"), "{told}");
     assert!(told.contains("(too_large)") && told.contains("(duplicate_key)"), "{told}");
     let told = scene.run(&["send", "--tenant", "nobody", &file]).refused(1);
     assert!(told.contains("there is no tenant `nobody`"), "{told}");
@@ -383,7 +383,7 @@ fn a_redis_that_goes_down_later_and_comes_back_costs_time_and_no_event() {
     let answer = router.post("/v1/events?tenant=acme", &events[300]);
     assert_eq!(answer.status, 503, "{}", answer.body);
     assert_eq!(answer.json()["error"]["code"], "store_away");
-    assert!(answer.body.contains("nothing was accepted, send it again"), "{}", answer.body);
+    assert!(answer.body.contains("nothing was accepted, send the request again"), "{}", answer.body);
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert_eq!(router.get("/healthz").status, 200);
 

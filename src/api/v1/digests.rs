@@ -1,4 +1,4 @@
-//! Digests: what is collected, and when it goes out.
+//! Digests: what is being collected, and when it is sent.
 
 use std::sync::Arc;
 
@@ -9,47 +9,48 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::params::{DestinationPath, TenantPath};
 use crate::agenda::Mode;
-use crate::api::ApiState;
 use crate::api::answer::{ApiError, success};
-use crate::api::body::Ids;
+use crate::api::body::PathParams;
 use crate::api::edit::{compiled, load};
-use crate::api::problem::Part;
+use crate::api::problem::DocumentPart;
 use crate::api::scope::{Read, Scope, Write};
+use crate::api::state::ApiState;
 use crate::audit;
 use crate::ops;
 use crate::tenant::Tenant;
 
-/// Digests to come.
+/// Upcoming digests.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Digests {
-    /// One a receiver: an email destination has several.
+    /// One digest per recipient. An email destination has one recipient per address.
     digests: Vec<Upcoming>,
 }
 
-/// One digest to come.
+/// An upcoming digest.
 #[derive(Serialize, ToSchema)]
 struct Upcoming {
     /// The destination's id.
     #[schema(example = "compliance-daily")]
     destination: String,
-    /// Where to, without secrets.
+    /// The recipient without secrets.
     #[schema(example = "c***@acme.example")]
     to: String,
-    /// When it goes out, in Unix milliseconds; null when its schedule has no further time.
+    /// When it will be sent, in Unix milliseconds. Null if its schedule has no further time.
     next_ms: Option<i64>,
-    /// IANA name of its time zone.
+    /// The IANA name of its time zone.
     #[schema(example = "Europe/Madrid")]
     timezone: String,
-    /// How many events wait for it.
+    /// The number of events collected so far.
     waiting: u64,
-    /// Whether it is held back.
+    /// Whether its destination is paused.
     paused: bool,
 }
 
 /// List upcoming digests
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/digests", tag = "Digests", params(super::TenantPath), security(("key" = ["reader"])),
-    responses((status = 200, description = "What is collected, and when it goes out.", body = Digests)))]
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/digests", operation_id = "list_upcoming_digests", tag = "Digests", params(TenantPath), security(("key" = ["reader"])),
+    responses((status = 200, description = "The digests being collected.", body = Digests)))]
 pub(super) async fn list(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
@@ -75,36 +76,39 @@ pub(super) async fn list(
 
 async fn tenant(state: &ApiState, id: &str) -> Result<Tenant, ApiError> {
     let (spec, _) = load(state, id).await?;
-    compiled(state, &spec).map_err(|problems| Part::NONE.refuse(problems))
+    compiled(state, &spec).map_err(|problems| DocumentPart::WHOLE.refuse(problems))
 }
 
-/// What goes out now.
+/// A digest that is being sent.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SentNow {
-    /// How many events were taken out of the wait.
+    /// The number of deliveries that were waiting for it.
     events: u64,
 }
 
 /// Send a digest now
 ///
-/// What has been collected goes out at once, as one message a receiver.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/digests/{destination}/send", tag = "Digests", params(super::DestinationPath), security(("key" = ["admin"])),
-    responses((status = 200, description = "It is on its way.", body = SentNow)))]
+/// Sends everything collected so far at once, as one message per recipient.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/digests/{destination}/send", operation_id = "send_digest_now", tag = "Digests", params(DestinationPath), security(("key" = ["admin"])),
+    responses((status = 200, description = "The digest is being sent.", body = SentNow)))]
 pub(super) async fn send(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
-    Ids((_, id)): Ids<(String, String)>,
+    PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<Response, ApiError> {
     let tenant = tenant(&state, &scope.tenant).await?;
     let target = tenant.targets.iter().find(|target| *target.id == *id);
     let target = target.ok_or_else(|| ApiError::not_found("destination", &id))?;
     let collects = target.lanes.iter().any(|lane| matches!(lane.mode, Mode::Digest(_)));
     if !collects {
-        return Err(ApiError::conflict("no_digest", "this destination has no digest"));
+        return Err(ApiError::conflict(
+            "no_digest",
+            "this destination has no digest; set `digest` in its settings",
+        ));
     }
     let now = state.clock.now_ms();
     let name = format!("digests/{id}");
-    let line = audit::line(&scope.principal, now, "send", name, Value::Null, json!({}));
+    let line = audit::entry(&scope.principal, now, "send", name, Value::Null, json!({}));
     let events = audit::around(&state.store, &scope.tenant, line, async {
         Ok::<_, ApiError>(ops::send_now(&state.store, &scope.tenant, &id, now).await?)
     });

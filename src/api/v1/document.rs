@@ -1,5 +1,5 @@
-//! All of a tenant's settings as one document: what a tenant file says. Put whole or not at all; what
-//! it would change can be asked first.
+//! A tenant's whole configuration as one document, as in a tenant file. It is replaced as a whole,
+//! and a dry run shows what would change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,40 +13,43 @@ use sha2::{Digest as _, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
 use super::destinations::masked;
+use super::params::TenantPath;
 use super::routes::PlacedRoute;
-use super::{success_once, tenants};
+use super::tenants;
 use crate::access::{Action, Denied};
-use crate::api::ApiState;
 use crate::api::answer::{ApiError, success};
-use crate::api::body::{Body, Params};
+use crate::api::body::{Body, QueryParams};
 use crate::api::edit::{self, Resource, edit, load};
 use crate::api::etag::{IfMatch, tagged};
-use crate::api::idempotency::MASK;
+use crate::api::masked::keep_masked;
 use crate::api::scope::{Read, Scope, Write};
-use crate::api::secret::keep_masked;
+use crate::api::shown_once::{MASK, success_once};
+use crate::api::state::ApiState;
 use crate::tenant::{self, Channels, DestinationSpec, MadeValue, TenantSpec};
 
-/// All of a tenant's settings.
+/// A tenant's whole configuration.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Document {
-    /// For people; in messages. The id when left out.
+    /// The tenant's name, shown in messages. The default is the id.
     #[serde(default)]
     #[schema(max_length = 200, example = "Acme Bank")]
     name: Option<String>,
-    /// The places to notify. Secrets are masked; one that is sent back masked stays.
+    /// The tenant's destinations. Secrets are masked. A secret that you send back masked keeps its
+    /// value.
     #[serde(default)]
     #[schema(required = false)]
     destinations: Vec<NamedDestination>,
-    /// Which events go where, in their order.
+    /// The tenant's routes, in order.
     #[serde(default)]
     #[schema(required = false, max_items = 10000)]
     routes: Vec<PlacedRoute>,
-    /// Addresses in the tenant's own systems, for buttons in messages: name → address.
+    /// URLs in the tenant's own systems, for buttons in messages. The keys are names that templates
+    /// use.
     #[serde(default)]
     #[schema(required = false)]
     links: BTreeMap<String, String>,
-    /// Its own templates by path.
+    /// The tenant's own templates, by path.
     #[serde(default)]
     #[schema(required = false)]
     templates: BTreeMap<String, String>,
@@ -56,52 +59,52 @@ pub(super) struct Document {
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NamedDestination {
-    /// 1 to 64 of `a-z 0-9 - _`.
+    /// 1 to 64 characters of a-z, 0-9, - and _.
     #[schema(example = "backoffice")]
     id: String,
     /// `webhook`, `email`, `slack` or `poll`.
     #[schema(example = "webhook")]
     channel: String,
-    /// The channel's settings and the options of every destination, as in tenant files.
+    /// The channel's settings and the options that every destination has, as in tenant files.
     #[schema(value_type = Object, example = json!({"url": "https://hooks.acme.example/kyc"}))]
     settings: Map<String, Value>,
 }
 
-/// What became of a document.
+/// The effect of a document.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Applied {
-    /// The tenant.
+    /// The tenant's id.
     #[schema(example = "acme")]
     id: String,
     /// `created`, `changed` or `unchanged`.
     #[schema(example = "changed")]
     outcome: &'static str,
-    /// What changes, a line each, without values.
+    /// The changes, one line each, without values.
     #[schema(example = json!(["~ destination backoffice: url"]))]
     changes: Vec<String>,
-    /// What was made rather than given: shown whole in this one answer.
+    /// Values that were generated, such as secrets. Only this response shows them.
     shown_once: Vec<ShownOnce>,
 }
 
-/// A value that was made.
+/// A generated value.
 #[derive(Serialize, ToSchema)]
 struct ShownOnce {
-    /// Of which destination.
+    /// The destination's id.
     #[schema(example = "backoffice")]
     destination: String,
-    /// Which field.
+    /// The field.
     #[schema(example = "secret")]
     field: String,
-    /// It.
+    /// The value.
     value: String,
 }
 
-/// How a document is put.
+/// How to apply a document.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DocumentQuery {
-    /// Only tell what would change.
+    /// Only return what would change.
     #[serde(default)]
     dry_run: bool,
 }
@@ -122,7 +125,8 @@ impl Document {
         }
     }
 
-    /// The tenant's document when this has taken the place of `before`, and what was made for it.
+    /// The tenant's stored document after this one replaces `before`, and the values generated for
+    /// it.
     fn over(
         &self,
         id: &str,
@@ -149,7 +153,7 @@ impl Document {
         };
         let made = tenant::complete(&mut spec, before, channels);
         if let Some(before) = before {
-            tenant::carry(before, &mut spec);
+            tenant::carry_over(before, &mut spec);
         }
         (spec, made)
     }
@@ -170,7 +174,7 @@ impl Resource for Whole {
 
     fn shown(&self, state: &ApiState, spec: &TenantSpec) -> Option<Value> {
         let mut shown = serde_json::to_value(Document::of(spec, state.registry.channels())).ok()?;
-        // Templates are long; that they changed is told.
+        // Templates are long, so the audit trail only shows that they changed.
         for (_, text) in shown["templates"].as_object_mut()? {
             let hash = Sha256::digest(text.as_str().unwrap_or_default());
             *text = format!("sha256 {}", hex::encode(&hash[..8])).into();
@@ -179,11 +183,12 @@ impl Resource for Whole {
     }
 }
 
-/// Get all of a tenant's settings
+/// Get a tenant's configuration
 ///
-/// As one document, which can be put again. Secrets are masked.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/document", tag = "Tenants", params(super::TenantPath),
-    security(("key" = ["reader"])), responses((status = 200, description = "The document.", body = Document)))]
+/// Returns all destinations, routes, links and templates as one document, which you can change and
+/// send back. Secrets are masked.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/document", operation_id = "get_of_tenants_settings", tag = "Tenants", params(TenantPath),
+    security(("key" = ["reader"])), responses((status = 200, description = "The configuration.", body = Document)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
@@ -193,18 +198,19 @@ pub(super) async fn get(
     Ok(tagged(success(StatusCode::OK, Document::of(&spec, state.registry.channels())), &tag))
 }
 
-/// Put all of a tenant's settings
+/// Replace a tenant's configuration
 ///
-/// All that the document does not name is taken away. Putting it again changes nothing. With `dry_run`
-/// it only tells what would change. A tenant that is not there is made, by an operator.
-#[utoipa::path(put, path = "/v1/tenants/{tenant}/document", tag = "Tenants", params(super::TenantPath, DocumentQuery),
+/// Deletes everything that the document does not contain. Sending the same document again changes
+/// nothing. With `dry_run` the response only lists what would change. If the tenant does not exist,
+/// an operator's key creates it.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/document", operation_id = "put_of_tenants_settings", tag = "Tenants", params(TenantPath, DocumentQuery),
     request_body = Document, security(("key" = ["admin"])),
-    responses((status = 200, description = "What changed, or would.", body = Applied), (status = 201, description = "The tenant was made.", body = Applied)))]
+    responses((status = 200, description = "What changed, or would change.", body = Applied), (status = 201, description = "The tenant was created.", body = Applied)))]
 pub(super) async fn put(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
-    Params(query): Params<DocumentQuery>,
+    QueryParams(query): QueryParams<DocumentQuery>,
     Body(document): Body<Document>,
 ) -> Result<Response, ApiError> {
     let channels = state.registry.channels();
@@ -252,7 +258,7 @@ async fn create(
         return Ok(success(StatusCode::OK, applied));
     }
     let after = Whole.shown(state, &spec).unwrap_or_default();
-    let spec = tenants::make(state, &scope.principal, spec, "document", after).await?;
+    let spec = tenants::insert(state, &scope.principal, spec, "document", after).await?;
     applied.shown_once = made.into_iter().map(ShownOnce::of).collect();
     let tag = edit::tag(state, &Whole, &spec).await?.unwrap_or_default();
     Ok(tagged(applied.answer(StatusCode::CREATED), &tag))

@@ -1,4 +1,4 @@
-//! Events of a tenant: listed, and each with its whole path.
+//! Events of a tenant: listed, or one event with everything that happened to it.
 
 use std::sync::Arc;
 
@@ -9,31 +9,31 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::check_limit;
 use super::deliveries::Delivery;
 use super::keys::EnvironmentWord;
-use crate::api::ApiState;
+use super::params::{EventIdPath, TenantPath};
 use crate::api::answer::{ApiError, success};
-use crate::api::body::{Ids, Params};
+use crate::api::body::{PathParams, QueryParams};
 use crate::api::edit::{compiled, load};
-use crate::api::page::{self, Page};
+use crate::api::page::{self, Page, check_limit};
 use crate::api::scope::{Read, Scope};
+use crate::api::state::ApiState;
 use fanfare_routing::Explanation;
 use fanfare_store::{Counts, EventQuery, EventState, EventSummary};
 
-/// A line of a list of events.
+/// An event in a list.
 #[derive(Serialize, ToSchema)]
 pub(super) struct EventLine {
-    /// Its id.
+    /// The event's id.
     #[schema(example = "evt_04flagged")]
     id: String,
-    /// Its type.
+    /// The event's type.
     #[serde(rename = "type")]
     #[schema(example = "kyc.session.processed")]
     kind: String,
-    /// Unix seconds, the producer's.
+    /// When the event was created according to its producer, in Unix seconds.
     created: i64,
-    /// Unix milliseconds, ours.
+    /// When the event was received, in Unix milliseconds.
     received_ms: i64,
     /// `pending`, `unrouted` or `routed`.
     #[schema(example = "routed")]
@@ -41,11 +41,11 @@ pub(super) struct EventLine {
     /// `live` or `test`.
     #[schema(example = "live")]
     environment: &'static str,
-    /// Its deliveries by where they stand.
+    /// The number of its deliveries by state.
     deliveries: DeliveryCounts,
 }
 
-/// Deliveries by where they stand.
+/// The number of deliveries by state.
 #[derive(Serialize, ToSchema)]
 struct DeliveryCounts {
     delivered: u64,
@@ -88,31 +88,31 @@ impl EventLine {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct EventFilter {
-    /// Exact type.
+    /// The exact event type.
     #[serde(rename = "type")]
     kind: Option<String>,
-    /// Of this environment.
+    /// The environment.
     environment: Option<EnvironmentWord>,
-    /// Received at or after, in Unix milliseconds.
+    /// Only events received at or after this time, in Unix milliseconds.
     from_ms: Option<i64>,
-    /// Received before, in Unix milliseconds.
+    /// Only events received before this time, in Unix milliseconds.
     to_ms: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
-    /// At most so many.
+    /// Most items to return. The default is 50.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u16>,
 }
 
 /// List events
 ///
-/// Newest first.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/events", tag = "Events", params(super::TenantPath, EventFilter),
-    security(("key" = ["reader"])), responses((status = 200, description = "Events.", body = Page<EventLine>)))]
+/// Returns the newest events first.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/events", operation_id = "list_events", tag = "Events", params(TenantPath, EventFilter),
+    security(("key" = ["reader"])), responses((status = 200, description = "Events, newest first.", body = Page<EventLine>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    Params(filter): Params<EventFilter>,
+    QueryParams(filter): QueryParams<EventFilter>,
 ) -> Result<Response, ApiError> {
     check_limit(filter.limit)?;
     let query = EventQuery {
@@ -128,13 +128,13 @@ pub(super) async fn list(
     Ok(success(StatusCode::OK, Page::of(found, EventLine::of)))
 }
 
-/// One event with its whole path.
+/// An event and everything that happened to it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct EventPath {
-    /// The envelope, as receivers get it.
+    /// The event as receivers get it.
     #[schema(value_type = Object, example = json!({"id": "evt_1", "type": "kyc.session.created", "created": 1_735_228_800, "data": {}}))]
     event: Value,
-    /// When it was received, in Unix milliseconds.
+    /// When the event was received, in Unix milliseconds.
     received_ms: i64,
     /// `pending`, `unrouted` or `routed`.
     #[schema(example = "routed")]
@@ -142,26 +142,27 @@ pub(super) struct EventPath {
     /// `live` or `test`.
     #[schema(example = "live")]
     environment: &'static str,
-    /// Why it went where it went: every route as it is now.
+    /// Which of the tenant's routes match the event. This evaluates the routes as they are now.
     routes: Vec<RouteAnswer>,
-    /// Its deliveries with their attempts.
+    /// The event's deliveries with their attempts.
     deliveries: Vec<Delivery>,
 }
 
-/// How one route fares on an event.
+/// Whether one route matches an event.
 #[derive(Serialize, ToSchema)]
 struct RouteAnswer {
     /// The route's id.
     route: String,
     /// The route's name, if it has one.
     name: Option<String>,
-    /// Whether the event goes to its destinations.
+    /// Whether the route matches the event.
     matched: bool,
-    /// The event-type pattern that matched.
+    /// The event type pattern that matched.
     matched_by: Option<String>,
-    /// Its destinations.
+    /// The route's destinations.
     to: Vec<String>,
-    /// Why it did not match: the first field that failed, what was expected there, what was found.
+    /// Why the route did not match: the first field that failed, what was expected and what was
+    /// found.
     #[schema(value_type = Option<Object>)]
     reason: Option<Map<String, Value>>,
 }
@@ -185,13 +186,13 @@ impl RouteAnswer {
 
 /// Get an event
 ///
-/// With its whole path: why it was routed where, its deliveries, their attempts.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/events/{event}", tag = "Events", params(super::EventIdPath),
+/// Returns the event, the routes that match it, its deliveries and their attempts.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/events/{event}", operation_id = "get_event", tag = "Events", params(EventIdPath),
     security(("key" = ["reader"])), responses((status = 200, description = "The event.", body = EventPath)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    Ids((_, id)): Ids<(String, String)>,
+    PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<Response, ApiError> {
     let record = state.store.ledger.event(&scope.tenant, &id).await?;
     let record = record.ok_or_else(|| ApiError::not_found("event", ""))?;

@@ -1,5 +1,5 @@
 //! Mailboxes: destinations of the channel `poll`. Each consumer of a mailbox reads its messages in
-//! order, and commits how far it has come; what is not committed is given again.
+//! order and commits how far it has come. Messages that are not committed are returned again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,34 +10,34 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::check_limit;
-use super::follow::{FollowedEvent, LONGEST_WAIT, Verdict, place, wait_for};
-use crate::api::ApiState;
-use crate::api::answer::{ApiError, Detail, success};
-use crate::api::body::{Body, Ids, Params, within};
+use super::feed::{FollowedEvent, MAX_WAIT, Verdict, parse_cursor, read_or_wait};
+use super::params::DestinationPath;
+use crate::api::answer::{ApiError, success};
+use crate::api::body::{Body, PathParams, QueryParams, within};
 use crate::api::edit::load;
-use crate::api::page;
+use crate::api::page::{self, check_limit};
 use crate::api::scope::{Read, Scope};
+use crate::api::state::ApiState;
 use fanfare_store::{DeliveryState, EventRecord, EventState, StoreError};
 
 const COLLECTION: &str = "mailboxes";
-/// The consumer of those who name none.
-const DEFAULT: &str = "default";
+/// The consumer of requests that name none.
+const DEFAULT_CONSUMER: &str = "default";
 
-/// Which messages.
+/// Which messages to read.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MessageQuery {
-    /// Who reads; `default` when left out. Each consumer has a place of its own.
+    /// The consumer that reads. The default is `default`. Each consumer has its own position.
     #[param(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "billing")]
     consumer: Option<String>,
-    /// Read on from here, rather than from what was committed.
+    /// Read after this cursor instead of after the last committed message.
     after: Option<String>,
-    /// How many seconds to wait for a message when there is none.
+    /// How many seconds to wait for a message if there is none.
     #[param(minimum = 0, maximum = 60)]
     wait: Option<u64>,
-    /// At most so many.
+    /// Most messages to return. The default is 50.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u16>,
 }
@@ -45,96 +45,103 @@ pub(super) struct MessageQuery {
 /// Messages, oldest first.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Messages {
-    /// Them.
+    /// The messages.
     data: Vec<FollowedEvent>,
-    /// To be committed once they are dealt with, also when there were none.
+    /// Commit it after you have processed the messages. It is present even if there are no
+    /// messages.
     #[schema(example = "17")]
     next_cursor: String,
-    /// What was committed before.
+    /// The cursor that the consumer has committed.
     #[schema(example = "12")]
     committed: String,
-    /// Whether there may be more right now.
+    /// Whether there may be more messages right now.
     more: bool,
 }
 
-/// How far a consumer has come.
+/// Messages to commit.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Commit {
-    /// Who; `default` when left out.
+    /// The consumer. The default is `default`.
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "billing")]
     consumer: Option<String>,
-    /// A message's `cursor`, or `next_cursor`.
+    /// The `cursor` of a message, or a `next_cursor`.
     #[schema(pattern = "^[0-9]{1,19}$", example = "17")]
     cursor: String,
-    /// Also when it is before what was committed: messages are given again.
+    /// Allows a cursor before the committed one. Messages after it are then returned again.
     #[serde(default)]
     back: bool,
 }
 
-/// How far a consumer has come.
+/// A consumer's position.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Committed {
-    /// Who.
+    /// The consumer.
     #[schema(example = "billing")]
     consumer: String,
-    /// Up to where.
+    /// The committed cursor.
     #[schema(example = "17")]
     committed: String,
 }
 
 fn consumer(name: Option<String>) -> Result<String, ApiError> {
-    let name = name.unwrap_or_else(|| DEFAULT.to_owned());
+    let name = name.unwrap_or_else(|| DEFAULT_CONSUMER.to_owned());
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     if (1..=64).contains(&name.len()) && name.bytes().all(is_good) {
         return Ok(name);
     }
-    let message = "must be 1 to 64 of A-Z, a-z, 0-9, - and _";
-    Err(ApiError::fields(vec![Detail::new("consumer", message)]))
+    Err(ApiError::field("consumer", "must be 1 to 64 characters of A-Z, a-z, 0-9, - and _"))
 }
 
-/// Whose place a record is.
+/// The record that holds a consumer's position.
 fn key(tenant: &str, mailbox: &str, consumer: &str) -> String {
     format!("{tenant}/{mailbox}/{consumer}")
 }
 
+/// The committed cursor of a consumer, and the revision of its record.
 async fn committed(state: &ApiState, key: &str) -> Result<(u64, u64), ApiError> {
     let Some(found) = state.store.records.get(COLLECTION, key).await? else { return Ok((0, 0)) };
     let place = std::str::from_utf8(&found.doc).ok().and_then(|text| text.parse().ok());
-    let place = place.ok_or_else(|| StoreError::Corrupt("a consumer's place".to_owned()))?;
+    let place = place.ok_or_else(|| {
+        StoreError::Corrupt("the position of a mailbox consumer cannot be read".to_owned())
+    })?;
     Ok((place, found.revision))
 }
 
-/// Is it a mailbox?
-async fn check(state: &ApiState, tenant: &str, mailbox: &str) -> Result<(), ApiError> {
+/// Fails if the destination does not exist or is not a mailbox.
+async fn check_mailbox(state: &ApiState, tenant: &str, mailbox: &str) -> Result<(), ApiError> {
     let (spec, _) = load(state, tenant).await?;
     let found = spec.destinations.iter().find(|one| one.id == mailbox);
     let found = found.ok_or_else(|| ApiError::not_found("destination", mailbox))?;
     if found.channel == fanfare_poll::NAME {
         return Ok(());
     }
-    let message = format!("`{mailbox}` is no mailbox; its channel is {}", found.channel);
+    let message = format!(
+        "the destination `{mailbox}` is not a mailbox: its channel is `{}`, not `poll`",
+        found.channel
+    );
     Err(ApiError::conflict("no_mailbox", message))
 }
 
 /// Read a mailbox
 ///
-/// Messages behind what the consumer has committed, oldest first. They are given again until they are
-/// committed, and kept for as long as events are.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/destinations/{destination}/messages", tag = "Mailboxes",
-    params(super::DestinationPath, MessageQuery), security(("key" = ["reader"])),
-    responses((status = 200, description = "Messages.", body = Messages)))]
+/// Returns the messages after the consumer's committed cursor, oldest first. They are returned
+/// again until you commit them, and are kept as long as events.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/destinations/{destination}/messages", operation_id = "read_mailbox", tag = "Mailboxes",
+    params(DestinationPath, MessageQuery), security(("key" = ["reader"])),
+    responses((status = 200, description = "Messages, oldest first.", body = Messages)))]
 pub(super) async fn messages(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    Ids((_, id)): Ids<(String, String)>,
-    Params(query): Params<MessageQuery>,
+    PathParams((_, id)): PathParams<(String, String)>,
+    QueryParams(query): QueryParams<MessageQuery>,
 ) -> Result<Response, ApiError> {
     check_limit(query.limit)?;
-    let wait = within("wait", query.wait, 0..=LONGEST_WAIT)?.unwrap_or(0);
+    let wait = within("wait", query.wait, 0..=MAX_WAIT)?.unwrap_or(0);
     let consumer = consumer(query.consumer)?;
-    let given = query.after.as_deref().map(|after| place("after", Some(after))).transpose()?;
-    check(&state, &scope.tenant, &id).await?;
+    let given =
+        query.after.as_deref().map(|after| parse_cursor("after", Some(after))).transpose()?;
+    check_mailbox(&state, &scope.tenant, &id).await?;
     let (committed, _) = committed(&state, &key(&scope.tenant, &id, &consumer)).await?;
     let verdict = |place: u64, record: &EventRecord| {
         if record.state == EventState::Pending {
@@ -145,50 +152,50 @@ pub(super) async fn messages(
             Some(DeliveryState::Delivered) => {
                 Verdict::Take(FollowedEvent::of(place, record).into())
             }
-            // It will be in the mailbox: what is behind it comes after it.
+            // It will be in the mailbox, and later messages must come after it.
             Some(DeliveryState::Waiting { .. }) => Verdict::Stop,
-            _ => Verdict::Pass,
+            _ => Verdict::Skip,
         }
     };
     let (limit, wait) = (page::limit(query.limit), Duration::from_secs(wait));
     let after = given.unwrap_or(committed);
-    let part = wait_for(&state, &scope.tenant, after, limit, wait, &verdict).await?;
+    let batch = read_or_wait(&state, &scope.tenant, after, limit, wait, &verdict).await?;
     let answer = Messages {
-        data: part.data,
-        next_cursor: part.next.to_string(),
+        data: batch.data,
+        next_cursor: batch.next.to_string(),
         committed: committed.to_string(),
-        more: part.more,
+        more: batch.more,
     };
     Ok(success(StatusCode::OK, answer))
 }
 
 /// Commit messages
 ///
-/// Everything up to the cursor is dealt with, and is not given to this consumer again.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/commit", tag = "Mailboxes",
-    params(super::DestinationPath), request_body = Commit, security(("key" = ["reader"])),
-    responses((status = 200, description = "How far the consumer has come.", body = Committed)))]
+/// Marks all messages up to the cursor as processed. This consumer does not get them again.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/commit", operation_id = "commit_messages", tag = "Mailboxes",
+    params(DestinationPath), request_body = Commit, security(("key" = ["reader"])),
+    responses((status = 200, description = "The consumer's position.", body = Committed)))]
 pub(super) async fn commit(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    Ids((_, id)): Ids<(String, String)>,
+    PathParams((_, id)): PathParams<(String, String)>,
     Body(body): Body<Commit>,
 ) -> Result<Response, ApiError> {
     let consumer = consumer(body.consumer)?;
-    let wanted = place("cursor", Some(&body.cursor))?;
-    check(&state, &scope.tenant, &id).await?;
+    let wanted = parse_cursor("cursor", Some(&body.cursor))?;
+    check_mailbox(&state, &scope.tenant, &id).await?;
     let key = key(&scope.tenant, &id, &consumer);
     loop {
         let (now, revision) = committed(&state, &key).await?;
-        let there = if body.back { wanted } else { wanted.max(now) };
-        if there != now {
-            let doc = there.to_string().into_bytes().into();
+        let new = if body.back { wanted } else { wanted.max(now) };
+        if new != now {
+            let doc = new.to_string().into_bytes().into();
             match state.store.records.put(COLLECTION, &key, doc, Some(revision), None).await {
                 Ok(_) => {}
                 Err(StoreError::Conflict { .. }) => continue,
                 Err(error) => return Err(error.into()),
             }
         }
-        return Ok(success(StatusCode::OK, Committed { consumer, committed: there.to_string() }));
+        return Ok(success(StatusCode::OK, Committed { consumer, committed: new.to_string() }));
     }
 }

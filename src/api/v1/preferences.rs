@@ -1,11 +1,12 @@
-//! The preferences matrix: event type × destination, as one resource. It is a view on the routes.
+//! The preferences matrix: event types × destinations as one resource. It is a view of the routes.
 //!
-//! A cell is true when an enabled route without a filter takes the type to the destination,
-//! `"filtered"` when only routes with filters do, else false. Turning a cell on adds the type to the
-//! route `preferences-<destination>`; turning it off takes it out of every route that names the type.
-//! Where a pattern (`kyc.**`) gives it, the route gets the type as an exception, for that destination
-//! alone: a route that leads to others as well is parted in two. Turning it on again takes the
-//! exception away.
+//! A cell is true if an enabled route without a filter sends the type to the destination,
+//! `"filtered"` if only routes with filters do, and false otherwise.
+//!
+//! Turning a cell on adds the type to the route `preferences-<destination>`. Turning it off removes
+//! the type from every route that names it. If a pattern such as `kyc.**` matches the type, the
+//! route gets the type as an exception instead, for that destination only: a route with several
+//! destinations is split in two. Turning the cell on again removes the exception.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,62 +18,63 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::routes::{managed, said};
-use crate::api::ApiState;
+use super::params::TenantPath;
+use super::routes::{as_json, managed};
 use crate::api::answer::{ApiError, Detail, success};
 use crate::api::body::Body;
 use crate::api::edit::{self, Resource, edit, load};
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::scope::{Read, Scope, Write};
+use crate::api::state::ApiState;
 use crate::tenant::TenantSpec;
 use fanfare_routing::{RouteSpec, type_matches};
 
-/// One cell.
+/// One cell of the matrix.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 enum Cell {
-    /// Every event of the type goes there, or none does.
+    /// All events of the type are sent to the destination, or none.
     All(bool),
-    /// Some do.
+    /// Some events of the type are sent to the destination.
     Some(Filtered),
 }
 
-/// By filters of routes.
+/// Routes with filters decide.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Filtered {
-    /// Only those that a filter lets through.
+    /// Only events that match a filter are sent.
     Filtered,
 }
 
 /// Event type → destination → cell.
 type Cells = BTreeMap<String, BTreeMap<String, Cell>>;
 
-/// Which events go where.
+/// Which event types each destination receives.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Matrix {
-    /// The rows: types of the catalogue, and those that routes name.
+    /// The rows: the event types of the catalog and those that routes name.
     #[schema(example = json!(["kyc.session.created"]))]
     event_types: Vec<String>,
-    /// The columns.
+    /// The columns: the ids of the destinations.
     #[schema(example = json!(["backoffice", "support"]))]
     destinations: Vec<String>,
-    /// The cells by type and destination: true, false, or `"filtered"`.
+    /// The cells by event type and destination: true, false or `"filtered"`.
     #[schema(value_type = Object, example = json!({"kyc.session.created": {"backoffice": true, "support": "filtered"}}))]
     preferences: Cells,
 }
 
-/// Cells as they shall be.
+/// Cells to change.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PreferencesBody {
-    /// By type and destination; those that are left out stay as they are. `"filtered"` keeps a cell
-    /// that is so.
+    /// The cells by event type and destination. Cells that you omit keep their values. `"filtered"`
+    /// is only valid for a cell that already has this value.
     #[schema(example = json!({"kyc.session.created": {"backoffice": true}}))]
     preferences: Cells,
 }
 
-/// The view, with the types of the catalogue.
+/// The view as a resource, with the event types of the catalog.
 struct View(BTreeSet<String>);
 
 impl Resource for View {
@@ -82,7 +84,7 @@ impl Resource for View {
 
     fn whole(&self, spec: &TenantSpec) -> Option<Value> {
         let ids = spec.destinations.iter().map(|one| Value::from(one.id.as_str()));
-        Some(Value::Array(vec![said(spec), ids.collect()]))
+        Some(Value::Array(vec![as_json(spec), ids.collect()]))
     }
 
     fn shown(&self, _: &ApiState, spec: &TenantSpec) -> Option<Value> {
@@ -123,7 +125,8 @@ impl View {
     }
 }
 
-fn leads<'s>(
+/// The enabled routes that send a type to a destination, with their positions.
+fn routes_to<'s>(
     spec: &'s TenantSpec,
     kind: &'s str,
     to: &'s str,
@@ -135,7 +138,7 @@ fn leads<'s>(
 
 fn cell(spec: &TenantSpec, kind: &str, to: &str) -> Cell {
     let mut cell = Cell::All(false);
-    for (_, route) in leads(spec, kind, to) {
+    for (_, route) in routes_to(spec, kind, to) {
         if route.when.is_none() {
             return Cell::All(true);
         }
@@ -145,8 +148,8 @@ fn cell(spec: &TenantSpec, kind: &str, to: &str) -> Cell {
 }
 
 /// Get the preferences matrix
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/preferences", tag = "Preferences", params(super::TenantPath),
-    security(("key" = ["reader"])), responses((status = 200, description = "Which events go where.", body = Matrix)))]
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/preferences", operation_id = "get_preferences_matrix", tag = "Preferences", params(TenantPath),
+    security(("key" = ["reader"])), responses((status = 200, description = "The preferences matrix.", body = Matrix)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
@@ -157,12 +160,12 @@ pub(super) async fn get(
     Ok(tagged(success(StatusCode::OK, view.answer(&spec)), &tag))
 }
 
-/// Put the preferences matrix
+/// Update the preferences matrix
 ///
-/// Sets all cells that are given, or none of them.
-#[utoipa::path(put, path = "/v1/tenants/{tenant}/preferences", tag = "Preferences", params(super::TenantPath),
+/// Sets all given cells. If one of them is invalid, none is changed.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/preferences", operation_id = "put_preferences_matrix", tag = "Preferences", params(TenantPath),
     request_body = PreferencesBody, security(("key" = ["admin"])),
-    responses((status = 200, description = "As it is now.", body = Matrix)))]
+    responses((status = 200, description = "The updated preferences matrix.", body = Matrix)))]
 pub(super) async fn put(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
@@ -186,18 +189,19 @@ pub(super) async fn put(
     Ok(tagged(answer, &edited.tag.unwrap_or_default()))
 }
 
-/// Sets one cell, or says why that is not possible here.
+/// Sets one cell, or returns why that is not possible.
 fn set(spec: &mut TenantSpec, kind: &str, to: &str, wanted: Cell) -> Result<(), String> {
     if !spec.destinations.iter().any(|one| one.id == to) {
-        return Err(format!("there is no destination `{to}`"));
+        return Err(format!("names a destination that does not exist: `{to}`"));
     }
     if is_pattern(kind) || !type_matches(kind, kind) {
-        return Err("is no event type: words joined by full stops".to_owned());
+        return Err("is not an event type; use words joined by dots, such as kyc.session.created"
+            .to_owned());
     }
     match (wanted, cell(spec, kind, to)) {
         (wanted, now) if wanted == now => Ok(()),
         (Cell::Some(_), _) => {
-            Err("cannot be made \"filtered\" here; make a route with a filter".to_owned())
+            Err("cannot be set to \"filtered\"; create a route with a filter instead".to_owned())
         }
         (Cell::All(true), _) => {
             turn_on(spec, kind, to);
@@ -234,7 +238,7 @@ fn turn_on(spec: &mut TenantSpec, kind: &str, to: &str) {
 }
 
 fn turn_off(spec: &mut TenantSpec, kind: &str, to: &str) {
-    let at: Vec<usize> = leads(spec, kind, to).map(|(at, _)| at).collect();
+    let at: Vec<usize> = routes_to(spec, kind, to).map(|(at, _)| at).collect();
     for at in at.into_iter().rev() {
         let route = &mut spec.routes[at];
         let others: Vec<String> = route.to.iter().filter(|id| *id != to).cloned().collect();
@@ -243,7 +247,7 @@ fn turn_off(spec: &mut TenantSpec, kind: &str, to: &str) {
         if by_pattern && others.is_empty() {
             route.except.push(kind.to_owned());
         } else if by_pattern {
-            // The route goes on for the others; this destination gets one of its own.
+            // The route stays as it is for the other destinations. This destination gets its own.
             let mut own = RouteSpec { id: None, to: vec![to.to_owned()], ..route.clone() };
             own.except.push(kind.to_owned());
             route.to = others;
@@ -251,7 +255,8 @@ fn turn_off(spec: &mut TenantSpec, kind: &str, to: &str) {
         } else if route.events.iter().all(|text| text == kind) {
             route.to = others;
         } else {
-            // The route goes on for its other types; for this one, to the others.
+            // The route keeps its other types. A second route sends this type to the other
+            // destinations.
             route.events.retain(|text| text != kind);
             let rest =
                 RouteSpec { id: None, events: vec![kind.to_owned()], to: others, ..route.clone() };

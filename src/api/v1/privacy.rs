@@ -1,4 +1,5 @@
-//! Data protection: all of a tenant as lines of JSON, and erasing it, or all about somebody, for good.
+//! Data protection: exports a tenant as lines of JSON, and erases a tenant or all events about a
+//! person.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,37 +13,39 @@ use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use super::destinations::masked;
+use super::params::TenantPath;
 use crate::access::{Action, Role};
-use crate::api::ApiState;
-use crate::api::answer::{ApiError, Detail, success};
+use crate::api::answer::{ApiError, success};
 use crate::api::body::Body;
 use crate::api::edit::load;
 use crate::api::scope::{Caller, Scope, Write};
+use crate::api::state::ApiState;
 use crate::ops::{self, Erasing, Export, Extent, Found, Subject};
 
 /// Export a tenant
 ///
-/// Everything there is of it, one JSON object a line: `kind` says what it is (`tenant`, `destination`,
-/// `route`, `template`, `key`, `entry`, `event`, `rejected`, `change`). Secrets are masked. The last line
-/// has the kind `end` and counts the others: where it is missing, the export broke off.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/export", tag = "Data protection", params(super::TenantPath), security(("key" = ["admin"])),
-    responses((status = 200, description = "Lines, as they are read from the store.", body = String, content_type = "application/x-ndjson")))]
+/// Returns all data of the tenant, one JSON object per line. `kind` is the type of the line:
+/// `tenant`, `destination`, `route`, `template`, `key`, `entry`, `event`, `rejected` or `change`.
+/// Secrets are masked. The last line has the kind `end` and counts the others. If it is missing,
+/// the export is incomplete.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/export", operation_id = "export_tenant", tag = "Data protection", params(TenantPath), security(("key" = ["admin"])),
+    responses((status = 200, description = "Lines of JSON, streamed from the store.", body = String, content_type = "application/x-ndjson")))]
 pub(super) async fn export(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
-    // There is nothing to be told of a tenant that is not there.
+    // Fail with 404 instead of an empty export if the tenant does not exist.
     load(&state, &scope.tenant).await?;
     let (out, mut lines) = mpsc::channel::<String>(ops::LINES_AHEAD);
     let tenant = scope.tenant.clone();
-    // It ends when nobody reads any more.
+    // This task ends when the client stops reading.
     tokio::spawn(async move {
         let channels = state.registry.channels();
         let masked = |one: &crate::tenant::DestinationSpec| masked(channels, one);
         let now_ms = state.clock.now_ms();
         let export = Export { tenant: &tenant, masked: &masked, now_ms };
         if let Err(error) = ops::export(&state.store, &export, &out).await {
-            tracing::warn!(%error, tenant = &*tenant, "an export broke off");
+            tracing::warn!(%error, tenant = &*tenant, "an export failed before its end");
         }
     });
     let stream = futures::stream::poll_fn(move |context| {
@@ -55,48 +58,49 @@ pub(super) async fn export(
     Ok(response)
 }
 
-/// What to erase: `subject` or `everything`.
+/// What to erase: a `subject`, or `everything`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Erase {
-    /// Whom events are about: all that have this value at one of the paths go, whatever their state.
+    /// The person whose events to erase: all events that have this value at one of the paths, in
+    /// any state.
     #[schema(min_length = 1, max_length = 1024, example = "ann@example.com")]
     subject: Option<String>,
-    /// Where the value stands: dotted paths from the envelope down. Those of the server's settings when
-    /// left out.
+    /// Dotted paths in the event, such as `data.user_id`. The default is `subject_paths` in the
+    /// server's settings.
     #[schema(min_items = 1, max_items = 32, example = json!(["data.metadata.user_email"]))]
     paths: Option<Vec<String>>,
-    /// The whole tenant, its document and keys included; the audit trail stays. For operators.
+    /// Erases the whole tenant, including its settings and keys. The audit trail keeps who did what
+    /// and when. Requires an operator's key.
     #[serde(default)]
     everything: bool,
-    /// Only count.
+    /// Only count what would be erased.
     #[serde(default)]
     dry_run: bool,
 }
 
-/// What was erased.
+/// The result of an erasure.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ErasureAnswer {
-    /// The line of the audit trail that tells of it; none of a dry run.
+    /// The id of the audit trail's entry. Null for a dry run.
     #[schema(example = "aud_fffffe6b…")]
     audit: Option<String>,
-    /// Whether it was only counted.
+    /// Whether this was a dry run.
     dry_run: bool,
-    /// What was removed; of a dry run, what would be.
+    /// What was erased, or would be erased.
     erased: Found,
-    /// Whether the store's own files are free of it. If not, something was in the way: repeat the
-    /// request.
+    /// Whether the store's files no longer contain the erased data. If false, repeat the request.
     scrubbed: bool,
 }
 
 /// Erase events or a tenant
 ///
-/// Removes events with all that belongs to them (deliveries, attempts, what waits, dead letters), for
-/// good: those about a subject, or the whole tenant. It may take long, goes on when the caller goes
-/// away, and may be repeated. The audit trail says who, when and how much, and of the subject a salted
-/// hash.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/erasures", tag = "Data protection", params(super::TenantPath), request_body = Erase,
-    security(("key" = ["admin"])), responses((status = 200, description = "What was erased.", body = ErasureAnswer)))]
+/// Erases events for good, with their deliveries, attempts and dead letters: either all events
+/// about a person, or the whole tenant. This may take a while. It continues if the client
+/// disconnects, and it is safe to repeat. The audit trail records who erased how much and when, and
+/// a salted hash of the person.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/erasures", operation_id = "erase_events_or_tenant", tag = "Data protection", params(TenantPath), request_body = Erase,
+    security(("key" = ["admin"])), responses((status = 200, description = "The result of the erasure.", body = ErasureAnswer)))]
 pub(super) async fn erase(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
@@ -106,7 +110,7 @@ pub(super) async fn erase(
     let dry_run = body.dry_run;
     let extent = extent(&state, body)?;
     if extent == Extent::Everything {
-        // Of a tenant that was deleted there may be events left, so it need not be there.
+        // A deleted tenant may still have events, so the tenant need not exist.
         principal.require(Action::Operate)?;
     } else {
         load(&state, tenant).await?;
@@ -119,18 +123,18 @@ pub(super) async fn erase(
         return Ok(success(StatusCode::OK, answer));
     }
     let principal = principal.clone();
-    // Of its own: what was begun is ended though nobody waits for the answer.
+    // A task of its own, so that the erasure finishes even if the client disconnects.
     let erasing = tokio::spawn(async move {
         let done = ops::erase(&state.store, &erasing, &principal, state.clock, &|_| ()).await;
         if erasing.extent == Extent::Everything {
-            state.door.keyring.refresh().await?;
+            state.authenticator.keyring.refresh().await?;
             state.registry.reload().await?;
         }
         done
     });
     let report = erasing.await.map_err(|error| {
-        tracing::error!(%error, "an erasure broke off");
-        let message = "the erasure broke off; repeat it";
+        tracing::error!(%error, "an erasure failed before its end");
+        let message = "the erasure stopped before it was complete; repeat the request";
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal", message)
     })??;
     let answer = ErasureAnswer {
@@ -143,7 +147,7 @@ pub(super) async fn erase(
 }
 
 fn extent(state: &ApiState, body: Erase) -> Result<Extent, ApiError> {
-    let refuse = |field: &str, message: &str| ApiError::fields(vec![Detail::new(field, message)]);
+    let refuse = |field: &str, message: &str| ApiError::field(field, message);
     match (body.subject, body.everything, body.paths) {
         (Some(subject), false, paths) => {
             let paths = paths.unwrap_or_else(|| state.v1.subject_paths.clone());
@@ -152,10 +156,12 @@ fn extent(state: &ApiState, body: Erase) -> Result<Extent, ApiError> {
             Ok(Extent::Subject(subject))
         }
         (None, true, None) => Ok(Extent::Everything),
-        (None, true, Some(_)) => Err(refuse("paths", "belongs to `subject`")),
-        (Some(_), true, _) => Err(refuse("everything", "is not for a `subject`: give one of both")),
+        (None, true, Some(_)) => Err(refuse("paths", "is only valid with `subject`")),
+        (Some(_), true, _) => {
+            Err(refuse("everything", "cannot be combined with `subject`; send one of them"))
+        }
         (None, false, _) => {
-            let message = "is missing: whom the events are about; or `\"everything\": true`";
+            let message = "is missing; send the person's value, or `\"everything\": true`";
             Err(refuse("subject", message))
         }
     }

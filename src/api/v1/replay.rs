@@ -1,5 +1,5 @@
-//! Sending again what ended badly, and ending what waits: chosen by a filter, counted first when that
-//! is wanted, a bounded number a request.
+//! Replaying and cancelling many deliveries: chosen by a filter, optionally only counted, a bounded
+//! number per request.
 
 use std::sync::Arc;
 
@@ -11,61 +11,63 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::deliveries::StateWord;
-use crate::api::ApiState;
+use super::params::TenantPath;
 use crate::api::answer::{ApiError, success};
-use crate::api::body::{Body, Optional};
+use crate::api::body::{Body, OptionalBody};
 use crate::api::scope::{Scope, Write};
+use crate::api::state::ApiState;
 use crate::audit;
 use crate::ops::{self, Changed, Kinds, Selection};
 use fanfare_contract::LaneId;
-use fanfare_store::{DeliveryRecord, Ms, Reason, StateKind};
+use fanfare_store::{Ms, Reason, StateKind};
 
 /// Most deliveries that one request changes.
-const MOST: u32 = 10_000;
-/// The longest that one request may take because of its pace, in seconds.
-const LONGEST: u32 = 30;
+const MAX_CHANGED: u32 = 10_000;
+/// Longest time that one request may take because of its rate, in seconds.
+const MAX_SECONDS: u32 = 30;
 
-/// Which deliveries.
+/// Which deliveries to replay.
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Filter {
-    /// Where they stand: `dead` and `suppressed` when left out.
+    /// The states. The default is `dead` and `suppressed`.
     pub(super) status: Option<Vec<StateWord>>,
-    /// A destination's id, with or without a lane's suffix.
+    /// The id of a destination, or of one of its recipients.
     #[schema(example = "backoffice")]
     pub(super) destination: Option<String>,
-    /// Exact event type.
+    /// The exact event type.
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
-    /// Code of the last failure, or reason of the state.
+    /// The code of the last failure, or the reason for the state.
     pub(super) error: Option<String>,
-    /// Event received at or after, in Unix milliseconds.
+    /// Only deliveries of events received at or after this time, in Unix milliseconds.
     pub(super) from_ms: Option<i64>,
-    /// Event received before, in Unix milliseconds.
+    /// Only deliveries of events received before this time, in Unix milliseconds.
     pub(super) to_ms: Option<i64>,
-    /// Only those that have not changed since, in Unix milliseconds. When a request is repeated because
-    /// something was `left`: the first answer's `at_ms`, so that what was put back and has ended again
-    /// is not taken a second time.
+    /// Only deliveries that have not changed since this time, in Unix milliseconds. If you repeat a
+    /// request because some deliveries were `left`, send the first response's `at_ms`. Deliveries
+    /// that were replayed and failed again are then not replayed a second time.
     pub(super) changed_before_ms: Option<i64>,
-    /// At most so many; 10,000 when left out, and no more than go in 30 seconds at `rate`.
+    /// Most deliveries to replay. The default is 10,000, and it is never more than `rate` allows in
+    /// 30 seconds.
     #[schema(minimum = 1, maximum = 10_000)]
     pub(super) limit: Option<u32>,
-    /// So many a second; as fast as it goes when left out.
+    /// Most deliveries per second. By default there is no limit.
     #[schema(minimum = 1, maximum = 100_000, example = 1000)]
     pub(super) rate: Option<u32>,
-    /// Only count.
+    /// Only count the deliveries.
     pub(super) dry_run: bool,
 }
 
 impl Filter {
     pub(super) fn states(&self) -> Vec<StateKind> {
-        let usual = || vec![StateKind::Dead, StateKind::Suppressed];
+        let default = || vec![StateKind::Dead, StateKind::Suppressed];
         let kinds = |states: &Vec<StateWord>| states.iter().map(|word| (*word).into()).collect();
-        self.status.as_ref().map_or_else(usual, kinds)
+        self.status.as_ref().map_or_else(default, kinds)
     }
 
     fn selection(&self, tenant: &str) -> Selection {
-        let paced = self.rate.map_or(MOST, |rate| rate.saturating_mul(LONGEST));
+        let paced = self.rate.map_or(MAX_CHANGED, |rate| rate.saturating_mul(MAX_SECONDS));
         Selection {
             tenant: tenant.to_owned(),
             id: None,
@@ -77,53 +79,55 @@ impl Filter {
             to_ms: self.to_ms,
             only_disabled: false,
             changed_before_ms: self.changed_before_ms,
-            most: Some(self.limit.unwrap_or(MOST).min(paced).into()),
+            most: Some(self.limit.unwrap_or(MAX_CHANGED).min(paced).into()),
         }
     }
 }
 
-/// What was found and put back.
+/// The result of a replay.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ReplayReport {
-    /// Deliveries that the filter lets through: those put back and those left.
+    /// The number of deliveries that match the filter.
     found: u64,
-    /// How many of them were put back into their queues; none in a dry run.
+    /// The number of deliveries that were put back into their queues. 0 for a dry run.
     replayed: u64,
-    /// Found and not put back, because there were more than one request puts back: repeat it. Counted
-    /// up to 10,000.
+    /// The number of matching deliveries that exceeded the limit, counted up to 10,000. Repeat the
+    /// request to replay them.
     left: u64,
-    /// Those put back, by what they were; of a dry run those found.
+    /// The replayed deliveries by destination, state and reason. For a dry run, the matching
+    /// deliveries.
     counts: Vec<DeliveryCount>,
-    /// When it was done, in Unix milliseconds.
+    /// When the request began, in Unix milliseconds.
     at_ms: i64,
 }
 
-/// What was found and ended.
+/// The result of a cancellation.
 #[derive(Serialize, ToSchema)]
 pub(super) struct CancelReport {
-    /// Deliveries that wait and that the filter lets through: those ended and those left.
+    /// The number of waiting deliveries that match the filter.
     found: u64,
-    /// How many of them were ended; none in a dry run.
+    /// The number of deliveries that were cancelled. 0 for a dry run.
     cancelled: u64,
-    /// Found and not ended, because there were more than one request ends: repeat it. Counted up to
-    /// 10,000.
+    /// The number of matching deliveries that exceeded the limit, counted up to 10,000. Repeat the
+    /// request to cancel them.
     left: u64,
-    /// Those ended, by what they were; of a dry run those found.
+    /// The cancelled deliveries by destination, state and reason. For a dry run, the matching
+    /// deliveries.
     counts: Vec<DeliveryCount>,
-    /// When it was done, in Unix milliseconds.
+    /// When the request began, in Unix milliseconds.
     at_ms: i64,
 }
 
-/// So many of one kind.
+/// A number of deliveries with the same destination, state and reason.
 #[derive(Serialize, ToSchema)]
 struct DeliveryCount {
     /// The destination's id.
     destination: String,
-    /// Where they stood.
+    /// The state before the change.
     state: &'static str,
-    /// Why.
+    /// The reason for the state.
     reason: String,
-    /// How many.
+    /// The number of deliveries.
     count: u64,
 }
 
@@ -135,12 +139,6 @@ fn counts(by: Kinds) -> Vec<DeliveryCount> {
     by.into_iter().map(count).collect()
 }
 
-/// Did it fail for this reason?
-pub(super) fn is_error(delivery: &DeliveryRecord, wanted: &str) -> bool {
-    let last = delivery.attempts.last().map(|attempt| attempt.code.as_str());
-    last == Some(wanted) || delivery.state.reason().is_some_and(|reason| reason.as_text() == wanted)
-}
-
 impl ReplayReport {
     fn of(changed: Changed, at_ms: Ms) -> Self {
         let Changed { count, by, left, .. } = changed;
@@ -148,7 +146,7 @@ impl ReplayReport {
     }
 }
 
-/// Puts back what the filter lets through.
+/// Replays the deliveries that match the filter.
 pub(super) async fn run(
     state: &ApiState,
     tenant: &str,
@@ -166,7 +164,7 @@ pub(super) async fn run(
     Ok(ReplayReport::of(changed, at_ms))
 }
 
-/// Puts back what the filter lets through of what was kept back because a destination was disabled.
+/// Replays the matching deliveries that were suppressed because their destination was disabled.
 pub(super) async fn run_kept(
     state: &ApiState,
     tenant: &str,
@@ -178,13 +176,13 @@ pub(super) async fn run_kept(
     Ok(ReplayReport::of(changed, at_ms))
 }
 
-/// Send dead letters again
+/// Replay dead letters
 ///
-/// Puts everything that the filter lets through back into its queue, oldest first, each schedule from
-/// the beginning. `dry_run` only counts.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/dead-letters/replay", tag = "Dead letters", params(super::TenantPath),
+/// Puts all matching deliveries back into their queues, oldest first, with their retry schedules
+/// from the beginning. With `dry_run` it only counts them.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/dead-letters/replay", operation_id = "send_dead_letters_again", tag = "Dead letters", params(TenantPath),
     request_body = Filter, security(("key" = ["admin"])),
-    responses((status = 200, description = "What was found and put back.", body = ReplayReport)))]
+    responses((status = 200, description = "The result of the replay.", body = ReplayReport)))]
 pub(super) async fn replay(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
@@ -198,46 +196,47 @@ pub(super) async fn replay(
         "destination": filter.destination, "type": filter.kind, "error": filter.error,
         "from_ms": filter.from_ms, "to_ms": filter.to_ms, "status": filter.states(),
     });
-    let line = audit::line(&scope.principal, now, "replay", "dead-letters", Value::Null, what);
+    let line = audit::entry(&scope.principal, now, "replay", "dead-letters", Value::Null, what);
     let work = run(&state, &scope.tenant, filter);
     let replayed = audit::around(&state.store, &scope.tenant, line, work).await?;
     Ok(success(StatusCode::OK, replayed))
 }
 
-/// Which of the deliveries that wait.
+/// Which waiting deliveries to cancel.
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WaitingFilter {
-    /// A destination's id, with or without a lane's suffix.
+    /// The id of a destination, or of one of its recipients.
     #[schema(example = "backoffice")]
     destination: Option<String>,
-    /// Exact event type.
+    /// The exact event type.
     #[serde(rename = "type")]
     kind: Option<String>,
-    /// Code of the last failure, or reason of the state.
+    /// The code of the last failure, or the reason for the state.
     error: Option<String>,
-    /// Event received at or after, in Unix milliseconds.
+    /// Only deliveries of events received at or after this time, in Unix milliseconds.
     from_ms: Option<i64>,
-    /// Event received before, in Unix milliseconds.
+    /// Only deliveries of events received before this time, in Unix milliseconds.
     to_ms: Option<i64>,
-    /// At most so many; 10,000 when left out.
+    /// Most deliveries to cancel. The default is 10,000.
     #[schema(minimum = 1, maximum = 10_000)]
     limit: Option<u32>,
-    /// Only count.
+    /// Only count the deliveries.
     dry_run: bool,
 }
 
 /// Cancel deliveries
 ///
-/// Ends everything that waits and that the filter lets through, oldest first; all that waits without
-/// one. It is kept as suppressed (`cancelled`) and can be replayed. `dry_run` only counts.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/deliveries/cancel", tag = "Deliveries", params(super::TenantPath),
+/// Suppresses all matching deliveries that wait, oldest first, with the reason `cancelled`. Without
+/// a filter it cancels everything that waits. You can replay the deliveries later. With `dry_run`
+/// it only counts them.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/deliveries/cancel", operation_id = "cancel_deliveries", tag = "Deliveries", params(TenantPath),
     request_body(content = Option<WaitingFilter>), security(("key" = ["admin"])),
-    responses((status = 200, description = "What was found and ended.", body = CancelReport)))]
+    responses((status = 200, description = "The result of the cancellation.", body = CancelReport)))]
 pub(super) async fn cancel(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
-    Optional(filter): Optional<WaitingFilter>,
+    OptionalBody(filter): OptionalBody<WaitingFilter>,
 ) -> Result<Response, ApiError> {
     let WaitingFilter { destination, kind, error, from_ms, to_ms, limit, dry_run } = filter;
     let what = json!({
@@ -247,7 +246,7 @@ pub(super) async fn cancel(
     let selection = Selection {
         tenant: scope.tenant.to_string(),
         states: vec![StateKind::Waiting],
-        most: Some(limit.unwrap_or(MOST).into()),
+        most: Some(limit.unwrap_or(MAX_CHANGED).into()),
         lane: destination.map(LaneId::from),
         kind,
         error,
@@ -262,7 +261,7 @@ pub(super) async fn cancel(
         let report = CancelReport { found, cancelled: 0, left: 0, counts, at_ms };
         return Ok(success(StatusCode::OK, report));
     }
-    let line = audit::line(&scope.principal, at_ms, "cancel", "deliveries", Value::Null, what);
+    let line = audit::entry(&scope.principal, at_ms, "cancel", "deliveries", Value::Null, what);
     let work = async {
         let done = ops::cancel(&state.store, &selection, at_ms, &|_| ()).await;
         Ok::<_, ApiError>(done?)

@@ -1,171 +1,30 @@
-//! Routes: which events go to which destinations. They are in an order, for people; every route that
-//! matches counts.
+//! Routes: which events go to which destinations. Their order is for people. Every route that
+//! matches applies.
 
-use std::collections::HashMap;
+mod shapes;
+
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
-use utoipa::ToSchema;
+use serde_json::{Value, json};
 
-use crate::api::ApiState;
+pub(super) use shapes::{PlacedRoute, ids};
+use shapes::{Route, RouteBody, Routes, RoutesBody, all, position};
+
+use super::params::{RoutePath, TenantPath};
 use crate::api::answer::{ApiError, Detail, success};
-use crate::api::body::{Body, Ids};
+use crate::api::body::{Body, PathParams};
 use crate::api::edit::{self, Edited, Resource, edit, load};
 use crate::api::etag::{IfMatch, tagged};
-use crate::api::problem::Part;
+use crate::api::problem::DocumentPart;
 use crate::api::scope::{Read, Scope, Write};
+use crate::api::state::ApiState;
 use crate::tenant::TenantSpec;
 use fanfare_routing::RouteSpec;
 
-/// A route.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Route {
-    /// By which it is addressed. Of a route that has none of its own it is made of what the route
-    /// says.
-    #[schema(example = "rte_5d41402abc")]
-    id: String,
-    #[serde(flatten)]
-    body: RouteBody,
-}
-
-/// What a route says.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RouteBody {
-    /// What people call it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "risky sessions")]
-    name: Option<String>,
-    /// Event-type patterns, one of which must match: `*` is one segment, `**` one or more.
-    #[schema(example = json!(["kyc.session.processed"]))]
-    events: Vec<String>,
-    /// Event-type patterns that take types out again: none may match.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false, example = json!(["kyc.session.created"]))]
-    except: Vec<String>,
-    /// An EventBridge event pattern on the whole envelope; all events without one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>, example = json!({"data": {"risk_score": [{"numeric": [">=", 70]}]}}))]
-    when: Option<Map<String, Value>>,
-    /// Ids of destinations.
-    #[schema(example = json!(["support"]))]
-    to: Vec<String>,
-    /// A disabled route matches nothing; true when left out.
-    #[serde(default = "yes")]
-    #[schema(default = true)]
-    enabled: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// All routes, in their order.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Routes {
-    /// Them.
-    routes: Vec<Route>,
-}
-
-/// All routes, in the order that they shall have.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RoutesBody {
-    /// Them; one with the `id` of a route that is there is that route.
-    #[schema(max_items = 10000)]
-    routes: Vec<PlacedRoute>,
-}
-
-/// A route among all.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PlacedRoute {
-    /// Of a route that is there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
-    id: Option<String>,
-    /// What people call it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    /// Event-type patterns.
-    events: Vec<String>,
-    /// Event-type patterns that take types out again.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    except: Vec<String>,
-    /// An EventBridge event pattern.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    when: Option<Map<String, Value>>,
-    /// Ids of destinations.
-    to: Vec<String>,
-    /// True when left out.
-    #[serde(default = "yes")]
-    #[schema(default = true)]
-    enabled: bool,
-}
-
-impl PlacedRoute {
-    /// With the id of its own, if it has one.
-    pub(super) fn of(spec: &RouteSpec) -> Self {
-        let RouteBody { name, events, except, when, to, enabled } = RouteBody::of(spec);
-        Self { id: spec.id.clone(), name, events, except, when, to, enabled }
-    }
-
-    pub(super) fn spec(self) -> RouteSpec {
-        let Self { id, name, events, except, when, to, enabled } = self;
-        RouteBody { name, events, except, when, to, enabled }.spec(id)
-    }
-}
-
-impl RouteBody {
-    pub(super) fn of(spec: &RouteSpec) -> Self {
-        Self {
-            name: spec.name.clone(),
-            events: spec.events.clone(),
-            except: spec.except.clone(),
-            when: spec.when.as_ref().and_then(Value::as_object).cloned(),
-            to: spec.to.clone(),
-            enabled: spec.enabled,
-        }
-    }
-
-    fn spec(self, id: Option<String>) -> RouteSpec {
-        let Self { name, events, except, when, to, enabled } = self;
-        RouteSpec { id, name, events, except, when: when.map(Value::Object), to, enabled }
-    }
-}
-
-/// The id of every route: its own, else made of what it says; the second of two that say the same is
-/// told apart by a number.
-pub(super) fn ids(spec: &TenantSpec) -> Vec<String> {
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    let id = |route: &RouteSpec| {
-        let id = route.id.clone().unwrap_or_else(|| {
-            let text = serde_json::to_string(route).unwrap_or_default();
-            format!("rte_{}", hex::encode(&Sha256::digest(text)[..6]))
-        });
-        let nth = seen.entry(id.clone()).and_modify(|nth| *nth += 1).or_insert(1);
-        if *nth == 1 { id } else { format!("{id}-{nth}") }
-    };
-    spec.routes.iter().map(id).collect()
-}
-
-fn all(spec: &TenantSpec) -> Vec<Route> {
-    let routes = ids(spec).into_iter().zip(&spec.routes);
-    routes.map(|(id, route)| Route { id, body: RouteBody::of(route) }).collect()
-}
-
-fn position(spec: &TenantSpec, id: &str) -> Option<usize> {
-    ids(spec).iter().position(|known| known == id)
-}
-
-/// All of them.
+/// All routes of a document.
 pub(super) struct Table;
 
 impl Resource for Table {
@@ -178,7 +37,7 @@ impl Resource for Table {
     }
 }
 
-/// One route of the document.
+/// One route of a document, by id.
 struct One<'a>(&'a str);
 
 impl One<'_> {
@@ -197,15 +56,15 @@ impl Resource for One<'_> {
         serde_json::to_value(all(spec).swap_remove(at)).ok()
     }
 
-    fn part(&self, spec: &TenantSpec) -> Part {
+    fn part(&self, spec: &TenantSpec) -> DocumentPart {
         let place = position(spec, self.0).map(|at| format!("route {}", at + 1));
-        Part { place: place.unwrap_or_default(), prefix: "", bare: &[] }
+        DocumentPart { place: place.unwrap_or_default(), prefix: "", bare: &[] }
     }
 }
 
 /// List routes
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/routes", tag = "Routes", params(super::TenantPath),
-    security(("key" = ["reader"])), responses((status = 200, description = "All of them, in their order.", body = Routes)))]
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/routes", operation_id = "list_routes", tag = "Routes", params(TenantPath),
+    security(("key" = ["reader"])), responses((status = 200, description = "All routes, in order.", body = Routes)))]
 pub(super) async fn list(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
@@ -219,11 +78,11 @@ async fn answer_all(state: &ApiState, spec: &TenantSpec) -> Result<Response, Api
     Ok(tagged(success(StatusCode::OK, Routes { routes: all(spec) }), &tag))
 }
 
-/// Put all routes
+/// Replace all routes
 ///
-/// In the order given. Those that are not among them are deleted.
-#[utoipa::path(put, path = "/v1/tenants/{tenant}/routes", tag = "Routes", params(super::TenantPath), request_body = RoutesBody,
-    security(("key" = ["admin"])), responses((status = 200, description = "As they are now.", body = Routes)))]
+/// Deletes routes that the list does not contain, and puts the others in the order given.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/routes", operation_id = "put_routes", tag = "Routes", params(TenantPath), request_body = RoutesBody,
+    security(("key" = ["admin"])), responses((status = 200, description = "The replaced routes.", body = Routes)))]
 pub(super) async fn put_all(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
@@ -235,13 +94,14 @@ pub(super) async fn put_all(
         let mut details = Vec::new();
         let mut routes = Vec::with_capacity(body.routes.len());
         for (n, placed) in body.routes.iter().cloned().enumerate() {
-            let PlacedRoute { id, name, events, except, when, to, enabled } = placed;
+            let (id, body) = placed.split();
             if let Some(id) = id.as_ref().filter(|id| !known.contains(id)) {
-                let message = format!("there is no route `{id}`; leave the id out to make one");
+                let message = format!(
+                    "is not the id of an existing route (`{id}`); omit it to create a route"
+                );
                 details.push(Detail::new(format!("routes.{n}.id"), message));
             }
-            let body = RouteBody { name, events, except, when, to, enabled };
-            // What says the same as before needs no id of its own.
+            // A route that has no id of its own and did not change needs none now.
             let before = id.as_ref().and_then(|id| known.iter().position(|there| there == id));
             let before = before.map(|at| &spec.routes[at]);
             let same = before.filter(|before| before.id.is_none());
@@ -257,9 +117,9 @@ pub(super) async fn put_all(
 
 /// Create a route
 ///
-/// Behind those there are.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/routes", tag = "Routes", params(super::TenantPath), request_body = RouteBody,
-    security(("key" = ["admin"])), responses((status = 201, description = "It is there.", body = Route)))]
+/// Adds the route after the existing ones.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/routes", operation_id = "create_route", tag = "Routes", params(TenantPath), request_body = RouteBody,
+    security(("key" = ["admin"])), responses((status = 201, description = "The new route.", body = Route)))]
 pub(super) async fn create(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
@@ -279,12 +139,12 @@ fn answer(id: &str, status: StatusCode, edited: Edited<()>) -> Result<Response, 
 }
 
 /// Get a route
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/routes/{route}", tag = "Routes", params(super::RoutePath),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/routes/{route}", operation_id = "get_route", tag = "Routes", params(RoutePath),
     security(("key" = ["reader"])), responses((status = 200, description = "The route.", body = Route)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    Ids((_, id)): Ids<(String, String)>,
+    PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<Response, ApiError> {
     let (spec, _) = load(&state, &scope.tenant).await?;
     let Some(tag) = edit::tag(&state, &One(&id), &spec).await? else {
@@ -293,21 +153,21 @@ pub(super) async fn get(
     Ok(tagged(success(StatusCode::OK, One(&id).whole(&spec)), &tag))
 }
 
-/// Put a route
+/// Replace a route
 ///
-/// All of it; it keeps its place.
-#[utoipa::path(put, path = "/v1/tenants/{tenant}/routes/{route}", tag = "Routes", params(super::RoutePath), request_body = RouteBody,
-    security(("key" = ["admin"])), responses((status = 200, description = "As it is now.", body = Route)))]
+/// The route keeps its position.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/routes/{route}", operation_id = "put_route", tag = "Routes", params(RoutePath), request_body = RouteBody,
+    security(("key" = ["admin"])), responses((status = 200, description = "The replaced route.", body = Route)))]
 pub(super) async fn put(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
-    Ids((_, id)): Ids<(String, String)>,
+    PathParams((_, id)): PathParams<(String, String)>,
     Body(body): Body<RouteBody>,
 ) -> Result<Response, ApiError> {
     let edited = edit(&state, &scope, One(&id), "update", &if_match, |spec| {
         let at = One(&id).find(spec)?;
-        // Its id was made of what it said; it keeps it though it says something else.
+        // If its id was derived from its content, it keeps the id although the content changes.
         let old = RouteSpec { id: None, ..spec.routes[at].clone() };
         if old != body.clone().spec(None) {
             spec.routes[at] = body.clone().spec(Some(id.clone()));
@@ -318,13 +178,13 @@ pub(super) async fn put(
 }
 
 /// Delete a route
-#[utoipa::path(delete, path = "/v1/tenants/{tenant}/routes/{route}", tag = "Routes", params(super::RoutePath),
-    security(("key" = ["admin"])), responses((status = 204, description = "It is gone.")))]
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}/routes/{route}", operation_id = "delete_route", tag = "Routes", params(RoutePath),
+    security(("key" = ["admin"])), responses((status = 204, description = "The route was deleted.")))]
 pub(super) async fn delete(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
-    Ids((_, id)): Ids<(String, String)>,
+    PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let edited = edit(&state, &scope, One(&id), "delete", &if_match, |spec| {
         let at = One(&id).find(spec)?;
@@ -335,13 +195,13 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A route for tests of other resources.
+/// A route that another resource manages.
 pub(super) fn managed(id: &str, events: Vec<String>, to: Vec<String>) -> RouteSpec {
     let id = Some(id.to_owned());
     RouteSpec { id, name: None, events, except: Vec::new(), when: None, to, enabled: true }
 }
 
-/// Said in a body, for the audit trail.
-pub(super) fn said(spec: &TenantSpec) -> Value {
+/// All routes as JSON.
+pub(super) fn as_json(spec: &TenantSpec) -> Value {
     json!(all(spec))
 }

@@ -1,6 +1,6 @@
-//! Suppressions: what nothing reaches until somebody mends it, a whole destination or one receiver of
-//! it (an address that bounced), and how much was kept back meanwhile. A view on what the tenant's
-//! document says of its destinations and on the suppressed deliveries.
+//! Suppressions: destinations, and single recipients such as an address that bounced, that receive
+//! nothing until the suppression is lifted. A view of the disabled destinations in the tenant's
+//! document and of the suppressed deliveries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,59 +12,61 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::deliveries::StateWord;
 use super::destinations::{enable, is_enabled};
+use super::params::{SuppressionPath, TenantPath};
 use super::replay::{self, Filter, ReplayReport};
-use super::{PageQuery, check_limit};
-use crate::api::ApiState;
 use crate::api::answer::{ApiError, success};
-use crate::api::body::{Ids, Optional, Params};
+use crate::api::body::{OptionalBody, PathParams, QueryParams};
 use crate::api::edit::{Resource, compiled, edit, load};
 use crate::api::etag::IfMatch;
-use crate::api::page::Page;
+use crate::api::page::{Page, PageQuery, check_limit};
 use crate::api::scope::{Read, Scope, Write};
+use crate::api::state::ApiState;
 use crate::audit;
 use crate::tenant::{Disabled, TenantSpec};
 use fanfare_contract::{LaneId, Tally};
 use fanfare_store::{LaneKey, Reason, StateKind};
 
-/// A destination, or one receiver of it, that nothing reaches until it is lifted.
+/// A destination or recipient that receives nothing until the suppression is lifted.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Suppression {
-    /// The destination's id; with `~` and a suffix for one of its receivers.
+    /// The destination's id, followed by `~` and a suffix for a single recipient.
     #[schema(example = "desk~4f2a90")]
     id: String,
     /// The destination's id.
     #[schema(example = "desk")]
     destination: String,
-    /// Where to, without secrets: a host, a masked address; null where there are several, or where the
-    /// receiver is none of the destination's any more.
+    /// The recipient without secrets: a host name or a masked address. Null if there are several
+    /// recipients, or if the recipient no longer belongs to the destination.
     #[schema(example = "a***@acme.example")]
     to: Option<String>,
-    /// Short and stable: `gone`, `bounces`, `only_failures`; `by its settings` when `enabled` is
-    /// false.
+    /// The code of the reason, such as `gone`, `bounces` or `only_failures`. `by its settings` if
+    /// `enabled` is false.
     #[schema(example = "bounces")]
     reason: String,
-    /// What happened, and what would mend it.
+    /// What happened and how to fix it.
     message: String,
-    /// Since when, in Unix milliseconds; null when its settings say so.
+    /// Since when, in Unix milliseconds. Null if `enabled` is false.
     since_ms: Option<i64>,
-    /// Deliveries that were kept back. Lifting it can send them.
+    /// The number of deliveries that were suppressed. You can send them when you lift the
+    /// suppression.
     kept: u64,
 }
 
-/// All that are suppressed, by id: the reason, and none when it is the settings that say so.
+/// All suppressions by id, with the reason. `None` if the destination's settings disable it.
 fn all(spec: &TenantSpec) -> BTreeMap<&str, Option<&Disabled>> {
-    let there = |lane: &LaneId| spec.destinations.iter().any(|one| one.id == lane.destination());
-    let mended = spec.disabled.iter().filter(|(lane, _)| there(lane));
+    let exists = |lane: &LaneId| spec.destinations.iter().any(|one| one.id == lane.destination());
+    let disabled = spec.disabled.iter().filter(|(lane, _)| exists(lane));
     let mut all: BTreeMap<_, _> =
-        mended.map(|(lane, disabled)| (lane.as_str(), Some(disabled))).collect();
+        disabled.map(|(lane, disabled)| (lane.as_str(), Some(disabled))).collect();
     for one in spec.destinations.iter().filter(|one| !is_enabled(one)) {
         all.entry(&one.id).or_insert(None);
     }
     all
 }
 
-/// One, as the audit trail tells of it.
+/// One suppression by id, for the audit trail.
 struct One<'a>(&'a str);
 
 impl Resource for One<'_> {
@@ -78,13 +80,13 @@ impl Resource for One<'_> {
     }
 }
 
-/// Tells of these, with what was kept back of each.
+/// Shows suppressions, with the number of deliveries suppressed by each.
 async fn shown(
     state: &ApiState,
     spec: &TenantSpec,
     ids: impl IntoIterator<Item = (&str, Option<&Disabled>)>,
 ) -> Result<Vec<Suppression>, ApiError> {
-    // A document that cannot be used has no receivers.
+    // A document that does not compile has no recipients.
     let tenant = compiled(state, spec).ok();
     let now_ms = state.clock.now_ms();
     let mut found = Vec::new();
@@ -106,7 +108,7 @@ async fn shown(
             let here = suppressed.iter().filter(|tally| reason(tally).is_disabled());
             kept += here.map(|tally| tally.count).sum::<u64>();
         }
-        let message = || "`enabled` is false".to_owned();
+        let message = || "`enabled` is false in the destination's settings".to_owned();
         found.push(Suppression {
             id: id.to_owned(),
             destination: asked.destination().to_owned(),
@@ -122,14 +124,14 @@ async fn shown(
 
 /// List suppressions
 ///
-/// Destinations that were disabled, and addresses that bounced again and again, with what was kept back
-/// of each. What is paused is none: it waits.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/suppressions", tag = "Suppressions", params(super::TenantPath, PageQuery),
-    security(("key" = ["reader"])), responses((status = 200, description = "Suppressions by id.", body = Page<Suppression>)))]
+/// Returns disabled destinations and addresses that bounced repeatedly, with the number of
+/// suppressed deliveries. A paused destination is not suppressed: its deliveries wait.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/suppressions", operation_id = "list_suppressions", tag = "Suppressions", params(TenantPath, PageQuery),
+    security(("key" = ["reader"])), responses((status = 200, description = "Suppressions, sorted by id.", body = Page<Suppression>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    Params(query): Params<PageQuery>,
+    QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
     check_limit(query.limit)?;
     let (spec, _) = load(&state, &scope.tenant).await?;
@@ -140,12 +142,12 @@ pub(super) async fn list(
 }
 
 /// Get a suppression
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/suppressions/{suppression}", tag = "Suppressions", params(super::SuppressionPath),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/suppressions/{suppression}", operation_id = "get_suppression", tag = "Suppressions", params(SuppressionPath),
     security(("key" = ["reader"])), responses((status = 200, description = "The suppression.", body = Suppression)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    Ids((_, id)): Ids<(String, String)>,
+    PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<Response, ApiError> {
     let (spec, _) = load(&state, &scope.tenant).await?;
     let found = all(&spec).remove_entry(id.as_str());
@@ -154,41 +156,42 @@ pub(super) async fn get(
     Ok(success(StatusCode::OK, found))
 }
 
-/// How it is lifted.
+/// How to lift a suppression.
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Lifting {
-    /// Sends what was kept back, oldest first: 10,000 at once. More is `left`, and sent by
-    /// `dead-letters/replay`.
+    /// Also sends suppressed deliveries, oldest first, at most 10,000. The response counts the rest
+    /// as `left`. Send those with `dead-letters/replay`.
     replay: bool,
-    /// Of that only events received at or after, in Unix milliseconds.
+    /// With `replay`: only events received at or after this time, in Unix milliseconds.
     from_ms: Option<i64>,
-    /// Of that only events received before, in Unix milliseconds.
+    /// With `replay`: only events received before this time, in Unix milliseconds.
     to_ms: Option<i64>,
 }
 
-/// A suppression that is gone.
+/// A lifted suppression.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Lifted {
-    /// What is sent to again.
+    /// The id of the destination or recipient.
     #[schema(example = "desk~4f2a90")]
     id: String,
-    /// What was put back, if that was asked for.
+    /// The deliveries that were put back, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     replay: Option<ReplayReport>,
 }
 
 /// Lift a suppression
 ///
-/// It was mended: events are sent there again. With `replay` also those that were kept back.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/suppressions/{suppression}/lift", tag = "Suppressions", params(super::SuppressionPath),
+/// Call it after you have fixed the problem. Events are then sent again. With `replay`, suppressed
+/// deliveries are sent too.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/suppressions/{suppression}/lift", operation_id = "lift_suppression", tag = "Suppressions", params(SuppressionPath),
     request_body(content = Option<Lifting>), security(("key" = ["admin"])),
-    responses((status = 200, description = "It is lifted.", body = Lifted)))]
+    responses((status = 200, description = "The lifted suppression.", body = Lifted)))]
 pub(super) async fn lift(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
-    Ids((_, id)): Ids<(String, String)>,
-    Optional(given): Optional<Lifting>,
+    PathParams((_, id)): PathParams<(String, String)>,
+    OptionalBody(given): OptionalBody<Lifting>,
 ) -> Result<Response, ApiError> {
     let edited = edit(&state, &scope, One(&id), "lift", &IfMatch::No, |spec| {
         if !all(spec).contains_key(id.as_str()) {
@@ -214,7 +217,7 @@ async fn replay_kept(
     given: &Lifting,
 ) -> Result<ReplayReport, ApiError> {
     let filter = Filter {
-        status: Some(vec![super::deliveries::StateWord::Suppressed]),
+        status: Some(vec![StateWord::Suppressed]),
         destination: Some(id.to_owned()),
         from_ms: given.from_ms,
         to_ms: given.to_ms,
@@ -223,7 +226,7 @@ async fn replay_kept(
     let what = json!({"from_ms": given.from_ms, "to_ms": given.to_ms});
     let name = format!("suppressions/{id}");
     let now = state.clock.now_ms();
-    let line = audit::line(&scope.principal, now, "replay", name, Value::Null, what);
+    let line = audit::entry(&scope.principal, now, "replay", name, Value::Null, what);
     let work = replay::run_kept(state, &scope.tenant, filter);
     audit::around(&state.store, &scope.tenant, line, work).await
 }

@@ -1,4 +1,4 @@
-//! Tenants: who has destinations, routes and keys of its own.
+//! Tenants: isolated customers with their own destinations, routes, keys and templates.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,17 +8,18 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
+use super::params::TenantPath;
 use crate::access::{self, Principal};
-use crate::api::ApiState;
 use crate::api::answer::{ApiError, success};
-use crate::api::body::{Body, Params};
+use crate::api::body::{Body, QueryParams};
 use crate::api::edit::{self, Resource, edit, load};
 use crate::api::etag::{IfMatch, tagged};
-use crate::api::page::Page;
-use crate::api::problem::Part;
+use crate::api::page::{Page, PageQuery, check_limit};
+use crate::api::problem::DocumentPart;
 use crate::api::scope::{By, Caller, Operate, Read, Scope, Write};
+use crate::api::state::ApiState;
 use crate::audit;
 use crate::tenant::{self, TenantSpec};
 use fanfare_store::StoreError;
@@ -26,18 +27,19 @@ use fanfare_store::StoreError;
 /// A tenant.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Tenant {
-    /// 1 to 64 of `a-z 0-9 - _`.
+    /// The tenant's id.
     #[schema(example = "acme")]
     id: String,
-    /// For people; in messages.
+    /// The tenant's name, shown in messages.
     #[schema(example = "Acme Bank")]
     name: String,
-    /// Addresses in the tenant's own systems, for buttons in messages: name → address.
+    /// URLs in the tenant's own systems, for buttons in messages. The keys are names that templates
+    /// use.
     #[schema(example = json!({"session": "https://backoffice.acme.example/sessions/{data.session_id}"}))]
     links: BTreeMap<String, String>,
-    /// How many destinations it has.
+    /// Number of destinations.
     destinations: usize,
-    /// How many routes it has.
+    /// Number of routes.
     routes: usize,
 }
 
@@ -53,45 +55,33 @@ impl Tenant {
     }
 }
 
-/// A new tenant.
+/// A tenant to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewTenant {
-    /// 1 to 64 of `a-z 0-9 - _`.
+    /// 1 to 64 characters of a-z, 0-9, - and _.
     #[schema(pattern = "^[a-z0-9_-]{1,64}$", example = "acme")]
     id: String,
-    /// For people; the id when left out.
+    /// The tenant's name, shown in messages. The default is the id.
     #[schema(max_length = 200, example = "Acme Bank")]
     name: Option<String>,
-    /// Addresses in the tenant's own systems, for buttons in messages.
+    /// URLs in the tenant's own systems, for buttons in messages.
     #[serde(default)]
     links: Option<BTreeMap<String, String>>,
 }
 
-/// What is to be different of a tenant.
+/// Changes of a tenant.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TenantPatch {
-    /// For people; in messages.
+    /// The tenant's name, shown in messages.
     #[schema(min_length = 1, max_length = 200, example = "Acme Bank")]
     name: Option<String>,
-    /// All of them, in the place of those there are.
+    /// URLs in the tenant's own systems. Replaces all existing links.
     links: Option<BTreeMap<String, String>>,
 }
 
-/// Which tenants to list.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct TenantQuery {
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// At most so many.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u16>,
-}
-
-/// The head of a tenant's document.
+/// The tenant itself: the part of its document that is not about other resources.
 struct Head<'a>(&'a str);
 
 impl Resource for Head<'_> {
@@ -103,21 +93,21 @@ impl Resource for Head<'_> {
         Some(json!({"id": spec.id, "name": spec.name, "links": spec.links}))
     }
 
-    fn part(&self, _: &TenantSpec) -> Part {
+    fn part(&self, _: &TenantSpec) -> DocumentPart {
         let _ = self.0;
-        Part { place: "tenant".to_owned(), prefix: "", bare: &[] }
+        DocumentPart { place: "tenant".to_owned(), prefix: "", bare: &[] }
     }
 }
 
 /// List tenants
-#[utoipa::path(get, path = "/v1/tenants", tag = "Tenants", params(TenantQuery), security(("key" = ["operator"])),
-    responses((status = 200, description = "Tenants by id.", body = Page<Tenant>)))]
+#[utoipa::path(get, path = "/v1/tenants", operation_id = "list_tenants", tag = "Tenants", params(PageQuery), security(("key" = ["operator"])),
+    responses((status = 200, description = "Tenants, sorted by id.", body = Page<Tenant>)))]
 pub(super) async fn list(
     _: By<Operate>,
     State(state): State<Arc<ApiState>>,
-    Params(query): Params<TenantQuery>,
+    QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
-    super::check_limit(query.limit)?;
+    check_limit(query.limit)?;
     let (_, stored) = state.store.directory.all().await?;
     let read = |doc: &[u8]| serde_json::from_slice::<TenantSpec>(doc).ok();
     let tenants =
@@ -127,8 +117,8 @@ pub(super) async fn list(
 }
 
 /// Create a tenant
-#[utoipa::path(post, path = "/v1/tenants", tag = "Tenants", request_body = NewTenant, security(("key" = ["operator"])),
-    responses((status = 201, description = "It is there.", body = Tenant)))]
+#[utoipa::path(post, path = "/v1/tenants", operation_id = "create_tenant", tag = "Tenants", request_body = NewTenant, security(("key" = ["operator"])),
+    responses((status = 201, description = "The new tenant.", body = Tenant)))]
 pub(super) async fn create(
     By(principal, _): By<Operate>,
     State(state): State<Arc<ApiState>>,
@@ -143,12 +133,12 @@ pub(super) async fn create(
     edit::compiled(&state, &spec).map_err(|problems| part.refuse(problems))?;
     (state.v1.engine)(&spec).map_err(|problems| part.refuse(problems))?;
     let after = Head(&spec.id).whole(&spec).unwrap_or_default();
-    let spec = make(&state, &principal, spec, "tenant", after).await?;
+    let spec = insert(&state, &principal, spec, "tenant", after).await?;
     Ok(success(StatusCode::CREATED, Tenant::of(&spec)))
 }
 
-/// Writes a tenant that is not there yet, with its line of the audit trail.
-pub(super) async fn make(
+/// Writes a new tenant together with its entry in the audit trail.
+pub(super) async fn insert(
     state: &ApiState,
     by: &Principal,
     mut spec: TenantSpec,
@@ -156,7 +146,7 @@ pub(super) async fn make(
     after: Value,
 ) -> Result<TenantSpec, ApiError> {
     let now = state.clock.now_ms();
-    spec.journal = vec![audit::line(by, now, "create", resource, Value::Null, after)];
+    spec.journal = vec![audit::entry(by, now, "create", resource, Value::Null, after)];
     let document = tenant::document(&spec);
     match state.store.directory.put(&spec.id, document, Some(0)).await {
         Ok(revision) => {
@@ -164,10 +154,11 @@ pub(super) async fn make(
             state.registry.catch_up(&spec.id, revision).await?;
         }
         Err(StoreError::Conflict { .. }) => {
-            let there = load(state, &spec.id).await?.0;
-            // The answer to our own write may have been lost.
-            if there.journal != spec.journal {
-                let message = format!("there is a tenant `{}` already", spec.id);
+            let stored = load(state, &spec.id).await?.0;
+            // If the entries are equal, the tenant is ours: the store's answer was lost and the
+            // write was repeated.
+            if stored.journal != spec.journal {
+                let message = format!("the tenant `{}` already exists; choose another id", spec.id);
                 return Err(ApiError::conflict("exists", message));
             }
         }
@@ -177,7 +168,7 @@ pub(super) async fn make(
 }
 
 /// Get a tenant
-#[utoipa::path(get, path = "/v1/tenants/{tenant}", tag = "Tenants", params(super::TenantPath), security(("key" = ["reader"])),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}", operation_id = "get_tenant", tag = "Tenants", params(TenantPath), security(("key" = ["reader"])),
     responses((status = 200, description = "The tenant.", body = Tenant)))]
 pub(super) async fn get(
     scope: Scope<Read>,
@@ -187,11 +178,11 @@ pub(super) async fn get(
     answer(&state, &spec).await
 }
 
-/// Change a tenant
+/// Update a tenant
 ///
-/// What is left out stays.
-#[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "Tenants", params(super::TenantPath), request_body = TenantPatch,
-    security(("key" = ["admin"])), responses((status = 200, description = "The tenant as it is now.", body = Tenant)))]
+/// Fields that you omit keep their values.
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}", operation_id = "change_tenant", tag = "Tenants", params(TenantPath), request_body = TenantPatch,
+    security(("key" = ["admin"])), responses((status = 200, description = "The updated tenant.", body = Tenant)))]
 pub(super) async fn patch(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
@@ -218,11 +209,11 @@ async fn answer(state: &ApiState, spec: &TenantSpec) -> Result<Response, ApiErro
 
 /// Delete a tenant
 ///
-/// Its keys, destinations, routes and templates go. What waits for them is suppressed; its events and
-/// deliveries stay in the ledger until the retention is over. `POST /v1/tenants/{tenant}/erasures` with
-/// `everything` removes these too, then or later.
-#[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "Tenants", params(super::TenantPath), security(("key" = ["operator"])),
-    responses((status = 204, description = "It is gone.")))]
+/// Deletes its keys, destinations, routes and templates, and suppresses waiting deliveries. Its
+/// events and deliveries can be looked up until the retention period ends. To remove them too, call
+/// `POST /v1/tenants/{tenant}/erasures` with `everything`, before or after you delete the tenant.
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}", operation_id = "delete_tenant", tag = "Tenants", params(TenantPath), security(("key" = ["operator"])),
+    responses((status = 204, description = "The tenant was deleted.")))]
 pub(super) async fn delete(
     scope: Scope<Operate>,
     State(state): State<Arc<ApiState>>,
@@ -234,11 +225,11 @@ pub(super) async fn delete(
     audit::flush(&state.store, &spec).await?;
     let before = Head(tenant).whole(&spec).unwrap_or_default();
     let now = state.clock.now_ms();
-    let line = audit::line(principal, now, "delete", "tenant", before, Value::Null);
+    let line = audit::entry(principal, now, "delete", "tenant", before, Value::Null);
     audit::around(&state.store, tenant, line, async {
-        // First: a tenant that is made anew under the same id must not be theirs.
+        // Keys first: they must not give access to a new tenant with the same id.
         access::keys::revoke_all_of(&*state.store.records, tenant).await?;
-        state.door.keyring.refresh().await?;
+        state.authenticator.keyring.refresh().await?;
         state.store.directory.remove(tenant).await?;
         state.registry.reload().await?;
         Ok(StatusCode::NO_CONTENT)

@@ -1,4 +1,4 @@
-//! The audit trail, and entries of the stream that could not be taken.
+//! The audit trail, and entries of the stream that were rejected.
 
 use std::sync::Arc;
 
@@ -9,75 +9,75 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{PageQuery, check_limit};
-use crate::api::ApiState;
+use super::params::TenantPath;
 use crate::api::answer::{ApiError, success};
-use crate::api::body::Params;
-use crate::api::page::{self, Page};
+use crate::api::body::QueryParams;
+use crate::api::page::{self, Page, PageQuery, check_limit};
 use crate::api::scope::{By, Operate, Read, Scope};
+use crate::api::state::ApiState;
 use crate::audit::{self, SERVER};
-use crate::tenant::{self, Change};
+use crate::tenant::{self, AuditEntry};
 use fanfare_store::Rejected;
 
-/// One change.
+/// An entry of the audit trail: one change.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Line {
-    /// Its place in the trail.
+    /// The entry's id.
     #[schema(example = "aud_fffffe6b…")]
     id: String,
     /// When, in Unix milliseconds.
     at_ms: i64,
-    /// The id of the key that did it.
+    /// The id of the key that made the change.
     #[schema(example = "key_4kQ0v8xT2mZr7Lw1Yc9b")]
     by: String,
     /// What was done.
     #[schema(example = "update")]
     action: String,
-    /// To what.
+    /// The resource that was changed.
     #[schema(example = "destinations/backoffice")]
     resource: String,
-    /// As it was, secrets masked; null when it was not there.
+    /// The resource before the change, with secrets masked. Null if it did not exist.
     before: Value,
-    /// As it is since, secrets masked; null when it is gone.
+    /// The resource after the change, with secrets masked. Null if it was deleted.
     after: Value,
-    /// `done`; `begun` when a crash left it unknown; `failed`.
+    /// `done`, `failed`, or `begun` if a crash left the outcome unknown.
     #[schema(example = "done")]
     outcome: String,
 }
 
 impl Line {
-    fn of(change: Change) -> Self {
-        let Change { id, at_ms, by, action, resource, before, after, outcome } = change;
+    fn of(entry: AuditEntry) -> Self {
+        let AuditEntry { id, at_ms, by, action, resource, before, after, outcome } = entry;
         Self { id, at_ms, by, action, resource, before, after, outcome }
     }
 }
 
-/// List a tenant's changes
+/// List a tenant's audit trail
 ///
-/// Newest first.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/audit", tag = "Audit trail", params(super::TenantPath, PageQuery), security(("key" = ["reader"])),
-    responses((status = 200, description = "Who changed what, when.", body = Page<Line>)))]
+/// Returns the newest changes first.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/audit", operation_id = "list_tenants_changes", tag = "Audit trail", params(TenantPath, PageQuery), security(("key" = ["reader"])),
+    responses((status = 200, description = "Changes, newest first.", body = Page<Line>)))]
 pub(super) async fn of_tenant(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    Params(query): Params<PageQuery>,
+    QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
-    // A tenant that is gone still has its trail.
+    // A deleted tenant keeps its trail.
     if let Some((spec, _)) = tenant::stored(&state.store, &scope.tenant).await? {
         audit::flush(&state.store, &spec).await?;
     }
     list(&state, &scope.tenant, &query).await
 }
 
-/// List the server's changes
+/// List the server's audit trail
 ///
-/// Event types and operators' keys; newest first.
-#[utoipa::path(get, path = "/v1/audit", tag = "Audit trail", params(PageQuery), security(("key" = ["operator"])),
-    responses((status = 200, description = "Who changed what, when.", body = Page<Line>)))]
+/// Returns changes of event types and of operators' keys, newest first.
+#[utoipa::path(get, path = "/v1/audit", operation_id = "list_servers_changes", tag = "Audit trail", params(PageQuery), security(("key" = ["operator"])),
+    responses((status = 200, description = "Changes, newest first.", body = Page<Line>)))]
 pub(super) async fn of_server(
     _: By<Operate>,
     State(state): State<Arc<ApiState>>,
-    Params(query): Params<PageQuery>,
+    QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
     list(&state, SERVER, &query).await
 }
@@ -91,22 +91,22 @@ async fn list(state: &ApiState, owner: &str, query: &PageQuery) -> Result<Respon
     Ok(success(StatusCode::OK, Page::<Line> { data, next_cursor }))
 }
 
-/// An entry of the stream that could not be taken as an event.
+/// An entry of the stream that is not a valid event.
 #[derive(Serialize, ToSchema)]
 pub(super) struct RejectedEntry {
-    /// Its place in the stream.
+    /// The id of the entry in the stream.
     #[schema(example = "1735228800123-0")]
     entry: String,
-    /// When, in Unix milliseconds.
+    /// When it was rejected, in Unix milliseconds.
     at_ms: i64,
-    /// The tenant that it names, if it does so legibly.
+    /// The tenant that the entry names. Null if it names none that is readable.
     tenant: Option<String>,
-    /// Short and stable.
+    /// The code of the reason. Codes are stable.
     #[schema(example = "not_json")]
     code: String,
-    /// What is wrong and what would be right.
+    /// What is wrong and how to fix it.
     reason: String,
-    /// Its first 64 KiB.
+    /// The first 64 KiB of the entry.
     raw: String,
 }
 
@@ -119,13 +119,14 @@ impl RejectedEntry {
 
 /// List rejected entries
 ///
-/// Entries of the stream that are no events, of all tenants and of none; newest first.
-#[utoipa::path(get, path = "/v1/rejected", tag = "Dead letters", params(PageQuery), security(("key" = ["operator"])),
-    responses((status = 200, description = "Rejected entries.", body = Page<RejectedEntry>)))]
+/// Returns stream entries that are not valid events, newest first. Includes entries of all tenants,
+/// and entries without a tenant.
+#[utoipa::path(get, path = "/v1/rejected", operation_id = "list_rejected_entries", tag = "Dead letters", params(PageQuery), security(("key" = ["operator"])),
+    responses((status = 200, description = "Rejected entries, newest first.", body = Page<RejectedEntry>)))]
 pub(super) async fn rejected(
     _: By<Operate>,
     State(state): State<Arc<ApiState>>,
-    Params(query): Params<PageQuery>,
+    QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
     check_limit(query.limit)?;
     let limit = page::limit(query.limit);

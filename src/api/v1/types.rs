@@ -1,4 +1,4 @@
-//! Event types: the catalogue that producers and tenants read, and operators write.
+//! Event types: the catalog that producers and tenants read and operators write.
 
 use std::sync::Arc;
 
@@ -7,60 +7,70 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::{PageQuery, check_limit};
-use crate::api::ApiState;
+use crate::access::Principal;
 use crate::api::answer::{ApiError, Detail, success};
-use crate::api::body::{Body, Ids, Params};
+use crate::api::body::{Body, PathParams, QueryParams};
 use crate::api::etag::{IfMatch, tagged};
-use crate::api::page::{self, Page};
+use crate::api::page::{self, Page, PageQuery, check_limit};
 use crate::api::scope::{By, Operate, Read};
+use crate::api::state::ApiState;
 use crate::audit::{self, SERVER};
 use crate::catalogue::{Check, EventType};
 use fanfare_routing::type_matches;
 use fanfare_store::StoreError;
 
-/// What happens with an event that does not fit its type's schema.
+/// An event type in the path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes a parameter; handlers take it by position")]
+pub(super) struct TypePath {
+    /// The event type.
+    #[param(pattern = "^[!-.0-~]+$", max_length = 128, example = "kyc.session.created")]
+    event_type: String,
+}
+
+/// What happens to an event that does not match the schema of its type.
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema, Default)]
 #[serde(rename_all = "lowercase")]
 enum CheckWord {
-    /// It is not looked at.
+    /// Events are not checked.
     #[default]
     Off,
-    /// It is taken, and the answer says so.
+    /// The event is accepted, and the response lists the mismatches.
     Flag,
-    /// It is refused.
+    /// The event is refused.
     Reject,
 }
 
 /// An event type.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Type {
-    /// Words joined by full stops.
+    /// The event type: words joined by dots.
     #[schema(example = "kyc.session.created")]
     name: String,
     #[serde(flatten)]
     body: TypeBody,
 }
 
-/// What is said of an event type.
+/// The definition of an event type.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TypeBody {
-    /// For people.
+    /// A description for people.
     #[serde(default)]
     #[schema(max_length = 4000, example = "A session was opened for a customer.")]
     description: String,
-    /// An event's `data` as it may be.
+    /// An example of an event's `data`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, example = json!({"session_id": "7f6c2a54"}))]
     example: Option<Value>,
-    /// A JSON Schema (2020-12) of an event's `data`. It may not refer to other documents.
+    /// A JSON Schema (2020-12) for an event's `data`. It cannot reference other documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, example = json!({"type": "object", "required": ["session_id"]}))]
     schema: Option<Value>,
-    /// What happens with an event that does not fit; `off` when left out.
+    /// What happens to an event that does not match the schema. The default is `off`.
     #[serde(default)]
     check: CheckWord,
 }
@@ -92,12 +102,12 @@ async fn tag(state: &ApiState, kept: &EventType) -> Result<String, ApiError> {
 }
 
 /// List event types
-#[utoipa::path(get, path = "/v1/event-types", tag = "Event types", params(PageQuery), security(("key" = ["reader"])),
-    responses((status = 200, description = "Event types by name.", body = Page<Type>)))]
+#[utoipa::path(get, path = "/v1/event-types", operation_id = "list_event_types", tag = "Event types", params(PageQuery), security(("key" = ["reader"])),
+    responses((status = 200, description = "Event types, sorted by name.", body = Page<Type>)))]
 pub(super) async fn list(
     _: By<Read>,
     State(state): State<Arc<ApiState>>,
-    Params(query): Params<PageQuery>,
+    QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
     check_limit(query.limit)?;
     let limit = page::limit(query.limit);
@@ -109,12 +119,12 @@ pub(super) async fn list(
 }
 
 /// Get an event type
-#[utoipa::path(get, path = "/v1/event-types/{event_type}", tag = "Event types", params(super::TypePath), security(("key" = ["reader"])),
+#[utoipa::path(get, path = "/v1/event-types/{event_type}", operation_id = "get_event_type", tag = "Event types", params(TypePath), security(("key" = ["reader"])),
     responses((status = 200, description = "The event type.", body = Type)))]
 pub(super) async fn get(
     _: By<Read>,
     State(state): State<Arc<ApiState>>,
-    Ids(name): Ids<String>,
+    PathParams(name): PathParams<String>,
 ) -> Result<Response, ApiError> {
     let found = state.catalogue.get(&name).await?;
     let (kept, _) = found.ok_or_else(|| ApiError::not_found("event type", ""))?;
@@ -122,15 +132,15 @@ pub(super) async fn get(
     Ok(tagged(success(StatusCode::OK, Type { name, body: TypeBody::of(kept) }), &tag))
 }
 
-/// Put an event type
-#[utoipa::path(put, path = "/v1/event-types/{event_type}", tag = "Event types", params(super::TypePath), request_body = TypeBody,
+/// Create or replace an event type
+#[utoipa::path(put, path = "/v1/event-types/{event_type}", operation_id = "put_event_type", tag = "Event types", params(TypePath), request_body = TypeBody,
     security(("key" = ["operator"])),
-    responses((status = 200, description = "As it is now.", body = Type), (status = 201, description = "It was made.", body = Type)))]
+    responses((status = 200, description = "The replaced event type.", body = Type), (status = 201, description = "The new event type.", body = Type)))]
 pub(super) async fn put(
     By(principal, _): By<Operate>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
-    Ids(name): Ids<String>,
+    PathParams(name): PathParams<String>,
     Body(body): Body<TypeBody>,
 ) -> Result<Response, ApiError> {
     let new = body.kept();
@@ -142,33 +152,9 @@ pub(super) async fn put(
             None => None,
         };
         if_match.check(before.as_deref())?;
-        let revision = old.as_ref().map_or(0, |(_, revision)| *revision);
-        let now = state.clock.now_ms();
-        let (action, was) = match &old {
-            Some((kept, _)) => ("update", json!(kept)),
-            None => ("create", Value::Null),
-        };
-        if old.as_ref().is_none_or(|(kept, _)| *kept != new) {
-            let line = audit::line(
-                &principal,
-                now,
-                action,
-                format!("event-types/{name}"),
-                was,
-                json!(new),
-            );
-            let put = state.catalogue.put(&name, &new, Some(revision));
-            let work = async {
-                match put.await {
-                    Ok(_) => Ok(true),
-                    Err(StoreError::Conflict { .. }) => Ok(false),
-                    Err(error) => Err(ApiError::from(error)),
-                }
-            };
-            // Another was faster: look again. The line says that this one did nothing new.
-            if !audit::around(&state.store, SERVER, line, work).await? {
-                continue;
-            }
+        // Another request may have changed the type meanwhile. Then start over.
+        if !write(&state, &principal, &name, old.as_ref(), &new).await? {
+            continue;
         }
         let status = if old.is_none() { StatusCode::CREATED } else { StatusCode::OK };
         let tag = tag(&state, &new).await?;
@@ -177,23 +163,50 @@ pub(super) async fn put(
     }
 }
 
-/// All that is wrong with a type.
+/// Writes a type if it differs from `old`. Returns false if the stored type is no longer `old`. The
+/// audit entry is then marked as done although this request changed nothing.
+async fn write(
+    state: &ApiState,
+    principal: &Principal,
+    name: &str,
+    old: Option<&(EventType, u64)>,
+    new: &EventType,
+) -> Result<bool, ApiError> {
+    let (action, before, revision) = match old {
+        Some((kept, _)) if kept == new => return Ok(true),
+        Some((kept, revision)) => ("update", json!(kept), *revision),
+        None => ("create", Value::Null, 0),
+    };
+    let (now, resource) = (state.clock.now_ms(), format!("event-types/{name}"));
+    let line = audit::entry(principal, now, action, resource, before, json!(new));
+    audit::around(&state.store, SERVER, line, async {
+        match state.catalogue.put(name, new, Some(revision)).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await
+}
+
+/// Reports everything wrong with a type.
 fn check(name: &str, new: &EventType) -> Result<(), ApiError> {
     let mut details = Vec::new();
     if name.contains('*') || name.len() > 128 || !type_matches(name, name) {
-        let message = "must be words of A-Z, a-z, 0-9, _ and - joined by full stops";
+        let message =
+            "must be words of A-Z, a-z, 0-9, _ and - joined by dots, at most 128 characters";
         details.push(Detail::new("event_type", message));
     }
     match new.validator() {
         Err(message) => details.push(Detail::new("schema", message)),
         Ok(Some(validator)) => {
             if let Some(example) = &new.example {
-                let faults = validator.iter_errors(example).take(5);
-                details.extend(faults.map(|fault| {
-                    let path = fault.instance_path().to_string().replace('/', ".");
+                let errors = validator.iter_errors(example).take(5);
+                details.extend(errors.map(|error| {
+                    let path = error.instance_path().to_string().replace('/', ".");
                     Detail::new(
                         format!("example{path}"),
-                        format!("does not fit the schema: {fault}"),
+                        format!("does not match the schema: {error}"),
                     )
                 }));
             }
@@ -205,27 +218,28 @@ fn check(name: &str, new: &EventType) -> Result<(), ApiError> {
 
 /// Delete an event type
 ///
-/// Events of the type are taken as before, without a check.
-#[utoipa::path(delete, path = "/v1/event-types/{event_type}", tag = "Event types", params(super::TypePath), security(("key" = ["operator"])),
-    responses((status = 204, description = "It is gone.")))]
+/// Events of the type are still accepted, without a check.
+#[utoipa::path(delete, path = "/v1/event-types/{event_type}", operation_id = "delete_event_type", tag = "Event types", params(TypePath), security(("key" = ["operator"])),
+    responses((status = 204, description = "The event type was deleted.")))]
 pub(super) async fn delete(
     By(principal, _): By<Operate>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
-    Ids(name): Ids<String>,
+    PathParams(name): PathParams<String>,
 ) -> Result<StatusCode, ApiError> {
     let found = state.catalogue.get(&name).await?;
     let (kept, revision) = found.ok_or_else(|| ApiError::not_found("event type", ""))?;
     if_match.check(Some(&tag(&state, &kept).await?))?;
     let now = state.clock.now_ms();
     let resource = format!("event-types/{name}");
-    let line = audit::line(&principal, now, "delete", resource, json!(kept), Value::Null);
+    let line = audit::entry(&principal, now, "delete", resource, json!(kept), Value::Null);
     audit::around(&state.store, SERVER, line, async {
         match state.catalogue.remove(&name, Some(revision)).await {
             Ok(_) => Ok(StatusCode::NO_CONTENT),
-            Err(StoreError::Conflict { .. }) => {
-                Err(ApiError::conflict("busy", "it was changed just now; try again"))
-            }
+            Err(StoreError::Conflict { .. }) => Err(ApiError::conflict(
+                "busy",
+                "the event type was changed at the same time; nothing was deleted, try again",
+            )),
             Err(error) => Err(error.into()),
         }
     })

@@ -1,4 +1,4 @@
-//! The second look: what did not add up, as it is a moment later.
+//! The second check: whether what did not add up still does not add up a moment later.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use super::{Walk, add, problem};
 use fanfare_contract::LaneId;
 use fanfare_store::{Counts, DeliveryQuery, LaneKey, Ms, Result, StateKind, Store};
 
-/// Between two looks.
+/// Pause between two checks.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Looks at a range, or at a queue, before it is said that it does not add up.
-const LOOKS: usize = 5;
-/// Looks at one millisecond's events, which cannot be parted further.
-const LOOKS_AT_LAST: usize = 40;
-/// Ranges with fewer events are looked at several times before they are parted.
-const SMALL: u64 = 1_000;
+/// Checks of a range or a queue before it counts as an exception.
+const MAX_CHECKS: usize = 5;
+/// Checks of the events of a single millisecond, which cannot be split further.
+const MAX_CHECKS_OF_SMALLEST: usize = 40;
+/// Ranges with at most this many events are checked several times before they are split.
+const SMALL_RANGE: u64 = 1_000;
 
-/// Events of a page that were suspect and still are.
+/// The suspicious events of a page that still have a problem.
 pub(super) async fn events(
     store: &Store,
     tenant: &str,
@@ -29,7 +29,7 @@ pub(super) async fn events(
     }
     tokio::time::sleep(PAUSE).await;
     for id in suspects {
-        // One that was removed meanwhile is no exception.
+        // An event that was removed meanwhile is not an exception.
         let Some(record) = store.ledger.event(tenant, id).await? else { continue };
         let deliveries = record.deliveries.len() as u64;
         let still = problem(record.state, deliveries, record.event.received_ms, now);
@@ -38,7 +38,7 @@ pub(super) async fn events(
     Ok(wrong)
 }
 
-/// What the index and the events say of a time range, and where they disagree.
+/// The counts of a time range according to the index and to the events, and where they disagree.
 #[derive(Default)]
 pub(super) struct Account {
     pub(super) index: Counts,
@@ -46,18 +46,18 @@ pub(super) struct Account {
     pub(super) problems: Vec<String>,
 }
 
-/// One look at a range.
-struct Look {
+/// One check of a range.
+struct Check {
     index: Counts,
     events: Counts,
-    /// Nothing moved meanwhile.
+    /// Whether nothing changed during the check.
     still: bool,
     /// The times of its earliest and its latest event.
     spans: Option<(Ms, Ms)>,
 }
 
-impl Look {
-    async fn at(store: &Store, tenant: &str, from: Ms, to: Ms) -> Result<Self> {
+impl Check {
+    async fn of(store: &Store, tenant: &str, from: Ms, to: Ms) -> Result<Self> {
         let before = store.ledger.counts(tenant, from, to).await?;
         let (mut events, mut spans) = (Counts::default(), None);
         let mut walk = Walk::new(store, tenant, from, to);
@@ -79,48 +79,50 @@ impl Look {
     }
 }
 
-/// Compares index and events once more. A range in which something moves is parted until the parts
-/// can be looked at faster than they change.
+/// Compares index and events again. A range that keeps changing is split until its parts can be
+/// checked faster than they change.
 pub(super) async fn account(store: &Store, tenant: &str, from: Ms, to: Ms) -> Result<Account> {
     let mut account = Account::default();
     let mut parts = vec![(from, to)];
     while let Some((from, to)) = parts.pop() {
-        let look = settled_look(store, tenant, from, to).await?;
-        match look.spans {
-            Some((first, last)) if !look.agrees() && !look.still && first < last => {
+        let check = repeated_check(store, tenant, from, to).await?;
+        match check.spans {
+                    Some((first, last)) if !check.agrees() && !check.still && first < last => {
                 let middle = first + (last - first) / 2 + 1;
                 parts.extend([(from, middle), (middle, to)]);
                 continue;
             }
-            _ if look.agrees() => {}
+            _ if check.agrees() => {}
             _ => account.problems.push(format!(
                 "the index and the events received from {from} to {to} (Unix milliseconds) disagree: \
                  index {:?}, events {:?}",
-                look.index, look.events
+                check.index, check.events
             )),
         }
-        sum(&mut account.index, look.index);
-        sum(&mut account.events, look.events);
+        sum(&mut account.index, check.index);
+        sum(&mut account.events, check.events);
     }
     Ok(account)
 }
 
-/// Looks until both agree, or disagree though nothing moves, or it is time to part the range.
-async fn settled_look(store: &Store, tenant: &str, from: Ms, to: Ms) -> Result<Look> {
-    let (mut looks, mut firm) = (0, 0);
+/// Checks until both agree, or disagree although nothing changes, or the range should be split.
+async fn repeated_check(store: &Store, tenant: &str, from: Ms, to: Ms) -> Result<Check> {
+    let (mut checks, mut unchanged) = (0, 0);
     loop {
-        let look = Look::at(store, tenant, from, to).await?;
-        looks += 1;
-        firm = if look.still { firm + 1 } else { 0 };
-        let narrow = look.spans.is_none_or(|(first, last)| first == last);
-        let most = match (narrow, look.events.received <= SMALL) {
-            (true, _) => LOOKS_AT_LAST,
-            (_, true) => LOOKS,
+        let check = Check::of(store, tenant, from, to).await?;
+        checks += 1;
+        unchanged = if check.still { unchanged + 1 } else { 0 };
+        let narrow = check.spans.is_none_or(|(first, last)| first == last);
+        let most = match (narrow, check.events.received <= SMALL_RANGE) {
+            (true, _) => MAX_CHECKS_OF_SMALLEST,
+            (_, true) => MAX_CHECKS,
             _ => 1,
         };
-        // What stood still once may have moved and come back: only several times are proof.
-        if look.agrees() || firm >= LOOKS || (firm == 0 && looks >= most) {
-            return Ok(look);
+        // A single unchanged check proves little, because something may have changed and changed
+        // back.
+        let is_proof = unchanged >= MAX_CHECKS || (unchanged == 0 && checks >= most);
+        if check.agrees() || is_proof {
+            return Ok(check);
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -136,8 +138,8 @@ fn sum(to: &mut Counts, more: Counts) {
     to.dead += more.dead;
 }
 
-/// Whatever the ledger says waits must be in a queue. A queue that was found too short is compared
-/// again with what waits now.
+/// Every waiting delivery of the ledger must be in a queue. A queue that seems too short is checked
+/// again.
 pub(super) async fn queues(
     store: &Store,
     tenant: &str,
@@ -152,21 +154,22 @@ pub(super) async fn queues(
         }
         if let Some((count, queued)) = short(store, &lane, range).await? {
             let problem =
-                format!("{count} deliveries wait by the ledger, {queued} are in the queue");
+                format!("the ledger has {count} waiting deliveries, but the queue has {queued}");
             wrong.push((id.to_string(), problem));
         }
     }
     Ok(wrong)
 }
 
-/// What waits in a lane and what is queued, if that is less time and again.
+/// The numbers of waiting and of queued deliveries of a lane, if fewer are queued in every check.
 async fn short(store: &Store, lane: &LaneKey, (from, to): (Ms, Ms)) -> Result<Option<(u64, u64)>> {
     let mut last = None;
-    for _ in 0..LOOKS {
+    for _ in 0..MAX_CHECKS {
         tokio::time::sleep(PAUSE).await;
         let before = store.agenda.waiting(lane).await?;
         let count = waits(store, lane, from, to).await?;
-        // What leaves while it is counted was in the queue before, what comes is there after.
+        // A delivery that leaves during the count was queued before it, and one that arrives is
+        // queued after it.
         let queued = before.max(store.agenda.waiting(lane).await?);
         if queued >= count {
             return Ok(None);
@@ -189,7 +192,7 @@ async fn waits(store: &Store, lane: &LaneKey, from: Ms, to: Ms) -> Result<u64> {
     let mut count = 0;
     loop {
         let page = store.ledger.deliveries(&query).await?;
-        // A destination's id means all of its lanes.
+        // The id of a destination selects all of its lanes.
         count += page.items.iter().filter(|one| one.lane == lane.id).count();
         match page.next {
             Some(next) => query.cursor = Some(next),

@@ -1,7 +1,8 @@
-//! Proves that every event of a time range is accounted for, and names every exception.
+//! Proves that every event of a time range is accounted for, and lists every exception.
 //!
-//! It looks at a store that goes on: events come, settle, are tried again and removed while it walks.
-//! So whatever does not add up is looked at again, and is an exception only if it still does not.
+//! The store is in use during the audit: events arrive, settle, are retried and removed. Whatever
+//! does not add up is therefore checked again, and is an exception only if it still does not add
+//! up.
 
 mod again;
 
@@ -13,10 +14,10 @@ use again::Account;
 use fanfare_contract::LaneId;
 use fanfare_store::{Counts, EventQuery, EventState, EventSummary, Ms, Page, Result, Store};
 
-/// An event may be on its way for so long before it counts as an exception.
-const ON_ITS_WAY_MS: Ms = 60_000;
-/// Exceptions listed by name; all are counted.
-const LISTED: usize = 1_000;
+/// How long an event may be without an outcome before it counts as an exception.
+const MAX_PENDING_MS: Ms = 60_000;
+/// Most exceptions that are listed. All are counted.
+const MAX_LISTED: usize = 1_000;
 /// Events read at once.
 const PAGE: usize = 1_000;
 
@@ -25,17 +26,17 @@ const PAGE: usize = 1_000;
 pub struct Audit {
     /// The tenant.
     pub tenant: String,
-    /// Begin of the range.
+    /// The beginning of the range.
     pub from_ms: Ms,
-    /// End of the range.
+    /// The end of the range.
     pub to_ms: Ms,
-    /// What the ledger's index says.
+    /// The counts according to the ledger's index.
     pub counts: Counts,
-    /// What was found by going through every event.
+    /// The counts found by reading every event.
     pub found: Counts,
-    /// Things that do not add up.
+    /// What does not add up.
     pub exceptions: Vec<Exception>,
-    /// How many there are, listed or not.
+    /// The number of exceptions, listed or not.
     pub exceptions_total: u64,
 }
 
@@ -51,13 +52,13 @@ pub struct Exception {
 impl Audit {
     fn exception(&mut self, what: impl Into<String>, problem: impl Into<String>) {
         self.exceptions_total += 1;
-        if self.exceptions.len() < LISTED {
+        if self.exceptions.len() < MAX_LISTED {
             self.exceptions.push(Exception { what: what.into(), problem: problem.into() });
         }
     }
 }
 
-/// Goes through all events of a tenant received in `[from, to)`.
+/// Audits all events of a tenant received in `[from, to)`.
 pub async fn audit(
     store: &Store,
     tenant: &str,
@@ -135,7 +136,7 @@ fn total(of: &Counts) -> u64 {
     of.delivered + of.waiting + of.suppressed + of.dead
 }
 
-/// Adds an event to an account.
+/// Adds an event to the counts.
 fn add(found: &mut Counts, event: &EventSummary) {
     found.received += 1;
     match event.state {
@@ -149,14 +150,14 @@ fn add(found: &mut Counts, event: &EventSummary) {
     found.dead += event.deliveries.dead;
 }
 
-/// What is wrong with an event that has so many deliveries.
+/// What is wrong with an event that has this number of deliveries.
 fn problem(state: EventState, deliveries: u64, received_ms: Ms, now: Ms) -> Option<&'static str> {
     match state {
-        EventState::Pending if now - received_ms > ON_ITS_WAY_MS => {
-            Some("was received and has no outcome yet")
+        EventState::Pending if now - received_ms > MAX_PENDING_MS => {
+            Some("was received over a minute ago and has no outcome")
         }
-        EventState::Unrouted if deliveries > 0 => Some("is unrouted, yet has deliveries"),
-        EventState::Routed if deliveries == 0 => Some("was routed, yet has no delivery"),
+        EventState::Unrouted if deliveries > 0 => Some("is unrouted but has deliveries"),
+        EventState::Routed if deliveries == 0 => Some("is routed but has no delivery"),
         _ => None,
     }
 }

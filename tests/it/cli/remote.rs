@@ -54,7 +54,7 @@ fn a_tenant_with_all_that_belongs_to_it_is_made_changed_and_removed() {
     in_both_places(|place| {
         assert!(place.ok("tenants create acme --name Acme").contains("acme: created"));
         let again = place.run(&words("tenants create acme")).refused(1);
-        assert!(again.contains("there is a tenant `acme` already"), "{again}");
+        assert!(again.contains("the tenant `acme` already exists"), "{again}");
         let make = "destinations create hooks --tenant acme --channel webhook \
                     url=https://hooks.example/in rate=5/s";
         let made = place.ok(make);

@@ -1,16 +1,18 @@
-//! What is sent and answered, as the description has it: events themselves are decoded from their very
-//! bytes.
+//! The bodies and responses of ingest, for the API's description. Events themselves are decoded
+//! from their raw bytes.
 
 use utoipa::ToSchema;
 
-/// One event as it is sent; further fields are kept, sent on and matchable.
+/// An event to send. Other fields are allowed: they are stored, delivered, and available to
+/// filters.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body; events are decoded from their very bytes")]
+#[expect(dead_code, reason = "describes a body; events are decoded from their raw bytes")]
 pub(super) struct NewEvent {
-    /// 1 to 128 of `A-Z a-z 0-9 _ - :`; unique within the tenant. Made when left out.
+    /// The event's id, unique within the tenant: 1 to 128 characters of A-Z, a-z, 0-9, _, - and :.
+    /// Generated if you omit it.
     #[schema(pattern = "^[A-Za-z0-9_:-]{1,128}$", example = "evt_04flagged")]
     id: Option<String>,
-    /// Words joined by full stops.
+    /// The event's type: words joined by dots.
     #[serde(rename = "type")]
     #[schema(
         pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
@@ -18,24 +20,24 @@ pub(super) struct NewEvent {
         example = "kyc.session.created"
     )]
     kind: String,
-    /// Unix seconds; the time of arrival when left out.
+    /// When the event happened, in Unix seconds. The default is the time of arrival.
     #[schema(minimum = 0, maximum = 253_402_300_799_i64)]
     created: Option<i64>,
-    /// What happened.
+    /// The event's data.
     #[schema(value_type = Object, example = json!({"session_id": "7f6c2a54"}))]
     data: serde_json::Value,
 }
 
-/// Several events.
+/// A batch of events.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a body")]
 pub(super) struct NewEvents {
-    /// At most 1,000 (`events.max_batch`).
+    /// The events, at most 1,000 (`max_batch` in [events] of the server's settings).
     #[schema(min_items = 1, max_items = 1000)]
     events: Vec<NewEvent>,
 }
 
-/// What is sent: one event, or several.
+/// One event, or a batch.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a body")]
 #[schema(rename_all = "lowercase")]
@@ -46,7 +48,7 @@ pub(super) enum Sent {
     List(Vec<NewEvent>),
 }
 
-/// What became of one event, or of each of several.
+/// The result for one event, or for each event of a batch.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes an answer")]
 #[serde(untagged)]
@@ -55,33 +57,33 @@ pub(super) enum Taken {
     One(TakenEvent),
 }
 
-/// What became of one event.
+/// The result for one event.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes an answer")]
 pub(super) struct TakenEvent {
-    /// Its id, if it was taken.
+    /// The event's id, if it was accepted.
     #[schema(example = "evt_04flagged")]
     id: Option<String>,
     /// `accepted`, `duplicate` or `refused`.
     #[schema(example = "accepted")]
     outcome: String,
-    /// Where it does not fit the schema of its type, which is set to `flag`.
+    /// Where the event does not match the schema of its type. Only if the type's `check` is `flag`.
     flagged: Option<Vec<String>>,
-    /// Why it was refused.
+    /// Why the event was refused.
     #[schema(value_type = Option<Object>)]
     error: Option<serde_json::Value>,
 }
 
-/// What became of several events.
+/// The results for a batch.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes an answer")]
 pub(super) struct TakenEvents {
-    /// Durable now.
+    /// The number of events that were accepted.
     accepted: u64,
-    /// There already.
+    /// The number of events that had been accepted before.
     duplicates: u64,
-    /// Not taken.
+    /// The number of events that were refused.
     refused: u64,
-    /// Each, in the order sent.
+    /// The result for each event, in the order sent.
     events: Vec<TakenEvent>,
 }

@@ -1,4 +1,5 @@
-//! `POST /v1/events`: one event, or a batch with an answer for each. 202 once they are durable.
+//! `POST /v1/events`: accepts one event, or a batch with a result for each event. Answers 202 once
+//! the events are durable.
 
 mod shapes;
 mod split;
@@ -7,19 +8,21 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use fanfare_contract::Event;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use shapes::{Sent, Taken};
 use split::split;
 
-use super::ApiState;
-use super::answer::{ApiError, Detail, success};
 use crate::access::{Action, Denied, Environment, Principal};
+use crate::api::answer::{ApiError, Detail, success};
+use crate::api::body::unreadable;
+use crate::api::state::ApiState;
 use crate::event::{
     Fill, Refusal, accept, event_id_for_key, new_event_id, tenant_id, trace_parent,
 };
@@ -27,13 +30,13 @@ use crate::observe::{Accepted, Observe};
 use crate::tenant::TenantStatus;
 use fanfare_store::Appended;
 
-/// `?tenant=acme`; the header `Fanfare-Tenant` says the same.
+/// `?tenant=acme`. The header `Fanfare-Tenant` has the same meaning.
 #[derive(Deserialize)]
-pub(super) struct Params {
+pub(super) struct IngestQuery {
     tenant: Option<String>,
 }
 
-/// What became of one event of a request.
+/// The result for one event of a request.
 #[derive(Serialize)]
 struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,82 +45,68 @@ struct Answer {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     flagged: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<serde_json::Value>,
+    error: Option<Value>,
 }
 
 /// Send events
 ///
-/// One event, a JSON array, `{"events": […]}`, or NDJSON with a content type that says so. The answer
-/// comes when they are durable. With an `Idempotency-Key` ids that were left out are made of it, so
-/// that the same request again makes the same events.
-#[utoipa::path(post, path = "/v1/events", tag = "Events",
+/// Accepts one event, a JSON array, `{"events": […]}`, or NDJSON with the content type
+/// `application/x-ndjson`. The response is sent once the events are durable. With an
+/// `Idempotency-Key`, omitted ids are derived from the key, so that a repeated request creates no
+/// further events.
+#[utoipa::path(post, path = "/v1/events", operation_id = "send_events", tag = "Events",
     params(
-        ("tenant" = Option<String>, Query, description = "The tenant; a tenant's own key need not say it.", pattern = "^[a-z0-9_-]{1,64}$"),
+        ("tenant" = Option<String>, Query, description = "The tenant's id. A tenant's own key may omit it.", pattern = "^[a-z0-9_-]{1,64}$"),
     ),
-    request_body(description = "One event or several.", content((Sent = "application/json"), (String = "application/x-ndjson"))),
+    request_body(description = "One event or a batch.", content((Sent = "application/json"), (String = "application/x-ndjson"))),
     security(("key" = ["publisher"])),
-    responses((status = 202, description = "Durable.", body = Taken)))]
+    responses((status = 202, description = "The events are durable.", body = Taken)))]
 pub(super) async fn post_events(
     State(state): State<Arc<ApiState>>,
     principal: Principal,
-    Query(params): Query<Params>,
+    Query(params): Query<IngestQuery>,
     headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
-) -> Response {
-    match take(&state, &principal, params, &headers, body).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
-    }
-}
-
-async fn take(
-    state: &ApiState,
-    principal: &Principal,
-    params: Params,
-    headers: &HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
     principal.require(Action::Publish)?;
     let began = SystemTime::now();
-    let counted = |error: ApiError| count(state, error);
-    let tenant = tenant(state, principal, params, headers).map_err(counted)?;
-    let body = body.map_err(|error| {
-        ApiError::new(error.status(), "invalid_request", "bad_body", error.body_text())
-    })?;
+    let counted = |error: ApiError| count(&state, error);
+    let tenant = tenant(&state, &principal, params, &headers).map_err(counted)?;
+    let body = body.map_err(unreadable)?;
     let trace = headers.get("traceparent").and_then(|value| trace_parent(value.as_bytes()));
     let key = headers.get("idempotency-key").map(|value| String::from_utf8_lossy(value.as_bytes()));
     if let Some(key) = &key
         && (key.is_empty() || key.len() > 255)
     {
-        return Err(ApiError::invalid("bad_key", "Idempotency-Key must be 1 to 255 bytes long"));
+        return Err(ApiError::invalid("bad_key", "Idempotency-Key must have 1 to 255 bytes"));
     }
-    let one = |raw: Bytes, place: Option<usize>| -> Result<Decoded, Refusal> {
-        let event = decode_one(state, &tenant, principal, raw, key.as_deref(), place)?;
+    let decode = |raw: Bytes, place: Option<usize>| -> Result<Decoded, Refusal> {
+        let event = decode_one(&state, &tenant, &principal, raw, key.as_deref(), place)?;
         let flagged = state.catalogue.check(&event)?;
         Ok((Arc::new(event.with_trace(trace.clone())), flagged))
     };
-    match split(&body, headers, state.max_batch)? {
+    match split(&body, &headers, state.max_batch)? {
         None => {
             let (event, flagged) =
-                one(body, None).map_err(|refusal: Refusal| counted(refusal.into()))?;
-            let appended = append(state, vec![event.clone()], began).await?;
+                decode(body, None).map_err(|refusal: Refusal| counted(refusal.into()))?;
+            let appended = append(&state, vec![event.clone()], began).await?;
             let outcome = outcome(appended.first().copied());
             let answer = Answer { id: Some(event.id.clone()), outcome, flagged, error: None };
             Ok(success(StatusCode::ACCEPTED, answer))
         }
         Some(parts) => {
             let decoded: Vec<_> =
-                parts.into_iter().enumerate().map(|(n, raw)| one(raw, Some(n))).collect();
-            batch(state, decoded, began).await
+                parts.into_iter().enumerate().map(|(n, raw)| decode(raw, Some(n))).collect();
+            batch(&state, decoded, began).await
         }
     }
 }
 
-/// The tenant that is named, or the key's own.
+/// The tenant that the request names, or the key's own.
 fn tenant(
     state: &ApiState,
     principal: &Principal,
-    params: Params,
+    params: IngestQuery,
     headers: &HeaderMap,
 ) -> Result<Arc<str>, ApiError> {
     let header = headers.get("fanfare-tenant").map(|value| value.as_bytes().to_vec());
@@ -133,7 +122,7 @@ fn tenant(
     })
 }
 
-/// An event, and where it does not fit its type's schema though it is taken.
+/// An accepted event, and where it does not match the schema of its type.
 type Decoded = (Arc<Event>, Vec<String>);
 
 fn decode_one(
@@ -145,14 +134,14 @@ fn decode_one(
     place: Option<usize>,
 ) -> Result<Event, Refusal> {
     let now = state.clock.now_ms();
-    // A trial under the same key must not take the place of the real event.
+    // A test event must not have the same id as a live event with the same key.
     let key = key.map(|key| match principal.environment {
         Environment::Live => key.to_owned(),
         Environment::Test => format!("test\0{key}"),
     });
     let id = || match (&key, place) {
         (Some(key), None) => event_id_for_key(tenant, key),
-        // The same batch under the same key makes the same ids.
+        // The same batch with the same key gets the same ids.
         (Some(key), Some(place)) => event_id_for_key(tenant, &format!("{key}#{place}")),
         (None, _) => new_event_id(now, rand::random()),
     };
@@ -160,13 +149,13 @@ fn decode_one(
     Ok(event.with_environment(principal.environment))
 }
 
-/// Counts a request that is refused as a whole as one event, unless it is not about events.
+/// Counts a refused request as one rejected event.
 fn count(state: &ApiState, error: ApiError) -> ApiError {
     state.observe.metrics.http(Accepted::Rejected(error.code));
     error
 }
 
-/// Makes events durable, and tells what became of each.
+/// Makes events durable, and returns the result for each.
 async fn append(
     state: &ApiState,
     events: Vec<Arc<Event>>,
@@ -195,6 +184,7 @@ async fn append(
     Ok(appended)
 }
 
+/// Answers a batch: with a result for each event, or with an error if none was accepted.
 async fn batch(
     state: &ApiState,
     decoded: Vec<Result<Decoded, Refusal>>,
@@ -231,18 +221,22 @@ async fn batch(
         "events": answers,
     });
     if refused == answers.len() {
-        let mut error = ApiError::invalid("all_refused", "no event of the batch could be taken");
-        let refusals = answers.iter().filter_map(|answer| answer.error.as_ref()).enumerate();
-        let text =
-            |error: &serde_json::Value, key| error[key].as_str().unwrap_or_default().to_owned();
-        let detail = |(n, error)| {
-            let message = format!("{}: {}", text(error, "code"), text(error, "message"));
-            Detail::new(format!("events[{n}]"), message)
-        };
-        error.details = refusals.map(detail).collect();
-        return Err(error);
+        return Err(all_refused(&answers));
     }
     Ok(success(StatusCode::ACCEPTED, data))
+}
+
+fn all_refused(answers: &[Answer]) -> ApiError {
+    let message = "no event of the batch was accepted; see `details` for each event";
+    let mut error = ApiError::invalid("all_refused", message);
+    let refusals = answers.iter().filter_map(|answer| answer.error.as_ref()).enumerate();
+    let text = |error: &Value, key| error[key].as_str().unwrap_or_default().to_owned();
+    let detail = |(n, error)| {
+        let message = format!("{}: {}", text(error, "code"), text(error, "message"));
+        Detail::new(format!("events[{n}]"), message)
+    };
+    error.details = refusals.map(detail).collect();
+    error
 }
 
 fn outcome(appended: Option<Appended>) -> &'static str {

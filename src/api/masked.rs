@@ -1,8 +1,8 @@
-//! Settings with secrets in them: sent back masked they stay as they were.
+//! Settings with masked secrets. A secret that is sent back masked keeps its value.
 
 use serde_json::{Map, Value};
 
-/// Wherever `new` repeats what was `shown`, it gets what `old` has.
+/// Restores masked values: wherever `new` repeats what was `shown`, it gets the value of `old`.
 pub(super) fn keep_masked(
     new: &mut Map<String, Value>,
     shown: &Map<String, Value>,
@@ -30,7 +30,7 @@ fn keep(new: &mut Value, shown: &Value, old: &Value) {
     }
 }
 
-/// A JSON merge patch (RFC 7396).
+/// Applies a JSON merge patch (RFC 7396).
 pub(super) fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (key, value) in patch {
         match value {
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_back_masked_stays() {
+    fn a_masked_value_that_is_sent_back_keeps_the_stored_value() {
         let old = map(&json!({"secret": "whole", "headers": {"a": "1", "b": "2"}, "url": "x"}));
         let shown =
             map(&json!({"secret": "****", "headers": {"a": "***", "b": "***"}, "url": "x"}));
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn null_takes_away_and_objects_are_merged() {
+    fn null_removes_a_field_and_objects_are_merged() {
         let mut target = map(&json!({"a": 1, "b": {"c": 2, "d": 3}, "e": "x"}));
         merge(&mut target, &map(&json!({"a": null, "b": {"c": null, "f": 4}, "e": {"g": 5}})));
         assert_eq!(Value::Object(target), json!({"b": {"d": 3, "f": 4}, "e": {"g": 5}}));

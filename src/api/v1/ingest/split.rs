@@ -1,4 +1,4 @@
-//! The parts of a request that has several events.
+//! Splits the body of an ingest request into events.
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::api::answer::ApiError;
 
-/// The parts of a batch: a JSON array, `{"events": […]}`, or NDJSON by its content type. `None` when
-/// the body is one event.
+/// Splits a batch: a JSON array, `{"events": […]}`, or NDJSON according to the content type.
+/// Returns `None` if the body is a single event.
 pub(super) fn split(
     body: &Bytes,
     headers: &HeaderMap,
@@ -27,8 +27,9 @@ pub(super) fn split(
             .map(|line| body.slice_ref(line))
             .collect()
     } else if body.trim_ascii_start().first() == Some(&b'[') {
-        let parts: Vec<&RawValue> = serde_json::from_slice(body)
-            .map_err(|error| ApiError::invalid("not_json", format!("not a JSON array: {error}")))?;
+        let parts: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| {
+            ApiError::invalid("not_json", format!("the body is not a valid JSON array: {error}"))
+        })?;
         parts.into_iter().map(|part| body.slice_ref(part.get().as_bytes())).collect()
     } else if let Ok(wrapped) = serde_json::from_slice::<Wrapped<'_>>(body) {
         wrapped.events.into_iter().map(|part| body.slice_ref(part.get().as_bytes())).collect()
@@ -36,7 +37,8 @@ pub(super) fn split(
         return Ok(None);
     };
     if parts.is_empty() || parts.len() > max_batch {
-        let message = format!("a batch has 1 to {max_batch} events; this one has {}", parts.len());
+        let message =
+            format!("the batch has {} events; send 1 to {max_batch} per request", parts.len());
         return Err(ApiError::invalid("bad_batch", message));
     }
     Ok(Some(parts))

@@ -1,0 +1,99 @@
+//! Collects what `/metrics` shows: the counters of this process, and gauges that are computed for
+//! each scrape.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::access::Hash;
+use crate::agenda::Clock;
+use crate::observe::{Gauges, Observe};
+use crate::tenant::Registry;
+use fanfare_store::{Backlog, Store};
+
+/// How long the store may take to report its backlog.
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Shortest time between two reads of the backlog. It is longer if the store answers slowly.
+const MIN_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Serves the metrics of this process.
+pub struct Meter {
+    observe: Arc<Observe>,
+    window: usize,
+    open: bool,
+    key: Option<Hash>,
+    /// One read at a time, so that many scrapers do not multiply the store's work.
+    last: Mutex<LastBacklog>,
+}
+
+/// The store's last answer.
+#[derive(Default)]
+struct LastBacklog {
+    backlog: Option<Backlog>,
+    up: bool,
+    next: Option<Instant>,
+}
+
+impl Meter {
+    /// Creates a meter. `key` protects the metrics with a key of their own, `open` makes them
+    /// public, and `window` is the router's window.
+    pub fn new(observe: Arc<Observe>, window: usize, key: Option<&str>, open: bool) -> Arc<Self> {
+        let key = key.map(Hash::of);
+        Arc::new(Self { observe, window, open, key, last: Mutex::default() })
+    }
+
+    /// Whether the metrics are public, or `key` is their own key.
+    pub(super) fn admits(&self, key: Option<&str>) -> bool {
+        let own = |key: &str| self.key.is_some_and(|own| own.is(&Hash::of(key)));
+        self.open || key.is_some_and(own)
+    }
+
+    /// Whether the metrics have a key of their own.
+    pub(super) fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// All metrics as `OpenMetrics` text.
+    pub(super) async fn text(&self, store: &Store, registry: &Registry, clock: Clock) -> String {
+        let gauges = self.gauges(store, registry, clock.now_ms()).await;
+        self.observe.metrics.text(&gauges)
+    }
+
+    async fn backlog(&self, store: &Store) -> (bool, Backlog) {
+        let mut last = self.last.lock().await;
+        let began = Instant::now();
+        if last.next.is_none_or(|next| next <= began) {
+            let asked = timeout(STORE_TIMEOUT, store.upkeep.backlog()).await;
+            let backlog = asked.ok().and_then(Result::ok);
+            last.up = backlog.is_some();
+            // While the store is unavailable, the last answer is still the best estimate.
+            last.backlog = backlog.or(last.backlog);
+            last.next = Some(Instant::now() + MIN_INTERVAL.max(began.elapsed() * 50));
+        }
+        (last.up, last.backlog.unwrap_or_default())
+    }
+
+    async fn gauges(&self, store: &Store, registry: &Registry, now_ms: i64) -> Gauges {
+        let (store_up, backlog) = self.backlog(store).await;
+        let age = backlog.oldest_ms.map_or(0, |oldest| now_ms - oldest);
+        let tenants = registry.snapshot();
+        let mut gauges = Gauges {
+            store_up,
+            waiting: backlog.waiting,
+            oldest: Duration::from_millis(u64::try_from(age).unwrap_or(0)),
+            tenants: tenants.len(),
+            window: self.window,
+            ..Gauges::default()
+        };
+        for lane in tenants.values().flat_map(|tenant| tenant.lanes.values()) {
+            let gate = lane.gate.view(now_ms);
+            gauges.lanes += 1;
+            gauges.in_flight += gate.in_flight as usize;
+            gauges.in_line += gate.line;
+            gauges.circuits_open += usize::from(gate.open_until.is_some());
+        }
+        gauges
+    }
+}

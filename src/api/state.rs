@@ -1,0 +1,91 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::auth::Authenticator;
+use super::etag::Tags;
+use super::meter::Meter;
+use super::write_locks::WriteLocks;
+use crate::agenda::Clock;
+use crate::catalogue::Catalogue;
+use crate::event::Limits;
+use crate::observe::Observe;
+use crate::tenant::{Problem, Registry, TenantSpec};
+use fanfare_render::Engine;
+use fanfare_store::Store;
+
+/// Most requests of one process that wait for an event (`?wait=`) at the same time. Further
+/// requests are answered at once.
+const MAX_WAITING: usize = 1_000;
+/// Largest body of an ingest request in bytes, unless a single event may be larger.
+const MAX_INGEST: usize = 32 * 1024 * 1024;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The store.
+    pub store: Store,
+    /// The tenants of this process.
+    pub registry: Arc<Registry>,
+    /// The clock.
+    pub clock: Clock,
+    /// Limits on one event.
+    pub limits: Limits,
+    /// Most events in one request.
+    pub max_batch: usize,
+    /// Checks API keys.
+    pub authenticator: Arc<Authenticator>,
+    /// Whether `/docs` and `/openapi.json` are served without an API key.
+    pub open_docs: bool,
+    /// Counts and traces requests.
+    pub observe: Arc<Observe>,
+    /// Serves `/metrics`. `None` if metrics are disabled.
+    pub meter: Option<Arc<Meter>>,
+    /// The event types.
+    pub catalogue: Arc<Catalogue>,
+    /// What the resources of version 1 share.
+    pub v1: Arc<Shared>,
+    /// Cancelled when this process stops.
+    pub stop: CancellationToken,
+}
+
+impl ApiState {
+    /// Largest body of an ingest request in bytes. A single event always fits.
+    pub(super) fn max_ingest_body(&self) -> usize {
+        (self.limits.max_bytes + 1024).max(MAX_INGEST)
+    }
+}
+
+/// Compiles the templates of a tenant's document, or returns everything wrong with them.
+pub type MakeEngine = Arc<dyn Fn(&TenantSpec) -> Result<Engine, Vec<Problem>> + Send + Sync>;
+
+/// What the handlers of version 1 share.
+pub struct Shared {
+    pub(super) tags: Tags,
+    pub(super) write_locks: WriteLocks,
+    pub(super) engine: MakeEngine,
+    /// Permits for requests that wait for an event.
+    pub(super) waiters: Semaphore,
+    /// A second path prefix for the notification channels, such as `/kyc`.
+    pub(super) alias: Option<String>,
+    /// Where an event names the person that it is about.
+    pub(super) subject_paths: Vec<String>,
+}
+
+impl Shared {
+    /// Creates the shared state. `alias` is a second path prefix for the notification channels, and
+    /// `subject_paths` are the paths in an event that name the person that it is about.
+    pub fn new(engine: MakeEngine, alias: Option<String>, subject_paths: Vec<String>) -> Self {
+        Self {
+            tags: Tags::default(),
+            write_locks: WriteLocks::default(),
+            engine,
+            waiters: Semaphore::new(MAX_WAITING),
+            alias,
+            subject_paths,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Renders a message without sending it.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use fanfare_contract::{Delivery, Event, Templates as _};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use super::part::PartName;
+use crate::api::answer::{ApiError, success};
+use crate::api::body::Body;
+use crate::api::edit::{self, load};
+use crate::api::scope::{Read, Scope};
+use crate::api::state::ApiState;
+use crate::api::v1::params::TenantPath;
+use crate::event::{Fill, decode};
+use fanfare_render::samples;
+
+/// What to render.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api::v1) struct Preview {
+    /// Renders the sample event of this type. `_digest` renders a digest of all samples.
+    #[serde(rename = "type")]
+    #[schema(example = "kyc.session.created")]
+    kind: Option<String>,
+    /// Renders this event instead of a sample.
+    #[schema(value_type = Option<Object>)]
+    event: Option<Map<String, Value>>,
+    /// The parts to render. The default is all.
+    parts: Option<Vec<PartName>>,
+    /// Sources to use instead of the stored templates, by part.
+    templates: Option<Drafts>,
+}
+
+/// Template sources to try.
+#[derive(Deserialize, ToSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Drafts {
+    subject: Option<String>,
+    html: Option<String>,
+    text: Option<String>,
+    slack: Option<String>,
+}
+
+/// A rendered message.
+#[derive(Serialize, ToSchema)]
+pub(in crate::api::v1) struct Rendered {
+    /// The subject of the email.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    /// The HTML of the email.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    html: Option<String>,
+    /// The plain text of the email.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// The Slack message, shortened to Slack's limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    slack: Option<Value>,
+}
+
+/// Preview a message
+///
+/// Renders a sample event or your own event. Nothing is sent or stored.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/templates/preview", operation_id = "preview_message", tag = "Templates", params(TenantPath),
+    request_body = Preview, security(("key" = ["reader"])),
+    responses((status = 200, description = "The rendered message.", body = Rendered)))]
+pub(in crate::api::v1) async fn preview(
+    scope: Scope<Read>,
+    State(state): State<Arc<ApiState>>,
+    Body(preview): Body<Preview>,
+) -> Result<Response, ApiError> {
+    let (mut spec, _) = load(&state, &scope.tenant).await?;
+    let (delivery, kind) = delivery(&state, &scope.tenant, &preview)?;
+    for part in PartName::ALL {
+        let drafts = preview.templates.as_ref();
+        if let Some(draft) = drafts.and_then(|drafts| drafts.of(part)) {
+            spec.templates.insert(part.path(&kind), draft.to_owned());
+        }
+    }
+    let engine = edit::engine(&state, &spec)?;
+    let wanted = |part: PartName| preview.parts.as_ref().is_none_or(|parts| parts.contains(&part));
+    let render = |part: PartName| -> Result<Option<String>, ApiError> {
+        if !wanted(part) {
+            return Ok(None);
+        }
+        let wrong = |error| ApiError::field("event", format!("{error}"));
+        Ok(engine.render(&delivery, &[part.part()]).map_err(wrong)?.pop())
+    };
+    let slack = render(PartName::Slack)?.map(|text| {
+        let fit = fanfare_slack::preview(&text);
+        fit.map_err(|error| ApiError::field("templates.slack", error.to_string()))
+    });
+    let rendered = Rendered {
+        subject: render(PartName::Subject)?,
+        html: render(PartName::Html)?,
+        text: render(PartName::Text)?,
+        slack: slack.transpose()?.map(|payload| json!(payload)),
+    };
+    Ok(success(StatusCode::OK, rendered))
+}
+
+impl Drafts {
+    fn of(&self, part: PartName) -> Option<&str> {
+        match part {
+            PartName::Subject => self.subject.as_deref(),
+            PartName::Html => self.html.as_deref(),
+            PartName::Text => self.text.as_deref(),
+            PartName::Slack => self.slack.as_deref(),
+        }
+    }
+}
+
+/// The delivery to render, and the event type whose templates apply.
+fn delivery(
+    state: &ApiState,
+    tenant: &Arc<str>,
+    preview: &Preview,
+) -> Result<(Delivery, String), ApiError> {
+    let own = |event: Event| {
+        let Event { id, kind, created, received_ms, body, .. } = event;
+        Arc::new(Event::new(tenant.clone(), id, kind, created, received_ms, body))
+    };
+    if let Some(event) = &preview.event {
+        let now = state.clock.now_ms();
+        let fill = Fill { id: &|| "evt_preview".to_owned(), received_ms: now };
+        let raw = Value::Object(event.clone()).to_string();
+        let event = decode(tenant, raw.into(), state.limits, &fill)?;
+        let kind = event.kind.to_string();
+        return Ok((samples::delivery(own(event)), kind));
+    }
+    match preview.kind.as_deref() {
+        Some("_digest") => {
+            let events = samples::all().into_iter().map(own).collect();
+            Ok((samples::digest(tenant, events), "_digest".to_owned()))
+        }
+        Some(kind) => {
+            let sample = samples::sample(kind).ok_or_else(|| {
+                let message = "is a type without a sample event; send an `event` instead";
+                ApiError::field("type", message)
+            })?;
+            Ok((samples::delivery(own(sample)), kind.to_owned()))
+        }
+        None => Err(ApiError::field("type", "is missing; name an event type or send an `event`")),
+    }
+}

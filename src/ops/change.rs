@@ -1,0 +1,158 @@
+//! Replays or cancels selected deliveries, batch by batch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::select::{Chosen, Kinds, Selection, kind};
+use fanfare_contract::LaneId;
+use fanfare_store::{
+    Change, DeliveryRecord, DeliveryUpdate, LaneKey, Ms, Reason, Result, StateKind, Store,
+};
+
+/// Deliveries changed at once.
+const BATCH: usize = 100;
+
+/// What was changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// The number of changed deliveries.
+    pub count: u64,
+    /// By destination, and by the state and reason before the change.
+    pub by: Kinds,
+    /// The number of selected deliveries that exceeded `most`, counted up to 10,000.
+    pub left: u64,
+    /// Their lanes.
+    lanes: BTreeSet<LaneId>,
+}
+
+/// Puts the selected deliveries back into their queues, due now, with their retry schedules from
+/// the beginning, at most `rate` per second. Calls `done` with the number so far.
+///
+/// A delivery that is put back and fails again meanwhile is not selected a second time.
+pub async fn replay(
+    store: &Store,
+    selection: &Selection,
+    now: Ms,
+    rate: u32,
+    done: &(dyn Fn(u64) + Sync),
+) -> Result<Changed> {
+    let change = Change::Replayed { due_ms: now };
+    let ended = |d: &DeliveryRecord| !d.state.is_waiting();
+    let work = Work { now, serve_ms: now, rate: Some(rate), wanted: &ended, change };
+    write(store, selection, &work, done).await
+}
+
+/// Cancels the selected deliveries that wait. They become suppressed and can be replayed.
+pub async fn cancel(
+    store: &Store,
+    selection: &Selection,
+    now: Ms,
+    done: &(dyn Fn(u64) + Sync),
+) -> Result<Changed> {
+    let waits = |d: &DeliveryRecord| d.state.is_waiting();
+    let change = Change::Cancelled;
+    let work = Work { now, serve_ms: now, rate: None, wanted: &waits, change };
+    write(store, selection, &work, done).await
+}
+
+/// Makes all waiting deliveries of a destination due at the same moment, so that a digest is sent
+/// now as one message. Returns their number.
+pub async fn send_now(store: &Store, tenant: &str, destination: &str, now: Ms) -> Result<u64> {
+    let selection = Selection {
+        tenant: tenant.to_owned(),
+        states: vec![StateKind::Waiting],
+        lane: Some(destination.into()),
+        ..Selection::default()
+    };
+    // Serve the lane only after all of its deliveries are due.
+    let serve_ms = now + 60_000;
+    let change = Change::Queued { due_ms: now, serve_ms, reason: Reason::Digest };
+    let work = Work { now, serve_ms, rate: None, wanted: &|_| true, change };
+    let written = write(store, &selection, &work, &|_| ()).await?;
+    for id in written.lanes {
+        let lane = LaneKey { tenant: tenant.into(), id };
+        store.agenda.reschedule(&lane, now).await?;
+    }
+    Ok(written.count)
+}
+
+/// The work to do with the selected deliveries.
+struct Work<'a> {
+    now: Ms,
+    /// When their lanes may be served.
+    serve_ms: Ms,
+    /// Most deliveries per second.
+    rate: Option<u32>,
+    /// Which of the selected deliveries to change.
+    wanted: &'a (dyn Fn(&DeliveryRecord) -> bool + Sync),
+    change: Change,
+}
+
+/// Changes the selected deliveries, batch by batch.
+async fn write(
+    store: &Store,
+    selection: &Selection,
+    work: &Work<'_>,
+    done: &(dyn Fn(u64) + Sync),
+) -> Result<Changed> {
+    let mut chosen = Chosen::new(store, selection);
+    let mut changed = Changed::default();
+    loop {
+        let before = changed.count;
+        let left = selection.most.unwrap_or(u64::MAX).saturating_sub(changed.count);
+        let size = usize::try_from(left).unwrap_or(BATCH).min(BATCH);
+        let mut batch = Vec::with_capacity(size);
+        while batch.len() < size
+            && let Some(delivery) = chosen.next().await?
+        {
+            if (work.wanted)(&delivery) {
+                batch.push(delivery);
+            }
+        }
+        let (last, full) = (batch.len() < BATCH, batch.len() == size);
+        write_batch(store, &selection.tenant, batch, work, &mut changed).await?;
+        let written = changed.count - before;
+        done(changed.count);
+        if last {
+            changed.left = if full { chosen.count_rest(work.wanted).await? } else { 0 };
+            return Ok(changed);
+        }
+        if let Some(rate) = work.rate {
+            let written = u32::try_from(written).unwrap_or(u32::MAX);
+            tokio::time::sleep(Duration::from_secs(1) * written / rate.max(1)).await;
+        }
+    }
+}
+
+/// Changes a batch lane by lane. Within a lane, the order is kept.
+async fn write_batch(
+    store: &Store,
+    tenant: &str,
+    batch: Vec<DeliveryRecord>,
+    work: &Work<'_>,
+    changed: &mut Changed,
+) -> Result<()> {
+    let mut lanes: BTreeMap<LaneId, Vec<_>> = BTreeMap::new();
+    for delivery in batch {
+        // The event's retention period has ended, so there is nothing left to send.
+        let Some(record) = store.ledger.event(tenant, &delivery.event).await? else { continue };
+        *changed.by.entry(kind(&delivery)).or_insert(0) += 1;
+        let update = DeliveryUpdate {
+            id: delivery.id,
+            lane: delivery.lane.clone(),
+            channel: delivery.channel.as_str().into(),
+            change: work.change.clone(),
+            attempts: Vec::new(),
+            at_ms: work.now,
+        };
+        lanes.entry(delivery.lane).or_default().push((record.event, update));
+    }
+    for (id, updates) in lanes {
+        let lane = LaneKey { tenant: tenant.into(), id: id.clone() };
+        changed.count += updates.len() as u64;
+        changed.lanes.insert(id);
+        store.agenda.settle(&lane, updates).await?;
+        store.agenda.reschedule(&lane, work.serve_ms).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! Tenants' documents in the store: read, written, encoded.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::diff::carry_over;
+use super::{Channels, Problem, TenantSpec, compile};
+use fanfare_store::{Store, StoreError};
+
+/// Why a document was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    /// It does not compile.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Problems(Vec<Problem>),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Writes a tenant's document if it compiles. What is disabled stays disabled, unless the
+/// destination changed. Returns whether anything changed.
+pub async fn put(
+    store: &Store,
+    channels: &Channels,
+    mut spec: TenantSpec,
+) -> Result<bool, PutError> {
+    loop {
+        let before = stored(store, &spec.id).await?;
+        if let Some((before, _)) = &before {
+            carry_over(before, &mut spec);
+        }
+        compile(&spec, 0, channels, None).map_err(PutError::Problems)?;
+        let revision = before.as_ref().map_or(0, |(_, revision)| *revision);
+        if before.is_some_and(|(before, _)| before == spec) {
+            return Ok(false);
+        }
+        match store.directory.put(&spec.id, document(&spec), Some(revision)).await {
+            Ok(_) => return Ok(true),
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A tenant's document and its revision.
+pub async fn stored(store: &Store, id: &str) -> Result<Option<(TenantSpec, u64)>, StoreError> {
+    let Some(found) = store.directory.get(id).await? else { return Ok(None) };
+    let unreadable = |_| StoreError::Corrupt(format!("the document of tenant {id} cannot be read"));
+    let spec = serde_json::from_slice(&found.doc).map_err(unreadable)?;
+    Ok(Some((spec, found.revision)))
+}
+
+/// All tenants' documents by id, undecoded: decoded they would need several times the memory.
+pub async fn all_stored(store: &Store) -> Result<HashMap<String, Bytes>, StoreError> {
+    let (_, all) = store.directory.all().await?;
+    Ok(all.into_iter().map(|tenant| (tenant.id, tenant.doc)).collect())
+}
+
+/// Decodes a tenant's document.
+pub fn read(doc: &Bytes) -> Result<TenantSpec, Vec<Problem>> {
+    serde_json::from_slice(doc)
+        .map_err(|error| vec![Problem::new("tenant", "", format!("is unreadable: {error}"))])
+}
+
+/// Encodes a tenant's document.
+pub fn document(spec: &TenantSpec) -> Bytes {
+    serde_json::to_vec(spec).expect("a document is strings, numbers and lists").into()
+}
