@@ -1,15 +1,18 @@
-//! `fanfare apply`: tenant files into a store or a server. First it is told what changes, then it is
-//! written, tenant by tenant; with one mistake in any file, nothing is.
+//! `fanfare apply`: writes tenant files to a store or a server.
+//!
+//! It shows what changes before it writes anything, and writes tenant by tenant. If any file has a
+//! mistake, it writes nothing.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::remote::{Api, Ask, Target, Use};
-use super::{Done, Failure, output, show, tenant_files};
+use super::options::Target;
+use super::remote::{Api, ApiRequest, StoreUse, reason};
+use super::{CommandResult, Failure, output, show, tenant_files};
 use crate::event::tenant_id;
 use crate::tenant::TenantSpec;
 
@@ -21,116 +24,114 @@ use crate::tenant::TenantSpec;
   fanfare apply config/tenants --server https://fanfare.example --dry-run
   fanfare apply config/tenants --prune
 
-What changes is shown before anything is written; with --dry-run that is all. A tenant's admin may
-apply its own tenant's file to a server; making and removing tenants takes an operator.")]
+Shows what changes, then writes it. If a file has a mistake, nothing is written. On a server, the admin \
+of a tenant may apply the file of that tenant. Creating and deleting tenants requires an operator.")]
 pub(super) struct Args {
-    /// Tenant files, or folders of them
-    #[arg(required = true)]
+    /// Tenant files, or folders of tenant files
+    #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Only show what would be written
+    /// Show what would change and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Remove the tenants that are there and in none of the files, with their keys
+    /// Also delete the tenants that are in none of the files, with their keys
     #[arg(long)]
     prune: bool,
     #[command(flatten)]
     target: Target,
 }
 
-pub(super) async fn run(args: Args) -> Done {
+pub(super) async fn run(args: Args) -> CommandResult {
     let specs =
-        tenant_files::read(&args.paths).map_err(|problems| tenant_files::told(&problems))?;
-    let api = Api::open(&args.target, Use::Apply).await?;
+        tenant_files::read(&args.paths).map_err(|problems| tenant_files::report(&problems))?;
+    let api = Api::open(&args.target, StoreUse::CreateChecked).await?;
     let mut plans = plan(&api, &specs).await?;
-    let gone = if args.prune { unnamed(&api, &specs).await? } else { Vec::new() };
+    let deleted = if args.prune { unnamed(&api, &specs).await? } else { Vec::new() };
     if !args.target.json {
-        let would = if args.dry_run { " (dry run)" } else { "" };
-        for plan in &plans {
-            plan.print(would);
-        }
-        for id in &gone {
-            output::line(format!("{id}: removed{would}\n  - all of it"));
-        }
+        print(&plans, &deleted, args.dry_run);
     }
     if !args.dry_run {
         for plan in plans.iter_mut().filter(|plan| plan.outcome != "unchanged") {
-            plan.write(&api, args.target.json).await?;
+            plan.write(&api).await?;
+            if !args.target.json {
+                plan.print_generated();
+            }
         }
-        for id in &gone {
-            api.call(Ask::of(Method::DELETE, &["tenants", id])).await?;
+        for id in &deleted {
+            api.call(ApiRequest::new(Method::DELETE, &["tenants", id])).await?;
         }
     }
     if args.target.json {
-        let removed = |id: &String| json!({"id": id, "outcome": "removed", "changes": ["- all of it"], "revealed": []});
-        let all: Vec<Value> =
-            plans.iter().map(Plan::json).chain(gone.iter().map(removed)).collect();
-        output::json(&json!({"tenants": all}));
+        output::json(&summary(&plans, &deleted));
     }
     Ok(())
 }
 
-/// What is to become of one tenant.
+/// What to do with one tenant.
 struct Plan {
     id: String,
     body: Value,
-    /// The version that it was told of.
-    tag: Option<String>,
+    /// The version that the changes were computed for.
+    etag: Option<String>,
+    /// `created`, `changed`, or `unchanged`.
     outcome: String,
     changes: Vec<String>,
-    /// What was made, to be shown once.
-    revealed: Value,
+    /// Secrets that the API generated, to be shown once.
+    generated: Vec<Value>,
 }
 
-/// Asks what all of the files would change. What is wrong is told with the file, all at once.
+/// Asks the API what all files would change. Prints every mistake with its file.
 async fn plan(api: &Api, specs: &[(PathBuf, TenantSpec)]) -> Result<Vec<Plan>, Failure> {
     let mut plans = Vec::new();
-    let mut is_wrong = false;
+    let mut valid = true;
     for (path, spec) in specs {
-        let file = path.display();
         if let Err(refusal) = tenant_id(spec.id.as_bytes()) {
-            output::error(&format!("{file}: tenant, id: {}", refusal.message));
-            is_wrong = true;
+            output::error(&format!("{}: tenant, id: {}", path.display(), refusal.message));
+            valid = false;
             continue;
         }
-        let body = body(spec);
-        let ask = put(&spec.id).with("dry_run", Some(true)).body(body.clone());
-        match api.try_call(ask).await? {
-            Ok(answer) => plans.push(Plan {
+        let body = document(spec);
+        let request = put(&spec.id).query("dry_run", Some(true)).body(body.clone());
+        match api.try_call(request).await? {
+            Ok(response) => plans.push(Plan {
                 id: spec.id.clone(),
                 body,
-                tag: answer.tag,
-                outcome: show::word(&answer.data["outcome"]),
-                changes: lines(&answer.data["changes"]),
-                revealed: json!([]),
+                etag: response.etag,
+                outcome: show::word(&response.data["outcome"]),
+                changes: words(&response.data["changes"]),
+                generated: Vec::new(),
             }),
             Err(error) => {
-                is_wrong = true;
-                let details = error["details"].as_array().map(Vec::as_slice).unwrap_or_default();
-                for detail in details {
-                    let [field, message] =
-                        ["field", "message"].map(|name| show::word(&detail[name]));
-                    let at = if field.is_empty() { field } else { format!("{field}: ") };
-                    output::error(&format!("{file}: {at}{message}"));
-                }
-                if details.is_empty() {
-                    output::error(&format!("{file}: {}", show::word(&error["message"])));
-                }
+                print_mistakes(path, &error);
+                valid = false;
             }
         }
     }
-    if is_wrong { Err(Failure::No) } else { Ok(plans) }
+    if valid { Ok(plans) } else { Err(Failure::Reported) }
 }
 
-fn put(id: &str) -> Ask {
-    Ask::of(Method::PUT, &["tenants", id, "document"])
+fn print_mistakes(path: &Path, error: &Value) {
+    let file = path.display();
+    let details = error["details"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for detail in details {
+        let [field, message] = ["field", "message"].map(|name| show::word(&detail[name]));
+        let field = if field.is_empty() { field } else { format!("{field}: ") };
+        output::error(&format!("{file}: {field}{message}"));
+    }
+    if details.is_empty() {
+        output::error(&format!("{file}: {}", reason(error)));
+    }
 }
 
-fn lines(value: &Value) -> Vec<String> {
+fn put(id: &str) -> ApiRequest {
+    ApiRequest::new(Method::PUT, &["tenants", id, "document"])
+}
+
+fn words(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().map(show::word).collect()
 }
 
-/// What a file says, as the API takes it.
-fn body(spec: &TenantSpec) -> Value {
+/// A tenant file in the API's format.
+fn document(spec: &TenantSpec) -> Value {
     let destination = |one: &crate::tenant::DestinationSpec| {
         let settings: &Map<String, Value> = &one.fields;
         json!({"id": one.id, "channel": one.channel, "settings": settings})
@@ -142,65 +143,88 @@ fn body(spec: &TenantSpec) -> Value {
     })
 }
 
-/// The tenants that are in no file.
+/// The tenants that are in none of the files.
 async fn unnamed(api: &Api, specs: &[(PathBuf, TenantSpec)]) -> Result<Vec<String>, Failure> {
     let named: BTreeSet<&str> = specs.iter().map(|(_, spec)| spec.id.as_str()).collect();
-    let mut gone = Vec::new();
+    let mut unnamed = Vec::new();
     let mut cursor = None::<String>;
     loop {
-        let ask = Ask::of(Method::GET, &["tenants"]).with("limit", Some(1000));
-        let page = api.data(ask.with("cursor", cursor.as_ref())).await?;
+        let request = ApiRequest::new(Method::GET, &["tenants"]).query("limit", Some(1000));
+        let page = api.data(request.query("cursor", cursor.as_ref())).await?;
         let ids = page["data"].as_array().into_iter().flatten().map(|one| show::word(&one["id"]));
-        gone.extend(ids.filter(|id| !named.contains(id.as_str())));
+        unnamed.extend(ids.filter(|id| !named.contains(id.as_str())));
         cursor = page["next_cursor"].as_str().map(str::to_owned);
         if cursor.is_none() {
-            return Ok(gone);
+            return Ok(unnamed);
         }
     }
 }
 
+/// How a deletion is listed among the changes.
+const DELETED: &str = "- everything";
+
+fn print(plans: &[Plan], deleted: &[String], dry_run: bool) {
+    let suffix = if dry_run { " (dry run)" } else { "" };
+    for plan in plans {
+        plan.print(suffix);
+    }
+    for id in deleted {
+        output::line(format!("{id}: deleted{suffix}\n  {DELETED}"));
+    }
+}
+
+fn summary(plans: &[Plan], deleted: &[String]) -> Value {
+    let deleted = deleted
+        .iter()
+        .map(|id| json!({"id": id, "outcome": "removed", "changes": [DELETED], "revealed": []}));
+    let tenants: Vec<Value> = plans.iter().map(Plan::json).chain(deleted).collect();
+    json!({"tenants": tenants})
+}
+
 impl Plan {
-    fn print(&self, would: &str) {
-        let word = match &*self.outcome {
+    fn print(&self, suffix: &str) {
+        let outcome = match &*self.outcome {
             "unchanged" => return output::line(format!("{}: unchanged", self.id)),
             "created" => "new tenant",
             _ => "changed",
         };
-        output::line(format!("{}: {word}{would}", self.id));
+        output::line(format!("{}: {outcome}{suffix}", self.id));
         for change in &self.changes {
             output::line(format!("  {change}"));
         }
     }
 
-    /// Writes what was shown; not if somebody else changed the tenant meanwhile.
-    async fn write(&mut self, api: &Api, quietly: bool) -> Done {
-        let ask = put(&self.id).if_match(self.tag.take()).body(self.body.take());
-        let answer = api.try_call(ask).await?.map_err(|error| {
-            let message = show::word(&error["message"]);
-            let why = if error["code"] == "precondition_failed" {
-                "it was changed meanwhile; look at it again with --dry-run".to_owned()
+    /// Writes what was shown, unless the tenant has changed meanwhile.
+    async fn write(&mut self, api: &Api) -> CommandResult {
+        let request = put(&self.id).if_match(self.etag.take()).body(self.body.take());
+        let response = api.try_call(request).await?.map_err(|error| {
+            let reason = if error["code"] == "precondition_failed" {
+                "it was changed meanwhile; run the command again".to_owned()
             } else {
-                message
+                reason(&error)
             };
-            Failure::Because(format!("{}: not written: {why}", self.id))
+            Failure::refused(format!("{}: not written: {reason}", self.id))
         })?;
-        let made = answer.data["shown_once"].as_array().cloned().unwrap_or_default();
-        if !quietly && !made.is_empty() {
-            output::line(format!("{}: made now, and shown this once; keep it", self.id));
-            for one in &made {
-                let [destination, field, value] =
-                    ["destination", "field", "value"].map(|name| show::word(&one[name]));
-                output::line(format!("  {destination}: {field} = {value}"));
-            }
-        }
-        self.revealed = made.into();
+        self.generated = response.data["shown_once"].as_array().cloned().unwrap_or_default();
         Ok(())
+    }
+
+    fn print_generated(&self) {
+        if self.generated.is_empty() {
+            return;
+        }
+        output::line(format!("{}: generated now and shown once, so store it:", self.id));
+        for one in &self.generated {
+            let [destination, field, value] =
+                ["destination", "field", "value"].map(|name| show::word(&one[name]));
+            output::line(format!("  {destination}: {field} = {value}"));
+        }
     }
 
     fn json(&self) -> Value {
         json!({
             "id": self.id, "outcome": self.outcome, "changes": self.changes,
-            "revealed": self.revealed,
+            "revealed": self.generated,
         })
     }
 }

@@ -1,9 +1,9 @@
-//! `fanfare audit`: is every event accounted for?
+//! `fanfare audit`: proves that every event is accounted for.
 
 use clap::Args as ClapArgs;
 
-use super::settings::Settings;
-use super::{Done, Failure, output, replay};
+use super::options::{StoreArgs, Window};
+use super::{CommandResult, Failure, output};
 use crate::agenda::Clock;
 use crate::ops;
 
@@ -13,46 +13,42 @@ use crate::ops;
   fanfare audit
   fanfare audit --tenant acme --since 24h --json
 
-Proves received = pending + unrouted + routed, every routed event's deliveries are delivered,
-suppressed, waiting or dead, and whatever waits is in a queue. Exit code 1 with any exception.")]
+Checks for each tenant that received = pending + unrouted + routed, that every delivery of a routed \
+event is delivered, suppressed, waiting, or dead, and that every waiting delivery is in a queue. It \
+works beside running servers. The exit code is 1 if there is an exception.")]
 pub(super) struct Args {
-    /// Only this tenant; all when left out
+    /// Only this tenant
     #[arg(long, env = "FANFARE_TENANT")]
     tenant: Option<String>,
-    /// Events received since this long ago (2h, 3d) or this time (RFC 3339); all when left out
-    #[arg(long, value_name = "WHEN")]
-    since: Option<String>,
-    /// Events received before this long ago or this time
-    #[arg(long, value_name = "WHEN")]
-    until: Option<String>,
     #[command(flatten)]
-    settings: Settings,
+    window: Window,
+    #[command(flatten)]
+    store: StoreArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) async fn run(args: Args) -> Done {
+pub(super) async fn run(args: Args) -> CommandResult {
     let now = Clock::System.now_ms();
-    let from = args.since.as_deref().map_or(Ok(0), |text| replay::when(text, now))?;
-    let to = args.until.as_deref().map_or(Ok(now + 1), |text| replay::when(text, now))?;
-    let (_, store) = args.settings.open_existing().await?;
-    let (_, stored) = store.directory.all().await?;
+    let (from, to) = args.window.bounds();
+    let (from, to) = (from.unwrap_or(0), to.unwrap_or(now + 1));
+    let (_, store) = args.store.open_existing().await?;
     let tenants = match args.tenant {
         Some(tenant) => vec![tenant],
-        None => stored.into_iter().map(|tenant| tenant.id).collect(),
+        None => store.directory.all().await?.1.into_iter().map(|tenant| tenant.id).collect(),
     };
     let mut audits = Vec::new();
     for tenant in tenants {
         audits.push(ops::audit(&store, &tenant, from, to, now, &|_| {}).await?);
     }
-    let clean = audits.iter().all(|audit| audit.exceptions_total == 0);
     if args.json {
         output::json(&audits);
     } else {
         print(&audits);
     }
-    if clean { Ok(()) } else { Err(Failure::No) }
+    let exceptions: u64 = audits.iter().map(|audit| audit.exceptions_total).sum();
+    if exceptions == 0 { Ok(()) } else { Err(Failure::Reported) }
 }
 
 fn print(audits: &[ops::Audit]) {

@@ -1,15 +1,16 @@
-//! `fanfare backup` and `fanfare restore`: copies of the embedded store.
+//! `fanfare backup` and `fanfare restore`: copies the embedded store to a file and back.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Args as ClapArgs;
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::HumanBytes;
 use serde_json::json;
 
-use super::settings::Settings;
-use super::{Done, Failure, output};
+use super::options::{StoreArgs, no_store};
+use super::{CommandResult, Failure, output, progress};
 use crate::app;
+use fanfare_store::StoreError;
 use fanfare_store::embedded::{self, Copied, InTheWay};
 
 /// Options of `backup`.
@@ -18,15 +19,15 @@ use fanfare_store::embedded::{self, Copied, InTheWay};
   fanfare backup /backups/fanfare-2026-11-23.db
   fanfare backup --store /var/lib/fanfare --json /backups/fanfare.db
 
-One file that holds the store as it is at one moment: events, what waits, tenants. `serve` goes on
-meanwhile. The copy is checked from end to end before it gets its name. Keys that are not in the
-store (settings, environment) are not in it either.")]
+Writes one file with the events, queues, and tenants of the store as of one moment, and checks it from \
+end to end. Servers continue meanwhile. The master key, settings, and environment variables are not \
+part of it.")]
 pub(super) struct Args {
-    /// The file to write; it must not be there
+    /// File to write, which must not exist
     #[arg(value_name = "FILE")]
     to: PathBuf,
     #[command(flatten)]
-    settings: Settings,
+    store: StoreArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -35,38 +36,36 @@ pub(super) struct Args {
 /// Options of `restore`.
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
-  fanfare restore /backups/fanfare-2026-11-23.db --store /var/lib/fanfare-new
-  fanfare restore /backups/fanfare-2026-11-23.db --store /var/lib/fanfare --replace
+  fanfare restore /backups/fanfare-2026-11-23.db --store /var/lib/fanfare
+  fanfare restore /backups/fanfare-2026-11-23.db --store /var/lib/fanfare \\
+    --replace
 
-The backup is checked first, and brought up to this version's schema. No router may serve from the
-folder. What was delivered after the backup waits again in it, so receivers get it a second time,
+Checks the backup and migrates it to the schema of this version first. No server may run on the folder. \
+Deliveries that were delivered after the backup wait in it again, so receivers get them a second time, \
 with the same ids.")]
 pub(super) struct RestoreArgs {
-    /// What `fanfare backup` wrote
+    /// Backup written by `fanfare backup`
     #[arg(value_name = "FILE")]
     from: PathBuf,
-    /// Set aside the store that is there, as fanfare.db.replaced
+    /// Replace an existing store, which is kept as fanfare.db.replaced
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
-    settings: Settings,
+    store: StoreArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) async fn run(args: Args) -> Done {
+pub(super) async fn run(args: Args) -> CommandResult {
     let dir = folder(
-        &args.settings,
-        "a Redis store is backed up by Redis's own means: copy the file that `redis-cli BGSAVE` \
-         writes (`redis-cli CONFIG GET dir dbfilename`), or the folder `appendonlydir`, or keep a \
-         replica; `fanfare backup` is for the embedded store",
+        &args.store,
+        "`fanfare backup` is for the embedded store; back up Redis itself: copy the file that \
+         `redis-cli BGSAVE` writes (see `redis-cli CONFIG GET dir dbfilename`) or its \
+         `appendonlydir`, or run a replica",
     )?;
     if !dir.is_dir() {
-        return Err(Failure::Unreachable(anyhow::anyhow!(
-            "there is no store at {}; name another with --store",
-            dir.display()
-        )));
+        return Err(no_store(&dir.display().to_string()));
     }
     let to = args.to.clone();
     let from = dir.clone();
@@ -74,19 +73,19 @@ pub(super) async fn run(args: Args) -> Done {
     report(copied, &args.to, "backed up to", args.json);
     if dir.join(app::OWN_KEY).is_file() {
         output::note(format!(
-            "The secrets in it are encrypted, and the key is not in it: keep a copy of {} too, apart \
-             from the backup.",
+            "The backup does not contain the master key, which decrypts its secrets. Keep a copy of {} \
+             apart from the backup.",
             dir.join(app::OWN_KEY).display()
         ));
     }
     Ok(())
 }
 
-pub(super) async fn run_restore(args: RestoreArgs) -> Done {
+pub(super) async fn run_restore(args: RestoreArgs) -> CommandResult {
     let dir = folder(
-        &args.settings,
-        "a Redis store is restored by Redis's own means: stop the server, put dump.rdb or \
-         `appendonlydir` into its folder, start it; `fanfare restore` is for the embedded store",
+        &args.store,
+        "`fanfare restore` is for the embedded store; restore Redis itself: stop it, put `dump.rdb` \
+         or `appendonlydir` into its folder, and start it",
     )?;
     let there = if args.replace { InTheWay::SetAside } else { InTheWay::Refuse };
     let (from, to) = (args.from.clone(), dir.clone());
@@ -94,7 +93,7 @@ pub(super) async fn run_restore(args: RestoreArgs) -> Done {
     report(copied, &dir, "restored to", args.json);
     if !dir.join(app::OWN_KEY).is_file() {
         output::note(format!(
-            "If its secrets are encrypted, put the key that it had at {}, or give it as \
+            "If the secrets of the backup are encrypted, put its master key at {}, or set \
              FANFARE_MASTER_KEY.",
             dir.join(app::OWN_KEY).display()
         ));
@@ -102,20 +101,21 @@ pub(super) async fn run_restore(args: RestoreArgs) -> Done {
     Ok(())
 }
 
-fn folder(settings: &Settings, redis: &str) -> Result<PathBuf, Failure> {
-    let config = settings.load()?;
+/// The folder of the embedded store. `redis` is the reason to refuse a Redis store.
+fn folder(args: &StoreArgs, redis: &str) -> Result<PathBuf, Failure> {
+    let config = args.load()?;
     if app::is_redis(&config.store) {
-        return Err(Failure::Because(redis.to_owned()));
+        return Err(Failure::refused(redis));
     }
     Ok(config.store.into())
 }
 
-/// Runs a copy on a thread that may block, with a bar on a terminal.
+/// Runs a copy on a thread that may block, with a progress bar.
 async fn blocking(
     work: impl FnOnce(embedded::Progress<'_>) -> fanfare_store::Result<Copied> + Send + 'static,
 ) -> Result<Copied, Failure> {
     let copying = tokio::task::spawn_blocking(move || {
-        let bar = bar();
+        let bar = progress::bar(0, "{bar:30} {bytes}/{total_bytes} {eta}");
         let copied = work(&|done, total| {
             bar.set_length(total);
             bar.set_position(done);
@@ -123,25 +123,12 @@ async fn blocking(
         bar.finish_and_clear();
         copied
     });
-    let copied = copying.await.map_err(|_| anyhow::anyhow!("the copy was broken off"))?;
+    let copied = copying.await.context("the copy was interrupted")?;
     copied.map_err(|error| match error {
-        // The answer is no, and the message says what to do.
-        fanfare_store::StoreError::Held(why) | fanfare_store::StoreError::Newer(why) => {
-            Failure::Because(why)
-        }
-        error @ fanfare_store::StoreError::Corrupt(_) => Failure::Because(error.to_string()),
+        StoreError::Held(reason) | StoreError::Newer(reason) => Failure::Refused(reason),
+        error @ StoreError::Corrupt(_) => Failure::refused(error.to_string()),
         other => other.into(),
     })
-}
-
-fn bar() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    ProgressBar::new(0).with_style(
-        ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    )
 }
 
 fn report(copied: Copied, place: &Path, word: &str, as_json: bool) {
@@ -155,7 +142,7 @@ fn report(copied: Copied, place: &Path, word: &str, as_json: bool) {
         return;
     }
     output::line(format!(
-        "{word} {}: {events} events, {waiting} deliveries waiting, {}; checked, and whole",
+        "{word} {}: {events} events, {waiting} waiting deliveries, {}; the copy was checked",
         place.display(),
         HumanBytes(bytes)
     ));

@@ -1,22 +1,25 @@
-//! `fanfare check`: settings, tenant files and templates, without a store or a network.
+//! `fanfare check`: checks settings, tenant files, and templates without a store or a network.
 
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde_json::json;
 
-use super::{Done, Failure, output, tenant_files};
+use super::{CommandResult, Failure, output, tenant_files};
 use crate::config::{self, Config};
 use crate::tenant::{self, Problem};
 
 /// Options.
 #[derive(ClapArgs)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   fanfare check config/tenants --development
   fanfare check --config fanfare.toml tenants/ --json
-  fanfare check --print-config > fanfare.toml")]
+  fanfare check --print-config > fanfare.toml
+
+Reports every mistake with its file and field. The exit code is 1 if there is one.")]
 pub(super) struct Args {
-    /// Tenant files, or folders of them
+    /// Tenant files, or folders of tenant files
+    #[arg(value_name = "PATH", required_unless_present_any = ["config", "print_config"])]
     paths: Vec<PathBuf>,
     /// Settings file
     #[arg(long, env = "FANFARE_CONFIG", value_name = "FILE")]
@@ -24,7 +27,7 @@ pub(super) struct Args {
     /// Allow http:// and loopback receivers
     #[arg(long)]
     development: bool,
-    /// Print every setting with its default and a comment, and end
+    /// Print every setting with its default and a comment, and check nothing
     #[arg(long)]
     print_config: bool,
     /// Print JSON
@@ -32,31 +35,39 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Done {
+pub(super) fn run(args: &Args) -> CommandResult {
     if args.print_config {
         output::line(config::DEFAULTS.trim_end());
         return Ok(());
     }
     let mut config = Config::load(args.config.as_deref())?;
     config.development |= args.development;
-    let problems = problems(&config, &args.paths)?;
+    let (files, problems) = check(&config, &args.paths)?;
     if args.json {
         output::json(&json!({"ok": problems.is_empty(), "problems": problems}));
-        return if problems.is_empty() { Ok(()) } else { Err(Failure::No) };
+        return if problems.is_empty() { Ok(()) } else { Err(Failure::Reported) };
     }
     if !problems.is_empty() {
-        return Err(tenant_files::told(&problems));
+        return Err(tenant_files::report(&problems));
     }
-    output::line(format!("{} of {} checked: no problem", args.paths.len(), args.paths.len()));
+    let settings = args.config.as_ref().map(|path| path.display().to_string());
+    let files = (!args.paths.is_empty()).then(|| match files {
+        1 => "1 tenant file".to_owned(),
+        count => format!("{count} tenant files"),
+    });
+    let checked: Vec<String> = settings.into_iter().chain(files).collect();
+    output::line(format!("{}: no problems found", checked.join(" and ")));
     Ok(())
 }
 
-fn problems(config: &Config, paths: &[PathBuf]) -> Result<Vec<Problem>, Failure> {
+/// Checks the files. Returns how many there are, and all problems.
+fn check(config: &Config, paths: &[PathBuf]) -> Result<(usize, Vec<Problem>), Failure> {
     let specs = match tenant_files::read(paths) {
         Ok(specs) => specs,
-        Err(problems) => return Ok(problems),
+        Err(problems) => return Ok((0, problems)),
     };
     let channels = tenant_files::offline_channels(config)?;
+    let count = specs.len();
     let mut problems = Vec::new();
     for (path, mut spec) in specs {
         let file = path.display().to_string();
@@ -66,5 +77,5 @@ fn problems(config: &Config, paths: &[PathBuf]) -> Result<Vec<Problem>, Failure>
         let templates = tenant_files::template_problems(config, &spec);
         problems.extend(templates.into_iter().map(|p| p.in_file(&file)));
     }
-    Ok(problems)
+    Ok((count, problems))
 }

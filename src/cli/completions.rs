@@ -1,14 +1,13 @@
-//! `fanfare completions` and `fanfare man`: made of the command line's own description, so they are
-//! never behind it.
+//! `fanfare completions` and `fanfare man`, made from the definition of the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args as ClapArgs, Command};
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 
-use super::{Done, output};
+use super::{CommandResult, output};
 
 /// Options of `completions`.
 #[derive(ClapArgs)]
@@ -17,7 +16,7 @@ use super::{Done, output};
   fanfare completions zsh > \"${fpath[1]}/_fanfare\"
   fanfare completions fish > ~/.config/fish/completions/fanfare.fish")]
 pub(super) struct Args {
-    /// The shell
+    /// Shell
     shell: Shell,
 }
 
@@ -27,42 +26,46 @@ pub(super) struct Args {
   fanfare man | man -l -
   fanfare man --out /usr/local/share/man/man1")]
 pub(super) struct ManArgs {
-    /// Write a page for every command into this folder, instead of the first to standard output
+    /// Write a page for each command to this folder, instead of printing the first page
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &Args, mut command: Command) {
+#[expect(clippy::unnecessary_wraps, reason = "as every command")]
+pub(super) fn run(args: &Args) -> CommandResult {
     let mut script = Vec::new();
-    generate(args.shell, &mut command, "fanfare", &mut script);
+    generate(args.shell, &mut super::command(), "fanfare", &mut script);
     output::line(String::from_utf8_lossy(&script).trim_end());
+    Ok(())
 }
 
-pub(super) fn run_man(args: &ManArgs, mut command: Command) -> Done {
+pub(super) fn run_man(args: &ManArgs) -> CommandResult {
+    let mut command = super::command();
     command.build();
     let Some(dir) = &args.out else {
         output::line(page(&command)?.trim_end());
         return Ok(());
     };
-    std::fs::create_dir_all(dir).with_context(|| format!("{}", dir.display()))?;
+    std::fs::create_dir_all(dir)
+        .with_context(|| format!("cannot create the folder {}", dir.display()))?;
     let count = write(dir, &command)?;
-    output::line(format!("{count} pages in {}", dir.display()));
+    output::line(format!("{count} pages written to {}", dir.display()));
     Ok(())
 }
 
-fn page(command: &Command) -> Result<String, anyhow::Error> {
+fn page(command: &Command) -> anyhow::Result<String> {
     let mut page = Vec::new();
-    Man::new(command.clone()).render(&mut page).context("the page")?;
+    Man::new(command.clone()).render(&mut page).context("cannot render the manual page")?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
-/// Writes the page of a command and those of the commands below it.
-fn write(dir: &std::path::Path, command: &Command) -> Result<usize, anyhow::Error> {
+/// Writes the page of a command and of each command below it. Returns their number.
+fn write(dir: &Path, command: &Command) -> anyhow::Result<usize> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     let path = dir.join(format!("{name}.1"));
     std::fs::write(&path, page(command)?)
-        .with_context(|| format!("{} cannot be written", path.display()))?;
+        .with_context(|| format!("cannot write {}", path.display()))?;
     let below = command.get_subcommands().filter(|below| !below.is_hide_set());
     let below = below.filter(|below| below.get_name() != "help");
-    below.map(|below| write(dir, below)).sum::<Result<usize, _>>().map(|count| count + 1)
+    below.map(|below| write(dir, below)).sum::<anyhow::Result<usize>>().map(|count| count + 1)
 }

@@ -1,14 +1,15 @@
-//! `fanfare erase`: a tenant, or all events about somebody, for good.
+//! `fanfare erase`: erases a tenant, or all events about a person, for good.
 
 use std::io::{self, IsTerminal as _};
 
+use anyhow::Context as _;
 use clap::Args as ClapArgs;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::remote::{Api, Ask, Remote};
-use super::settings::Settings;
-use super::{Done, Failure, output};
+use super::options::{ServerArgs, StoreArgs};
+use super::remote::{Api, ApiRequest};
+use super::{CommandResult, Failure, output};
 use crate::access::{Environment, Principal, Role};
 use crate::agenda::Clock;
 use crate::event;
@@ -23,79 +24,79 @@ use crate::ops::{self, Erasing, Extent, Found, Subject};
   fanfare erase --tenant acme --subject s-17 --path data.session_id --yes
   fanfare erase --tenant acme --yes
 
-With --subject: events that have the value at one of the paths of [privacy] subject_paths (or --path),
-with their deliveries and attempts, what waits of them, and dead letters. Without: the whole tenant, its
-document and keys first. Works beside running servers; what is being sent at that moment still arrives.
-The audit trail says who, when and how much, and of the subject a salted hash.")]
+With --subject, erases the events that have the value at one of the paths of `privacy.subject_paths`, \
+or of --path, with their deliveries, attempts, and dead letters. Without it, erases the whole tenant, \
+its settings and keys first.
+
+It works beside running servers. What is being sent at that moment still arrives. The audit trail \
+records who erased how much and when, with a salted hash of the subject.")]
 pub(super) struct Args {
-    /// The tenant
+    /// Tenant id
     #[arg(long, env = "FANFARE_TENANT")]
     tenant: String,
-    /// Whom the events are about; - reads it from standard input
+    /// Value that identifies the person; - reads it from standard input
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     subject: Option<String>,
-    /// Where in an event the value stands; several times
+    /// Where an event contains the value, such as data.user_id; can be repeated
     #[arg(long = "path", value_name = "PATH", requires = "subject")]
     paths: Vec<String>,
-    /// Count only, change nothing
+    /// Count what would be erased and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
+    /// Erase without asking for confirmation
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
-    settings: Settings,
+    store: StoreArgs,
     #[command(flatten)]
-    remote: Remote,
+    server: ServerArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-const UNSCRUBBED: &str = "erased, but a reader kept the store's files from being cut; run it again";
+/// Who erases, in the audit trail.
+const ACTOR: &str = "cli";
 
-pub(super) async fn run(args: Args) -> Done {
+pub(super) async fn run(args: Args) -> CommandResult {
     event::tenant_id(args.tenant.as_bytes())
-        .map_err(|refusal| Failure::Because(refusal.message.clone()))?;
-    if let Some(api) = args.remote.api()? {
-        return at_server(&api, &args).await;
+        .map_err(|refusal| Failure::Refused(refusal.message))?;
+    match args.server.api()? {
+        Some(api) => on_server(&api, &args).await,
+        None => on_store(&args).await,
     }
-    let (config, store) = args.settings.open_existing().await?;
-    let extent = extent(&args, &config.privacy.subject_paths)?;
+}
+
+async fn on_store(args: &Args) -> CommandResult {
+    let (config, store) = args.store.open_existing().await?;
+    let extent = extent(args, &config.privacy.subject_paths)?;
     let erasing = Erasing { tenant: args.tenant.clone(), extent, unclaimed: true };
     if args.dry_run || !args.yes {
         let found = ops::find(&store, &erasing).await?;
         if args.dry_run {
-            show(&args, "would be erased", &found, &json!({"dry_run": true, "erased": found}));
+            let data = json!({"dry_run": true, "erased": found});
+            print(args, "would be erased", &found, &data);
             return Ok(());
         }
-        confirm(&args, &found)?;
+        confirm(args, &found)?;
     }
     let by = Principal {
-        key_id: "cli".into(),
+        key_id: ACTOR.into(),
         role: Role::Operator,
         tenant: None,
         environment: Environment::Live,
         portal: false,
     };
     let report = ops::erase(&store, &erasing, &by, Clock::System, &|_| ()).await?;
-    let (audit, scrubbed) = (&report.id, report.scrubbed);
-    let whole =
-        json!({"dry_run": false, "audit": audit, "erased": report.found, "scrubbed": scrubbed});
-    show(&args, "erased", &report.found, &whole);
-    if !args.json {
-        output::line(format!("in the audit trail as {audit}"));
-    }
-    if scrubbed {
-        return Ok(());
-    }
-    Err(Failure::Because(UNSCRUBBED.to_owned()))
+    let data = json!({
+        "dry_run": false, "audit": report.id, "erased": report.found, "scrubbed": report.scrubbed,
+    });
+    finish(args, &report.found, &data)
 }
 
-/// The same by a server, which says what was erased.
-async fn at_server(api: &Api, args: &Args) -> Done {
+async fn on_server(api: &Api, args: &Args) -> CommandResult {
     let subject = subject(args)?;
-    let asked = |dry_run: bool| {
+    let request = |dry_run: bool| {
         let mut body = json!({"dry_run": dry_run});
         match &subject {
             Some(subject) => body["subject"] = subject.as_str().into(),
@@ -104,87 +105,97 @@ async fn at_server(api: &Api, args: &Args) -> Done {
         if !args.paths.is_empty() {
             body["paths"] = args.paths.as_slice().into();
         }
-        Ask::of(Method::POST, &["tenants", &args.tenant, "erasures"]).body(body)
+        ApiRequest::new(Method::POST, &["tenants", &args.tenant, "erasures"]).body(body)
     };
     if args.dry_run || !args.yes {
-        let found = api.data(asked(true)).await?;
+        let found = api.data(request(true)).await?;
         if args.dry_run {
-            show(args, "would be erased", &counts(&found)?, &found);
+            print(args, "would be erased", &counts(&found)?, &found);
             return Ok(());
         }
         confirm(args, &counts(&found)?)?;
     }
-    let erased = api.data(asked(false)).await?;
-    show(args, "erased", &counts(&erased)?, &erased);
-    if !args.json
-        && let Some(audit) = erased["audit"].as_str()
-    {
-        output::line(format!("in the audit trail as {audit}"));
-    }
-    if erased["scrubbed"] == true { Ok(()) } else { Err(Failure::Because(UNSCRUBBED.to_owned())) }
+    let erased = api.data(request(false)).await?;
+    finish(args, &counts(&erased)?, &erased)
 }
 
-fn counts(answer: &serde_json::Value) -> Result<Found, Failure> {
-    serde_json::from_value(answer["erased"].clone()).map_err(|_| {
-        Failure::Unreachable(anyhow::anyhow!("the answer has no counts; is it Fanfare's?"))
-    })
+fn counts(data: &Value) -> Result<Found, Failure> {
+    let counts = serde_json::from_value(data["erased"].clone());
+    Ok(counts.context("the response has no counts; check --server")?)
 }
 
-/// Whom it is about, as given or from standard input.
+/// The subject, as given or from standard input.
 fn subject(args: &Args) -> Result<Option<String>, Failure> {
-    let Some(mut value) = args.subject.clone() else { return Ok(None) };
-    if value == "-" {
-        value.clear();
-        let read = io::stdin().read_line(&mut value);
-        read.map_err(|error| Failure::Unreachable(error.into()))?;
-        value.truncate(value.trim_end_matches(['\r', '\n']).len());
+    match args.subject.as_deref() {
+        Some("-") => Ok(Some(read_line()?)),
+        given => Ok(given.map(str::to_owned)),
     }
-    Ok(Some(value))
+}
+
+/// A line of standard input without its end.
+fn read_line() -> Result<String, Failure> {
+    let mut line = String::new();
+    io::stdin().read_line(&mut line).context("cannot read standard input")?;
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    Ok(line)
 }
 
 fn extent(args: &Args, configured: &[String]) -> Result<Extent, Failure> {
     let Some(value) = subject(args)? else { return Ok(Extent::Everything) };
     let paths = if args.paths.is_empty() { configured } else { &args.paths };
-    let subject = Subject::new(&value, paths);
-    let named = |(field, message)| {
+    let subject = Subject::new(&value, paths).map_err(|(field, message)| {
         let option = if field == "paths" { "--path" } else { "--subject" };
-        Failure::Because(format!("{option}: {message}"))
-    };
-    Ok(Extent::Subject(subject.map_err(named)?))
+        Failure::refused(format!("{option}: {message}"))
+    });
+    Ok(Extent::Subject(subject?))
 }
 
+/// Asks a person to type the tenant's id.
 fn confirm(args: &Args, found: &Found) -> Result<(), Failure> {
     if args.subject.as_deref() == Some("-") || !io::stdin().is_terminal() {
-        let why = "nothing was erased: what is erased does not come back; add --yes, or --dry-run \
-                   to see what it would be";
-        return Err(Failure::Because(why.to_owned()));
+        return Err(Failure::refused(
+            "nothing was erased: this cannot be undone, so confirm it with --yes, or pass --dry-run \
+             to see what would be erased",
+        ));
     }
     output::note(described("will be erased", found));
     output::note(format!(
-        "It does not come back. Type the tenant's id ({}) to go on:",
+        "This cannot be undone. Type the tenant id ({}) to continue:",
         args.tenant
     ));
-    let mut answer = String::new();
-    let read = io::stdin().read_line(&mut answer);
-    read.map_err(|error| Failure::Unreachable(error.into()))?;
-    if answer.trim() == args.tenant {
+    if read_line()?.trim() == args.tenant {
         return Ok(());
     }
-    Err(Failure::Because("nothing was erased".to_owned()))
+    Err(Failure::refused("nothing was erased: what you typed is not the tenant id"))
 }
 
-fn show(args: &Args, word: &str, found: &Found, whole: &serde_json::Value) {
+/// Prints what was erased. A failure if the store's files may still contain it.
+fn finish(args: &Args, found: &Found, data: &Value) -> CommandResult {
+    print(args, "erased", found, data);
+    if let (false, Some(audit)) = (args.json, data["audit"].as_str()) {
+        output::line(format!("recorded in the audit trail as {audit}"));
+    }
+    if data["scrubbed"] == true {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        "the data was erased, but another process kept the store from removing it from its files; \
+         run the command again",
+    ))
+}
+
+fn print(args: &Args, participle: &str, found: &Found, data: &Value) {
     if args.json {
-        output::json(whole);
+        output::json(data);
     } else {
-        output::line(described(word, found));
+        output::line(described(participle, found));
     }
 }
 
-fn described(word: &str, found: &Found) -> String {
+fn described(participle: &str, found: &Found) -> String {
     let Found { events, deliveries, waiting, entries, rejected, keys } = found;
     format!(
-        "{word}: {events} events, {deliveries} deliveries ({waiting} waiting), {entries} entries of \
-         the stream, {rejected} rejected entries, {keys} keys"
+        "{participle}: {events} events, {deliveries} deliveries ({waiting} waiting), {entries} stream \
+         entries, {rejected} rejected entries, {keys} keys"
     )
 }

@@ -1,17 +1,19 @@
-//! `fanfare export`: all of a tenant, as lines of JSON.
+//! `fanfare export`: exports all data of a tenant as JSON lines.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args as ClapArgs;
 use http::Method;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::remote::{Api, Ask, Remote};
-use super::settings::Settings;
-use super::{Done, Failure, tenant_files};
+use super::options::{ServerArgs, StoreArgs};
+use super::remote::{Api, ApiRequest};
+use super::{CommandResult, Failure, tenant_files};
 use crate::agenda::Clock;
 use crate::ops::{self, Export};
 use crate::tenant::DestinationSpec;
@@ -22,98 +24,117 @@ use crate::tenant::DestinationSpec;
   fanfare export --tenant acme --out acme.ndjson
   fanfare export --tenant acme | jq -c 'select(.kind == \"event\") | .event'
 
-One JSON object a line; `kind` says what it is: tenant, destination, route, template, key, entry, event
-(with its deliveries and their attempts), rejected, change (of the audit trail), and at the end `end`
-with the number of each. Secrets are masked.")]
+Each line is a JSON object. Its `kind` is tenant, destination, route, template, key, entry (of the \
+stream), event (with its deliveries and attempts), rejected, or change (of the audit trail). The last \
+line has the kind `end` and the number of lines of each kind. Secrets are masked.")]
 pub(super) struct Args {
-    /// The tenant
+    /// Tenant id
     #[arg(long, env = "FANFARE_TENANT")]
     tenant: String,
-    /// The file to write; it must not be there yet [default: standard output]
+    /// File to write, which must not exist [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    settings: Settings,
+    store: StoreArgs,
     #[command(flatten)]
-    remote: Remote,
+    server: ServerArgs,
 }
 
-pub(super) async fn run(args: Args) -> Done {
-    if let Some(api) = args.remote.api()? {
+pub(super) async fn run(args: Args) -> CommandResult {
+    if let Some(api) = args.server.api()? {
         return from_server(&api, args).await;
     }
-    let (config, store) = args.settings.open_existing().await?;
+    let (config, store) = args.store.open_existing().await?;
     let channels = tenant_files::offline_channels(&config)?;
     let masked = |one: &DestinationSpec| {
-        let chosen = channels.get(&one.channel);
-        chosen.map(|chosen| chosen.channel.masked(&one.fields)).unwrap_or_default()
+        let channel = channels.get(&one.channel);
+        channel.map(|channel| channel.channel.masked(&one.fields)).unwrap_or_default()
     };
     let now_ms = Clock::System.now_ms();
     let export = Export { tenant: &args.tenant, masked: &masked, now_ms };
     let (out, mut lines) = mpsc::channel::<String>(ops::LINES_AHEAD);
-    let to = Sink::open(args.out)?;
+    let mut file = open(args.out)?;
     let writing = tokio::task::spawn_blocking(move || {
-        let mut to = to;
         while let Some(line) = lines.blocking_recv() {
-            writeln!(to.file, "{line}")?;
+            writeln!(file, "{line}")?;
         }
-        to.file.flush()
+        file.flush()
     });
     let exported = ops::export(&store, &export, &out).await;
     drop(out);
-    let written = writing.await.map_err(|error| Failure::Unreachable(error.into()))?;
-    match written {
-        // A reader that went away (`| head`) ends the command quietly.
+    match writing.await.context("cannot write the export")? {
+        // A reader that closed the pipe, such as `head`, has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-        Err(error) => return Err(Failure::Unreachable(error.into())),
-        Ok(()) => {}
+        written => written.context("cannot write the export")?,
     }
     Ok(exported?)
 }
 
-/// As a server tells it. An export that broke off has no `end` line.
-async fn from_server(api: &Api, args: Args) -> Done {
-    let ask = Ask::of(Method::GET, &["tenants", &args.tenant, "export"]);
-    let mut to = Sink::open(args.out)?;
-    let mut last_line = Vec::new();
-    let mut take = |piece: &[u8]| {
-        if last_line.ends_with(b"\n") {
-            last_line.clear();
-        }
-        let kept = match piece[..piece.len().saturating_sub(1)].iter().rposition(|b| *b == b'\n') {
-            Some(before) => {
-                last_line.clear();
-                &piece[before + 1..]
+async fn from_server(api: &Api, args: Args) -> CommandResult {
+    let request = ApiRequest::new(Method::GET, &["tenants", &args.tenant, "export"]);
+    let mut file = open(args.out)?;
+    let mut last_line = LastLine::default();
+    let mut write = |piece: &[u8]| {
+        last_line.push(piece);
+        file.write_all(piece).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                std::process::exit(0);
             }
-            None => piece,
-        };
-        last_line.extend_from_slice(kept);
-        to.file.write_all(piece)
+        })
     };
-    api.download(ask, &mut take).await?;
-    to.file.flush().map_err(|error| Failure::Unreachable(error.into()))?;
-    let last: Option<serde_json::Value> = serde_json::from_slice(&last_line).ok();
-    if last.is_some_and(|line| line["kind"] == "end") {
+    api.download(request, &mut write).await?;
+    file.flush().context("cannot write the export")?;
+    if last_line.kind().as_deref() == Some("end") {
         return Ok(());
     }
-    Err(Failure::Unreachable(anyhow::anyhow!("the export broke off: its last line is missing")))
+    Err(Failure::unreachable("the export is incomplete: its last line is missing; run it again"))
 }
 
-/// Where the lines go.
-struct Sink {
-    file: Box<dyn Write + Send>,
+/// The last line of a stream of lines, which comes in pieces.
+#[derive(Default)]
+struct LastLine(Vec<u8>);
+
+impl LastLine {
+    fn push(&mut self, piece: &[u8]) {
+        if self.0.ends_with(b"\n") {
+            self.0.clear();
+        }
+        let before_last_byte = &piece[..piece.len().saturating_sub(1)];
+        match before_last_byte.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => {
+                self.0.clear();
+                self.0.extend_from_slice(&piece[end + 1..]);
+            }
+            None => self.0.extend_from_slice(piece),
+        }
+    }
+
+    fn kind(&self) -> Option<String> {
+        let line: Value = serde_json::from_slice(&self.0).ok()?;
+        line["kind"].as_str().map(str::to_owned)
+    }
 }
 
-impl Sink {
-    fn open(path: Option<PathBuf>) -> Result<Self, Failure> {
-        let Some(path) = path else {
-            return Ok(Self { file: Box::new(BufWriter::new(io::stdout())) });
-        };
-        // What is in it is nobody else's business.
-        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let file = opened.map_err(|error| {
-            Failure::Unreachable(anyhow::anyhow!("{} cannot be made: {error}", path.display()))
-        })?;
-        Ok(Self { file: Box::new(BufWriter::new(file)) })
+/// Creates the file, or opens standard output.
+fn open(path: Option<PathBuf>) -> Result<Box<dyn Write + Send>, Failure> {
+    let Some(path) = path else { return Ok(Box::new(BufWriter::new(io::stdout()))) };
+    // The export contains personal data, so only its owner may read it.
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let file = opened.with_context(|| format!("cannot create {}", path.display()))?;
+    Ok(Box::new(BufWriter::new(file)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_known_wherever_the_pieces_begin() {
+        let text = "{\"kind\":\"event\"}\n{\"kind\":\"end\"}\n";
+        for size in 1..text.len() {
+            let mut last = LastLine::default();
+            text.as_bytes().chunks(size).for_each(|piece| last.push(piece));
+            assert_eq!(last.kind().as_deref(), Some("end"), "pieces of {size}");
+        }
     }
 }

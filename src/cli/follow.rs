@@ -1,29 +1,29 @@
-//! `fanfare events --follow`: events as they come, of a server or a store.
+//! `fanfare events --follow`: prints events as they arrive.
 
 use http::Method;
 
-use super::remote::{Api, Ask, Use};
-use super::{Done, events, output};
+use super::remote::{Api, ApiRequest, StoreUse};
+use super::{CommandResult, events, output};
 
 /// Seconds that one request waits for events.
-const WAIT: u8 = 30;
+const WAIT_SECONDS: u8 = 30;
 
-/// Events as they come, one a line, until somebody ends it.
-pub(super) async fn follow(args: &events::Args) -> Done {
-    let api = Api::open(&args.target, Use::Plain).await?;
+/// Prints one event per line until the process is interrupted.
+pub(super) async fn run(args: &events::Args) -> CommandResult {
+    let api = Api::open(&args.target, StoreUse::Existing).await?;
     let mut after = args.after.clone();
     loop {
-        let ask = Ask::of(Method::GET, &["events"])
-            .with("tenant", args.tenant.as_ref())
-            .with("types", args.kind.as_ref())
-            .with("undelivered_to", args.undelivered_to.as_ref())
-            .with("limit", Some(args.limit))
-            .with("wait", Some(WAIT))
-            .with("after", after.as_ref());
-        let data = api.data(ask).await?;
-        for event in data["data"].as_array().into_iter().flatten() {
+        let request = ApiRequest::new(Method::GET, &["events"])
+            .query("tenant", args.tenant.as_ref())
+            .query("types", args.event_type.as_ref())
+            .query("undelivered_to", args.undelivered_to.as_ref())
+            .query("limit", args.page.limit)
+            .query("wait", Some(WAIT_SECONDS))
+            .query("after", after.as_ref());
+        let page = api.data(request).await?;
+        for event in page["data"].as_array().into_iter().flatten() {
             output::line(event);
         }
-        after = data["next_cursor"].as_str().map(str::to_owned);
+        after = page["next_cursor"].as_str().map(str::to_owned);
     }
 }

@@ -1,5 +1,4 @@
-//! `fanfare health`: asks a server whether it is ready. For health checks of containers, and for
-//! scripts.
+//! `fanfare health`: checks whether a server is ready, for containers and scripts.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -10,27 +9,27 @@ use http::Method;
 use serde_json::Value;
 use url::Url;
 
-use super::remote::{Api, Ask};
-use super::{Done, Failure, output};
+use super::remote::{Api, ApiRequest};
+use super::{CommandResult, Failure, output};
 use crate::config::Config;
 
-/// The server itself gives its store 2 seconds.
+/// How long to wait for the response. The server itself waits 2 seconds for its store.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Options.
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   fanfare health
-  fanfare health --server https://fanfare.example.com
+  fanfare health --server https://fanfare.example
 
-Sends GET /readyz, which needs no key. Exit codes: 0 the server is ready; 1 it answers that it is not
-ready: its store cannot be used, or it is stopping; 3 it cannot be reached.")]
+Sends GET /readyz, which needs no key. The exit code is 0 if the server is ready, 1 if it is not ready \
+because its store cannot be used or it is stopping, and 3 if it cannot be reached.")]
 pub(super) struct Args {
-    /// Server to check [default: the one on this machine, at the port of `listen`]
+    /// Server to check [default: the server on this machine]
     #[arg(long, env = "FANFARE_SERVER", value_name = "URL")]
     server: Option<Url>,
-    /// Address that the server on this machine listens on [default: 127.0.0.1:8400]
-    #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDR")]
+    /// Address of the server on this machine [default: 127.0.0.1:8400]
+    #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// Settings file of the server on this machine
     #[arg(long, env = "FANFARE_CONFIG", value_name = "FILE")]
@@ -40,29 +39,31 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) async fn run(args: Args) -> Done {
+pub(super) async fn run(args: Args) -> CommandResult {
     let server = match args.server {
         Some(server) => server,
-        None => here(match args.listen {
+        None => local(match args.listen {
             Some(listen) => listen,
             None => Config::load(args.config.as_deref())?.listen,
         })?,
     };
-    let (host, api) = (server.authority(), Api::at(&server, None)?);
-    let answer = tokio::time::timeout(TIMEOUT, api.any(Ask::outside(Method::GET, &["readyz"])));
-    let (status, body) = answer.await.map_err(|_| {
-        anyhow::anyhow!("the server at {host} did not answer within {} s", TIMEOUT.as_secs())
+    let (host, api) = (server.authority(), Api::over_http(&server, None)?);
+    let request = ApiRequest::unversioned(Method::GET, &["readyz"]);
+    let response = tokio::time::timeout(TIMEOUT, api.any(request)).await;
+    let (status, body) = response.map_err(|_| {
+        let seconds = TIMEOUT.as_secs();
+        Failure::unreachable(format!("the server at {host} did not answer within {seconds} s"))
     })??;
     if args.json {
         output::json(&body);
-        return if status.is_success() { Ok(()) } else { Err(Failure::No) };
+        return if status.is_success() { Ok(()) } else { Err(Failure::Reported) };
     }
     if status.is_success() {
         output::line(ready(&body["data"]));
         return Ok(());
     }
-    let why = body["error"]["message"].as_str().unwrap_or("it gave no reason");
-    Err(Failure::Because(format!("the server at {host} is not ready: {why}")))
+    let reason = body["error"]["message"].as_str().unwrap_or("no reason was given");
+    Err(Failure::refused(format!("the server at {host} is not ready: {reason}")))
 }
 
 fn ready(data: &Value) -> String {
@@ -73,10 +74,11 @@ fn ready(data: &Value) -> String {
 }
 
 /// The URL of a server on this machine that listens on this address.
-fn here(listen: SocketAddr) -> Result<Url, Failure> {
+fn local(listen: SocketAddr) -> Result<Url, Failure> {
     if listen.port() == 0 {
-        let message = "port 0 lets the server choose its port; name the server with --server";
-        return Err(Failure::Because(message.to_owned()));
+        return Err(Failure::refused(
+            "with port 0, the server chooses its port; name the server with --server",
+        ));
     }
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -93,10 +95,10 @@ mod tests {
 
     #[test]
     fn a_server_that_listens_on_all_addresses_is_asked_on_loopback() {
-        let url = |listen: &str| here(listen.parse().unwrap()).unwrap().to_string();
+        let url = |listen: &str| local(listen.parse().unwrap()).unwrap().to_string();
         assert_eq!(url("0.0.0.0:8400"), "http://127.0.0.1:8400/");
         assert_eq!(url("[::]:8400"), "http://[::1]:8400/");
         assert_eq!(url("10.0.0.7:80"), "http://10.0.0.7/");
-        assert!(here("127.0.0.1:0".parse().unwrap()).is_err());
+        assert!(local("127.0.0.1:0".parse().unwrap()).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What commands read beside their options: JSON files, and `KEY=VALUE`.
+//! What commands read besides their options: files, standard input, and `KEY=VALUE`.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -8,42 +8,53 @@ use serde_json::{Map, Value};
 
 use super::Failure;
 
-/// A file, or standard input for `-`.
-pub(super) fn text(path: &Path) -> Result<String, Failure> {
+/// The bytes of a file, or of standard input for `-`.
+pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     if path.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
-        return Ok(text);
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
+        return Ok(bytes);
     }
-    let read = std::fs::read_to_string(path);
-    Ok(read.with_context(|| format!("{} cannot be read", path.display()))?)
+    Ok(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?)
 }
 
-/// A file of JSON, or standard input for `-`.
+/// The text of a file, or of standard input for `-`.
+pub(super) fn text(path: &Path) -> Result<String, Failure> {
+    let text = String::from_utf8(bytes(path)?);
+    text.map_err(|_| Failure::refused(format!("{} is not UTF-8 text", name(path))))
+}
+
+/// The JSON of a file, or of standard input for `-`.
 pub(super) fn json(path: &Path) -> Result<Value, Failure> {
-    let text = text(path)?;
-    serde_json::from_str(&text)
-        .map_err(|error| Failure::Because(format!("{} is not JSON: {error}", path.display())))
+    serde_json::from_str(&text(path)?)
+        .map_err(|error| Failure::refused(format!("{} is not valid JSON: {error}", name(path))))
 }
 
-/// `key=value`; a value that is JSON is that, any other is text.
-pub(super) fn setting(text: &str) -> Result<(String, Value), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
+/// How messages name the input.
+pub(super) fn name(path: &Path) -> String {
+    if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// Parses `KEY=VALUE`. A value that is valid JSON is read as JSON, otherwise as text.
+pub(super) fn setting(text: &str) -> Result<(String, Value), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
     Ok((key.to_owned(), value))
 }
 
-/// A file's object, with single settings over it.
+/// The JSON object of a file, with single settings on top.
 pub(super) fn settings(
     file: Option<&Path>,
-    over: &[(String, Value)],
+    overrides: &[(String, Value)],
 ) -> Result<Map<String, Value>, Failure> {
-    let mut map = match file.map(json).transpose()? {
+    let mut map = match file {
         None => Map::new(),
-        Some(Value::Object(map)) => map,
-        Some(_) => return Err(Failure::Because("the file is no JSON object".to_owned())),
+        Some(path) => match json(path)? {
+            Value::Object(map) => map,
+            _ => return Err(Failure::refused(format!("{} is not a JSON object", name(path)))),
+        },
     };
-    map.extend(over.iter().cloned());
+    map.extend(overrides.iter().cloned());
     Ok(map)
 }
 
@@ -54,14 +65,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_setting_is_json_where_it_can_be_and_text_elsewhere() {
-        assert_eq!(
-            setting("url=https://a.example/?b=c").unwrap().1,
-            json!("https://a.example/?b=c")
-        );
-        assert_eq!(setting("fifo=true").unwrap().1, json!(true));
-        assert_eq!(setting(r#"to=["a@b.example"]"#).unwrap().1, json!(["a@b.example"]));
-        assert_eq!(setting("timeout=null").unwrap().1, json!(null));
+    fn a_value_is_json_if_it_is_valid_json_and_text_otherwise() {
+        let value = |text: &str| setting(text).unwrap().1;
+        assert_eq!(value("url=https://a.example/?b=c"), json!("https://a.example/?b=c"));
+        assert_eq!(value("fifo=true"), json!(true));
+        assert_eq!(value(r#"to=["a@b.example"]"#), json!(["a@b.example"]));
+        assert_eq!(value("timeout=null"), json!(null));
         assert!(setting("url").is_err());
     }
 }

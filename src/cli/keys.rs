@@ -1,14 +1,16 @@
-//! `fanfare keys`: make, list and revoke keys. The first key of all is made on the store, before any
-//! server would let anybody in.
+//! `fanfare keys`: creates, lists, and revokes API keys. On a store it needs no key, which is how an
+//! installation gets its first one.
 
-use std::str::FromStr;
+use std::str::FromStr as _;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::remote::{Api, Ask, Page, Target, Use};
-use super::{Done, Failure, output, show};
+use super::options::{PageArgs, Target, environment};
+use super::remote::{Api, ApiRequest, StoreUse};
+use super::{CommandResult, Failure, output, show};
 use crate::access::{Environment, Role};
 use crate::agenda::Clock;
 use crate::config::Period;
@@ -23,47 +25,55 @@ use crate::config::Period;
   fanfare keys list --tenant acme
   fanfare keys revoke key_4fK2mXq9Zb7LwT1cVn3R
 
-A key is shown once, alone on standard output, and kept as a hash. A new key is good, and a revoked
-one is refused, on all running servers within a second.")]
+The store contains only a hash of each key. A new key is valid, and a revoked key is refused, on all \
+running servers within a second.")]
 pub(super) struct Args {
     #[command(subcommand)]
-    what: What,
+    command: Command,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// Makes a key and shows it, this once
-    #[command(
-        after_help = "Example:\n  fanfare keys create --role publisher --tenant acme --expires 90d"
-    )]
+enum Command {
+    /// Create a key and print it, once
+    #[command(after_help = "Examples:
+  fanfare keys create --role operator
+  fanfare keys create --role publisher --tenant acme --expires 90d
+
+Roles:
+  operator   Do everything, for all tenants
+  admin      Do everything for one tenant
+  publisher  Send events for one tenant
+  reader     Read everything of one tenant
+
+The key is printed on standard output, and its description on standard error.")]
     Create(Create),
-    /// Lists keys, without what is secret of them
+    /// List keys, without the keys themselves
     #[command(after_help = "Example:\n  fanfare keys list --tenant acme")]
     List(List),
-    /// Ends keys at once
+    /// Revoke keys
     #[command(after_help = "Example:\n  fanfare keys revoke key_4fK2mXq9Zb7LwT1cVn3R")]
     Revoke(Revoke),
-    /// Makes the short-lived key of a portal link: one tenant, its role, nothing that outlives it
+    /// Create a short-lived key for a link to one tenant's portal; it cannot create keys
     #[command(after_help = "Example:\n  fanfare keys portal --tenant acme --role reader")]
     Portal(Portal),
 }
 
 #[derive(ClapArgs)]
 struct Create {
-    /// operator (everything, all tenants), admin, publisher (sends events), reader
-    #[arg(long, value_parser = Role::from_str)]
+    /// What the key may do
+    #[arg(long, value_parser = role(["operator", "admin", "publisher", "reader"]))]
     role: Role,
-    /// The one tenant it is for; all roles but operator need one
+    /// Tenant id; required for all roles but operator, unless the --key you use has a tenant
     #[arg(long, env = "FANFARE_TENANT")]
     tenant: Option<String>,
-    /// live or test: test events reach test destinations alone
-    #[arg(long, default_value = "live", value_parser = Environment::from_str)]
+    /// Environment of the key; a test key's events only reach test destinations
+    #[arg(long, default_value = "live", value_parser = environment())]
     environment: Environment,
-    /// What it is for, for people
+    /// Description of the key, for people
     #[arg(long, default_value = "", hide_default_value = true)]
     label: String,
-    /// How long it is good, "90d" [default: until it is revoked]
-    #[arg(long, value_name = "TIME")]
+    /// How long the key is valid, such as 90d [default: until it is revoked]
+    #[arg(long, value_name = "DURATION")]
     expires: Option<Period>,
     #[command(flatten)]
     target: Target,
@@ -71,17 +81,17 @@ struct Create {
 
 #[derive(ClapArgs)]
 struct Portal {
-    /// The tenant
+    /// Tenant id
     #[arg(long, env = "FANFARE_TENANT")]
     tenant: String,
-    /// admin or reader
-    #[arg(long, default_value = "admin", value_parser = Role::from_str)]
+    /// What the key may do
+    #[arg(long, default_value = "admin", value_parser = role(["admin", "reader"]))]
     role: Role,
-    /// live or test
-    #[arg(long, default_value = "live", value_parser = Environment::from_str)]
+    /// Environment of the key; a test key's events only reach test destinations
+    #[arg(long, default_value = "live", value_parser = environment())]
     environment: Environment,
-    /// How long it is good, 24h at most
-    #[arg(long, value_name = "TIME", default_value = "15m")]
+    /// How long the key is valid, at most 24h
+    #[arg(long, value_name = "DURATION", default_value = "15m")]
     expires: Period,
     #[command(flatten)]
     target: Target,
@@ -89,94 +99,104 @@ struct Portal {
 
 #[derive(ClapArgs)]
 struct List {
-    /// Only those of one tenant
+    /// Only keys of this tenant
     #[arg(long, env = "FANFARE_TENANT")]
     tenant: Option<String>,
     #[command(flatten)]
-    page: Page,
+    page: PageArgs,
     #[command(flatten)]
     target: Target,
 }
 
 #[derive(ClapArgs)]
 struct Revoke {
-    /// Their ids, as `fanfare keys list` shows them
+    /// Key ids, as `fanfare keys list` shows them
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
-    /// The tenant whose keys they are; an operator need not say it
+    /// Tenant id of the keys; optional for an operator
     #[arg(long)]
     tenant: Option<String>,
     #[command(flatten)]
     target: Target,
 }
 
-pub(super) async fn run(args: Args) -> Done {
-    match args.what {
-        What::Create(create) => {
-            // FANFARE_TENANT is a help for those who work on one tenant; an operator's has none.
-            let tenant = match create.role {
+/// Parses the roles of these names.
+fn role<const N: usize>(names: [&'static str; N]) -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(names).try_map(|name| Role::from_str(&name))
+}
+
+pub(super) async fn run(args: Args) -> CommandResult {
+    match args.command {
+        Command::Create(args) => {
+            // An operator's key has no tenant, even if FANFARE_TENANT is set.
+            let tenant = match args.role {
                 Role::Operator => None,
-                _ => Some(create.tenant.as_deref().unwrap_or("me")),
+                _ => Some(args.tenant.as_deref().unwrap_or("me")),
             };
             let body = json!({
-                "role": create.role.word(), "environment": create.environment.word(),
-                "label": create.label,
+                "role": args.role.word(), "environment": args.environment.word(),
+                "label": args.label,
             });
-            make(&create.target, tenant, body, create.expires).await
+            create(&args.target, tenant, body, args.expires).await
         }
-        What::Portal(portal) => {
+        Command::Portal(args) => {
             let body = json!({
-                "role": portal.role.word(), "environment": portal.environment.word(),
+                "role": args.role.word(), "environment": args.environment.word(),
                 "portal": true,
             });
-            make(&portal.target, Some(&portal.tenant), body, Some(portal.expires)).await
+            create(&args.target, Some(&args.tenant), body, Some(args.expires)).await
         }
-        What::List(args) => list(args).await,
-        What::Revoke(args) => revoke(args).await,
+        Command::List(args) => list(args).await,
+        Command::Revoke(args) => revoke(args).await,
     }
 }
 
-/// Below the tenant's path, or that of the operators.
-fn ask(method: Method, tenant: Option<&str>, rest: &[&str]) -> Ask {
+/// A request for keys of a tenant, or of no tenant.
+fn request(method: Method, tenant: Option<&str>, path: &[&str]) -> ApiRequest {
     match tenant {
-        Some(tenant) => Ask::of(method, &[&["tenants", tenant], rest].concat()),
-        None => Ask::of(method, rest),
+        Some(tenant) => ApiRequest::new(method, &[&["tenants", tenant], path].concat()),
+        None => ApiRequest::new(method, path),
     }
 }
 
-async fn make(
+async fn create(
     target: &Target,
     tenant: Option<&str>,
     mut body: Value,
     expires: Option<Period>,
-) -> Done {
+) -> CommandResult {
     if let Some(Period(expires)) = expires {
         body["expires_in_seconds"] = json!(expires.as_secs());
     }
-    let api = Api::open(target, Use::Begin).await?;
-    let mut made = api.data(ask(Method::POST, tenant, &["keys"]).body(body)).await?;
-    let key = made.as_object_mut().and_then(|made| made.remove("key")).unwrap_or_default();
+    let api = Api::open(target, StoreUse::Create).await?;
+    let mut created = api.data(request(Method::POST, tenant, &["keys"]).body(body)).await?;
+    let key = created.as_object_mut().and_then(|map| map.remove("key")).unwrap_or_default();
     if target.json {
-        made["secret"] = key;
-        output::json(&made);
+        created["secret"] = key;
+        output::json(&created);
         return Ok(());
     }
-    output::line(key.as_str().unwrap_or_default());
-    let [id, role, environment] = ["id", "role", "environment"].map(|name| show::word(&made[name]));
-    let of = made["tenant"].as_str().map(|tenant| format!(" of {tenant}")).unwrap_or_default();
-    let until = match made["expires_ms"].as_i64() {
-        Some(expires) => format!("good until {}", output::time(expires)),
-        None => format!("good until `fanfare keys revoke {id}`"),
+    output::line(show::word(&key));
+    let [id, role, environment] =
+        ["id", "role", "environment"].map(|field| show::word(&created[field]));
+    let tenant = created["tenant"].as_str().map(|tenant| format!(" of tenant {tenant}"));
+    let valid = match created["expires_ms"].as_i64() {
+        Some(expires) => format!("valid until {}", output::time(expires)),
+        None => format!("valid until `fanfare keys revoke {id}`"),
     };
-    output::note(format!("{id}: {role}{of}, {environment}, {until}. It is not shown again."));
+    output::note(format!(
+        "{id}: {role}{}, {environment}, {valid}. Store the key now: it is not shown again.",
+        tenant.unwrap_or_default()
+    ));
     Ok(())
 }
 
-async fn list(args: List) -> Done {
-    let api = Api::open(&args.target, Use::Plain).await?;
+async fn list(args: List) -> CommandResult {
     let tenant = args.tenant.as_deref();
-    let asked = ask(Method::GET, tenant, &["keys"]).page(&args.page);
-    let keys = api.data(asked.with("all", tenant.is_none().then_some(true))).await?;
+    let request = request(Method::GET, tenant, &["keys"])
+        .page(&args.page)
+        .query("all", tenant.is_none().then_some(true));
+    let keys = args.target.data(request).await?;
     if args.target.json {
         output::json(&keys);
         return Ok(());
@@ -210,17 +230,17 @@ async fn list(args: List) -> Done {
         ]);
     }
     output::print_table(&table);
-    super::events::more(keys["next_cursor"].as_str());
+    show::next_page(&keys);
     Ok(())
 }
 
-async fn revoke(args: Revoke) -> Done {
-    let api = Api::open(&args.target, Use::Plain).await?;
+async fn revoke(args: Revoke) -> CommandResult {
+    let api = Api::open(&args.target, StoreUse::Existing).await?;
     let mut missing = Vec::new();
     let mut rows = Vec::new();
     for id in args.ids {
-        let asked = ask(Method::DELETE, args.tenant.as_deref(), &["keys", &id]);
-        let revoked = api.find(asked).await?.is_some();
+        let request = request(Method::DELETE, args.tenant.as_deref(), &["keys", &id]);
+        let revoked = api.find(request).await?.is_some();
         rows.push(json!({"id": id, "revoked": revoked}));
         if revoked && !args.target.json {
             output::line(format!("{id}: revoked"));
@@ -234,6 +254,8 @@ async fn revoke(args: Revoke) -> Done {
     if missing.is_empty() {
         return Ok(());
     }
-    let missing = missing.join(", ");
-    Err(Failure::Because(format!("there is no key {missing}; `fanfare keys list` shows them")))
+    Err(Failure::refused(format!(
+        "there is no key {}; `fanfare keys list` shows all keys",
+        missing.join(", ")
+    )))
 }

@@ -1,4 +1,4 @@
-//! Sets up logging: text on a terminal, JSON elsewhere, always on standard error.
+//! Sets up logging on standard error: text on a terminal, JSON elsewhere.
 
 use std::borrow::Cow;
 use std::io::IsTerminal;
@@ -8,9 +8,9 @@ use tracing_subscriber::EnvFilter;
 use super::Failure;
 use crate::config::{Log, LogFormat};
 
-/// A bare level is Fanfare's own; libraries then tell warnings only, for what they do at `info` and
-/// below is each request and connection. The client of Redis warns of every try to connect, too;
-/// that the store is away is told once, by `store::condition`. Our crates' names all begin with `fanfare`.
+/// A level alone applies to Fanfare, whose crates all begin with `fanfare`. Libraries then log
+/// warnings only, because at `info` they log each request and connection. The Redis client also warns
+/// about every attempt to connect. `fanfare_store` logs once that the store is unreachable.
 fn directives(filter: &str) -> Cow<'_, str> {
     match filter.trim().to_ascii_lowercase().as_str() {
         level @ ("info" | "debug" | "trace") => format!("warn,redis=error,fanfare={level}").into(),
@@ -18,11 +18,12 @@ fn directives(filter: &str) -> Cow<'_, str> {
     }
 }
 
-/// Called once, by commands that run for a while.
+/// Sets up logging, once per process.
 pub(super) fn set_up(log: &Log) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(directives(&log.filter)).map_err(|error| {
-        Failure::Because(format!(
-            "log filter `{}` is wrong: {error}; write for example \"info\" or \"fanfare=debug,warn\"",
+        Failure::refused(format!(
+            "the log filter `{}` is not valid: {error}; write a level such as \"info\", or a filter \
+             such as \"fanfare=debug,warn\"",
             log.filter
         ))
     })?;
@@ -42,7 +43,7 @@ pub(super) fn set_up(log: &Log) -> Result<(), Failure> {
     } else {
         builder.try_init()
     };
-    // Tests may have set one up already.
+    // In tests, another test may have set it up already.
     drop(set);
     Ok(())
 }
@@ -52,11 +53,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bare_level_is_fanfares_own() {
+    fn a_level_alone_applies_to_fanfare() {
         assert_eq!(directives("info"), "warn,redis=error,fanfare=info");
         assert_eq!(directives("DEBUG"), "warn,redis=error,fanfare=debug");
-        for as_it_is in ["warn", "error", "off", "fanfare=debug,hyper=info,warn"] {
-            assert_eq!(directives(as_it_is), as_it_is);
+        for filter in ["warn", "error", "off", "fanfare=debug,hyper=info,warn"] {
+            assert_eq!(directives(filter), filter);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! How things look on a terminal: colour only there, errors on standard error.
+//! Prints results to standard output, and errors and notes to standard error. Colors only appear on a
+//! terminal.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -9,38 +10,38 @@ use owo_colors::{OwoColorize, Stream, Style};
 
 use fanfare_store::Ms;
 
-/// An error, where errors go.
+/// Prints an error.
 pub(super) fn error(message: &str) {
-    let head = "error:";
-    anstream::eprintln!("{} {message}", head.if_supports_color(Stream::Stderr, |t| t.red()));
+    let label = "error:";
+    anstream::eprintln!("{} {message}", label.if_supports_color(Stream::Stderr, |t| t.red()));
 }
 
-/// A remark that is not the answer: standard error too.
+/// Prints a note that is not part of the result.
 pub(super) fn note(message: impl Display) {
     anstream::eprintln!("{message}");
 }
 
-/// A line of the answer. A reader that went away (`| head`) ends the command quietly.
+/// Prints a line of the result. A reader that closed the pipe, such as `head`, ends the command.
 pub(super) fn line(text: impl Display) {
     if writeln!(anstream::stdout(), "{text}").is_err() {
         std::process::exit(0);
     }
 }
 
-/// The answer as JSON, one document.
+/// Prints the result as one JSON document.
 pub(super) fn json(value: &impl serde::Serialize) {
     line(serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
-/// Is the answer read by a person?
+/// Whether the result goes to a terminal.
 pub(super) fn to_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// A plain table with a head.
-pub(super) fn table(head: &[&str]) -> Table {
+/// A table with headings and without lines.
+pub(super) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(head.to_vec());
+    table.load_preset(presets::NOTHING).set_header(headings.to_vec());
     table.set_content_arrangement(ContentArrangement::Dynamic);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -55,7 +56,7 @@ pub(super) fn print_table(table: &Table) {
     }
 }
 
-/// A state in its colour.
+/// A state in its color.
 pub(super) fn state(word: &str) -> String {
     let style = match word {
         "delivered" | "accepted" | "matched" => Style::new().green(),
@@ -66,12 +67,12 @@ pub(super) fn state(word: &str) -> String {
     word.if_supports_color(Stream::Stdout, |text| text.style(style)).to_string()
 }
 
-/// Something less important.
+/// Less important text.
 pub(super) fn dim(text: &str) -> String {
     text.if_supports_color(Stream::Stdout, |text| text.dimmed()).to_string()
 }
 
-/// Something more important.
+/// More important text.
 pub(super) fn bold(text: &str) -> String {
     text.if_supports_color(Stream::Stdout, |text| text.bold()).to_string()
 }

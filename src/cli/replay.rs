@@ -1,46 +1,45 @@
-//! `fanfare replay` and `fanfare cancel`: what ended goes again, what waits ends.
+//! `fanfare replay` and `fanfare cancel`: send ended deliveries again, end waiting ones.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use http::Method;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use super::remote::{Api, Of, Use};
-use super::{Done, Failure, output, show};
-use crate::agenda::Clock;
-use crate::config::Period;
-use fanfare_store::Ms;
+use super::options::{TenantTarget, Window};
+use super::remote::Api;
+use super::{CommandResult, Failure, output, progress, show};
 
-/// Most deliveries that the API changes in one request.
-const MOST: u32 = 10_000;
+/// Maximum number of deliveries that the API changes in one request.
+const MAX_PER_REQUEST: u32 = 10_000;
+/// How long one request may take because of `--rate`.
+const SECONDS_PER_REQUEST: u32 = 10;
 
 /// Which deliveries.
 #[derive(ClapArgs)]
-pub(super) struct Choice {
-    /// One delivery by its id
+#[command(
+    mut_arg("since", |arg| arg.conflicts_with("id")),
+    mut_arg("until", |arg| arg.conflicts_with("id"))
+)]
+pub(super) struct Selection {
+    /// Only this delivery
     id: Option<String>,
     #[command(flatten)]
-    of: Of,
-    /// Only this destination
-    #[arg(long, conflicts_with = "id")]
+    at: TenantTarget,
+    /// Only deliveries to this destination
+    #[arg(long, value_name = "DESTINATION", conflicts_with = "id")]
     destination: Option<String>,
-    /// Only this event type
+    /// Only events of this type
     #[arg(long = "type", value_name = "TYPE", conflicts_with = "id")]
-    kind: Option<String>,
-    /// Only those whose last failure, or reason, is this: `http_500`, `timeout`
+    event_type: Option<String>,
+    /// Only deliveries whose last failure or reason is this, such as http_500 or timeout
     #[arg(long, value_name = "CODE", conflicts_with = "id")]
     error: Option<String>,
-    /// Only events received since this long ago (2h, 3d) or this time (RFC 3339)
-    #[arg(long, value_name = "WHEN", conflicts_with = "id")]
-    since: Option<String>,
-    /// Only events received before this long ago or this time
-    #[arg(long, value_name = "WHEN", conflicts_with = "id")]
-    until: Option<String>,
-    /// Count only, change nothing
+    #[command(flatten)]
+    window: Window,
+    /// Count the deliveries and change nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -53,16 +52,27 @@ pub(super) struct Choice {
   fanfare replay --tenant acme --destination backoffice --since 2h
   fanfare replay --tenant acme --error http_500 --rate 20
 
-Without --state: what is dead or suppressed, which is everything that a destination missed, also
-while it was disabled. The retry schedule begins anew; the receiver's limits hold as always.")]
+Puts deliveries back into their queues, oldest first. Without an id or --state, these are the dead and \
+suppressed deliveries: everything that a destination missed. Each retry schedule starts from the \
+beginning, and the receiver's rate still holds.")]
 pub(super) struct Args {
     #[command(flatten)]
-    choice: Choice,
-    /// Only this state; several times
-    #[arg(long, value_parser = ["delivered", "suppressed", "dead"], conflicts_with = "id")]
+    selection: Selection,
+    /// Only deliveries in this state; can be repeated [default: dead and suppressed]
+    #[arg(
+        long,
+        value_name = "STATE",
+        value_parser = ["delivered", "suppressed", "dead"],
+        conflicts_with = "id"
+    )]
     state: Vec<String>,
-    /// Deliveries put back a second
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Maximum number of deliveries to put back per second
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000,
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
     rate: u32,
 }
 
@@ -72,132 +82,121 @@ pub(super) struct Args {
   fanfare cancel --tenant acme dlv_evt_07review.support
   fanfare cancel --tenant acme --destination backoffice --dry-run
 
-Ends deliveries that wait. They are kept as suppressed (cancelled) and can be replayed.")]
+Cancelled deliveries become `suppressed` with the reason `cancelled`. `fanfare replay` sends them.")]
 pub(super) struct CancelArgs {
     #[command(flatten)]
-    choice: Choice,
+    selection: Selection,
 }
 
-impl Choice {
-    /// The filter, as the API takes it.
-    fn filter(&self) -> Result<Map<String, Value>, Failure> {
-        let now = Clock::System.now_ms();
-        let time = |text: &Option<String>| text.as_deref().map(|t| when(t, now)).transpose();
+impl Selection {
+    /// The filter of the API.
+    fn filter(&self) -> Map<String, Value> {
         let filter = json!({
-            "destination": self.destination, "type": self.kind, "error": self.error,
-            "from_ms": time(&self.since)?, "to_ms": time(&self.until)?,
+            "destination": self.destination, "type": self.event_type, "error": self.error,
         });
         let mut filter = filter.as_object().cloned().unwrap_or_default();
         filter.retain(|_, value| !value.is_null());
-        Ok(filter)
+        self.window.add_to(&mut filter);
+        filter
     }
 }
 
-/// `2h` ago, or a time.
-pub(super) fn when(text: &str, now: Ms) -> Result<Ms, Failure> {
-    if let Ok(Period(ago)) = text.parse() {
-        return Ok(now - Ms::try_from(ago.as_millis()).unwrap_or(now));
-    }
-    let time = chrono::DateTime::parse_from_rfc3339(text);
-    time.map(|time| time.timestamp_millis()).map_err(|_| {
-        Failure::Because(format!(
-            "`{text}` is no time; write how long ago (2h, 3d) or 2026-11-23T08:00:00Z"
-        ))
-    })
-}
-
-pub(super) async fn run(args: Args) -> Done {
-    let work = Work {
-        choice: &args.choice,
-        action: "replay",
-        path: ["dead-letters", "replay"],
-        word: "replayed",
-        would: "would be put back",
-        rate: Some(args.rate),
-    };
-    let mut filter = args.choice.filter()?;
+pub(super) async fn run(args: Args) -> CommandResult {
+    let mut filter = args.selection.filter();
     if !args.state.is_empty() {
         filter.insert("status".to_owned(), json!(args.state));
     }
-    work.run(filter).await
+    let change = Change {
+        selection: &args.selection,
+        action: "replay",
+        path: ["dead-letters", "replay"],
+        participle: "replayed",
+        rate: Some(args.rate),
+    };
+    change.run(filter).await
 }
 
-pub(super) async fn run_cancel(args: CancelArgs) -> Done {
-    let work = Work {
-        choice: &args.choice,
+pub(super) async fn run_cancel(args: CancelArgs) -> CommandResult {
+    let change = Change {
+        selection: &args.selection,
         action: "cancel",
         path: ["deliveries", "cancel"],
-        word: "cancelled",
-        would: "would be ended",
+        participle: "cancelled",
         rate: None,
     };
-    work.run(args.choice.filter()?).await
+    change.run(args.selection.filter()).await
 }
 
-/// What is done to what is chosen.
-struct Work<'a> {
-    choice: &'a Choice,
+/// What to do with the selected deliveries.
+struct Change<'a> {
+    selection: &'a Selection,
+    /// The action on one delivery.
     action: &'static str,
+    /// The path of the action on many.
     path: [&'static str; 2],
-    word: &'static str,
-    would: &'static str,
-    /// So many a second.
+    /// The API's field with the number of deliveries changed.
+    participle: &'static str,
+    /// Deliveries per second.
     rate: Option<u32>,
 }
 
-impl Work<'_> {
-    async fn run(&self, filter: Map<String, Value>) -> Done {
-        let Choice { of, id, dry_run, .. } = self.choice;
-        let api = Api::open(&of.target, Use::Plain).await?;
-        match id {
-            Some(id) => self.one(&api, id).await,
-            None if *dry_run => self.counted(&self.count(&api, &filter).await?),
-            None => self.all(&api, filter).await,
+impl Change<'_> {
+    async fn run(&self, filter: Map<String, Value>) -> CommandResult {
+        let Selection { at, id, dry_run, .. } = self.selection;
+        let api = at.api().await?;
+        match (id, dry_run) {
+            (Some(id), false) => self.one(&api, id).await,
+            (Some(id), true) => self.print_count(&self.count_one(&api, id).await?),
+            (None, true) => self.print_count(&self.count(&api, &filter).await?),
+            (None, false) => self.all(&api, filter).await,
         }
     }
 
-    async fn one(&self, api: &Api, id: &str) -> Done {
-        let Choice { of, dry_run, .. } = self.choice;
-        if *dry_run {
-            let one = api.data(of.ask(Method::GET, ["deliveries", id])).await?;
-            let destination = one["destination"].as_str().unwrap_or_default();
-            let destination = destination.split('~').next().unwrap_or_default();
-            let row = json!({
-                "destination": destination, "state": one["state"], "reason": one["reason"],
-                "count": 1,
-            });
-            return self.counted(&json!({"found": 1, "counts": [row]}));
-        }
-        api.call(of.ask(Method::POST, ["deliveries", id, self.action])).await?;
-        self.finish(1);
+    async fn one(&self, api: &Api, id: &str) -> CommandResult {
+        let request = self.selection.at.request(Method::POST, ["deliveries", id, self.action]);
+        api.call(request).await?;
+        self.print_done(1);
         Ok(())
+    }
+
+    /// The same report for one delivery as the API's for many.
+    async fn count_one(&self, api: &Api, id: &str) -> Result<Value, Failure> {
+        let request = self.selection.at.request(Method::GET, ["deliveries", id]);
+        let delivery = api.data(request).await?;
+        let lane = delivery["destination"].as_str().unwrap_or_default();
+        let destination = lane.split('~').next().unwrap_or_default();
+        let row = json!({
+            "destination": destination, "state": delivery["state"], "reason": delivery["reason"],
+            "count": 1,
+        });
+        Ok(json!({"found": 1, "counts": [row]}))
     }
 
     async fn count(&self, api: &Api, filter: &Map<String, Value>) -> Result<Value, Failure> {
         let mut body = filter.clone();
         body.insert("dry_run".to_owned(), true.into());
-        api.data(self.choice.of.ask(Method::POST, self.path).body(body.into())).await
+        api.data(self.selection.at.request(Method::POST, self.path).body(body)).await
     }
 
-    /// Request after request, until nothing is left of what there was at first.
-    async fn all(&self, api: &Api, mut filter: Map<String, Value>) -> Done {
+    /// Repeats the request until nothing is left of what there was at first.
+    async fn all(&self, api: &Api, mut filter: Map<String, Value>) -> CommandResult {
         let bar = self.bar(api, &filter).await?;
         if let Some(rate) = self.rate {
-            // A part takes ten seconds at most.
-            filter.insert("limit".to_owned(), rate.saturating_mul(10).min(MOST).into());
+            let limit = rate.saturating_mul(SECONDS_PER_REQUEST).min(MAX_PER_REQUEST);
+            filter.insert("limit".to_owned(), limit.into());
             filter.insert("rate".to_owned(), rate.into());
         }
         let (mut done, began) = (0, Instant::now());
         loop {
-            let ask = self.choice.of.ask(Method::POST, self.path);
-            let report = api.data(ask.body(filter.clone().into())).await?;
-            done += report[self.word].as_u64().unwrap_or(0);
+            let request = self.selection.at.request(Method::POST, self.path);
+            let report = api.data(request.body(filter.clone())).await?;
+            done += report[self.participle].as_u64().unwrap_or(0);
             bar.set_position(done);
             if report["left"].as_u64().unwrap_or(0) == 0 {
                 break;
             }
             if let Some(rate) = self.rate {
-                // What was put back and has ended again is not taken a second time.
+                // Do not replay a second time what has ended again since the first request.
                 filter
                     .entry("changed_before_ms".to_owned())
                     .or_insert_with(|| report["at_ms"].clone());
@@ -207,23 +206,22 @@ impl Work<'_> {
             }
         }
         bar.finish_and_clear();
-        self.finish(done);
+        self.print_done(done);
         Ok(())
     }
 
-    /// Shows how far it is, to people alone: for that all are counted first.
+    /// A progress bar. Its length costs a request, so only if somebody can see it.
     async fn bar(&self, api: &Api, filter: &Map<String, Value>) -> Result<ProgressBar, Failure> {
-        if !std::io::stderr().is_terminal() {
-            return Ok(ProgressBar::hidden());
-        }
-        let found = self.count(api, filter).await?["found"].as_u64().unwrap_or(0);
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {eta}");
-        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-        Ok(ProgressBar::new(found).with_style(style))
+        let found = if progress::is_shown() {
+            self.count(api, filter).await?["found"].as_u64().unwrap_or(0)
+        } else {
+            0
+        };
+        Ok(progress::bar(found, "{bar:30} {pos}/{len} {eta}"))
     }
 
-    fn counted(&self, report: &Value) -> Done {
-        if self.choice.of.target.json {
+    fn print_count(&self, report: &Value) -> CommandResult {
+        if self.selection.at.json() {
             output::json(&json!({"total": report["found"], "by": report["counts"]}));
             return Ok(());
         }
@@ -234,15 +232,15 @@ impl Work<'_> {
             ("COUNT", "count"),
         ];
         show::list(false, &report["counts"], &columns)?;
-        output::line(format!("{} {}", report["found"], self.would));
+        output::line(format!("{} would be {} (dry run)", report["found"], self.participle));
         Ok(())
     }
 
-    fn finish(&self, count: u64) {
-        if self.choice.of.target.json {
-            output::json(&json!({ self.word: count }));
+    fn print_done(&self, count: u64) {
+        if self.selection.at.json() {
+            output::json(&json!({ self.participle: count }));
         } else {
-            output::line(format!("{count} {}", self.word));
+            output::line(format!("{count} {}", self.participle));
         }
     }
 }

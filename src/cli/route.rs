@@ -1,18 +1,19 @@
-//! `fanfare route`: where would this event go, and why.
+//! `fanfare route`: explains where an event would go, and why.
 
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use fanfare_contract::{Environment, Event};
 use serde_json::json;
 
-use super::settings::Settings;
-use super::{Done, Failure, output, tenant_files};
+use super::options::{StoreArgs, environment, no_tenant};
+use super::{CommandResult, Failure, input, output, tenant_files};
+use crate::agenda::Clock;
 use crate::app;
+use crate::config::Config;
 use crate::event::{Fill, decode};
-use crate::tenant::{self, Tenant, TenantSpec};
+use crate::tenant::{self, Tenant};
 
 /// Options.
 #[derive(ClapArgs)]
@@ -20,67 +21,83 @@ use crate::tenant::{self, Tenant, TenantSpec};
   fanfare route --tenant acme --event event.json
   fanfare route --tenant acme --tenants config/tenants --event event.json --json
 
-With --tenants, the files are read and no store is needed.")]
+Prints whether each route matches, and the first field that does not. Nothing is sent or stored.")]
 pub(super) struct Args {
-    /// The tenant
+    /// Tenant id
     #[arg(long, env = "FANFARE_TENANT")]
     tenant: String,
-    /// File with one event; - is standard input
+    /// File with one event; - reads standard input
     #[arg(long, value_name = "FILE")]
     event: PathBuf,
-    /// live or test: as which the event would be sent
-    #[arg(long, default_value = "live", value_parser = Environment::from_str)]
+    /// Environment of the event
+    #[arg(long, default_value = "live", value_parser = environment())]
     environment: Environment,
-    /// Take tables from this folder instead of the store
+    /// Read routes from the tenant files in this folder instead of the store
     #[arg(long, value_name = "DIR")]
     tenants: Option<PathBuf>,
     #[command(flatten)]
-    settings: Settings,
+    store: StoreArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) async fn run(args: &Args) -> Done {
+pub(super) async fn run(args: &Args) -> CommandResult {
     let tenant = load(args).await?;
-    let event = read_event(&args.event, &tenant.id, &args.settings.load()?)?;
-    let explained = tenant.table.explain(&event);
+    let event = read_event(&args.event, &tenant.id, &args.store.load()?)?;
     let event = event.with_environment(args.environment);
-    let targets: Vec<_> = tenant.targets_of(&event).collect();
-    let kept_out: Vec<_> =
-        tenant.matching(&event).filter(|target| target.environment != args.environment).collect();
     if args.json {
-        let lanes = targets.iter().flat_map(|target| &target.lanes).map(|lane| {
-            json!({
-                "id": &*lane.key.id, "channel": &*lane.destination.channel,
-                "to": lane.label,
-            })
-        });
-        let lanes: Vec<_> = lanes.collect();
-        output::json(&json!({
-            "event": &*event.id, "type": &*event.kind, "environment": args.environment,
-            "destinations": lanes, "routes": explained,
-            "other_environment": kept_out.iter().map(|target| &*target.id).collect::<Vec<_>>(),
-        }));
-        return Ok(());
+        print_json(&tenant, &event);
+    } else {
+        print(&tenant, &event);
     }
-    let test = if args.environment.is_live() { "" } else { ", a test event" };
-    output::line(format!("{} of type {}{test}", output::bold(&event.id), event.kind));
-    for explanation in explained {
+    Ok(())
+}
+
+/// The destinations that match the event and are of the other environment.
+fn other_environment<'t>(
+    tenant: &'t Tenant,
+    event: &'t Event,
+) -> impl Iterator<Item = &'t tenant::Target> {
+    tenant.matching(event).filter(|target| target.environment != event.environment)
+}
+
+fn print_json(tenant: &Tenant, event: &Event) {
+    let lanes = tenant.targets_of(event).flat_map(|target| &target.lanes);
+    let destinations = lanes.map(|lane| {
+        json!({
+            "id": &*lane.key.id, "channel": &*lane.destination.channel,
+            "to": lane.label,
+        })
+    });
+    let other = other_environment(tenant, event).map(|target| &*target.id);
+    output::json(&json!({
+        "event": &*event.id, "type": &*event.kind, "environment": event.environment,
+        "destinations": destinations.collect::<Vec<_>>(),
+        "routes": tenant.table.explain(event),
+        "other_environment": other.collect::<Vec<_>>(),
+    }));
+}
+
+fn print(tenant: &Tenant, event: &Event) {
+    let test = if event.environment.is_live() { "" } else { " (test)" };
+    output::line(format!("{}  {}{test}", output::bold(&event.id), event.kind));
+    for explanation in tenant.table.explain(event) {
         output::line(explanation);
     }
-    for target in kept_out {
+    for target in other_environment(tenant, event) {
         output::line(format!(
-            "× {} is a {} destination: a {} event never reaches it",
-            target.id, target.environment, args.environment
+            "× {} is a {} destination: {} events do not reach it",
+            target.id, target.environment, event.environment
         ));
     }
-    if targets.is_empty() {
-        output::line("goes nowhere: it would be recorded as unrouted");
+    let lanes: Vec<_> = tenant.targets_of(event).flat_map(|target| &target.lanes).collect();
+    if lanes.is_empty() {
+        output::line("no destination: the event would be recorded as unrouted");
     }
-    for lane in targets.iter().flat_map(|target| &target.lanes) {
+    for lane in lanes {
         let state = match lane.suppressed() {
-            Some(why) => format!(" ({why}: would be suppressed)"),
+            Some(reason) => format!(" ({reason}: would be suppressed)"),
             None if lane.paused => " (paused: would wait)".to_owned(),
             None => String::new(),
         };
@@ -91,55 +108,42 @@ pub(super) async fn run(args: &Args) -> Done {
             lane.label
         ));
     }
-    Ok(())
 }
 
 async fn load(args: &Args) -> Result<Tenant, Failure> {
-    let mut config = args.settings.load()?;
-    // Explaining sends nothing: an address that could not be used in production is no reason to
-    // refuse.
+    let mut config = args.store.load()?;
+    // Nothing is sent, so an address that production would refuse is no reason to refuse here.
     config.development = true;
     let channels = tenant_files::offline_channels(&config)?;
-    let unknown = |place: &str| {
-        Failure::Because(format!(
-            "there is no tenant `{}` in {place}; `fanfare apply` adds it",
-            args.tenant
-        ))
-    };
     let spec = if let Some(dir) = &args.tenants {
         let specs =
-            tenant_files::read(std::slice::from_ref(dir)).map_err(|p| tenant_files::told(&p))?;
+            tenant_files::read(std::slice::from_ref(dir)).map_err(|p| tenant_files::report(&p))?;
         let found = specs.into_iter().find(|(_, spec)| spec.id == args.tenant);
-        let mut spec = found.ok_or_else(|| unknown(&dir.display().to_string()))?.1;
+        let (_, mut spec) = found.ok_or_else(|| {
+            Failure::refused(format!(
+                "there is no tenant `{}` in {}; check --tenant and --tenants",
+                args.tenant,
+                dir.display()
+            ))
+        })?;
         tenant_files::complete_for_check(&mut spec, &channels);
         spec
     } else {
-        let (config, store) = args.settings.open_existing().await?;
-        let place = if app::is_redis(&config.store) { "Redis" } else { &config.store };
-        tenant::stored(&store, &args.tenant).await?.ok_or_else(|| unknown(place))?.0
+        let (config, store) = args.store.open_existing().await?;
+        let found = tenant::stored(&store, &args.tenant).await?;
+        found.ok_or_else(|| no_tenant(&args.tenant, &config.store))?.0
     };
-    compile(&spec, &channels)
-}
-
-fn compile(spec: &TenantSpec, channels: &tenant::Channels) -> Result<Tenant, Failure> {
-    tenant::compile(spec, 0, channels, None).map_err(|problems| tenant_files::told(&problems))
+    tenant::compile(&spec, 0, &channels, None).map_err(|problems| tenant_files::report(&problems))
 }
 
 /// Reads one event from a file or standard input.
 pub(super) fn read_event(
-    path: &PathBuf,
+    path: &Path,
     tenant: &Arc<str>,
-    config: &crate::config::Config,
+    config: &Config,
 ) -> Result<Event, Failure> {
-    use anyhow::Context;
-    let raw = if path.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin()).context("standard input cannot be read")?
-    } else {
-        std::fs::read_to_string(path)
-            .with_context(|| format!("{} cannot be read", path.display()))?
-    };
-    let now = crate::agenda::Clock::System.now_ms();
-    let fill = Fill { id: &|| "evt_example".to_owned(), received_ms: now };
+    let raw = input::text(path)?;
+    let fill = Fill { id: &|| "evt_example".to_owned(), received_ms: Clock::System.now_ms() };
     decode(tenant, raw.trim().to_owned().into(), app::limits(config), &fill)
-        .map_err(|refusal| Failure::Because(format!("{}: {refusal}", path.display())))
+        .map_err(|refusal| Failure::refused(format!("{}: {refusal}", input::name(path))))
 }

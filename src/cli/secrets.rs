@@ -1,84 +1,91 @@
-//! `fanfare secrets`: the master key that encrypts secrets in the store.
+//! `fanfare secrets`: the master key that encrypts the secrets in the store.
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
 
-use super::settings::Settings;
-use super::{Done, Failure, output};
+use super::options::StoreArgs;
+use super::{CommandResult, Failure, output};
 use crate::app::{self, Purpose};
 use crate::secrets::{MasterKey, Resealed, Secrets};
 
 /// Options.
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
-  FANFARE_MASTER_KEY=$(fanfare secrets new-key) fanfare serve --store redis://127.0.0.1:6379
+  fanfare secrets new-key
   fanfare secrets status
   fanfare secrets rotate
 
-To replace a key: start every server with the new one after the old (FANFARE_MASTER_KEY=old,new),
-then with the new one first (new,old). Each start encrypts anew in the background; `rotate` does it
-at once. When `status` says that nothing is left under the old one, leave it out.")]
+To replace the master key:
+  1. Restart every server with the new key last:  FANFARE_MASTER_KEY=old,new
+  2. Restart every server with the new key first: FANFARE_MASTER_KEY=new,old
+  3. Run `fanfare secrets rotate`, or let the restarted servers encrypt in the background
+  4. When `fanfare secrets status` lists no secret with the old key, remove the old key")]
 pub(super) struct Args {
     #[command(subcommand)]
-    what: What,
+    command: Command,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// Prints a new key; it is kept nowhere
+enum Command {
+    /// Print a new master key without storing it
     #[command(after_help = "Example:\n  fanfare secrets new-key")]
     NewKey,
-    /// Says how many secrets are encrypted with which key
-    #[command(after_help = "Example:\n  fanfare secrets status")]
-    Status(Of),
-    /// Encrypts everything with the first of the keys that are given
+    /// Show how many secrets are encrypted with which key
+    #[command(after_help = "Example:
+  fanfare secrets status
+
+The exit code is 1 if a secret is unencrypted, or not encrypted with the current key.")]
+    Status(KeyArgs),
+    /// Encrypt all secrets with the current key: the first of those configured
     #[command(after_help = "Example:\n  fanfare secrets rotate")]
-    Rotate(Of),
+    Rotate(KeyArgs),
 }
 
 #[derive(ClapArgs)]
-struct Of {
+struct KeyArgs {
     #[command(flatten)]
-    settings: Settings,
+    store: StoreArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) async fn run(args: Args) -> Done {
-    match args.what {
-        What::NewKey => {
+pub(super) async fn run(args: Args) -> CommandResult {
+    match args.command {
+        Command::NewKey => {
             let key = MasterKey::generate().map_err(|error| Failure::Unreachable(error.into()))?;
             output::line(key.reveal());
-            output::note(format!("master key {}; it is kept nowhere: store it well", key.id()));
+            output::note(format!(
+                "This is master key {}. Store it now: Fanfare does not keep it.",
+                key.id()
+            ));
             Ok(())
         }
-        What::Status(of) => {
-            let secrets = open(&of).await?;
-            tell(&secrets, &secrets.inspect().await?, of.json)
+        Command::Status(args) => {
+            let secrets = open(&args).await?;
+            report(&secrets, &secrets.inspect().await?, args.json)
         }
-        What::Rotate(of) => {
-            let secrets = open(&of).await?;
+        Command::Rotate(args) => {
+            let secrets = open(&args).await?;
             if secrets.current().is_none() {
-                return Err(Failure::Because(
-                    "there is no master key here: give it as FANFARE_MASTER_KEY or [secrets] key_file"
-                        .to_owned(),
+                return Err(Failure::refused(
+                    "there is no master key; set FANFARE_MASTER_KEY or secrets.key_file",
                 ));
             }
-            tell(&secrets, &secrets.reseal().await?, of.json)
+            report(&secrets, &secrets.reseal().await?, args.json)
         }
     }
 }
 
-async fn open(of: &Of) -> Result<Secrets, Failure> {
-    // Looking must not make a store.
-    let (config, store) = of.settings.open_existing().await?;
+async fn open(args: &KeyArgs) -> Result<Secrets, Failure> {
+    // Fails if there is no store, which `open_sealed` would create.
+    let (config, store) = args.store.open_existing().await?;
     drop(store);
     Ok(app::open_sealed(&config, Purpose::Tool).await?.1)
 }
 
-/// The exit code is 1 while something is in the clear or under another key.
-fn tell(secrets: &Secrets, state: &Resealed, as_json: bool) -> Done {
+/// Prints the state. A failure while a secret is not encrypted with the current key.
+fn report(secrets: &Secrets, state: &Resealed, as_json: bool) -> CommandResult {
     let Resealed { documents, left, secrets: by_key, plain } = state;
     if as_json {
         output::json(&json!({
@@ -87,18 +94,18 @@ fn tell(secrets: &Secrets, state: &Resealed, as_json: bool) -> Done {
         }));
     } else {
         if *documents > 0 {
-            output::line(format!("{documents} tenants encrypted anew"));
+            output::line(format!("{documents} tenants re-encrypted"));
         }
         for (id, count) in by_key {
-            let current = if secrets.current() == Some(id) { ", the current one" } else { "" };
-            output::line(format!("{count} secrets under key {id}{current}"));
+            let current = if secrets.current() == Some(id) { " (current)" } else { "" };
+            output::line(format!("{count} secrets encrypted with key {id}{current}"));
         }
         if *plain > 0 {
-            output::line(format!("{plain} secrets in the clear"));
+            output::line(format!("{plain} secrets unencrypted"));
         }
         if by_key.is_empty() && *plain == 0 {
             output::line("there are no secrets");
         }
     }
-    if *left == 0 { Ok(()) } else { Err(Failure::No) }
+    if *left == 0 { Ok(()) } else { Err(Failure::Reported) }
 }

@@ -1,37 +1,44 @@
-//! The API's answers for people: tables of lists, lines of single things; JSON for scripts.
+//! Prints the API's data: tables for lists, fields for one resource, JSON for scripts.
 
-#![expect(clippy::unnecessary_wraps, reason = "what is shown last is how a command ends")]
+#![expect(clippy::unnecessary_wraps, reason = "commands end with a call to these functions")]
 
 use serde_json::{Map, Value, json};
 
-use super::{Done, events, output};
+use super::{CommandResult, output};
 
-/// A list: one column a head and the path in an item.
-pub(super) fn list(as_json: bool, data: &Value, columns: &[(&str, &str)]) -> Done {
+/// Prints a list. A column is a heading and the path of its value in an item.
+pub(super) fn list(as_json: bool, data: &Value, columns: &[(&str, &str)]) -> CommandResult {
     if as_json {
         output::json(data);
         return Ok(());
     }
-    let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
-    let mut table = output::table(&heads);
-    // Some lists stand under their own name.
+    let headings: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
+    let mut table = output::table(&headings);
+    // Some lists are in `data`, some under a name of their own, and some are bare.
     let items = data.as_object().and_then(|map| map.values().find_map(Value::as_array));
     for item in items.or_else(|| data.as_array()).into_iter().flatten() {
-        table.add_row(columns.iter().map(|(_, path)| at(item, path)));
+        table.add_row(columns.iter().map(|(_, path)| value_at(item, path)));
     }
     output::print_table(&table);
-    events::more(data["next_cursor"].as_str());
+    next_page(data);
     Ok(())
 }
 
-/// `a/b` of an item, as text.
-fn at(item: &Value, path: &str) -> String {
+/// Says how to see the next page, if there is one.
+pub(super) fn next_page(data: &Value) {
+    if let Some(cursor) = data["next_cursor"].as_str() {
+        output::note(output::dim(&format!("next page: --cursor {cursor}")));
+    }
+}
+
+/// The value at `a/b` of an item, as text.
+fn value_at(item: &Value, path: &str) -> String {
     let value = path.split('/').try_fold(item, |value, key| value.get(key));
     value.map(|value| text(path, value)).unwrap_or_default()
 }
 
-/// One thing.
-pub(super) fn one(as_json: bool, data: &Value) -> Done {
+/// Prints one resource.
+pub(super) fn one(as_json: bool, data: &Value) -> CommandResult {
     if as_json {
         output::json(data);
     } else if let Some(map) = data.as_object() {
@@ -67,7 +74,7 @@ fn fields(map: &Map<String, Value>, indent: usize) {
     }
 }
 
-/// One value; what ends in `_ms` is a time.
+/// A value as text. A number whose name ends in `_ms` is a time.
 fn text(name: &str, value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -82,36 +89,67 @@ fn text(name: &str, value: &Value) -> String {
     }
 }
 
-/// A text of an answer.
+/// A text of the API's data; empty if it is not text.
 pub(super) fn word(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// A time of an answer.
+/// A time of the API's data.
 pub(super) fn time(value: &Value) -> String {
     value.as_i64().map(output::time).unwrap_or_default()
 }
 
-/// Something was done to `id`, and there is nothing more to show.
-pub(super) fn done(as_json: bool, id: &str, word: &str) -> Done {
+/// The type of an event or a delivery, marked if its environment is `test`.
+pub(super) fn event_type(one: &Value) -> String {
+    let name = word(&one["type"]);
+    if one["environment"] == "test" { format!("{name} (test)") } else { name }
+}
+
+/// The outcome of an attempt, and below it what the receiver said, indented.
+pub(super) fn attempt(attempt: &Value, indent: usize) -> String {
+    let status = attempt["status"].as_u64().map(|status| format!(" {status}"));
+    let status = status.unwrap_or_default();
+    let mut lines = format!("{}{status} in {} ms", word(&attempt["code"]), attempt["took_ms"]);
+    for (label, field) in [("", "message"), ("answer: ", "answer")] {
+        let text = word(&attempt[field]);
+        if !text.is_empty() {
+            lines = format!("{lines}\n{:indent$}{label}{text}", "");
+        }
+    }
+    lines
+}
+
+/// Says what was done to a resource that has nothing more to show.
+pub(super) fn done(as_json: bool, id: &str, participle: &str) -> CommandResult {
     if as_json {
-        output::json(&json!({"id": id, word: true}));
+        output::json(&json!({"id": id, participle: true}));
     } else {
-        output::line(format!("{id}: {word}"));
+        output::line(format!("{id}: {participle}"));
     }
     Ok(())
 }
 
-/// What was made just now is shown this once.
-pub(super) fn once(as_json: bool, id: &str, word: &str, data: &Value) -> Done {
+/// Says what was done to a resource, and shows the secrets that were generated for it.
+pub(super) fn changed(as_json: bool, id: &str, participle: &str, data: &Value) -> CommandResult {
     if as_json {
         output::json(data);
         return Ok(());
     }
-    output::line(format!("{id}: {word}"));
+    output::line(format!("{id}: {participle}"));
     for (field, value) in data["shown_once"].as_object().into_iter().flatten() {
         output::line(format!("  {field} = {}", text(field, value)));
-        output::note("  this was made now and is shown once; keep it");
+        output::note(format!("  Store the {field} now: it is not shown again."));
     }
     Ok(())
+}
+
+/// Says how many deliveries were replayed, and whether some are left.
+pub(super) fn replayed(report: &Value) {
+    output::line(format!("{} replayed", report["replayed"]));
+    if report["left"].as_u64().is_some_and(|left| left > 0) {
+        output::note(format!(
+            "{} more were not replayed; `fanfare replay` sends them",
+            report["left"]
+        ));
+    }
 }

@@ -1,12 +1,12 @@
-//! `fanfare suppressions`: what nothing reaches until somebody mends it, and what was kept back.
+//! `fanfare suppressions`: destinations and addresses that Fanfare does not send to, and what was kept
+//! back for them.
 
 use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
-use serde_json::{Map, json};
+use serde_json::Map;
 
-use super::remote::{Api, Of, Page, Use};
-use super::{Done, output, replay, show};
-use crate::agenda::Clock;
+use super::options::{PageArgs, TenantTarget, Window};
+use super::{CommandResult, output, show};
 
 /// Options.
 #[derive(ClapArgs)]
@@ -14,22 +14,22 @@ use crate::agenda::Clock;
   fanfare suppressions list --tenant acme
   fanfare suppressions lift --tenant acme desk~4f2a90 --replay
 
-A destination that was disabled (410, a revoked token, nothing but failures), or one address of it that
-bounced again and again.")]
+A suppression is a disabled destination, or one address of a destination that was disabled because it \
+bounced. Nothing is sent there until the suppression is lifted. Its deliveries are kept.")]
 pub(super) struct Args {
     #[command(subcommand)]
-    what: What,
+    command: Command,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// Lists them, with the reason and how much was kept back
+enum Command {
+    /// List suppressions, the reasons, and how many deliveries were kept
     #[command(after_help = "Example:\n  fanfare suppressions list --tenant acme")]
     List(List),
-    /// Shows one
+    /// Show a suppression
     #[command(after_help = "Example:\n  fanfare suppressions get --tenant acme desk~4f2a90")]
     Get(One),
-    /// After it was mended: sends there again
+    /// Lift a suppression once its cause is repaired, and send there again
     #[command(
         after_help = "Example:\n  fanfare suppressions lift --tenant acme desk~4f2a90 --replay"
     )]
@@ -39,39 +39,38 @@ enum What {
 #[derive(ClapArgs)]
 struct List {
     #[command(flatten)]
-    page: Page,
+    page: PageArgs,
     #[command(flatten)]
-    of: Of,
+    at: TenantTarget,
 }
 
 #[derive(ClapArgs)]
 struct One {
-    /// Its id, as `fanfare suppressions list` shows it
+    /// Suppression id, as `fanfare suppressions list` shows it
     id: String,
     #[command(flatten)]
-    of: Of,
+    at: TenantTarget,
 }
 
 #[derive(ClapArgs)]
+#[command(
+    mut_arg("since", |arg| arg.requires("replay")),
+    mut_arg("until", |arg| arg.requires("replay"))
+)]
 struct Lift {
     #[command(flatten)]
     one: One,
-    /// Sends what was kept back as well, oldest first
+    /// Also send the deliveries that were kept, oldest first
     #[arg(long)]
     replay: bool,
-    /// Of that only events received since this long ago (2h, 3d) or this time (RFC 3339)
-    #[arg(long, value_name = "WHEN", requires = "replay")]
-    since: Option<String>,
-    /// Of that only events received before this long ago or this time
-    #[arg(long, value_name = "WHEN", requires = "replay")]
-    until: Option<String>,
+    #[command(flatten)]
+    window: Window,
 }
 
-pub(super) async fn run(args: Args) -> Done {
-    match args.what {
-        What::List(args) => {
-            let api = Api::open(&args.of.target, Use::Plain).await?;
-            let ask = args.of.ask(Method::GET, ["suppressions"]).page(&args.page);
+pub(super) async fn run(args: Args) -> CommandResult {
+    match args.command {
+        Command::List(List { page, at }) => {
+            let request = at.request(Method::GET, ["suppressions"]).page(&page);
             let columns = [
                 ("SUPPRESSION", "id"),
                 ("TO", "to"),
@@ -79,37 +78,27 @@ pub(super) async fn run(args: Args) -> Done {
                 ("SINCE", "since_ms"),
                 ("KEPT", "kept"),
             ];
-            show::list(args.of.target.json, &api.data(ask).await?, &columns)
+            show::list(at.json(), &at.target.data(request).await?, &columns)
         }
-        What::Get(one) => {
-            let api = Api::open(&one.of.target, Use::Plain).await?;
-            let data = api.data(one.of.ask(Method::GET, ["suppressions", &one.id])).await?;
-            show::one(one.of.target.json, &data)
-        }
-        What::Lift(args) => lift(args).await,
+        Command::Get(One { id, at }) => show::one(at.json(), &at.get(["suppressions", &id]).await?),
+        Command::Lift(args) => lift(args).await,
     }
 }
 
-async fn lift(args: Lift) -> Done {
-    let now = Clock::System.now_ms();
+async fn lift(args: Lift) -> CommandResult {
     let mut body = Map::new();
     body.insert("replay".to_owned(), args.replay.into());
-    for (name, time) in [("from_ms", &args.since), ("to_ms", &args.until)] {
-        if let Some(time) = time {
-            body.insert(name.to_owned(), json!(replay::when(time, now)?));
-        }
-    }
-    let One { id, of } = &args.one;
-    let api = Api::open(&of.target, Use::Plain).await?;
-    let ask = of.ask(Method::POST, ["suppressions", id, "lift"]);
-    let data = api.data(ask.body(body.into())).await?;
-    if of.target.json {
+    args.window.add_to(&mut body);
+    let One { id, at } = &args.one;
+    let request = at.request(Method::POST, ["suppressions", id, "lift"]).body(body);
+    let data = at.target.data(request).await?;
+    if at.json() {
         output::json(&data);
         return Ok(());
     }
     output::line(format!("{id}: lifted"));
-    if let Some(replay) = data["replay"].as_object() {
-        output::line(format!("{} replayed, {} left", replay["replayed"], replay["left"]));
+    if data["replay"].is_object() {
+        show::replayed(&data["replay"]);
     }
     Ok(())
 }

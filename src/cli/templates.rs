@@ -1,13 +1,15 @@
-//! `fanfare templates`: what a tenant's messages look like. `fanfare render` does it without a store.
+//! `fanfare templates`: manages the templates of a tenant's messages. `fanfare render` previews them
+//! from files, without a store.
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
-use super::remote::{Api, Of, Page, Use};
-use super::{Done, input, output, show};
+use super::options::{PageArgs, TenantTarget};
+use super::remote::ApiRequest;
+use super::{CommandResult, input, output, show};
 
 /// Options.
 #[derive(ClapArgs)]
@@ -17,53 +19,54 @@ use super::{Done, input, output, show};
   fanfare templates preview --tenant acme --type kyc.session.created --part text")]
 pub(super) struct Args {
     #[command(subcommand)]
-    what: What,
+    command: Command,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// Lists templates; the tenant's own in the place of those that they cover
+enum Command {
+    /// List templates and whether each is built in, the server's, or the tenant's own
     #[command(after_help = "Example:\n  fanfare templates list --tenant acme")]
     List(List),
-    /// Shows the source of one
+    /// Print the source of a template
     #[command(
-        after_help = "Example:\n  fanfare templates get --tenant acme kyc.session.created html > body.mjml.hbs"
+        after_help = "Example:\n  fanfare templates get --tenant acme kyc.session.created html"
     )]
     Get(One),
-    /// Puts one of the tenant's own; it is rendered on samples first
-    #[command(
-        after_help = "Example:\n  fanfare templates put --tenant acme kyc.session.created subject subject.txt.hbs"
-    )]
+    /// Set the tenant's own template, after rendering it on sample events
+    #[command(after_help = "Example:
+  fanfare templates put --tenant acme kyc.session.created subject subject.txt.hbs")]
     Put(Put),
-    /// Removes the tenant's own; the built-in one takes its place
+    /// Delete the tenant's own template, so that the built-in one applies again
     #[command(
         after_help = "Example:\n  fanfare templates delete --tenant acme kyc.session.created subject"
     )]
     Delete(One),
-    /// Renders a sample or a given event; nothing is sent or stored
-    #[command(
-        after_help = "Example:\n  fanfare templates preview --tenant acme --type kyc.session.created --part text"
-    )]
+    /// Render a sample event or an event of yours, without sending or storing anything
+    #[command(after_help = "Examples:
+  fanfare templates preview --tenant acme --type kyc.session.created --part text
+  fanfare templates preview --tenant acme --type kyc.session.created \\
+    --draft subject=subject.txt.hbs")]
     Preview(Preview),
 }
 
 #[derive(ClapArgs)]
 struct List {
     #[command(flatten)]
-    page: Page,
+    page: PageArgs,
     #[command(flatten)]
-    of: Of,
+    at: TenantTarget,
 }
 
 #[derive(ClapArgs)]
 struct One {
-    /// The event type; _default for types without their own, _digest for digests
+    /// Event type; _default for types without a template, _digest for digests
+    #[arg(value_name = "TYPE")]
     event_type: String,
-    /// The part of the message
+    /// Part of the message
     #[arg(value_parser = PARTS)]
     part: String,
     #[command(flatten)]
-    of: Of,
+    at: TenantTarget,
 }
 
 const PARTS: [&str; 4] = ["subject", "html", "text", "slack"];
@@ -72,64 +75,40 @@ const PARTS: [&str; 4] = ["subject", "html", "text", "slack"];
 struct Put {
     #[command(flatten)]
     one: One,
-    /// The source; - is standard input
+    /// File with the source; - reads standard input
     file: PathBuf,
 }
 
 #[derive(ClapArgs)]
 struct Preview {
-    /// Takes the sample of this type; _digest a digest of all samples
+    /// Render the sample event of this type; _digest renders a digest of all samples
     #[arg(long = "type", value_name = "TYPE", required_unless_present = "event")]
-    kind: Option<String>,
-    /// An event, a JSON file; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "kind")]
+    event_type: Option<String>,
+    /// JSON file with the event to render; - reads standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "event_type")]
     event: Option<PathBuf>,
-    /// Only these parts
+    /// Render only this part; can be repeated
     #[arg(long = "part", value_name = "PART", value_parser = PARTS)]
     parts: Vec<String>,
-    /// A source to try in the place of the one there is: PART=FILE
-    #[arg(long = "draft", value_name = "PART=FILE")]
-    drafts: Vec<String>,
+    /// Use the source in this file instead of the template of the part; can be repeated
+    #[arg(long = "draft", value_name = "PART=FILE", value_parser = draft)]
+    drafts: Vec<(String, PathBuf)>,
     #[command(flatten)]
-    of: Of,
+    at: TenantTarget,
 }
 
-pub(super) async fn run(args: Args) -> Done {
-    match args.what {
-        What::List(args) => {
-            let api = Api::open(&args.of.target, Use::Plain).await?;
-            let data = api.data(args.of.ask(Method::GET, ["templates"]).page(&args.page)).await?;
-            let columns = [("TYPE", "event_type"), ("PART", "part"), ("ORIGIN", "origin")];
-            show::list(args.of.target.json, &data, &columns)
-        }
-        What::Get(one) => {
-            let api = Api::open(&one.of.target, Use::Plain).await?;
-            let data = api.data(one.ask(Method::GET)).await?;
-            if one.of.target.json {
-                output::json(&data);
-            } else {
-                output::line(data["source"].as_str().unwrap_or_default().trim_end_matches('\n'));
-            }
-            Ok(())
-        }
-        What::Put(put) => {
-            let source = input::text(&put.file)?;
-            let api = Api::open(&put.one.of.target, Use::Plain).await?;
-            let data = api.data(put.one.ask(Method::PUT).body(json!({"source": source}))).await?;
-            show::once(put.one.of.target.json, &put.one.name(), "put", &data)
-        }
-        What::Delete(one) => {
-            let api = Api::open(&one.of.target, Use::Plain).await?;
-            api.call(one.ask(Method::DELETE)).await?;
-            show::done(one.of.target.json, &one.name(), "deleted")
-        }
-        What::Preview(args) => preview(args).await,
-    }
+fn draft(text: &str) -> Result<(String, PathBuf), &'static str> {
+    let (part, file) = text.split_once('=').ok_or("write PART=FILE")?;
+    Ok((part.to_owned(), file.into()))
 }
 
 impl One {
-    fn ask(&self, method: Method) -> super::remote::Ask {
-        self.of.ask(method, ["templates", &self.event_type, &self.part])
+    fn request(&self, method: Method) -> ApiRequest {
+        self.at.request(method, ["templates", &self.event_type, &self.part])
+    }
+
+    async fn call(&self, request: ApiRequest) -> Result<Value, super::Failure> {
+        self.at.target.data(request).await
     }
 
     fn name(&self) -> String {
@@ -137,26 +116,54 @@ impl One {
     }
 }
 
-async fn preview(args: Preview) -> Done {
+pub(super) async fn run(args: Args) -> CommandResult {
+    match args.command {
+        Command::List(List { page, at }) => {
+            let request = at.request(Method::GET, ["templates"]).page(&page);
+            let columns = [("TYPE", "event_type"), ("PART", "part"), ("ORIGIN", "origin")];
+            show::list(at.json(), &at.target.data(request).await?, &columns)
+        }
+        Command::Get(one) => {
+            let data = one.call(one.request(Method::GET)).await?;
+            if one.at.json() {
+                output::json(&data);
+            } else {
+                output::line(show::word(&data["source"]).trim_end_matches('\n'));
+            }
+            Ok(())
+        }
+        Command::Put(Put { one, file }) => {
+            let body = json!({"source": input::text(&file)?});
+            let data = one.call(one.request(Method::PUT).body(body)).await?;
+            show::changed(one.at.json(), &one.name(), "saved", &data)
+        }
+        Command::Delete(one) => {
+            one.call(one.request(Method::DELETE)).await?;
+            show::done(one.at.json(), &one.name(), "deleted")
+        }
+        Command::Preview(args) => preview(args).await,
+    }
+}
+
+async fn preview(args: Preview) -> CommandResult {
+    let Preview { event_type, event, parts, drafts, at } = args;
     let mut body = Map::new();
-    if let Some(kind) = &args.kind {
-        body.insert("type".to_owned(), json!(kind));
+    if let Some(event_type) = event_type {
+        body.insert("type".to_owned(), event_type.into());
     }
-    if let Some(path) = &args.event {
-        body.insert("event".to_owned(), input::json(path)?);
+    if let Some(path) = event {
+        body.insert("event".to_owned(), input::json(&path)?);
     }
-    if !args.parts.is_empty() {
-        body.insert("parts".to_owned(), json!(args.parts));
+    if !parts.is_empty() {
+        body.insert("parts".to_owned(), parts.into());
     }
-    let mut drafts = Map::new();
-    for draft in &args.drafts {
-        let (part, file) = draft.split_once('=').unwrap_or((draft, "-"));
-        drafts.insert(part.to_owned(), json!(input::text(file.as_ref())?));
+    let mut sources = Map::new();
+    for (part, file) in drafts {
+        sources.insert(part, input::text(&file)?.into());
     }
-    if !drafts.is_empty() {
-        body.insert("templates".to_owned(), drafts.into());
+    if !sources.is_empty() {
+        body.insert("templates".to_owned(), sources.into());
     }
-    let api = Api::open(&args.of.target, Use::Plain).await?;
-    let ask = args.of.ask(Method::POST, ["templates", "preview"]);
-    show::one(args.of.target.json, &api.data(ask.body(body.into())).await?)
+    let request = at.request(Method::POST, ["templates", "preview"]).body(body);
+    show::one(at.json(), &at.target.data(request).await?)
 }

@@ -1,5 +1,5 @@
-//! Tenant files beside the API: read and checked without a store, and written to one by whoever
-//! starts a router.
+//! Tenant files without the API: read and checked without a store, and written to the store of a router
+//! in the same process.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
@@ -17,17 +17,17 @@ use crate::delivery::layers::Quiet;
 use crate::tenant::{self, Channels, MadeValue, Problem, PutError, TenantSpec, file};
 use fanfare_store::Store;
 
-/// The channels, for checking and completing settings; nothing is sent.
+/// The channels, to check and complete settings. Nothing is sent.
 pub(super) fn offline_channels(config: &Config) -> Result<Channels, Failure> {
     let templates = Arc::new(app::engine(config, &BTreeMap::new())?);
-    Ok(app::channels(config, templates, Arc::new(Forgetful), Arc::new(Quiet))?)
+    Ok(app::channels(config, templates, Arc::new(NoMemo), Arc::new(Quiet))?)
 }
 
-/// A memory for channels that send nothing.
-struct Forgetful;
+/// Remembers nothing, for channels that send nothing.
+struct NoMemo;
 
 #[async_trait::async_trait]
-impl fanfare_contract::Memo for Forgetful {
+impl fanfare_contract::Memo for NoMemo {
     async fn get(&self, _: &str) -> Option<String> {
         None
     }
@@ -38,7 +38,7 @@ impl fanfare_contract::Memo for Forgetful {
 pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(PathBuf, TenantSpec)>, Vec<Problem>> {
     let files = files(paths)?;
     let found = tenant::on_all_cores(&files, |path| file::read(path, &file::process_env));
-    let found = whole(&files, found, |spec| &spec.id)?;
+    let found = all_or_problems(&files, found, |spec| &spec.id)?;
     Ok(files.into_iter().zip(found).collect())
 }
 
@@ -48,7 +48,7 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<Problem>> {
     for path in paths {
         let found = match path.metadata() {
             Ok(metadata) if metadata.is_dir() => file::list(path),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(vec![is_not_there(path)]),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(vec![not_found(path)]),
             Ok(_) | Err(_) => Ok(vec![path.clone()]),
         };
         match found {
@@ -59,64 +59,62 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<Problem>> {
     if problems.is_empty() { Ok(files) } else { Err(problems) }
 }
 
-fn is_not_there(path: &Path) -> Problem {
-    let message = "there is no such file or folder; name a folder with one TOML file a tenant, or \
-                   one such file";
-    Problem::new("tenants", "", message).in_file(&path.display().to_string())
+fn not_found(path: &Path) -> Problem {
+    let message = "does not exist; name a tenant file, or a folder with one TOML file per tenant";
+    Problem::new("", "", message).in_file(&path.display().to_string())
 }
 
-/// What came of each file, if all are right and each is about a tenant of its own; otherwise all that is
-/// wrong.
-fn whole<T>(
+/// What was read from each file, if all are valid and each describes a tenant of its own. Otherwise all
+/// problems of all files.
+fn all_or_problems<T>(
     files: &[PathBuf],
     found: Vec<Result<T, Vec<Problem>>>,
     id: impl Fn(&T) -> &str,
 ) -> Result<Vec<T>, Vec<Problem>> {
-    let (mut right, mut problems) = (Vec::new(), Vec::new());
+    let (mut valid, mut problems) = (Vec::new(), Vec::new());
     for (path, found) in files.iter().zip(found) {
         match found {
-            Ok(found) => right.push((path, found)),
+            Ok(found) => valid.push((path, found)),
             Err(found) => problems.extend(found),
         }
     }
-    problems.extend(file::duplicates(right.iter().map(|(path, found)| (*path, id(found)))));
-    let right = || right.into_iter().map(|(_, found)| found).collect();
-    if problems.is_empty() { Ok(right()) } else { Err(problems) }
+    problems.extend(file::duplicates(valid.iter().map(|(path, found)| (*path, id(found)))));
+    let valid = || valid.into_iter().map(|(_, found)| found).collect();
+    if problems.is_empty() { Ok(valid()) } else { Err(problems) }
 }
 
-/// Prints problems, each by itself; the failure that follows.
-pub(super) fn told<T: Display>(problems: &[T]) -> Failure {
+/// Prints each problem as an error of its own, and returns the failure of the command.
+pub(super) fn report<T: Display>(problems: &[T]) -> Failure {
     for problem in problems {
         output::error(&problem.to_string());
     }
-    Failure::No
+    Failure::Reported
 }
 
-/// Whether secrets may be made where files leave them out.
+/// What to do about a secret that a file leaves out, such as a webhook's.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Secrets {
-    /// They may: whoever asks needs no look at them.
-    Made,
-    /// A server has nowhere to show them: they must be there.
-    Given,
+pub(super) enum MissingSecrets {
+    /// Generate it. Nobody needs to see it.
+    Generate,
+    /// Refuse the file: a server has no way to show a generated secret.
+    Refuse,
 }
 
 /// Tenants that are written at once.
-const AT_ONCE: usize = 64;
+const CONCURRENT_WRITES: usize = 64;
 
-/// Reads and checks all files and folders, then writes those that changed; the ids of these, or what is
-/// wrong, as lines.
+/// Reads and checks all files and folders, then writes the tenants that changed. Returns their ids, or
+/// the problems as lines.
 pub(super) async fn apply(
     store: &Store,
     config: &Config,
     channels: &Channels,
     paths: &[PathBuf],
-    secrets: Secrets,
+    missing_secrets: MissingSecrets,
 ) -> Result<Vec<String>, Vec<String>> {
-    let lines = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect();
-    write(store, &Rules { config, channels, secrets }, paths).await.map_err(|refused| match refused
-    {
-        PutError::Problems(problems) => lines(problems),
+    let rules = Rules { config, channels, missing_secrets };
+    write(store, &rules, paths).await.map_err(|error| match error {
+        PutError::Problems(problems) => problems.iter().map(ToString::to_string).collect(),
         PutError::Store(error) => vec![error.to_string()],
     })
 }
@@ -127,45 +125,46 @@ async fn write(
     paths: &[PathBuf],
 ) -> Result<Vec<String>, PutError> {
     let files = files(paths).map_err(PutError::Problems)?;
-    let all = tenant::all_stored(store).await?;
-    // Of each file only what is to be stored stays: read, it takes several times the memory.
-    let checked = tenant::on_all_cores(&files, |path| rules.check(path, &all));
-    let checked = whole(&files, checked, |checked| &checked.id).map_err(PutError::Problems)?;
+    let stored = tenant::all_stored(store).await?;
+    // Keep only the document of each file: the parsed form takes several times the memory.
+    let checked = tenant::on_all_cores(&files, |path| rules.check(path, &stored));
+    let checked = all_or_problems(&files, checked, |checked| &checked.id);
     let changed = |checked: Checked| Some((checked.id, checked.document?));
-    let (ids, documents): (Vec<_>, Vec<_>) = checked.into_iter().filter_map(changed).unzip();
-    // Several at once: each waits for the disk or the network.
-    let puts = documents.into_iter().map(|document| async move {
+    let (ids, documents): (Vec<_>, Vec<_>) =
+        checked.map_err(PutError::Problems)?.into_iter().filter_map(changed).unzip();
+    // Concurrently, because each write waits for the disk or the network.
+    let writes = documents.into_iter().map(|document| async move {
         let spec = tenant::read(&document).map_err(PutError::Problems)?;
         tenant::put(store, rules.channels, spec).await
     });
-    let done: Vec<_> = stream::iter(puts).buffered(AT_ONCE).collect().await;
-    done.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let written: Vec<_> = stream::iter(writes).buffered(CONCURRENT_WRITES).collect().await;
+    written.into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok(ids)
 }
 
-/// By what a file is judged.
+/// The rules by which a file is checked.
 struct Rules<'r> {
     config: &'r Config,
     channels: &'r Channels,
-    secrets: Secrets,
+    missing_secrets: MissingSecrets,
 }
 
-/// What a file comes to.
+/// A valid file.
 struct Checked {
     id: String,
-    /// What is to be stored of it, unless that is there already.
+    /// The document to store, unless the store has the same one.
     document: Option<Bytes>,
 }
 
 impl Rules<'_> {
-    fn check(&self, path: &Path, all: &HashMap<String, Bytes>) -> Result<Checked, Vec<Problem>> {
+    fn check(&self, path: &Path, stored: &HashMap<String, Bytes>) -> Result<Checked, Vec<Problem>> {
         let mut spec = file::read(path, &file::process_env)?;
-        // One that cannot be read is written anew.
-        let before = all.get(&spec.id).and_then(|document| tenant::read(document).ok());
-        let made = tenant::complete(&mut spec, before.as_ref(), self.channels);
+        // A stored document that cannot be read is replaced.
+        let before = stored.get(&spec.id).and_then(|document| tenant::read(document).ok());
+        let generated = tenant::complete(&mut spec, before.as_ref(), self.channels);
         let mut found = Vec::new();
-        if self.secrets == Secrets::Given {
-            found.extend(made.iter().map(unshowable));
+        if self.missing_secrets == MissingSecrets::Refuse {
+            found.extend(generated.iter().map(missing_secret));
         }
         let compiled = tenant::compile(&spec, 0, self.channels, None);
         found.extend(compiled.err().unwrap_or_default());
@@ -179,12 +178,12 @@ impl Rules<'_> {
     }
 }
 
-fn unshowable(made: &MadeValue) -> Problem {
+fn missing_secret(generated: &MadeValue) -> Problem {
     Problem::new(
-        format!("destination \"{}\"", made.destination),
-        made.field.as_str(),
-        "is missing; run `fanfare apply` with this file first, which makes one and shows it once, or \
-         write { env = \"NAME\" }",
+        format!("destination \"{}\"", generated.destination),
+        generated.field.as_str(),
+        "is missing; run `fanfare apply` with this file first, which generates one and shows it once, \
+         or write { env = \"NAME\" }",
     )
 }
 
@@ -193,12 +192,12 @@ fn in_file(problems: Vec<Problem>, path: &Path) -> Vec<Problem> {
     problems.into_iter().map(|problem| problem.in_file(&file)).collect()
 }
 
-/// Fills in what is made rather than given, without a store: it is thrown away.
+/// Fills in generated values, such as secrets, so that the rest can be checked.
 pub(super) fn complete_for_check(spec: &mut TenantSpec, channels: &Channels) {
     tenant::complete(spec, None, channels);
 }
 
-/// What is wrong with a tenant's own templates and links.
+/// The problems of a tenant's own templates and links.
 pub(super) fn template_problems(config: &Config, spec: &TenantSpec) -> Vec<Problem> {
     if spec.templates.is_empty() && spec.links.is_empty() {
         return Vec::new();

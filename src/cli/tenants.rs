@@ -1,11 +1,12 @@
-//! `fanfare tenants`: who has destinations, routes and keys of its own.
+//! `fanfare tenants`: manages the tenants of a store or a server.
 
 use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::remote::{Api, Ask, Page, Target, Use};
-use super::{Done, input, show};
+use super::options::{PageArgs, Target};
+use super::remote::{Api, ApiRequest, StoreUse};
+use super::{CommandResult, input, show};
 
 /// Options.
 #[derive(ClapArgs)]
@@ -14,44 +15,48 @@ use super::{Done, input, show};
   fanfare tenants list --server https://fanfare.example")]
 pub(super) struct Args {
     #[command(subcommand)]
-    what: What,
+    command: Command,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// Lists tenants
+enum Command {
+    /// List tenants
     #[command(after_help = "Example:\n  fanfare tenants list --limit 100")]
     List(List),
-    /// Shows one
+    /// Show a tenant
     #[command(after_help = "Example:\n  fanfare tenants get acme")]
     Get(One),
-    /// Shows all of its settings as one document, as `fanfare apply` puts it; secrets are masked
+    /// Show all settings of a tenant as one document, with secrets masked
     #[command(after_help = "Example:\n  fanfare tenants document acme --json")]
     Document(One),
-    /// Makes one
+    /// Create a tenant
     #[command(after_help = "Example:\n  fanfare tenants create acme --name 'Acme Bank'")]
     Create(Change),
-    /// Changes its name or its links; what is not given stays
-    #[command(
-        after_help = "Example:\n  fanfare tenants update acme --link 'session=https://acme.example/s/{data.session_id}'"
-    )]
+    /// Change the name or the links of a tenant; what is not given stays
+    #[command(after_help = "Example:
+  fanfare tenants update acme \\
+    --link 'session=https://acme.example/s/{data.session_id}'")]
     Update(Change),
-    /// Removes one: its keys, destinations, routes and templates go; what waits for them is suppressed
-    #[command(after_help = "Example:\n  fanfare tenants delete acme")]
+    /// Delete a tenant with its keys, destinations, routes, and templates
+    #[command(after_help = "Example:
+  fanfare tenants delete acme
+
+Waiting deliveries are suppressed. Past events stay in the store for the retention time; `fanfare \
+erase` removes them.")]
     Delete(One),
 }
 
 #[derive(ClapArgs)]
 struct List {
     #[command(flatten)]
-    page: Page,
+    page: PageArgs,
     #[command(flatten)]
     target: Target,
 }
 
 #[derive(ClapArgs)]
 struct One {
-    /// The tenant's id
+    /// Tenant id
     tenant: String,
     #[command(flatten)]
     target: Target,
@@ -59,12 +64,12 @@ struct One {
 
 #[derive(ClapArgs)]
 struct Change {
-    /// The tenant's id: 1 to 64 of a-z 0-9 - _
+    /// Tenant id: 1 to 64 of a-z, 0-9, -, and _
     tenant: String,
-    /// For people; in messages
+    /// Name of the tenant, for people and in messages
     #[arg(long)]
     name: Option<String>,
-    /// An address in the tenant's own systems, for buttons in messages; all of them at once
+    /// URL behind a button in messages; repeat it to set all links
     #[arg(long = "link", value_name = "NAME=URL", value_parser = input::setting)]
     links: Vec<(String, Value)>,
     #[command(flatten)]
@@ -80,46 +85,43 @@ impl Change {
     }
 }
 
-pub(super) async fn run(args: Args) -> Done {
-    match args.what {
-        What::List(args) => {
-            let api = Api::open(&args.target, Use::Plain).await?;
-            let data = api.data(Ask::of(Method::GET, &["tenants"]).page(&args.page)).await?;
+impl One {
+    async fn call(&self, method: Method, path: &[&str]) -> Result<Value, super::Failure> {
+        let path = [&["tenants", self.tenant.as_str()], path].concat();
+        self.target.data(ApiRequest::new(method, &path)).await
+    }
+}
+
+pub(super) async fn run(args: Args) -> CommandResult {
+    match args.command {
+        Command::List(List { page, target }) => {
+            let request = ApiRequest::new(Method::GET, &["tenants"]).page(&page);
             let columns = [
                 ("TENANT", "id"),
                 ("NAME", "name"),
                 ("DESTINATIONS", "destinations"),
                 ("ROUTES", "routes"),
             ];
-            show::list(args.target.json, &data, &columns)
+            show::list(target.json, &target.data(request).await?, &columns)
         }
-        What::Get(one) => {
-            let api = Api::open(&one.target, Use::Plain).await?;
-            let data = api.data(Ask::of(Method::GET, &["tenants", &one.tenant])).await?;
-            show::one(one.target.json, &data)
+        Command::Get(one) => show::one(one.target.json, &one.call(Method::GET, &[]).await?),
+        Command::Document(one) => {
+            show::one(one.target.json, &one.call(Method::GET, &["document"]).await?)
         }
-        What::Document(one) => {
-            let api = Api::open(&one.target, Use::Plain).await?;
-            let ask = Ask::of(Method::GET, &["tenants", &one.tenant, "document"]);
-            show::one(one.target.json, &api.data(ask).await?)
-        }
-        What::Create(new) => {
+        Command::Create(new) => {
             let mut body = new.body();
             body.insert("id".to_owned(), json!(new.tenant));
-            let api = Api::open(&new.target, Use::Begin).await?;
-            let ask = Ask::of(Method::POST, &["tenants"]).body(body.into());
-            let data = api.data(ask).await?;
-            show::once(new.target.json, &new.tenant, "created", &data)
+            let request = ApiRequest::new(Method::POST, &["tenants"]).body(body);
+            let data = Api::open(&new.target, StoreUse::Create).await?.data(request).await?;
+            show::changed(new.target.json, &new.tenant, "created", &data)
         }
-        What::Update(change) => {
-            let api = Api::open(&change.target, Use::Plain).await?;
-            let ask = Ask::of(Method::PATCH, &["tenants", &change.tenant]);
-            let data = api.data(ask.body(change.body().into())).await?;
+        Command::Update(change) => {
+            let request = ApiRequest::new(Method::PATCH, &["tenants", &change.tenant]);
+            let data = change.target.data(request.body(change.body())).await?;
             show::one(change.target.json, &data)
         }
-        What::Delete(one) => {
-            let api = Api::open(&one.target, Use::Plain).await?;
-            api.call(Ask::of(Method::DELETE, &["tenants", &one.tenant])).await?;
+        Command::Delete(one) => {
+            one.call(Method::DELETE, &[]).await?;
             show::done(one.target.json, &one.tenant, "deleted")
         }
     }

@@ -1,38 +1,43 @@
-//! `fanfare types`: the catalogue of event types.
+//! `fanfare types`: manages the catalogue of event types.
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::remote::{Api, Ask, Page, Target, Use};
-use super::{Done, input, show};
+use super::options::{PageArgs, Target};
+use super::remote::{Api, ApiRequest, StoreUse};
+use super::{CommandResult, help, input, show};
 
 /// Options.
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   fanfare types list
-  fanfare types put kyc.session.created --description 'A session was opened' --schema session.json --check reject")]
+  fanfare types put kyc.session.created --schema session.json --check reject")]
 pub(super) struct Args {
     #[command(subcommand)]
-    what: What,
+    command: Command,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// Lists event types
+enum Command {
+    /// List event types
     #[command(after_help = "Example:\n  fanfare types list")]
     List(List),
-    /// Shows one with its example and its schema
+    /// Show an event type, its example, and its schema
     #[command(after_help = "Example:\n  fanfare types get kyc.session.created")]
     Get(One),
-    /// Makes one, or replaces what is said of it
-    #[command(
-        after_help = "Example:\n  fanfare types put kyc.session.created --schema session.json --check flag"
-    )]
+    /// Create an event type, or replace its description, example, and schema
+    #[command(after_help = help::example(
+        "fanfare types put kyc.session.created --schema session.json --check flag",
+        "Checks:\n  \
+         off     Do not check events of the type\n  \
+         flag    Accept an event that does not match the schema, and say so in the response\n  \
+         reject  Refuse an event that does not match the schema"
+    ))]
     Put(Put),
-    /// Removes one; events of the type are taken as before, without a check
+    /// Delete an event type; events of the type are still accepted, without a check
     #[command(after_help = "Example:\n  fanfare types delete kyc.session.created")]
     Delete(One),
 }
@@ -40,66 +45,70 @@ enum What {
 #[derive(ClapArgs)]
 struct List {
     #[command(flatten)]
-    page: Page,
+    page: PageArgs,
     #[command(flatten)]
     target: Target,
 }
 
 #[derive(ClapArgs)]
 struct One {
-    /// The event type
+    /// Event type
+    #[arg(value_name = "TYPE")]
     name: String,
     #[command(flatten)]
     target: Target,
+}
+
+impl One {
+    fn request(&self, method: Method) -> ApiRequest {
+        ApiRequest::new(method, &["event-types", &self.name])
+    }
 }
 
 #[derive(ClapArgs)]
 struct Put {
     #[command(flatten)]
     one: One,
-    /// For people
+    /// Description of the event type, for people
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
-    /// An event's `data` as it may be: a JSON file
+    /// JSON file with an example of the event's data
     #[arg(long, value_name = "FILE")]
     example: Option<PathBuf>,
-    /// A JSON Schema of an event's `data`: a file
+    /// File with a JSON Schema (2020-12) of the event's data
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
-    /// What happens with an event that does not fit
+    /// What to do with an event that does not match the schema
     #[arg(long, default_value = "off", value_parser = ["off", "flag", "reject"])]
     check: String,
 }
 
-pub(super) async fn run(args: Args) -> Done {
-    let of = |method, name: &str| Ask::of(method, &["event-types", name]);
-    match args.what {
-        What::List(args) => {
-            let api = Api::open(&args.target, Use::Plain).await?;
-            let data = api.data(Ask::of(Method::GET, &["event-types"]).page(&args.page)).await?;
+pub(super) async fn run(args: Args) -> CommandResult {
+    match args.command {
+        Command::List(List { page, target }) => {
+            let request = ApiRequest::new(Method::GET, &["event-types"]).page(&page);
             let columns = [("TYPE", "name"), ("CHECK", "check"), ("DESCRIPTION", "description")];
-            show::list(args.target.json, &data, &columns)
+            show::list(target.json, &target.data(request).await?, &columns)
         }
-        What::Get(one) => {
-            let api = Api::open(&one.target, Use::Plain).await?;
-            show::one(one.target.json, &api.data(of(Method::GET, &one.name)).await?)
+        Command::Get(one) => {
+            show::one(one.target.json, &one.target.data(one.request(Method::GET)).await?)
         }
-        What::Put(put) => {
-            let read = |path: Option<&PathBuf>| path.map(|path| input::json(path)).transpose();
-            let mut body = json!({"description": put.description, "check": put.check});
-            for (name, path) in [("example", &put.example), ("schema", &put.schema)] {
-                if let Some(value) = read(path.as_ref())? {
-                    body[name] = value;
-                }
-            }
-            let api = Api::open(&put.one.target, Use::Begin).await?;
-            let data: Value = api.data(of(Method::PUT, &put.one.name).body(body)).await?;
-            show::one(put.one.target.json, &data)
-        }
-        What::Delete(one) => {
-            let api = Api::open(&one.target, Use::Plain).await?;
-            api.call(of(Method::DELETE, &one.name)).await?;
+        Command::Put(args) => put(args).await,
+        Command::Delete(one) => {
+            one.target.data(one.request(Method::DELETE)).await?;
             show::done(one.target.json, &one.name, "deleted")
         }
     }
+}
+
+async fn put(args: Put) -> CommandResult {
+    let mut body = json!({"description": args.description, "check": args.check});
+    for (name, path) in [("example", &args.example), ("schema", &args.schema)] {
+        if let Some(path) = path {
+            body[name] = input::json(path)?;
+        }
+    }
+    let api = Api::open(&args.one.target, StoreUse::Create).await?;
+    let data = api.data(args.one.request(Method::PUT).body(body)).await?;
+    show::one(args.one.target.json, &data)
 }

@@ -146,7 +146,7 @@ pub struct Problem {
     /// The file that the document came from, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// `destination "support"`, `route 3`, `tenant`.
+    /// `destination "support"`, `route 3`, `tenant`; empty for the file as a whole.
     pub place: String,
     /// Dotted path within the place. May be empty.
     pub field: String,
@@ -177,10 +177,11 @@ impl fmt::Display for Problem {
         if let Some(file) = &self.file {
             write!(f, "{file}: ")?;
         }
-        f.write_str(&self.place)?;
-        if !self.field.is_empty() {
-            write!(f, ", {}", self.field)?;
+        match (&*self.place, &*self.field) {
+            ("", _) => {}
+            (place, "") => write!(f, "{place}: ")?,
+            (place, field) => write!(f, "{place}, {field}: ")?,
         }
-        write!(f, ": {}", self.message)
+        f.write_str(&self.message)
     }
 }

@@ -1,4 +1,4 @@
-//! Writes what the receivers got, so that it can be looked at.
+//! Writes what the receivers got to files that people can open.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,7 +13,7 @@ use super::receivers::Receivers;
 /// `mail/`, `slack/` and `webhook/` under `folder`.
 pub(super) fn write(folder: &Path, receivers: &Receivers) -> anyhow::Result<()> {
     for dir in ["mail", "slack", "webhook"] {
-        fs::create_dir_all(folder.join(dir)).context("the demo's folder cannot be written")?;
+        fs::create_dir_all(folder.join(dir)).context("cannot write to the demo's folder")?;
     }
     for (n, mail) in receivers.smtp.mails().iter().enumerate() {
         let subject = parsed_name(&mail.data);
@@ -40,7 +40,7 @@ pub(super) fn write(folder: &Path, receivers: &Receivers) -> anyhow::Result<()> 
 }
 
 fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn parsed_name(mail: &[u8]) -> String {
@@ -49,7 +49,7 @@ fn parsed_name(mail: &[u8]) -> String {
     file_name(subject)
 }
 
-/// Letters, digits and dashes, so that it is a plain file name anywhere.
+/// Up to eight words of letters and digits, joined by dashes: a safe file name.
 fn file_name(text: &str) -> String {
     let plain: String =
         text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -63,7 +63,7 @@ fn pretty(body: &[u8]) -> String {
         .unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned())
 }
 
-/// The request as it came.
+/// The request as it arrived.
 fn http_text(request: &Received) -> String {
     let mut text = format!("{} {} HTTP/1.1\n", request.method, request.path);
     for (name, value) in &request.headers {

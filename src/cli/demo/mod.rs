@@ -1,8 +1,8 @@
-//! `fanfare demo`: the whole path on this machine, with nothing to set up.
+//! `fanfare demo`: shows the whole path on this machine, without any setup.
 //!
-//! The router is the real one over the embedded store in a temporary folder; the receivers are in
-//! this process, behind real sockets. One fails at first, one is slow. It ends well only if every
-//! delivery arrived and every signature was verified.
+//! The router is the one that `fanfare serve` runs, over an embedded store in a temporary folder. The
+//! receivers run in this process behind real sockets. One fails at first, and one is slow. The demo
+//! succeeds only if every delivery arrives and every signature is valid.
 
 mod artifacts;
 mod receivers;
@@ -19,7 +19,7 @@ use clap::Args as ClapArgs;
 use fanfare_contract::Event;
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, Failure, output, tenant_files};
+use super::{CommandResult, Failure, output, tenant_files};
 use crate::app::{self, App, Parts, Purpose};
 use crate::config::{Config, Security};
 use crate::event::{Fill, decode, new_event_id};
@@ -27,58 +27,63 @@ use receivers::Receivers;
 
 /// Options.
 #[derive(ClapArgs)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   fanfare demo
-  fanfare demo --keep ./demo")]
+  fanfare demo --keep ./demo
+
+Starts a router and three receivers (webhook, Slack, and SMTP) on this machine, sends sample events, and \
+prints every attempt. It needs no network. The exit code is 0 only if every delivery arrives and every \
+webhook signature is valid.")]
 pub(super) struct Args {
-    /// Keep the store and everything that was received in this folder [default: a temporary one]
+    /// Folder for the store and what was received, new or empty [default: a temporary folder]
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Show the router's log as well
+    /// Also print the router's log
     #[arg(long)]
     verbose: bool,
 }
 
-const TABLE: &str = include_str!("../../../config/tenants/acme.toml");
+const TENANT: &str = include_str!("../../../config/tenants/acme.toml");
 const EVENTS: &str = include_str!("../../../config/samples/kyc.ndjson");
-/// Everything must have arrived by then.
-const LONGEST: Duration = Duration::from_secs(30);
+/// How long to wait until everything has arrived.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(super) async fn run(args: Args) -> Done {
+pub(super) async fn run(args: Args) -> CommandResult {
     if args.verbose {
         super::logging::set_up(&crate::config::Log::default())?;
     }
     let folder = folder(&args)?;
     let began = Instant::now();
-    let receivers = Receivers::start().await.context("the demo's receivers cannot start")?;
+    let receivers = Receivers::start().await.context("cannot start the demo's receivers")?;
     receivers.introduce();
 
     let config = config(&folder, &receivers);
     let store = app::open_store(&config, Purpose::Route).await?;
     let parts = Parts::new(&config, store)?;
     let path = folder.join("acme.toml");
-    std::fs::write(&path, receivers.table(TABLE))
-        .with_context(|| format!("{} cannot be written", path.display()))?;
-    let made = tenant_files::Secrets::Made;
-    tenant_files::apply(&parts.store, &config, &parts.channels, &[path], made)
+    std::fs::write(&path, receivers.tenant(TENANT))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    let missing = tenant_files::MissingSecrets::Generate;
+    tenant_files::apply(&parts.store, &config, &parts.channels, &[path], missing)
         .await
-        .map_err(|lines| tenant_files::told(&lines))?;
+        .map_err(|lines| tenant_files::report(&lines))?;
     let app = App::build(&config, parts).await?;
     let stop = CancellationToken::new();
     let router = tokio::spawn(app.router().run(app.version, stop.clone()));
 
     let events = sample_events(&config)?;
-    output::line(format!("\nSending {} events of tenant acme\n", events.len()));
+    let heading = format!("Sending {} events of tenant acme", events.len());
+    output::line(format!("\n{}", output::bold(&heading)));
     app.store.log.append(events.clone()).await?;
     let expected = report::expected(&app, &events);
-    let deliveries = watch::until_settled(&app.store, &expected, LONGEST).await?;
+    let deliveries = watch::until_ended(&app.store, &expected, TIMEOUT).await?;
     stop.cancel();
     let _ = router.await;
 
     let verified = receivers.verified();
     artifacts::write(&folder, &receivers)?;
     let complete = report::print(&expected, &deliveries, &verified, &folder, began.elapsed());
-    if complete { Ok(()) } else { Err(Failure::No) }
+    if complete { Ok(()) } else { Err(Failure::Reported) }
 }
 
 fn folder(args: &Args) -> Result<PathBuf, Failure> {
@@ -86,19 +91,19 @@ fn folder(args: &Args) -> Result<PathBuf, Failure> {
         Some(dir) => {
             let used = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
             if used {
-                return Err(Failure::Because(format!(
-                    "{} is not empty; name a new folder with --keep",
+                return Err(Failure::refused(format!(
+                    "{} is not empty; name a new or empty folder with --keep",
                     dir.display()
                 )));
             }
             std::fs::create_dir_all(dir)
-                .with_context(|| format!("{} cannot be made", dir.display()))?;
+                .with_context(|| format!("cannot create the folder {}", dir.display()))?;
             Ok(dir.clone())
         }
         None => Ok(tempfile::Builder::new()
             .prefix("fanfare-demo-")
             .tempdir()
-            .context("a temporary folder cannot be made")?
+            .context("cannot create a temporary folder")?
             .keep()),
     }
 }
@@ -127,7 +132,7 @@ fn sample_events(config: &Config) -> Result<Vec<Arc<Event>>, Failure> {
             let raw = Bytes::from_static(line.as_bytes());
             decode(&tenant, raw, app::limits(config), &fill)
                 .map(Arc::new)
-                .map_err(|refusal| Failure::Because(refusal.to_string()))
+                .map_err(|refusal| Failure::refused(refusal.to_string()))
         })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! The demo's receivers: a backend that takes webhooks, a mail server, and Slack.
+//! The demo's receivers: a backend that receives webhooks, a mail server, and a stand-in for Slack.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,36 +9,37 @@ use fanfare_webhook::signature;
 
 use super::super::output;
 
-/// The secret of the sample table's webhook.
+/// The secret of the sample tenant's webhook.
 const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-/// How long Slack takes to answer here.
-const SLOW: Duration = Duration::from_millis(400);
+/// How long the stand-in for Slack takes to answer.
+const SLACK_DELAY: Duration = Duration::from_millis(400);
 
-/// All of them, running.
+/// The running receivers.
 pub(super) struct Receivers {
     pub(super) webhook: HttpReceiver,
     pub(super) slack: HttpReceiver,
     pub(super) smtp: SmtpReceiver,
-    wrong: Arc<Mutex<Vec<String>>>,
+    invalid: Arc<Mutex<Vec<String>>>,
 }
 
-/// What the webhook receiver found.
+/// What the webhook receiver verified.
 pub(super) struct Verified {
     pub(super) requests: usize,
-    pub(super) wrong: Vec<String>,
+    /// One reason for each request whose signatures were not valid.
+    pub(super) invalid: Vec<String>,
 }
 
 impl Receivers {
     pub(super) async fn start() -> std::io::Result<Self> {
-        let wrong = Arc::new(Mutex::new(Vec::new()));
-        let found = wrong.clone();
+        let invalid = Arc::new(Mutex::new(Vec::new()));
+        let found = invalid.clone();
         let failed = AtomicBool::new(false);
         let webhook = HttpReceiver::start(move |request, _| {
             if let Err(error) = verify(request) {
                 found.lock().unwrap_or_else(PoisonError::into_inner).push(error);
                 return Reply::Status(401);
             }
-            // The first attempt of one event meets a backend that is being deployed.
+            // The backend is being deployed when the first attempt of this event arrives.
             let deploying = request.header("webhook-id") == "evt_03processed";
             if deploying && !failed.swap(true, Ordering::Relaxed) {
                 return Reply::Full {
@@ -52,7 +53,7 @@ impl Receivers {
         .await?;
         let slack = HttpReceiver::start(|_, _| {
             let ok = Reply::Full { status: 200, headers: vec![], body: "ok".into() };
-            Reply::After(SLOW, Box::new(ok))
+            Reply::After(SLACK_DELAY, Box::new(ok))
         })
         .await?;
         let smtp = SmtpReceiver::start(|stage, _, _| match stage {
@@ -60,14 +61,14 @@ impl Receivers {
             _ => SmtpReply::Ok,
         })
         .await?;
-        Ok(Self { webhook, slack, smtp, wrong })
+        Ok(Self { webhook, slack, smtp, invalid })
     }
 
     pub(super) fn introduce(&self) {
         let rows = [
-            ("webhook", self.webhook.addr(), "verifies both signatures; fails once with 503"),
-            ("slack", self.slack.addr(), "slow: 400 ms an answer"),
-            ("smtp", self.smtp.addr(), "takes every mail"),
+            ("webhook", self.webhook.addr(), "verifies both signatures, and answers 503 once"),
+            ("slack", self.slack.addr(), "is slow: it answers after 400 ms"),
+            ("smtp", self.smtp.addr(), "accepts every email"),
         ];
         output::line(output::bold("Receivers on this machine"));
         for (name, address, what) in rows {
@@ -75,8 +76,8 @@ impl Receivers {
         }
     }
 
-    /// The sample table with the addresses of these receivers, and with times that suit a demo.
-    pub(super) fn table(&self, sample: &str) -> String {
+    /// The sample tenant with the addresses of these receivers, and with short times.
+    pub(super) fn tenant(&self, sample: &str) -> String {
         let webhook = self.webhook.url("/hooks/kyc");
         let retry = format!("\"{webhook}\"\nretry = [\"500ms\", \"1s\", \"2s\"]");
         sample
@@ -89,19 +90,19 @@ impl Receivers {
     }
 
     pub(super) fn verified(&self) -> Verified {
-        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Verified { requests: self.webhook.count(), wrong }
+        let invalid = self.invalid.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Verified { requests: self.webhook.count(), invalid }
     }
 }
 
-/// Both schemes must be there and right.
+/// Both signature schemes must be present and valid.
 fn verify(request: &Received) -> Result<(), String> {
     let now = crate::agenda::Clock::System.now_ms() / 1000;
     let tolerance = signature::DEFAULT_TOLERANCE_S;
     let schemes = signature::verify(SECRET, &request.headers, &request.body, now, tolerance);
     match schemes {
         Ok(schemes) if schemes.len() == 2 => Ok(()),
-        Ok(schemes) => Err(format!("only {} of 2 signature schemes were there", schemes.len())),
+        Ok(schemes) => Err(format!("the request has {} of 2 signatures", schemes.len())),
         Err(error) => Err(error.to_string()),
     }
 }

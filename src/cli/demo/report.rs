@@ -1,4 +1,4 @@
-//! What was to arrive, what arrived, and what to do next.
+//! What should arrive, what arrived, and what to do next.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,13 +12,13 @@ use super::receivers::Verified;
 use crate::app::App;
 use fanfare_store::{DeliveryRecord, DeliveryState};
 
-/// What the routing table says must come of the events.
+/// The deliveries that the routes lead to.
 pub(super) struct Expected {
     pub(super) deliveries: usize,
     per_lane: BTreeMap<String, usize>,
 }
 
-/// Counts matched lanes of all events.
+/// Counts the matched lanes of all events.
 pub(super) fn expected(app: &App, events: &[Arc<Event>]) -> Expected {
     let mut per_lane: BTreeMap<String, usize> = BTreeMap::new();
     if let Some(tenant) = app.registry.tenant("acme") {
@@ -31,9 +31,9 @@ pub(super) fn expected(app: &App, events: &[Arc<Event>]) -> Expected {
     Expected { deliveries: per_lane.values().sum(), per_lane }
 }
 
-/// One line of the table.
+/// A row of the table.
 #[derive(Default)]
-struct Line {
+struct Row {
     channel: String,
     delivered: usize,
     attempts: usize,
@@ -41,7 +41,7 @@ struct Line {
     slowest_ms: i64,
 }
 
-/// Prints the table and what to try next. True when everything arrived and verified.
+/// Prints the table and what to try next. Returns whether everything arrived with valid signatures.
 pub(super) fn print(
     expected: &Expected,
     deliveries: &[DeliveryRecord],
@@ -49,90 +49,83 @@ pub(super) fn print(
     folder: &Path,
     took: Duration,
 ) -> bool {
-    let lines = lines(deliveries);
-    let mut table = output::table(&[
-        "\nDESTINATION",
-        "\nCHANNEL",
-        "EVENTS\nDELIVERED",
-        "\nMESSAGES",
-        "\nATTEMPTS",
-        "SLOWEST\nms",
-    ]);
-    let mut complete = verified.wrong.is_empty();
+    let rows = rows(deliveries);
+    let mut table =
+        output::table(&["DESTINATION", "CHANNEL", "DELIVERED", "ATTEMPTS", "MESSAGES", "SLOWEST"]);
+    let mut complete = verified.invalid.is_empty();
     for (lane, &count) in &expected.per_lane {
-        let empty = Line::default();
-        let line = lines.get(lane).unwrap_or(&empty);
-        complete &= line.delivered == count;
+        let none = Row::default();
+        let row = rows.get(lane).unwrap_or(&none);
+        complete &= row.delivered == count;
         table.add_row([
             lane.clone(),
-            line.channel.clone(),
-            format!("{} of {count}", line.delivered),
-            line.messages.len().to_string(),
-            line.attempts.to_string(),
-            line.slowest_ms.to_string(),
+            row.channel.clone(),
+            format!("{} of {count}", row.delivered),
+            row.attempts.to_string(),
+            row.messages.len().to_string(),
+            format!("{} ms", row.slowest_ms),
         ]);
     }
-    output::line("");
+    output::line(format!("\n{}", output::bold("Result")));
     output::print_table(&table);
-    output::line("");
-    let signatures = verified.requests - verified.wrong.len();
     output::line(format!(
-        "{signatures} of {} webhook requests verified, both signatures of each; {} deliveries in {:.1} s",
-        verified.requests,
+        "\n{} deliveries in {:.1} s. {} of {} webhook requests had two valid signatures.",
         deliveries.len(),
-        took.as_secs_f32()
+        took.as_secs_f32(),
+        verified.requests - verified.invalid.len(),
+        verified.requests
     ));
-    for wrong in &verified.wrong {
-        output::error(wrong);
+    for reason in &verified.invalid {
+        output::error(&format!("a webhook signature is not valid: {reason}"));
     }
     if !complete {
-        output::error("not everything arrived; the table above tells what is missing");
+        output::error("not everything arrived; see the column DELIVERED above");
     }
     next(folder);
     complete
 }
 
-fn lines(deliveries: &[DeliveryRecord]) -> BTreeMap<String, Line> {
-    let mut lines: BTreeMap<String, Line> = BTreeMap::new();
+fn rows(deliveries: &[DeliveryRecord]) -> BTreeMap<String, Row> {
+    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for delivery in deliveries {
-        let line = lines.entry(delivery.lane.to_string()).or_default();
-        line.channel.clone_from(&delivery.channel);
-        line.attempts += delivery.attempts.len();
+        let row = rows.entry(delivery.lane.to_string()).or_default();
+        row.channel.clone_from(&delivery.channel);
+        row.attempts += delivery.attempts.len();
         if delivery.state != DeliveryState::Delivered {
             continue;
         }
-        line.delivered += 1;
+        row.delivered += 1;
         if let Some(last) = delivery.attempts.last() {
             let message = last.digest.clone().unwrap_or_else(|| delivery.id.to_string());
-            line.messages.insert(message);
+            row.messages.insert(message);
             let took = last.at_ms + i64::from(last.took_ms) - delivery.received_ms;
-            line.slowest_ms = line.slowest_ms.max(took);
+            row.slowest_ms = row.slowest_ms.max(took);
         }
     }
-    lines
+    rows
 }
 
 fn next(folder: &Path) {
     let store = folder.join("store");
     let store = store.display();
-    output::line(format!("\n{}", output::bold("To look at")));
+    output::line(format!("\n{}", output::bold("Look at what arrived")));
     for (what, path) in [
-        ("mail (.eml, .html, .txt)", "mail"),
-        ("Slack messages (.json)", "slack"),
-        ("webhook requests (.http)", "webhook"),
-        ("the tenant's table", "acme.toml"),
+        ("webhook requests", "webhook"),
+        ("emails", "mail"),
+        ("Slack messages", "slack"),
+        ("the tenant file", "acme.toml"),
     ] {
-        output::line(format!("  {what:<26} {}", folder.join(path).display()));
+        output::line(format!("  {what:<17} {}", folder.join(path).display()));
     }
-    output::line(format!("\n{}", output::bold("To try next")));
+    output::line(format!("\n{}", output::bold("Try next")));
     for (what, command) in [
         (
-            "one event's whole path",
+            "Show one event, its deliveries, and their attempts",
             format!("fanfare events --tenant acme evt_03processed --store {store}"),
         ),
-        ("everything that happened", format!("fanfare deliveries --tenant acme --store {store}")),
+        ("List all deliveries", format!("fanfare deliveries --tenant acme --store {store}")),
         (
-            "run the router yourself",
+            "Run the router with the same tenant",
             "fanfare serve --tenants config/tenants --development".to_owned(),
         ),
     ] {

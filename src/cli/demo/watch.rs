@@ -1,4 +1,4 @@
-//! Shows each attempt as the ledger learns of it.
+//! Prints each attempt as soon as it is in the ledger.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -7,11 +7,11 @@ use super::super::{Failure, output};
 use super::report::Expected;
 use fanfare_store::{Attempt, DeliveryQuery, DeliveryRecord, DeliveryState, Store};
 
-/// Waits until every expected delivery has ended, and shows what happens meanwhile.
-pub(super) async fn until_settled(
+/// Waits until every expected delivery has ended, and prints the attempts meanwhile.
+pub(super) async fn until_ended(
     store: &Store,
     expected: &Expected,
-    longest: Duration,
+    timeout: Duration,
 ) -> Result<Vec<DeliveryRecord>, Failure> {
     let began = Instant::now();
     let mut shown: HashMap<String, usize> = HashMap::new();
@@ -21,13 +21,13 @@ pub(super) async fn until_settled(
         for delivery in &deliveries {
             let seen = shown.entry(delivery.id.to_string()).or_default();
             for attempt in delivery.attempts.iter().skip(*seen) {
-                show(delivery, attempt, &mut digests);
+                print(delivery, attempt, &mut digests);
             }
             *seen = delivery.attempts.len();
         }
-        let open = |d: &&DeliveryRecord| d.state.is_waiting();
-        let ended = deliveries.len() - deliveries.iter().filter(open).count();
-        if ended >= expected.deliveries || began.elapsed() > longest {
+        let waits = |d: &&DeliveryRecord| d.state.is_waiting();
+        let ended = deliveries.len() - deliveries.iter().filter(waits).count();
+        if ended >= expected.deliveries || began.elapsed() > timeout {
             return Ok(deliveries);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -50,14 +50,14 @@ async fn all(store: &Store) -> Result<Vec<DeliveryRecord>, Failure> {
     Ok(deliveries)
 }
 
-fn show(delivery: &DeliveryRecord, attempt: &Attempt, digests: &mut HashSet<String>) {
+fn print(delivery: &DeliveryRecord, attempt: &Attempt, digests: &mut HashSet<String>) {
     let (what, kind) = match &attempt.digest {
-        // One message for many deliveries: one line.
+        // One line for the one message of many deliveries.
         Some(digest) => {
             if !digests.insert(format!("{digest} {}", delivery.lane)) {
                 return;
             }
-            ("digest".to_owned(), "everything so far".to_owned())
+            ("digest".to_owned(), "all events so far".to_owned())
         }
         None => (delivery.event.clone(), delivery.kind.clone()),
     };
@@ -67,18 +67,18 @@ fn show(delivery: &DeliveryRecord, attempt: &Attempt, digests: &mut HashSet<Stri
         (false, DeliveryState::Dead { .. }) => "dead",
         (false, _) => "retry",
     };
-    // Colour has no width on the terminal, so the padding is put outside of it.
+    // Escape sequences have no width on the terminal, so the padding is outside of them.
     let padding = " ".repeat("delivered".len().saturating_sub(result.len()));
     let result = output::state(result);
     let status = attempt.status.map(|status| status.to_string()).unwrap_or_default();
-    let why = if ok { "" } else { attempt.answer.lines().next().unwrap_or_default() };
+    let answer = if ok { "" } else { attempt.answer.lines().next().unwrap_or_default() };
     let destination = delivery.lane.destination();
     output::line(
         format!(
             "  {what:<15} {kind:<29} → {:<8} {destination:<17} {result}{padding} {} {}",
             delivery.channel,
             output::dim(&format!("{status:>3} {:>4} ms", attempt.took_ms)),
-            output::dim(why)
+            output::dim(answer)
         )
         .trim_end(),
     );

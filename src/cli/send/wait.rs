@@ -1,0 +1,77 @@
+//! `fanfare send --wait`: waits for the outcome of the events that were just sent.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::super::remote::{Api, ApiRequest};
+use super::super::{CommandResult, Failure, output, show};
+
+/// Time between two requests for the same event.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Each event once its deliveries have ended, or as it is when the time is over.
+pub(super) async fn outcomes(
+    api: &Api,
+    tenant: &str,
+    ids: &[String],
+    within: Duration,
+) -> Result<Vec<Value>, Failure> {
+    let deadline = Instant::now() + within;
+    let mut events = Vec::with_capacity(ids.len());
+    for id in ids {
+        loop {
+            let request = ApiRequest::new(Method::GET, &["tenants", tenant, "events", id]);
+            let found = api.find(request).await?;
+            let ended = found.as_ref().is_some_and(has_ended);
+            if ended || Instant::now() >= deadline {
+                // An event that no router has read from the stream is not in the ledger yet.
+                let unread = || json!({"event": {"id": id}, "state": "pending", "deliveries": []});
+                events.push(found.unwrap_or_else(unread));
+                break;
+            }
+            sleep(POLL_INTERVAL).await;
+        }
+    }
+    Ok(events)
+}
+
+fn deliveries(event: &Value) -> impl Iterator<Item = &Value> {
+    event["deliveries"].as_array().into_iter().flatten()
+}
+
+fn has_ended(event: &Value) -> bool {
+    event["state"] != "pending" && deliveries(event).all(|delivery| delivery["state"] != "waiting")
+}
+
+fn is_delivered(event: &Value) -> bool {
+    event["state"] == "routed" && deliveries(event).all(|delivery| delivery["state"] == "delivered")
+}
+
+/// Prints the events. A success only if every delivery was delivered.
+pub(super) fn report(events: &[Value], as_json: bool) -> CommandResult {
+    if !as_json {
+        events.iter().for_each(print);
+    }
+    if events.iter().all(is_delivered) { Ok(()) } else { Err(Failure::Reported) }
+}
+
+fn print(event: &Value) {
+    let id = output::bold(&show::word(&event["event"]["id"]));
+    let state = match event["state"].as_str() {
+        Some("unrouted") => "unrouted: no route matches it; `fanfare route` explains why",
+        Some("pending") => "pending: not processed yet; check that `fanfare serve` is running",
+        _ => "",
+    };
+    output::line(format!("{id}  {state}").trim_end());
+    for delivery in deliveries(event) {
+        let destination = show::word(&delivery["destination"]);
+        let state = output::state(&show::word(&delivery["state"]));
+        let last = delivery["attempts"].as_array().and_then(|attempts| attempts.last());
+        let failure = last.map(|last| show::word(&last["code"])).filter(|code| code != "ok");
+        let failure = failure.map(|code| format!(": {code}")).unwrap_or_default();
+        output::line(format!("  {destination}  {state}{failure}"));
+    }
+}
