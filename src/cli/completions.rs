@@ -16,7 +16,7 @@ use super::{CommandResult, output};
   fanfare completions zsh > \"${fpath[1]}/_fanfare\"
   fanfare completions fish > ~/.config/fish/completions/fanfare.fish")]
 pub(super) struct Args {
-    /// Shell
+    /// Shell that completes
     shell: Shell,
 }
 

@@ -59,6 +59,9 @@ impl From<StoreError> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::Refused(error.to_string())
+        match error {
+            ConfigError::Unreadable { .. } => Self::unreachable(error.to_string()),
+            ConfigError::Invalid { .. } => Self::Refused(error.to_string()),
+        }
     }
 }

@@ -8,7 +8,7 @@ use clap::Command;
 pub(super) const NOTES: &str = "\
 Exit codes:
   0  Success
-  1  The command ran, and the answer is no: it found a problem, or something was refused
+  1  The answer is no: a problem was found, or something was refused
   2  The command line is wrong
   3  The store, the server, or a file could not be reached
 
@@ -32,7 +32,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "types",
         ],
     ),
-    ("Try without sending", &["route", "render", "verify"]),
+    ("Preview and verify", &["route", "render", "verify"]),
     (
         "Administration",
         &["keys", "secrets", "changes", "audit", "export", "erase", "backup", "restore"],

@@ -20,7 +20,7 @@ use crate::config::Period;
 #[command(after_help = "Examples:
   fanfare keys create --role operator
   KEY=$(fanfare keys create --role publisher --tenant acme --label shop)
-  fanfare keys create --role reader --tenant acme --environment test --expires 90d
+  fanfare keys create --role reader --tenant acme --expires 90d
   fanfare keys portal --tenant acme
   fanfare keys list --tenant acme
   fanfare keys revoke key_4fK2mXq9Zb7LwT1cVn3R

@@ -91,7 +91,7 @@ enum Command {
     Cancel(Box<replay::CancelArgs>),
     /// List what is collected into digests, or send one now
     Digests(digests::Args),
-    /// List disabled destinations and addresses, and lift them
+    /// List and enable disabled destinations and addresses
     Suppressions(suppressions::Args),
 
     /// Apply tenant files to a store or a server

@@ -29,7 +29,7 @@ enum Command {
     /// Show the webhook, the email addresses, and the Slack channel
     #[command(after_help = "Example:\n  fanfare notification-channels get --tenant acme")]
     Get(TenantTarget),
-    /// Change them; what is not given stays, null removes
+    /// Change some of them; null clears a field
     #[command(after_help = help::example(
         "fanfare notification-channels set --tenant acme \\\n    \
          webhook_url=https://hooks.acme.example/kyc batch_notifications_enabled=true",

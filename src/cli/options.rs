@@ -21,6 +21,9 @@ use fanfare_store::{Ms, Store};
 /// Heading of the options that choose a store or a server.
 pub(super) const CONNECTION: &str = "Connection options";
 
+/// Position of an option below those of the command itself, and above `--help`.
+const LAST: usize = 900;
+
 /// Which settings, and which store.
 #[derive(ClapArgs, Clone, Debug)]
 pub(super) struct StoreArgs {
@@ -133,7 +136,7 @@ pub(super) struct Target {
     )]
     pub(super) development: bool,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, display_order = LAST)]
     pub(super) json: bool,
 }
 
@@ -148,7 +151,7 @@ impl Target {
 #[derive(ClapArgs)]
 pub(super) struct TenantTarget {
     /// Tenant id; optional with --server if the key belongs to one tenant
-    #[arg(long, env = "FANFARE_TENANT", required_unless_present = "server")]
+    #[arg(long, env = "FANFARE_TENANT", required_unless_present = "server", display_order = 0)]
     pub(super) tenant: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,
@@ -189,7 +192,7 @@ pub(super) struct PageArgs {
     /// Maximum number of results, 1 to 1000 [default: 50]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(super) limit: Option<u16>,
-    /// Continue after the previous page, at the cursor that it printed
+    /// Cursor of the page, as printed below the page before it
     #[arg(long, value_name = "CURSOR")]
     pub(super) cursor: Option<String>,
 }
@@ -197,10 +200,10 @@ pub(super) struct PageArgs {
 /// Events of which time.
 #[derive(ClapArgs)]
 pub(super) struct Window {
-    /// Only events received since then: `2h` or `3d` ago, or 2026-11-23T08:00:00Z
+    /// Only events received since WHEN: 2h or 3d ago, or 2026-11-23T08:00:00Z
     #[arg(long, value_name = "WHEN")]
     since: Option<When>,
-    /// Only events received before then
+    /// Only events received before WHEN
     #[arg(long, value_name = "WHEN")]
     until: Option<When>,
 }

@@ -43,7 +43,7 @@ enum Command {
         PATTERNS
     ))]
     Update(Update),
-    /// Replace all routes of a tenant by those of a file, in their order
+    /// Replace all routes of a tenant with those of a file, in their order
     #[command(after_help = help::example(
         "fanfare routes put --tenant acme routes.json",
         "The file has the format that `fanfare routes list --json` prints."
@@ -74,7 +74,7 @@ struct Rule {
     /// Filter on the whole event: an EventBridge event pattern as JSON; null for none
     #[arg(long, value_name = "JSON", value_parser = json_text)]
     when: Option<Value>,
-    /// Whether the route is disabled, so that it matches nothing
+    /// Whether the route is disabled; it then matches nothing
     #[arg(long, value_name = "BOOL")]
     disabled: Option<bool>,
 }

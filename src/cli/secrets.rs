@@ -18,8 +18,10 @@ use crate::secrets::{MasterKey, Resealed, Secrets};
 To replace the master key:
   1. Restart every server with the new key last:  FANFARE_MASTER_KEY=old,new
   2. Restart every server with the new key first: FANFARE_MASTER_KEY=new,old
-  3. Run `fanfare secrets rotate`, or let the restarted servers encrypt in the background
-  4. When `fanfare secrets status` lists no secret with the old key, remove the old key")]
+  3. Run `fanfare secrets rotate`
+  4. Remove the old key once `fanfare secrets status` does not list it
+
+A server also encrypts all secrets with its first key, in the background after its start.")]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,

@@ -15,7 +15,8 @@ use super::{CommandResult, input, output, show};
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   fanfare templates list --tenant acme
-  fanfare templates put --tenant acme kyc.session.created subject subject.txt.hbs
+  fanfare templates put --tenant acme kyc.session.created subject \\
+    subject.txt.hbs
   fanfare templates preview --tenant acme --type kyc.session.created --part text")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -34,7 +35,8 @@ enum Command {
     Get(One),
     /// Set the tenant's own template, after rendering it on sample events
     #[command(after_help = "Example:
-  fanfare templates put --tenant acme kyc.session.created subject subject.txt.hbs")]
+  fanfare templates put --tenant acme kyc.session.created subject \\
+    subject.txt.hbs")]
     Put(Put),
     /// Delete the tenant's own template, so that the built-in one applies again
     #[command(

@@ -69,7 +69,7 @@ struct Change {
     /// Name of the tenant, for people and in messages
     #[arg(long)]
     name: Option<String>,
-    /// URL behind a button in messages; repeat it to set all links
+    /// URL behind a button in messages; can be repeated, and replaces all links
     #[arg(long = "link", value_name = "NAME=URL", value_parser = input::setting)]
     links: Vec<(String, Value)>,
     #[command(flatten)]

@@ -33,8 +33,8 @@ enum Command {
         "fanfare types put kyc.session.created --schema session.json --check flag",
         "Checks:\n  \
          off     Do not check events of the type\n  \
-         flag    Accept an event that does not match the schema, and say so in the response\n  \
-         reject  Refuse an event that does not match the schema"
+         flag    Accept an event that does not match, and say so in the response\n  \
+         reject  Refuse an event that does not match"
     ))]
     Put(Put),
     /// Delete an event type; events of the type are still accepted, without a check

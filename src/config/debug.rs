@@ -1,16 +1,16 @@
-//! `Debug` of settings, without what is secret in them.
+//! `Debug` of the settings, without their secrets.
 
 use std::fmt;
 
 use super::{Config, Email, Ingest, Metrics};
 
-/// Stands for a secret that is set.
+/// A placeholder for a secret that is set.
 fn hidden(secret: Option<&String>) -> Option<&'static str> {
     secret.map(|_| "…")
 }
 
 impl fmt::Debug for Config {
-    // The address of a Redis may hold a password.
+    // The URL of a Redis may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             store,

@@ -1,4 +1,4 @@
-//! A length of time as people write it: `"30s"`, `"5m"`, `"30d"`.
+//! A duration as people write it: `"30s"`, `"5m"`, `"30d"`.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 
-/// A duration in settings.
+/// A duration in settings and options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period(pub Duration);
 
 impl Period {
-    /// So many seconds.
+    /// A number of seconds.
     pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
@@ -22,7 +22,7 @@ impl std::str::FromStr for Period {
     fn from_str(text: &str) -> Result<Self, String> {
         humantime::parse_duration(text)
             .map(Self)
-            .map_err(|_| format!("`{text}` is no time; write \"30s\", \"5m\", \"2h\" or \"30d\""))
+            .map_err(|_| format!("`{text}` is not a duration; write \"30s\", \"5m\", \"2h\", or \"30d\""))
     }
 }
 
@@ -38,7 +38,7 @@ impl<'de> Deserialize<'de> for Period {
         impl Visitor<'_> for Text {
             type Value = Period;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a time in quotes such as \"30s\", \"5m\", \"2h\" or \"30d\"")
+                f.write_str("a duration in quotes, such as \"30s\", \"5m\", \"2h\", or \"30d\"")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Period, E> {
                 text.parse().map_err(E::custom)

@@ -1,4 +1,4 @@
-//! `[redis]`: how the Redis store is laid out, and what it waits for.
+//! `[redis]`: layout and durability of the Redis store.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,13 +12,13 @@ pub struct Redis {
     pub stream: String,
     /// The consumer group that replicas share.
     pub group: String,
-    /// What all other keys begin with.
+    /// Prefix of all other keys.
     pub prefix: String,
-    /// Silence after which a replica's entries are taken over.
+    /// How long a replica of Fanfare may be silent before the others take over its work.
     pub dead_after: Period,
-    /// Replicas of Redis that must confirm what is answered or acknowledged.
+    /// Number of Redis replicas that must confirm a write before Fanfare answers or acknowledges.
     pub wait_replicas: usize,
-    /// How long they are given.
+    /// How long to wait for the confirmation of one write.
     pub wait_timeout: Period,
 }
 

@@ -173,7 +173,7 @@ fn a_key_is_shown_once_and_never_again() {
         assert_eq!(code, Some(0), "{err}");
         let secret = out.trim_end();
         assert!(secret.starts_with("sk_live_") && secret.len() == 57, "alone on standard output");
-        assert!(err.contains("publisher of acme, live") && !err.contains(secret), "{err}");
+        assert!(err.contains("publisher of tenant acme, live") && !err.contains(secret), "{err}");
         let list = scene.run(&["keys", "list"]).ok();
         let json = scene.json(&["keys", "list", "--tenant", "acme"]);
         let hint = format!("{}…{}", &secret[..12], &secret[53..]);
@@ -183,7 +183,7 @@ fn a_key_is_shown_once_and_never_again() {
         assert_eq!(scene.json(&["keys", "list", "--tenant", "globex"])["data"], json!([]));
 
         for (wrong, why) in [
-            (&["--role", "admin"][..], "name the tenant with --tenant"),
+            (&["--role", "admin"][..], "name it with --tenant"),
             (&["--role", "reader", "--tenant", "nobody"], "there is no tenant `nobody`"),
             (&["--role", "operator", "--expires", "0s"], "expires_in_seconds"),
         ] {
@@ -191,7 +191,7 @@ fn a_key_is_shown_once_and_never_again() {
             assert!(told.contains(why), "{told}");
         }
         let told = scene.run(&["keys", "create", "--role", "boss"]).refused(2);
-        assert!(told.contains("operator, admin, publisher or reader"), "{told}");
+        assert!(told.contains("operator, admin, publisher, reader"), "{told}");
     });
 }
 

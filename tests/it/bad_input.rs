@@ -1,4 +1,4 @@
-//! What is wrong is refused alone, with its reason; everything beside it goes on.
+//! Bad input is refused alone and with its reason. Everything else continues.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ fn receiver() -> Peer {
     Peer::start("http_receiver.mjs", &["--secret", SECRET])
 }
 
-/// Lines that are no events, with the code of the refusal.
+/// Lines that are not valid events, with the code of each refusal.
 fn bad_events() -> Vec<(&'static str, Vec<u8>)> {
     let with = |data: String| format!(r#"{{"type":"test.bad","data":{data}}}"#).into_bytes();
     vec![
@@ -52,7 +52,7 @@ fn counted<'a>(codes: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, usi
 }
 
 #[test]
-fn a_bad_entry_of_the_stream_goes_to_the_dead_letters_alone_with_its_reason() {
+fn a_bad_stream_entry_goes_to_the_dead_letters_alone_and_with_its_reason() {
     let redis = Redis::start();
     let hooks = receiver();
     let scene = Scene::on(&redis);
@@ -104,7 +104,7 @@ fn a_bad_entry_of_the_stream_goes_to_the_dead_letters_alone_with_its_reason() {
 }
 
 #[test]
-fn a_bad_event_over_http_is_told_why_and_keeps_back_none_beside_it() {
+fn a_bad_event_over_http_is_refused_with_its_reason_and_stops_no_other() {
     let hooks = receiver();
     let scene = Scene::embedded();
     scene.tenant("acme", &hooks_at(&hooks.url("/")));
@@ -131,7 +131,7 @@ fn a_bad_event_over_http_is_told_why_and_keeps_back_none_beside_it() {
         assert_eq!(answer.status, expected, "{path}: {}", answer.body);
     }
 
-    // Batches hold JSON values, so what is no JSON at all spoils the whole of it.
+    // A batch is one JSON document, so a part that is not JSON makes all of it invalid.
     let parsed: Vec<_> = bad
         .iter()
         .filter(|(_, body)| serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok())
@@ -152,7 +152,7 @@ fn a_bad_event_over_http_is_told_why_and_keeps_back_none_beside_it() {
 }
 
 #[test]
-fn a_bad_line_of_a_file_is_told_by_its_number_and_keeps_back_none_beside_it() {
+fn a_bad_line_of_a_file_is_reported_by_its_number_and_stops_no_other() {
     let scene = Scene::embedded();
     scene.tenant("acme", &hooks_at("http://127.0.0.1:9/"));
     scene.run(&["apply", "--development", &scene.tenants().display().to_string()]).ok();
@@ -172,15 +172,15 @@ fn a_bad_line_of_a_file_is_told_by_its_number_and_keeps_back_none_beside_it() {
     let expected = bad.iter().enumerate().map(|(n, (code, _))| (json!(n + 2), json!(code)));
     assert_eq!(refused, expected.collect::<Vec<_>>());
 
-    let told = scene.run(&["send", "--tenant", "acme", &file]).refused(1);
-    assert!(told.contains("mixed.ndjson, line 2: the event is not a valid JSON object"), "{told}");
-    assert!(told.contains("(too_large)") && told.contains("(duplicate_key)"), "{told}");
-    let told = scene.run(&["send", "--tenant", "nobody", &file]).refused(1);
-    assert!(told.contains("there is no tenant `nobody`"), "{told}");
+    let error = scene.run(&["send", "--tenant", "acme", &file]).refused(1);
+    assert!(error.contains("mixed.ndjson, line 2: the event is not a valid JSON object"), "{error}");
+    assert!(error.contains("(too_large)") && error.contains("(duplicate_key)"), "{error}");
+    let error = scene.run(&["send", "--tenant", "nobody", &file]).refused(1);
+    assert!(error.contains("there is no tenant `nobody`"), "{error}");
 }
 
 #[test]
-fn an_event_that_no_route_wants_is_recorded_as_unrouted() {
+fn an_event_that_no_route_matches_is_recorded_as_unrouted() {
     let scene = Scene::embedded();
     let table = hooks_at("http://127.0.0.1:9/").replace("\"**\"", "\"kyc.*\"");
     scene.tenant("acme", &table);
@@ -207,7 +207,7 @@ const WRONG_ROUTES: &str = r#"
     "#;
 
 #[test]
-fn a_wrong_table_is_refused_whole_with_file_route_field_and_mend() {
+fn a_wrong_tenant_file_is_refused_with_file_route_and_field() {
     let scene = Scene::embedded();
     let table = hooks_at("http://127.0.0.1:9/") + WRONG_ROUTES;
     scene.tenant("acme", &table);
@@ -227,9 +227,9 @@ fn a_wrong_table_is_refused_whole_with_file_route_field_and_mend() {
         ]),
     ];
     for refusal in refusals {
-        let told = refusal.refused(1);
-        let lines: Vec<_> = told.lines().collect();
-        assert_eq!(lines.len(), 3, "{told}");
+        let error = refusal.refused(1);
+        let lines: Vec<_> = error.lines().collect();
+        assert_eq!(lines.len(), 3, "{error}");
         for (line, parts) in lines.iter().zip([
             ["acme.toml: route 2 \"to nowhere\", to", "hooks"],
             ["acme.toml: route 3, events[0]", "kyc..created"],
@@ -239,12 +239,12 @@ fn a_wrong_table_is_refused_whole_with_file_route_field_and_mend() {
         }
     }
     // Nothing of it was written.
-    let told = scene.run(&["send", "--tenant", "acme", "x"]).refused(1);
-    assert!(told.contains("there is no tenant `acme`"), "{told}");
+    let error = scene.run(&["send", "--tenant", "acme", "x"]).refused(1);
+    assert!(error.contains("there is no tenant `acme`"), "{error}");
 }
 
 #[test]
-fn a_template_that_misses_a_field_ends_that_mail_alone_and_says_where() {
+fn a_template_that_misses_a_field_fails_only_that_email_and_says_where() {
     let mail = Peer::start("smtp_server.py", &[]);
     let scene = Scene::embedded();
     scene.settings(&format!(
@@ -276,7 +276,7 @@ fn a_template_that_misses_a_field_ends_that_mail_alone_and_says_where() {
         )
         .ok();
 
-    // What died is told as an event of its own.
+    // The dead delivery makes an event of its own.
     let deliveries = scene.settled("acme", 3);
     let mails: Vec<Mail> = mail.wait_for(1, PATIENCE);
     assert_eq!(mails.len(), 1);
@@ -293,38 +293,38 @@ fn a_template_that_misses_a_field_ends_that_mail_alone_and_says_where() {
 }
 
 #[test]
-fn a_server_tells_what_is_wrong_in_all_tenant_files_each_by_itself() {
+fn a_server_reports_the_mistakes_of_all_tenant_files() {
     let scene = Scene::embedded();
     let tenants = scene.tenants().display().to_string();
     scene.tenant("one", "[[destination]]\nid = \"x\"\nchannel = \"pigeon\"\n");
     scene.tenant("two", "[plan]\n");
-    let told = scene.run(&["serve", "--listen", "127.0.0.1:0", "--tenants", &tenants]).refused(1);
+    let error = scene.run(&["serve", "--listen", "127.0.0.1:0", "--tenants", &tenants]).refused(1);
     for (file, what) in [("one.toml", "`pigeon` is no channel"), ("two.toml", "[plan]")] {
         let of_file = |line: &&str| line.starts_with("error: ") && line.contains(file);
-        assert!(told.lines().filter(of_file).any(|line| line.contains(what)), "{told}");
+        assert!(error.lines().filter(of_file).any(|line| line.contains(what)), "{error}");
     }
 }
 
 #[test]
-fn a_place_that_is_not_there_or_not_understood_is_named_with_what_to_write() {
+fn a_missing_folder_and_a_wrong_redis_url_are_named_with_what_to_write() {
     let scene = Scene::embedded();
     let nowhere = scene.tenants().join("nowhere").display().to_string();
-    let no_such = format!("{nowhere}: tenants: there is no such file or folder; name a folder");
+    let no_such = format!("{nowhere}: does not exist; name a tenant file");
     for refusal in [
         scene.run(&["serve", "--listen", "127.0.0.1:0", "--tenants", &nowhere]),
         scene.run(&["apply", &nowhere]),
         said(&["check", &nowhere]),
     ] {
-        let told = refusal.refused(1);
-        assert!(told.contains(&format!("error: {no_such}")), "{told}");
+        let error = refusal.refused(1);
+        assert!(error.contains(&format!("error: {no_such}")), "{error}");
     }
-    let told = said(&["serve", "--listen", "127.0.0.1:0", "--store", "redis://h:port"]).refused(3);
-    let last = told.lines().last().unwrap_or_default();
-    assert!(last.starts_with("error: the Redis URL is not understood; write redis://"), "{told}");
+    let error = said(&["serve", "--listen", "127.0.0.1:0", "--store", "redis://h:port"]).refused(3);
+    let last = error.lines().last().unwrap_or_default();
+    assert!(last.starts_with("error: the Redis URL is not understood; write redis://"), "{error}");
 }
 
 #[test]
-fn a_tenant_with_a_template_that_cannot_be_is_refused_and_spoils_no_other() {
+fn a_tenant_with_a_wrong_template_is_refused() {
     let scene = Scene::embedded();
     let tenants = scene.tenants().display().to_string();
     let bad = "[templates]\n\"email/kyc.session.created/subject.txt.hbs\" = \"Hi {{data.nmae}}\"\n";
@@ -334,40 +334,40 @@ fn a_tenant_with_a_template_that_cannot_be_is_refused_and_spoils_no_other() {
         said(&["check", &tenants]),
         scene.run(&["serve", "--listen", "127.0.0.1:0", "--tenants", &tenants]),
     ] {
-        let told = refusal.refused(1);
+        let error = refusal.refused(1);
         let place = "template email/kyc.session.created/subject, line 1, field `data.nmae`";
-        assert!(told.contains("bad.toml: templates") && told.contains(place), "{told}");
+        assert!(error.contains("bad.toml: templates") && error.contains(place), "{error}");
     }
 }
 
 #[test]
-fn a_port_in_use_is_told_and_how_to_choose_another() {
+fn a_port_in_use_is_reported_with_how_to_choose_another() {
     let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = other.local_addr().expect("an address").to_string();
     let scene = Scene::embedded();
-    let told = said(&["serve", "--store", scene.store(), "--listen", &address]).refused(3);
-    let last = told.lines().last().unwrap_or_default();
-    assert!(last.contains(&format!("cannot listen on {address}")), "{told}");
-    assert!(last.contains("choose a port with --listen"), "{told}");
+    let error = said(&["serve", "--store", scene.store(), "--listen", &address]).refused(3);
+    let last = error.lines().last().unwrap_or_default();
+    assert!(last.contains(&format!("cannot listen on {address}")), "{error}");
+    assert!(last.contains("choose another with --listen"), "{error}");
 }
 
 #[test]
-fn a_redis_that_is_down_at_the_start_is_told_at_once() {
+fn a_redis_that_is_down_at_the_start_is_reported_at_once() {
     let mut redis = Redis::start();
     redis.kill9();
     let scene = Scene::on(&redis);
     for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["events", "--tenant", "acme"]] {
         let asked = Instant::now();
-        let told = scene.run(command).refused(3);
+        let error = scene.run(command).refused(3);
         assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
-        let last = told.lines().last().unwrap_or_default();
+        let last = error.lines().last().unwrap_or_default();
         let server = format!("127.0.0.1:{}", redis.port());
-        assert!(last.contains("the store cannot be reached") && last.contains(&server), "{told}");
+        assert!(last.contains("the store is away") && last.contains(&server), "{error}");
     }
 }
 
 #[test]
-fn a_redis_that_goes_down_later_and_comes_back_costs_time_and_no_event() {
+fn a_redis_that_goes_down_and_comes_back_loses_no_event() {
     let mut redis = Redis::start_durable();
     let hooks = Peer::start("http_receiver.mjs", &["--secret", SECRET, "--delay", "50"]);
     let scene = Scene::on(&redis);
@@ -390,8 +390,8 @@ fn a_redis_that_goes_down_later_and_comes_back_costs_time_and_no_event() {
     redis.restart();
     let ready = until(PATIENCE, || (router.get("/readyz").status == 200).then_some(()));
     ready.expect("it is ready again by itself");
-    // As a producer does: what was answered with 503 was not accepted and is sent again. A connection
-    // that broke meanwhile may be found broken only when it is used.
+    // As a producer does: an event answered with 503 was not accepted, and is sent again. A connection
+    // that broke meanwhile may fail only when it is used.
     let sent = || match router.post("/v1/events?tenant=acme", &events[300]).status {
         202 => Some(()),
         503 => None,
@@ -404,19 +404,19 @@ fn a_redis_that_goes_down_later_and_comes_back_costs_time_and_no_event() {
 }
 
 #[test]
-fn a_folder_that_another_router_serves_is_refused_and_its_holder_named() {
+fn a_folder_that_another_router_serves_is_refused_with_its_process_id() {
     let scene = Scene::embedded();
     let router = scene.start();
     let reason = scene.launch().try_start().err().expect("the folder is held");
     assert!(reason.contains("exit status: 3"), "{reason}");
     let holder = format!("already served by process {}", router.id());
     assert!(reason.contains(&holder) && reason.contains("--store"), "{reason}");
-    // Tools beside it are welcome.
+    // Other commands may use the folder.
     scene.run(&["events", "--rejected"]).ok();
 }
 
-/// A command in a namespace of its own, in which `folder` is a small file system: nothing of it
-/// outlives the process. Needs root, or user namespaces.
+/// A command in its own namespace, in which `folder` is a small file system that ends with the process.
+/// Needs root or user namespaces.
 fn mounted(folder: &Path, options: &str) -> Vec<String> {
     fs::create_dir_all(folder).expect("the scene's own folder");
     let unshare: &[&str] = if fs::metadata(folder).expect("just made").uid() == 0 {
@@ -432,7 +432,7 @@ fn mounted(folder: &Path, options: &str) -> Vec<String> {
 
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "mounts a file system of its own")]
-fn a_folder_that_cannot_be_written_is_told_and_what_is_needed() {
+fn a_read_only_folder_is_reported_with_what_is_needed() {
     let scene = Scene::embedded();
     let disk = scene.path("disk");
     let wrapper = mounted(&disk, "ro");
@@ -442,14 +442,14 @@ fn a_folder_that_cannot_be_written_is_told_and_what_is_needed() {
     serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = crate::support::Process::spawn(serve).output();
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    let told = Said { code: output.status.code(), out: String::new(), err }.refused(3);
-    assert!(told.contains("the store cannot be written"), "{told}");
-    assert!(told.contains("Fanfare needs to write there"), "{told}");
+    let error = Said { code: output.status.code(), out: String::new(), err }.refused(3);
+    assert!(error.contains("the store cannot be written"), "{error}");
+    assert!(error.contains("Fanfare needs to write there"), "{error}");
 }
 
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "mounts a file system of its own")]
-fn a_full_disk_refuses_what_is_new_and_loses_nothing_of_what_was_taken() {
+fn a_full_disk_refuses_new_events_and_loses_no_accepted_one() {
     let hooks = receiver();
     let scene = Scene::embedded();
     scene.tenant("acme", &hooks_at(&hooks.url("/")));
@@ -478,21 +478,21 @@ fn a_full_disk_refuses_what_is_new_and_loses_nothing_of_what_was_taken() {
     assert_eq!(refusal.json()["error"]["code"], "store_full", "{}", refusal.body);
     assert!(refusal.body.contains("nothing was accepted"), "{}", refusal.body);
     assert!(taken > 5, "{taken} were taken");
-    // Delivering goes on meanwhile: room for that is kept.
+    // Deliveries continue: room is kept for them.
     hooks.wait_for::<Hook>(taken, SOON);
-    let told = router.stderr();
-    assert_eq!(told.matches("new events are refused until there is room").count(), 1, "{told}");
+    let log = router.stderr();
+    assert_eq!(log.matches("new events are refused until there is room").count(), 1, "{log}");
     assert_eq!(router.get("/healthz").status, 200);
 
     fs::remove_file(seen("ballast")).expect("our own file");
     let again = until(PATIENCE, || {
         (router.post("/v1/events?tenant=acme", &large(taken)).status == 202).then_some(())
     });
-    again.expect("with room again, it takes events again");
+    again.expect("with room again, it accepts events again");
     let came = hooks.wait_for::<Hook>(taken + 1, SOON);
     let ids: std::collections::BTreeSet<_> =
         came.iter().map(|h| &h.headers["webhook-id"]).collect();
-    assert_eq!(ids.len(), taken + 1, "all that was taken, and nothing that was refused");
+    assert_eq!(ids.len(), taken + 1, "all accepted events, and no refused one");
     assert_eq!(came.len(), taken + 1, "each once");
     assert_eq!(router.stderr().matches("the store has room again").count(), 1);
 }

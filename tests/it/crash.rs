@@ -164,7 +164,7 @@ fn loses_and_repeats_none_at_sigterm(scene: &Scene) {
         router.sigterm();
         assert!(router.wait_exit(PATIENCE).success());
         assert!(counter.distinct() < EVENTS, "it was mid-way");
-        assert!(router.stderr().contains("everything in flight was settled"));
+        assert!(router.stderr().contains("all attempts in flight were recorded"));
         router = launch.start();
     }
     counter.wait_for(EVENTS, SOON);

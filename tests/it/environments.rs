@@ -156,9 +156,9 @@ fn a_route_says_which_destinations_are_of_the_other_environment() {
     };
     let text = route(&[]);
     assert!(text.contains("→ real by webhook"), "{text}");
-    assert!(text.contains("× trial is a test destination: a live event never"), "{text}");
+    assert!(text.contains("× trial is a test destination: live events do not"), "{text}");
     let text = route(&["--environment", "test"]);
-    assert!(text.contains("a test event") && text.contains("→ trial by webhook"), "{text}");
+    assert!(text.contains("(test)") && text.contains("→ trial by webhook"), "{text}");
     assert!(text.contains("× real is a live destination"), "{text}");
     let json: Value = serde_json::from_str(&route(&["--environment", "test", "--json"])).unwrap();
     assert_eq!(json["other_environment"], json!(["real"]));

@@ -207,7 +207,7 @@ fn a_redis_outside_development_needs_a_key_and_a_folder_makes_its_own() {
     let told = scene.run(&["apply", &file]).refused(1);
     assert!(told.contains("there is no master key to encrypt them with"), "{told}");
     let log = scene.start().stderr();
-    assert!(log.contains("in the clear in Redis"), "{log}");
+    assert!(log.contains("unencrypted in Redis"), "{log}");
 
     let scene = Scene::embedded();
     scene.tenant("acme", "");

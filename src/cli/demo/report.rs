@@ -125,8 +125,11 @@ fn next(folder: &Path) {
         ),
         ("List all deliveries", format!("fanfare deliveries --tenant acme --store {store}")),
         (
-            "Run the router with the same tenant",
-            "fanfare serve --tenants config/tenants --development".to_owned(),
+            "Run the router with this tenant",
+            format!(
+                "fanfare serve --tenants {} --store {store} --development",
+                folder.display()
+            ),
         ),
     ] {
         output::line(format!("  {}", output::dim(&format!("# {what}"))));

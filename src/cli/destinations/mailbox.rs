@@ -12,7 +12,7 @@ use super::One;
 pub(super) struct Messages {
     #[command(flatten)]
     one: One,
-    /// Consumer who reads; each consumer has its own position [default: default]
+    /// Name of the consumer; each has its own position [default: default]
     #[arg(long, value_name = "NAME")]
     consumer: Option<String>,
     /// Read after this cursor instead of after the last commit
@@ -33,7 +33,7 @@ pub(super) struct Commit {
     one: One,
     /// Cursor of a message, or `next_cursor` of `fanfare destinations messages`
     cursor: String,
-    /// Consumer who has read [default: default]
+    /// Name of the consumer [default: default]
     #[arg(long, value_name = "NAME")]
     consumer: Option<String>,
     /// Also move the position back, so that messages are returned again

@@ -42,7 +42,8 @@ enum Command {
     Create(settings::Whole),
     /// Create a destination, or replace all of its settings
     #[command(after_help = help::example(
-        "fanfare destinations put --tenant acme desk --channel email 'to=[\"desk@acme.example\"]'",
+        "fanfare destinations put --tenant acme desk --channel email \\\n    \
+         'to=[\"desk@acme.example\"]'",
         settings::NOTE
     ))]
     Put(settings::Whole),

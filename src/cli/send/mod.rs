@@ -51,7 +51,7 @@ pub(super) struct Args {
         help_heading = super::options::CONNECTION
     )]
     ingest_key: Option<String>,
-    /// Derive the event's id from this key, so that sending it again adds nothing; for one event
+    /// Key for one event: sending it again with the same key adds nothing
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     /// Environment of the events; with --server, the environment of the key applies

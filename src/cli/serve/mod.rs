@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,8 @@ use crate::config::{Config, LogFormat, Period};
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   fanfare serve --tenants config/tenants --development
-  fanfare serve --config /etc/fanfare/fanfare.toml --tenants /etc/fanfare/tenants
+  fanfare serve --config /etc/fanfare/fanfare.toml \\
+    --tenants /etc/fanfare/tenants
   fanfare serve --store redis://127.0.0.1:6379
 
 On SIGTERM or SIGINT, the router reads nothing new, finishes the attempts in flight within --grace, \
@@ -64,8 +65,13 @@ pub(super) struct Args {
     /// What to log: a level or a filter such as fanfare=debug,warn [default: info]
     #[arg(long, env = "FANFARE_LOG", value_name = "FILTER")]
     log: Option<String>,
-    /// Format of the log lines [default: auto]
-    #[arg(long, env = "FANFARE_LOG_FORMAT", value_name = "FORMAT")]
+    /// Format of the log lines; auto is text on a terminal and JSON elsewhere [default: auto]
+    #[arg(
+        long,
+        env = "FANFARE_LOG_FORMAT",
+        value_name = "FORMAT",
+        value_parser = log_format()
+    )]
     log_format: Option<LogFormat>,
     /// Worker threads [default: one per core, at most 4]
     #[arg(long, env = "FANFARE_THREADS", value_name = "N")]
@@ -73,6 +79,14 @@ pub(super) struct Args {
     /// Write the address to this file once the server is ready
     #[arg(long, env = "FANFARE_READY_FILE", value_name = "FILE")]
     ready_file: Option<PathBuf>,
+}
+
+fn log_format() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(["auto", "text", "json"]).map(|word| match &*word {
+        "text" => LogFormat::Text,
+        "json" => LogFormat::Json,
+        _ => LogFormat::Auto,
+    })
 }
 
 impl Args {

@@ -1,4 +1,4 @@
-//! Commands that are the same against a server and a store.
+//! Commands do the same against a server and a store.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::scene::{SOON, Said, Scene, hooks_at, numbered, said};
 use crate::support::{Fanfare, Hook, Peer, Process, command, until};
 use crate::verifiers::SECRET;
 
-/// Where the commands go.
+/// Where the commands run: on a store, or against a server.
 struct Place<'a> {
     scene: &'a Scene,
     server: Option<(&'a Fanfare, &'a str)>,
@@ -38,7 +38,7 @@ fn words(args: &str) -> Vec<&str> {
     args.split(' ').collect()
 }
 
-/// Against a store that no router has open, and against a server with an operator's key.
+/// Runs a test on a store that no router has open, and against a server with an operator's key.
 fn in_both_places(test: fn(&Place<'_>)) {
     let alone = Scene::embedded();
     test(&Place { scene: &alone, server: None });
@@ -50,7 +50,7 @@ fn in_both_places(test: fn(&Place<'_>)) {
 }
 
 #[test]
-fn a_tenant_with_all_that_belongs_to_it_is_made_changed_and_removed() {
+fn a_tenant_and_its_resources_are_created_changed_and_deleted() {
     in_both_places(|place| {
         assert!(place.ok("tenants create acme --name Acme").contains("acme: created"));
         let again = place.run(&words("tenants create acme")).refused(1);
@@ -85,7 +85,7 @@ fn a_tenant_with_all_that_belongs_to_it_is_made_changed_and_removed() {
         assert_eq!(listed[0]["state"], "active");
         assert!(place.ok("destinations pause hooks --tenant acme").contains("hooks: paused"));
         let again = place.ok("destinations pause hooks --tenant acme");
-        assert!(again.contains("paused already"), "{again}");
+        assert!(again.contains("already paused"), "{again}");
         assert_eq!(place.json("destinations list --tenant acme")[0]["state"], "paused");
         place.ok("destinations resume hooks --tenant acme");
 
@@ -112,7 +112,7 @@ fn a_tenant_with_all_that_belongs_to_it_is_made_changed_and_removed() {
 }
 
 #[test]
-fn the_catalogue_of_event_types_is_kept_from_the_command_line() {
+fn event_types_are_created_listed_and_deleted() {
     in_both_places(|place| {
         let schema = place.scene.file("schema.json", r#"{"type": "object", "required": ["a"]}"#);
         place.ok(&format!("types put a.b --check reject --schema {schema}"));
@@ -125,33 +125,33 @@ fn the_catalogue_of_event_types_is_kept_from_the_command_line() {
 }
 
 #[test]
-fn a_refusal_names_every_field_and_an_exit_code_says_what_kind_it_is() {
+fn a_refusal_names_every_field_and_has_its_exit_code() {
     in_both_places(|place| {
         place.ok("tenants create acme");
         let make = "destinations create hooks --tenant acme --channel webhook rat=1 timeout=x \
                     url=https://hooks.example/";
-        let told = place.run(&words(make)).refused(1);
+        let error = place.run(&words(make)).refused(1);
         for field in ["settings.rat", "settings.timeout"] {
-            assert!(told.contains(field), "{field}: {told}");
+            assert!(error.contains(field), "{field}: {error}");
         }
-        let told = place.run(&words("destinations get nobody --tenant acme")).refused(1);
-        assert!(told.contains("there is no destination `nobody`"), "{told}");
+        let error = place.run(&words("destinations get nobody --tenant acme")).refused(1);
+        assert!(error.contains("there is no destination `nobody`"), "{error}");
         place.run(&words("routes create --tenant acme")).refused(2);
     });
     let away = ["tenants", "list", "--server", "http://127.0.0.1:9", "--key", "sk_live_x"];
-    let told = said(&away).refused(3);
-    assert!(told.contains("cannot be reached") && !told.contains("sk_live_x"), "{told}");
-    // Without a server nor development, a loopback receiver is refused on a store as well.
+    let error = said(&away).refused(3);
+    assert!(error.contains("cannot reach the server") && !error.contains("sk_live_x"), "{error}");
+    // On a store, a loopback receiver is refused without --development.
     let scene = Scene::embedded();
     scene.run(&["tenants", "create", "acme"]).ok();
     let make = "destinations create hooks --tenant acme --channel webhook url=http://127.0.0.1:9/";
-    let told = scene.run(&words(make)).refused(1);
-    assert!(told.contains("settings.url"), "{told}");
+    let error = scene.run(&words(make)).refused(1);
+    assert!(error.contains("settings.url"), "{error}");
     scene.run(&[&words(make)[..], &["--development"]].concat()).ok();
 }
 
 #[test]
-fn a_tenants_own_key_names_the_tenant_and_sees_no_other() {
+fn a_key_of_one_tenant_selects_it_and_sees_no_other() {
     let scene = Scene::embedded();
     let server = scene.start();
     let operator = scene.run(&["keys", "create", "--role", "operator"]).ok();
@@ -171,7 +171,7 @@ fn a_tenants_own_key_names_the_tenant_and_sees_no_other() {
 }
 
 #[test]
-fn what_a_server_did_is_looked_up_followed_and_sent_again() {
+fn events_of_a_server_are_shown_waited_for_and_replayed() {
     let hooks = Peer::start("http_receiver.mjs", &["--secret", SECRET]);
     let scene = Scene::embedded();
     scene.tenant("acme", &hooks_at(&hooks.url("/")));
@@ -193,13 +193,13 @@ fn what_a_server_did_is_looked_up_followed_and_sent_again() {
     let unrouted = scene.file("other.json", r#"{"id":"evt_2","type":"a.b","data":{}}"#);
     let id = place.json("routes list")["routes"][0]["id"].as_str().unwrap().to_owned();
     place.ok(&format!("routes delete {id}"));
-    let told = place.run(&words(&format!("send --tenant acme --wait {unrouted}")));
-    assert_eq!(told.code, Some(1), "{told:?}");
-    assert!(told.out.contains("no route takes it"), "{told:?}");
+    let sent = place.run(&words(&format!("send --tenant acme --wait {unrouted}")));
+    assert_eq!(sent.code, Some(1), "{sent:?}");
+    assert!(sent.out.contains("no route matches it"), "{sent:?}");
 }
 
 #[test]
-fn what_is_looked_up_has_one_shape_whether_a_store_or_a_server_is_asked() {
+fn a_store_and_a_server_give_the_same_output() {
     let hooks = Peer::start("http_receiver.mjs", &["--secret", SECRET]);
     let scene = Scene::embedded();
     scene.tenant("acme", &hooks_at(&hooks.url("/")));
@@ -235,7 +235,7 @@ fn what_is_looked_up_has_one_shape_whether_a_store_or_a_server_is_asked() {
 }
 
 #[test]
-fn what_the_command_line_changes_on_a_store_is_in_the_audit_trail() {
+fn changes_on_a_store_are_in_the_audit_trail() {
     let scene = Scene::embedded();
     scene.tenant("acme", &hooks_at("http://127.0.0.1:9/"));
     let router = scene.start();
@@ -256,14 +256,14 @@ fn what_the_command_line_changes_on_a_store_is_in_the_audit_trail() {
     scene.run(&words("keys portal --tenant acme")).ok();
     let trail = scene.json(&words("changes --tenant acme --limit 100"));
     let lines = trail["data"].as_array().expect("lines");
-    let told: Vec<_> = lines
+    let changes: Vec<_> = lines
         .iter()
         .filter(|line| line["by"] == "cli" && line["outcome"] == "done")
         .map(|line| format!("{} {}", line["action"], line["resource"]).replace('"', ""))
-        .map(|told| told.split("/key_").next().unwrap_or_default().to_owned())
+        .map(|line| line.split("/key_").next().unwrap_or_default().to_owned())
         .collect();
     assert_eq!(
-        told,
+        changes,
         [
             "create keys",
             "revoke keys",
@@ -274,7 +274,7 @@ fn what_the_command_line_changes_on_a_store_is_in_the_audit_trail() {
             "pause destinations/hooks",
         ]
     );
-    // Keys of operators are no tenant's.
+    // An operator's key belongs to no tenant.
     scene.run(&words("keys create --role operator")).ok();
     let trail = scene.json(&words("changes --of-server"));
     assert_eq!(
@@ -284,7 +284,7 @@ fn what_the_command_line_changes_on_a_store_is_in_the_audit_trail() {
 }
 
 #[test]
-fn what_waits_is_ended_by_a_choice_of_a_server_as_well() {
+fn cancel_ends_the_selected_waiting_deliveries() {
     in_both_places(|place| {
         let scene = place.scene;
         scene.tenant("acme", &hooks_at("http://127.0.0.1:9/"));
@@ -306,7 +306,7 @@ fn what_waits_is_ended_by_a_choice_of_a_server_as_well() {
 }
 
 #[test]
-fn applying_removes_a_tenant_that_no_file_names_only_when_asked() {
+fn apply_deletes_a_tenant_that_no_file_names_only_with_prune() {
     let scene = Scene::embedded();
     for id in ["acme", "globex"] {
         scene.tenant(id, &hooks_at("https://hooks.example/"));
@@ -319,12 +319,12 @@ fn applying_removes_a_tenant_that_no_file_names_only_when_asked() {
 
     assert_eq!(scene.run(&["apply", &folder]).ok(), "acme: unchanged\n");
     let dry = scene.run(&["apply", &folder, "--prune", "--dry-run"]).ok();
-    assert!(dry.contains("globex: removed (dry run)"), "{dry}");
+    assert!(dry.contains("globex: deleted (dry run)"), "{dry}");
     assert_eq!(tenants(), 2);
     let done = scene.run(&["apply", &folder, "--prune"]).ok();
-    assert!(done.contains("acme: unchanged") && done.contains("globex: removed"), "{done}");
+    assert!(done.contains("acme: unchanged") && done.contains("globex: deleted"), "{done}");
     assert_eq!(tenants(), 1);
-    // What is gone has no keys; who made and removed it is still known.
+    // The keys are gone, and the audit trail still shows who deleted the tenant.
     assert_eq!(scene.json(&["keys", "list"])["data"], json!([]));
     assert_eq!(scene.run(&["apply", &folder, "--prune"]).ok(), "acme: unchanged\n");
     let trail = scene.json(&["changes", "--tenant", "globex"]);
@@ -332,14 +332,14 @@ fn applying_removes_a_tenant_that_no_file_names_only_when_asked() {
 }
 
 #[test]
-fn files_are_applied_to_a_server_as_to_a_store_and_what_changes_is_told_first() {
+fn apply_shows_changes_first_and_writes_all_files_or_none() {
     in_both_places(|place| {
         let scene = place.scene;
         let hooks = |path: &str| {
             let table = hooks_at(&format!("https://hooks.example/{path}"));
             table.replace(&format!("secret = \"{SECRET}\""), "")
         };
-        // Not the folder that the server itself follows.
+        // Not the folder that the server itself watches.
         fs::create_dir(scene.path("files")).unwrap();
         let folder = scene.path("files").display().to_string();
         let tenant = |id: &str, table: &str| {
@@ -350,15 +350,15 @@ fn files_are_applied_to_a_server_as_to_a_store_and_what_changes_is_told_first() 
         assert!(dry.contains("acme: new tenant (dry run)") && !dry.contains("whsec_"), "{dry}");
         assert_eq!(place.json("tenants list")["data"], json!([]));
         let first = place.ok(&format!("apply {folder}"));
-        let told = first.find("+ destination hooks").expect("what changes");
-        assert!(first.find("secret = whsec_").is_some_and(|made| made > told), "{first}");
+        let change = first.find("+ destination hooks").expect("what changes");
+        assert!(first.find("secret = whsec_").is_some_and(|made| made > change), "{first}");
         assert_eq!(place.ok(&format!("apply {folder}")), "acme: unchanged\n");
 
-        // Of several files all are right, or none is written.
+        // With a mistake in one file, no file is written.
         tenant("acme", &hooks("b"));
         tenant("globex", &hooks("c").replace("to = [\"hooks\"]", "to = [\"hoks\"]"));
-        let told = place.run(&["apply", &folder]).refused(1);
-        assert!(told.contains("globex.toml: ") && told.contains("`hoks`"), "{told}");
+        let error = place.run(&["apply", &folder]).refused(1);
+        assert!(error.contains("globex.toml: ") && error.contains("`hoks`"), "{error}");
         let url = || place.json("destinations get hooks --tenant acme")["settings"]["url"].clone();
         assert_eq!(url(), "https://hooks.example/a");
         fs::remove_file(scene.path("files/globex.toml")).unwrap();
@@ -369,7 +369,7 @@ fn files_are_applied_to_a_server_as_to_a_store_and_what_changes_is_told_first() 
         place.ok("tenants create globex");
         assert_eq!(place.ok(&format!("apply {folder}")), "acme: unchanged\n");
         let dry = place.ok(&format!("apply {folder} --prune --dry-run"));
-        assert!(dry.contains("globex: removed (dry run)"), "{dry}");
+        assert!(dry.contains("globex: deleted (dry run)"), "{dry}");
         place.ok(&format!("apply {folder} --prune"));
         assert_eq!(place.json("tenants list")["data"].as_array().map(Vec::len), Some(1));
         let shown = place.json("tenants document acme");
@@ -378,7 +378,7 @@ fn files_are_applied_to_a_server_as_to_a_store_and_what_changes_is_told_first() 
 }
 
 #[test]
-fn every_shell_has_a_completion_script_and_every_command_a_manual_page() {
+fn there_are_completions_for_every_shell_and_a_manual_page_for_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = said(&["completions", shell]).ok();
         assert!(script.contains("rotate-secret"), "{shell}");
@@ -398,7 +398,7 @@ fn every_shell_has_a_completion_script_and_every_command_a_manual_page() {
 }
 
 #[test]
-fn events_are_followed_one_a_line() {
+fn follow_prints_one_event_per_line() {
     let scene = Scene::embedded();
     scene.tenant("acme", &hooks_at("http://127.0.0.1:9/"));
     let _server = scene.start();

@@ -1,0 +1,181 @@
+//! The sections of the settings that are about the server, the API, and the router.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Period;
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Format of the log lines.
+    pub format: LogFormat,
+    /// A level, or a `tracing` filter such as `fanfare=debug,warn`.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, filter: "info".to_owned() }
+    }
+}
+
+/// Format of the log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// `[metrics]`
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Whether `GET /metrics` exists.
+    pub enabled: bool,
+    /// Whether to count by tenant and destination as well, which adds series for every destination.
+    pub per_tenant: bool,
+    /// Key that a scraper sends as `Authorization: Bearer …`. An operator's key works too.
+    pub key: Option<String>,
+    /// Whether metrics can be read without a key. Without this setting they are open only in
+    /// development, on a loopback address, without a proxy in front and without a `key`.
+    pub open: Option<bool>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { enabled: true, per_tenant: false, key: None, open: None }
+    }
+}
+
+/// `[tracing]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tracing {
+    /// Base URL of an OTLP collector (http/protobuf). Without one, no spans are recorded.
+    pub otlp_endpoint: Option<url::Url>,
+    /// Share of events to record, 0 to 1, if the producer sent no `traceparent`.
+    pub sample: f64,
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Self { otlp_endpoint: None, sample: 1.0 }
+    }
+}
+
+/// `[http]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Whether a proxy in front terminates TLS. A loopback address then gives no rights.
+    pub behind_proxy: bool,
+    /// Requests per second that each key may make in each process. 0 means no limit.
+    pub requests_per_second: u32,
+    /// Requests that a key may make at once after a pause.
+    pub burst: u32,
+    /// A second path prefix for tenants' notification channels, such as `/kyc`.
+    pub alias: Option<String>,
+    /// Whether `/openapi.json` and `/docs` can be read without a key.
+    pub open_docs: bool,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            behind_proxy: false,
+            requests_per_second: 1_000,
+            burst: 5_000,
+            alias: None,
+            open_docs: false,
+        }
+    }
+}
+
+/// `[secrets]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Secrets {
+    /// File with master keys. The keys of `FANFARE_MASTER_KEY` come before those in the file. The
+    /// first key encrypts, and every key decrypts.
+    pub key_file: Option<PathBuf>,
+}
+
+/// `[privacy]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Privacy {
+    /// Where an event names the person it is about: dotted paths from the envelope down.
+    pub subject_paths: Vec<String>,
+}
+
+impl Default for Privacy {
+    fn default() -> Self {
+        let paths = ["data.user_id", "data.metadata.user_email", "data.session_id"];
+        Self { subject_paths: paths.map(str::to_owned).to_vec() }
+    }
+}
+
+/// `[ingest]`
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ingest {
+    /// A key that publishes for every tenant, in addition to those in the store.
+    pub key: Option<String>,
+}
+
+/// `[events]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Events {
+    /// Maximum size of one event, in bytes.
+    pub max_bytes: usize,
+    /// Maximum nesting depth.
+    pub max_depth: usize,
+    /// Maximum number of events in one HTTP request.
+    pub max_batch: usize,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { max_bytes: 256 * 1024, max_depth: 64, max_batch: 1_000 }
+    }
+}
+
+/// `[router]`: limits of each process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Router {
+    /// Maximum number of events in progress.
+    pub window: usize,
+    /// Maximum number of events that are read, and of outcomes that are written, at once.
+    pub batch: usize,
+    /// Maximum number of lanes that are served from their queues at once.
+    pub lanes: usize,
+    /// How long a process may hold a lane without renewing its lease.
+    pub lease: Period,
+    /// Maximum number of events in one digest message.
+    pub digest_events: usize,
+    /// Number of worker threads. 0 selects one per core, at most 4.
+    pub threads: usize,
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self {
+            window: 4_096,
+            batch: 512,
+            lanes: 1_024,
+            lease: Period::seconds(10),
+            digest_events: 10_000,
+            threads: 0,
+        }
+    }
+}
