@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// Only events of this type
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
-    /// Only deliveries whose last failure or reason is this, such as http_500 or timeout
+    /// Only deliveries whose last failure or reason is this, such as `http_500` or `timeout`
     #[arg(long, value_name = "CODE")]
     error: Option<String>,
     /// Only events of this environment

@@ -37,7 +37,7 @@ pub(super) struct Args {
     /// Value that identifies the person; - reads it from standard input
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     subject: Option<String>,
-    /// Where an event contains the value, such as data.user_id; can be repeated
+    /// Where an event contains the value, such as `data.user_id`; can be repeated
     #[arg(long = "path", value_name = "PATH", requires = "subject")]
     paths: Vec<String>,
     /// Count what would be erased and change nothing

@@ -34,7 +34,7 @@ pub(super) struct Selection {
     /// Only events of this type
     #[arg(long = "type", value_name = "TYPE", conflicts_with = "id")]
     event_type: Option<String>,
-    /// Only deliveries whose last failure or reason is this, such as http_500 or timeout
+    /// Only deliveries whose last failure or reason is this, such as `http_500` or `timeout`
     #[arg(long, value_name = "CODE", conflicts_with = "id")]
     error: Option<String>,
     #[command(flatten)]

@@ -20,9 +20,9 @@ impl Period {
 impl std::str::FromStr for Period {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text)
-            .map(Self)
-            .map_err(|_| format!("`{text}` is not a duration; write \"30s\", \"5m\", \"2h\", or \"30d\""))
+        humantime::parse_duration(text).map(Self).map_err(|_| {
+            format!("`{text}` is not a duration; write \"30s\", \"5m\", \"2h\", or \"30d\"")
+        })
     }
 }
 

@@ -185,7 +185,8 @@ fn a_route_is_explained_with_the_first_field_that_failed() {
     let bad = scene.file("bad.json", "{");
     let error = said(&["route", "--tenant", "acme", "--tenants", SAMPLE_TENANTS, "--event", &bad]);
     assert!(error.refused(1).contains("bad.json: "));
-    let error = said(&["route", "--tenant", "acme", "--tenants", SAMPLE_TENANTS, "--event", "none"]);
+    let error =
+        said(&["route", "--tenant", "acme", "--tenants", SAMPLE_TENANTS, "--event", "none"]);
     assert!(error.refused(3).contains("cannot read none"));
 }
 

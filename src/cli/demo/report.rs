@@ -126,10 +126,7 @@ fn next(folder: &Path) {
         ("List all deliveries", format!("fanfare deliveries --tenant acme --store {store}")),
         (
             "Run the router with this tenant",
-            format!(
-                "fanfare serve --tenants {} --store {store} --development",
-                folder.display()
-            ),
+            format!("fanfare serve --tenants {} --store {store} --development", folder.display()),
         ),
     ] {
         output::line(format!("  {}", output::dim(&format!("# {what}"))));
