@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use redis::Commands as _;
 use tempfile::TempDir;
 
-use crate::support::{Fanfare, PATIENCE, Redis, start_fanfare, until};
+use crate::support::{Fanfare, PATIENCE, Redis, until};
 
 #[test]
 fn a_durable_redis_keeps_what_it_answered_across_kill_9() {
@@ -111,38 +110,4 @@ fn a_router_that_refuses_to_start_is_reported_with_what_it_said() {
     let launch = launch.arg("--no-such-option").within(Duration::from_secs(20));
     let reason = launch.try_start().err().expect("an unknown option");
     assert!(reason.starts_with("it ended"), "{reason}");
-}
-
-/// Children of a process, as the kernel tells.
-fn children_of(parent: u32) -> Vec<u32> {
-    let ids = fs::read_dir("/proc").expect("Linux").flatten();
-    let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let parent_of = |id: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        let (_, fields) = stat.rsplit_once(") ")?;
-        // What has ended and was not waited for yet does nothing any more.
-        let mut fields = fields.split(' ');
-        let state = fields.next()?;
-        (state != "Z").then(|| fields.next()?.parse::<u32>().ok()).flatten()
-    };
-    ids.filter(|id| parent_of(id) == Some(parent)).collect()
-}
-
-#[test]
-#[cfg_attr(not(target_os = "linux"), ignore = "asks /proc")]
-fn a_measurement_that_is_interrupted_leaves_no_process_behind() {
-    let mut bench = start_fanfare(&["bench", "isolation", "--seconds", "60"]);
-    let started = until(PATIENCE, || {
-        let children = children_of(bench.id());
-        (children.len() >= 2).then_some(children)
-    });
-    let started = started.expect("it starts others");
-    bench.signal(Signal::SIGTERM);
-    let status = bench.wait_exit(PATIENCE).expect("it ends");
-    assert_eq!(status.code(), Some(1));
-    let gone = || {
-        let left = started.iter().filter(|id| Path::new(&format!("/proc/{id}")).exists());
-        (left.count() == 0).then_some(())
-    };
-    until(PATIENCE, gone).expect("so do they");
 }

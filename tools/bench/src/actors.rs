@@ -1,6 +1,5 @@
 //! The other processes of a measurement: the sink, a Redis server, the router, a load.
 
-use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,25 +10,26 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 
-use super::process::{Process, Usage, content, ourselves};
-use fanfare_peers::message::{SECRET, TENANT};
-use fanfare_peers::sink::{Addresses, Arrivals};
+use crate::peers;
+use crate::peers::message::now_us;
+use crate::peers::sink::{Addresses, Arrivals};
+use crate::process::{Process, Usage, content, ourselves};
 
 /// Everything is ready well within this time, or something is wrong.
 const READY: Duration = Duration::from_mins(1);
 
 /// The receiver.
-pub(super) struct Sink {
-    pub(super) process: Process,
-    pub(super) addresses: Addresses,
+pub(crate) struct Sink {
+    pub(crate) process: Process,
+    pub(crate) addresses: Addresses,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Sink {
-    pub(super) async fn start() -> anyhow::Result<Self> {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
         let mut command = ourselves()?;
-        command.arg("bench-sink").stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg("sink").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start("the sink", command)?;
         let input = process.child.stdin.take().context("the sink's input")?;
         let output = process.child.stdout.take().context("the sink's output")?;
@@ -39,7 +39,7 @@ impl Sink {
     }
 
     /// `reset`, `count` or `report`.
-    pub(super) async fn ask(&mut self, what: &str) -> anyhow::Result<Arrivals> {
+    pub(crate) async fn ask(&mut self, what: &str) -> anyhow::Result<Arrivals> {
         self.input.write_all(format!("{what}\n").as_bytes()).await?;
         let answer = self.output.next_line().await?.context("the sink ended early")?;
         Ok(serde_json::from_str(&answer)?)
@@ -47,7 +47,7 @@ impl Sink {
 }
 
 /// A program that is not ours, if this machine has it.
-pub(super) fn program(name: &str) -> Option<PathBuf> {
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["target/test-tools/bin".into()])
@@ -56,19 +56,19 @@ pub(super) fn program(name: &str) -> Option<PathBuf> {
 }
 
 /// A Redis server of our own with an append-only file.
-pub(super) struct Redis {
-    pub(super) process: Process,
-    pub(super) url: String,
+pub(crate) struct Redis {
+    pub(crate) process: Process,
+    pub(crate) url: String,
     _dir: TempDir,
 }
 
 impl Redis {
     /// The program, if this machine has it.
-    pub(super) fn program() -> Option<PathBuf> {
+    pub(crate) fn program() -> Option<PathBuf> {
         program("redis-server")
     }
 
-    pub(super) async fn start() -> anyhow::Result<Self> {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
         let program = Self::program().context("there is no redis-server")?;
         let dir = folder()?;
         // Between the look at a port and Redis taking it, another may: a few tries.
@@ -90,8 +90,8 @@ impl Redis {
         bail!("redis-server does not start")
     }
 
-    pub(super) async fn connection(&self) -> anyhow::Result<redis::aio::MultiplexedConnection> {
-        fanfare_peers::connect(&self.url).await
+    pub(crate) async fn connection(&self) -> anyhow::Result<redis::aio::MultiplexedConnection> {
+        peers::connect(&self.url).await
     }
 }
 
@@ -101,7 +101,7 @@ async fn answers(url: &str, process: &mut Process) -> anyhow::Result<bool> {
         if process.child.try_wait()?.is_some() {
             return Ok(false);
         }
-        if fanfare_peers::connect(url).await.is_ok() {
+        if peers::connect(url).await.is_ok() {
             return Ok(true);
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -109,23 +109,41 @@ async fn answers(url: &str, process: &mut Process) -> anyhow::Result<bool> {
     Ok(false)
 }
 
+/// The router under test: `given`, or the one beside this program.
+pub(crate) fn binary(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let binary = match given {
+        Some(given) => given,
+        None => {
+            std::env::current_exe().context("this program's own path")?.with_file_name("fanfare")
+        }
+    };
+    if !binary.is_file() {
+        bail!(
+            "there is no router at {}; `cargo xtask bench` builds it, or name one with --fanfare",
+            binary.display()
+        );
+    }
+    Ok(binary)
+}
+
 /// A folder that goes away with the measurement.
-pub(super) fn folder() -> anyhow::Result<TempDir> {
+pub(crate) fn folder() -> anyhow::Result<TempDir> {
     tempfile::Builder::new().prefix("fanfare-bench-").tempdir().context("a temporary folder")
 }
 
 /// The router: the real `fanfare serve`.
-pub(super) struct Router {
-    pub(super) process: Process,
-    pub(super) api: SocketAddr,
-    pub(super) began_us: u64,
-    pub(super) ready_ms: f64,
+pub(crate) struct Router {
+    pub(crate) process: Process,
+    pub(crate) api: SocketAddr,
+    pub(crate) began_us: u64,
+    pub(crate) ready_ms: f64,
     _dir: TempDir,
 }
 
 impl Router {
     /// Starts it on a store with these tenants.
-    pub(super) async fn start(
+    pub(crate) async fn start(
+        fanfare: &Path,
         store: &str,
         tenants: &[String],
         sink: &Addresses,
@@ -139,7 +157,7 @@ impl Router {
         let settings = dir.path().join("fanfare.toml");
         std::fs::write(&settings, settings_text(sink))?;
         let ready = dir.path().join("ready");
-        let mut command = ourselves()?;
+        let mut command = Command::new(fanfare);
         command
             .args(["serve", "--development", "--listen", "127.0.0.1:0", "--log", "error"])
             .args(["--store", store, "--tenants"])
@@ -150,7 +168,7 @@ impl Router {
             .arg(&ready)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
-        let (began, began_us) = (Instant::now(), fanfare_peers::message::now_us());
+        let (began, began_us) = (Instant::now(), now_us());
         let mut process = Process::start("fanfare serve", command)?;
         let api = content(&ready, &mut process, READY).await?.parse()?;
         let ready_ms = began.elapsed().as_secs_f64() * 1_000.0;
@@ -166,99 +184,40 @@ fn settings_text(sink: &Addresses) -> String {
     )
 }
 
-/// A tenant's file with `webhooks` webhooks to the sink, all of which get every event.
-pub(super) fn table(tenant: &str, sink: SocketAddr, webhooks: usize) -> String {
-    let mut table = head(tenant);
-    for n in 0..webhooks {
-        webhook(&mut table, n, sink);
-    }
-    let all: Vec<_> = (0..webhooks).map(|n| format!("\"hook-{n}\"")).collect();
-    let _ = write!(table, "[[route]]\nevents = [\"kyc.session.*\"]\nto = [{}]\n", all.join(", "));
-    table
-}
-
-/// A tenant's file with ten routes of different types to a webhook each; one of them matches.
-pub(super) fn ten_routes(tenant: &str, sink: SocketAddr) -> String {
-    const KINDS: [&str; 10] = [
-        "session.processed",
-        "session.created",
-        "watchlist.hit",
-        "job.done",
-        "job.failed",
-        "session.expired",
-        "document.added",
-        "document.refused",
-        "account.closed",
-        "report.ready",
-    ];
-    let mut table = head(tenant);
-    for (n, kind) in KINDS.iter().enumerate() {
-        webhook(&mut table, n, sink);
-        let _ = write!(table, "[[route]]\nevents = [\"kyc.{kind}\"]\nto = [\"hook-{n}\"]\n\n");
-    }
-    table
-}
-
-/// A tenant's file whose events all go to a webhook, to Slack and by email.
-pub(super) fn mixed(sink: &Addresses) -> String {
-    let mut table = head(TENANT);
-    webhook(&mut table, 0, sink.http);
-    let slack = format!("http://{}/slack/services/T000/B000/XXXX", sink.http);
-    let _ = write!(
-        table,
-        "[[destination]]\nid = \"chat\"\nchannel = \"slack\"\nurl = \"{slack}\"\nrate = false\n\n\
-         [[destination]]\nid = \"mail\"\nchannel = \"email\"\nto = [\"jane@example.com\"]\nrate = false\n\n\
-         [[route]]\nevents = [\"kyc.session.*\"]\nto = [\"hook-0\", \"chat\", \"mail\"]\n"
-    );
-    table
-}
-
-pub(super) fn head(tenant: &str) -> String {
-    format!("[tenant]\nid = \"{tenant}\"\nname = \"Measured\"\n\n")
-}
-
-fn webhook(table: &mut String, n: usize, sink: SocketAddr) {
-    let _ = write!(
-        table,
-        "[[destination]]\nid = \"hook-{n}\"\nchannel = \"webhook\"\n\
-         url = \"http://{sink}/hooks/{n}\"\nsecret = \"{SECRET}\"\n\n"
-    );
-}
-
 /// What a load said at its end.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
-pub(super) struct Loaded {
+pub(crate) struct Loaded {
     /// How many were sent and answered well.
-    pub(super) sent: usize,
-    pub(super) seconds: f64,
-    pub(super) cpu_s: f64,
-    pub(super) peak_mib: f64,
+    pub(crate) sent: usize,
+    pub(crate) seconds: f64,
+    pub(crate) cpu_s: f64,
+    pub(crate) peak_mib: f64,
 }
 
 impl Loaded {
-    pub(super) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         Usage { cpu_s: self.cpu_s, peak_mib: self.peak_mib }
     }
 }
 
-/// A sender in a process of its own: `fanfare bench-load …`.
-pub(super) struct Load {
+/// A sender in a process of its own: `fanfare-bench load …`.
+pub(crate) struct Load {
     process: Process,
     output: Lines<BufReader<ChildStdout>>,
-    pub(super) began_us: u64,
+    pub(crate) began_us: u64,
 }
 
 impl Load {
-    pub(super) fn start(args: &[&str]) -> anyhow::Result<Self> {
+    pub(crate) fn start(args: &[&str]) -> anyhow::Result<Self> {
         let mut command = ourselves()?;
-        command.arg("bench-load").args(args).stdin(Stdio::null()).stdout(Stdio::piped());
-        let began_us = fanfare_peers::message::now_us();
+        command.arg("load").args(args).stdin(Stdio::null()).stdout(Stdio::piped());
+        let began_us = now_us();
         let mut process = Process::start("the load", command)?;
         let output = process.child.stdout.take().context("the load's output")?;
         Ok(Self { process, output: BufReader::new(output).lines(), began_us })
     }
 
-    pub(super) async fn end(mut self) -> anyhow::Result<Loaded> {
+    pub(crate) async fn end(mut self) -> anyhow::Result<Loaded> {
         let line = self.output.next_line().await?.context("the load ended early")?;
         let loaded = serde_json::from_str(&line)?;
         self.process.stop().await;
@@ -267,6 +226,6 @@ impl Load {
 }
 
 /// A store's folder as text.
-pub(super) fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.display().to_string()
 }

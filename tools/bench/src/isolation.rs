@@ -1,57 +1,60 @@
-//! `fanfare bench isolation`: who feels it when others misbehave.
+//! `fanfare-bench isolation`: how much healthy destinations notice when others misbehave.
 //!
-//! 1,000 destinations of 100 tenants. One in a hundred takes requests and never answers, one in a
-//! hundred always answers 500, one tenant sends 50 times as much as any other. Measured is the time
-//! from ingest to arrival at the healthy destinations of the other tenants, beside the same load
-//! without what is bad.
+//! There are 1,000 destinations of 100 tenants. One in a hundred accepts requests and never answers,
+//! one in a hundred always answers 500, and one tenant sends 50 times as much as any other. The
+//! measurement is the time from ingest to arrival at the healthy destinations of the other tenants,
+//! compared with the same load where all destinations are healthy and no tenant floods.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use serde::Serialize;
 
-use super::actors::{Load, Redis, Router, Sink, folder, text};
-use super::report::{Figures, float};
-use fanfare_peers::message::SECRET;
+use crate::actors::{Load, Redis, Router, Sink, folder, text};
+use crate::peers::message::SECRET;
+use crate::report::{Figures, float};
 
 /// Tenants of the measurement.
-pub(super) const TENANTS: usize = 100;
+pub(crate) const TENANTS: usize = 100;
 /// Destinations of each.
-pub(super) const DESTINATIONS: usize = 10;
+pub(crate) const DESTINATIONS: usize = 10;
 /// The tenant that floods.
-pub(super) const FLOODING: usize = 0;
+pub(crate) const FLOODING: usize = 0;
 /// How much more it sends than any other.
-pub(super) const FLOOD: u32 = 50;
+pub(crate) const FLOOD: u32 = 50;
 /// Not measured: connections are made, limits find their place.
-pub(super) const WARM_UP: Duration = Duration::from_secs(3);
+pub(crate) const WARM_UP: Duration = Duration::from_secs(3);
 /// What was sent last is still on its way for so long at most.
 const LAST_ONES: Duration = Duration::from_secs(20);
 
 /// What to measure.
 #[derive(Clone, Debug)]
-pub struct Isolation {
+pub(crate) struct Isolation {
+    /// The router under test.
+    pub(crate) fanfare: PathBuf,
     /// Over Redis rather than the embedded store.
-    pub redis: bool,
+    pub(crate) redis: bool,
     /// Events a second of each tenant that does not flood.
-    pub rate: u32,
+    pub(crate) rate: u32,
     /// How long each run is measured.
-    pub seconds: u32,
+    pub(crate) seconds: u32,
 }
 
 /// The figures of each run, by its name.
 #[derive(Clone, Debug, Serialize)]
-pub struct Isolated {
+pub(crate) struct Isolated {
     /// `well`, `bad_destinations`, `flood`, `both`.
-    pub cases: BTreeMap<&'static str, Figures>,
+    pub(crate) cases: BTreeMap<&'static str, Figures>,
     /// Each run's p99 beside that of `well`.
-    pub ratios: BTreeMap<&'static str, f64>,
+    pub(crate) ratios: BTreeMap<&'static str, f64>,
 }
 
 /// The runs: name, and what is bad in them.
-pub const RUNS: [(&str, bool, bool); 4] = [
+pub(crate) const RUNS: [(&str, bool, bool); 4] = [
     ("well", false, false),
     ("bad_destinations", true, false),
     ("flood", false, true),
@@ -59,7 +62,10 @@ pub const RUNS: [(&str, bool, bool); 4] = [
 ];
 
 /// Measures all four.
-pub async fn isolation(options: &Isolation, progress: &dyn Fn(&str)) -> anyhow::Result<Isolated> {
+pub(crate) async fn isolation(
+    options: &Isolation,
+    progress: &dyn Fn(&str),
+) -> anyhow::Result<Isolated> {
     let mut cases = BTreeMap::new();
     for (name, bad, flood) in RUNS {
         let figures = run(options, bad, flood).await.map_err(|error| error.context(name))?;
@@ -81,7 +87,7 @@ async fn run(options: &Isolation, bad: bool, flood: bool) -> anyhow::Result<Figu
     let store = redis.as_ref().map_or_else(|| text(dir.path()), |redis| redis.url.clone());
     let http = sink.addresses.http;
     let tables: Vec<_> = (0..TENANTS).map(|tenant| table(tenant, http, bad)).collect();
-    let router = Router::start(&store, &tables, &sink.addresses).await?;
+    let router = Router::start(&options.fanfare, &store, &tables, &sink.addresses).await?;
     let before = router.process.usage();
     let (to, seconds) = (router.api.to_string(), options.seconds.to_string());
     let flood = if flood { FLOOD } else { 1 }.to_string();
@@ -118,12 +124,12 @@ fn habit(tenant: usize, destination: usize) -> &'static str {
 }
 
 /// Whether it is among those that are measured: the same in every run.
-pub(super) fn is_healthy(tenant: usize, destination: usize) -> bool {
+pub(crate) fn is_healthy(tenant: usize, destination: usize) -> bool {
     tenant != FLOODING && habit(tenant, destination) == "hooks"
 }
 
 /// The tenant's id.
-pub(super) fn name(tenant: usize) -> String {
+pub(crate) fn name(tenant: usize) -> String {
     format!("t{tenant}")
 }
 

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use tokio::process::Command;
 
-use super::actors::{Redis, Router, head, program};
-use super::cases::{LONGEST, preload_stream};
-use super::process::{Process, Usage};
-use super::report::{Figures, float};
-use fanfare_peers::message::{TENANT, now_us};
-use fanfare_peers::sink::Addresses;
+use crate::actors::{Redis, Router, program};
+use crate::cases::{LONGEST, Setup, preload_stream};
+use crate::peers::message::{TENANT, now_us};
+use crate::peers::sink::Addresses;
+use crate::process::{Process, Usage};
+use crate::report::{Figures, float};
+use crate::tables;
 
 /// What the router opens to its relay by default.
 const CONNECTIONS: &str = "8";
@@ -24,7 +25,7 @@ const READY: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Both programs, if this machine has them.
-pub(super) fn programs() -> Option<(PathBuf, PathBuf)> {
+pub(crate) fn programs() -> Option<(PathBuf, PathBuf)> {
     Some((program("smtp-sink")?, program("smtp-source")?))
 }
 
@@ -55,7 +56,7 @@ impl Relay {
 }
 
 /// As fast as Postfix's own client is, over connections that stay open.
-pub(super) async fn limit(count: usize) -> anyhow::Result<Figures> {
+pub(crate) async fn limit(count: usize) -> anyhow::Result<Figures> {
     let (_, source) = programs().context("there is no smtp-source")?;
     let relay = Relay::start().await?;
     let mut command = Command::new(source);
@@ -77,18 +78,15 @@ pub(super) async fn limit(count: usize) -> anyhow::Result<Figures> {
 }
 
 /// A waiting stream to one address: rendered, both parts, settled.
-pub(super) async fn drain(count: usize) -> anyhow::Result<Figures> {
+pub(crate) async fn drain(setup: &Setup) -> anyhow::Result<Figures> {
+    let count = setup.sizes.mails;
     let (relay, redis) = (Relay::start().await?, Redis::start().await?);
     preload_stream(&redis, count, |_| TENANT.to_owned()).await?;
-    let mut table = head(TENANT);
-    table.push_str(
-        "[[destination]]\nid = \"mail\"\nchannel = \"email\"\nto = [\"jane@example.com\"]\nrate = false\n\n\
-         [[route]]\nevents = [\"kyc.session.*\"]\nto = [\"mail\"]\n",
-    );
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
     let addresses = Addresses { http: nowhere, smtp: relay.address };
     let before = redis.process.usage();
-    let router = Router::start(&redis.url, &[table], &addresses).await?;
+    let router =
+        Router::start(&setup.fanfare, &redis.url, &[tables::one_address()], &addresses).await?;
     let began = Instant::now();
     // One client for all looks: to make one reads all certificates of the machine.
     let client = reqwest::Client::new();

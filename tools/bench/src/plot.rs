@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use plotters::prelude::*;
 
-use super::Report;
+use crate::report::Report;
 
 /// One ratio a bar, beside the reqwest loop of the same round.
-pub fn plot(report: &Report, file: &Path) -> anyhow::Result<()> {
+pub(crate) fn plot(report: &Report, file: &Path) -> anyhow::Result<()> {
     let of_reqwest = |(name, ratio): (&String, &f64)| {
         Some((name.strip_suffix("/limit_reqwest")?.to_owned(), *ratio))
     };

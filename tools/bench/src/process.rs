@@ -16,13 +16,13 @@ const TICKS: f64 = 100.0;
 
 /// CPU seconds so far and the most memory ever held.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usage {
-    pub(super) cpu_s: f64,
-    pub(super) peak_mib: f64,
+pub(crate) struct Usage {
+    pub(crate) cpu_s: f64,
+    pub(crate) peak_mib: f64,
 }
 
 /// What a process has used; `self` is this one.
-pub(super) fn usage(pid: &str) -> Option<Usage> {
+pub(crate) fn usage(pid: &str) -> Option<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything; what follows are numbers.
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
@@ -42,7 +42,7 @@ fn status_mib(pid: &str, name: &str) -> Option<f64> {
 /// What each thread of a process has run, by the scheduler's clock: ticks are too coarse for a process
 /// that hardly runs.
 #[derive(Debug, Default)]
-pub(super) struct Threads(HashMap<OsString, Duration>);
+pub(crate) struct Threads(HashMap<OsString, Duration>);
 
 impl Threads {
     fn of(pid: &str) -> Option<Self> {
@@ -56,38 +56,38 @@ impl Threads {
     }
 
     /// What was run since then, by those that are there now.
-    pub(super) fn since(&self, before: &Self) -> Duration {
+    pub(crate) fn since(&self, before: &Self) -> Duration {
         let before = |thread: &OsString| before.0.get(thread).copied().unwrap_or_default();
         self.0.iter().map(|(thread, ran)| ran.saturating_sub(before(thread))).sum()
     }
 }
 
 /// A child that is ended when it is dropped at the latest.
-pub(super) struct Process {
-    pub(super) child: Child,
+pub(crate) struct Process {
+    pub(crate) child: Child,
     name: &'static str,
 }
 
 impl Process {
     /// Starts `command`; what it says on standard error is shown.
-    pub(super) fn start(name: &'static str, mut command: Command) -> anyhow::Result<Self> {
+    pub(crate) fn start(name: &'static str, mut command: Command) -> anyhow::Result<Self> {
         command.kill_on_drop(true).stderr(Stdio::inherit());
         let child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
         Ok(Self { child, name })
     }
 
     /// What it has used so far.
-    pub(super) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         self.pid().and_then(|pid| usage(&pid)).unwrap_or_default()
     }
 
     /// The memory that it holds now.
-    pub(super) fn resident_mib(&self) -> f64 {
+    pub(crate) fn resident_mib(&self) -> f64 {
         self.pid().and_then(|pid| status_mib(&pid, "VmRSS:")).unwrap_or_default()
     }
 
     /// What its threads have run so far.
-    pub(super) fn threads(&self) -> Threads {
+    pub(crate) fn threads(&self) -> Threads {
         self.pid().and_then(|pid| Threads::of(&pid)).unwrap_or_default()
     }
 
@@ -96,7 +96,7 @@ impl Process {
     }
 
     /// Has it ended by itself?
-    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {
             Some(status) => bail!("{} ended early: {status}", self.name),
             None => Ok(()),
@@ -104,7 +104,7 @@ impl Process {
     }
 
     /// Asks it to end, and ends it if it does not.
-    pub(super) async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
@@ -116,12 +116,12 @@ impl Process {
 }
 
 /// This program, as another process.
-pub(super) fn ourselves() -> anyhow::Result<Command> {
+pub(crate) fn ourselves() -> anyhow::Result<Command> {
     Ok(Command::new(std::env::current_exe().context("this program's own path")?))
 }
 
 /// Waits until `path` has content.
-pub(super) async fn content(
+pub(crate) async fn content(
     path: &Path,
     process: &mut Process,
     within: Duration,

@@ -4,32 +4,32 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::process::Usage;
+use crate::process::Usage;
 
 /// Figures of one run by name: `per_s`, `p50_ms`, `cpu_s_per_1000_fanfare`, …
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
-pub struct Figures(pub BTreeMap<String, f64>);
+pub(crate) struct Figures(pub BTreeMap<String, f64>);
 
 impl Figures {
     /// One figure.
-    pub fn get(&self, name: &str) -> Option<f64> {
+    pub(crate) fn get(&self, name: &str) -> Option<f64> {
         self.0.get(name).copied()
     }
 
-    pub(super) fn set(&mut self, name: impl Into<String>, value: f64) {
+    pub(crate) fn set(&mut self, name: impl Into<String>, value: f64) {
         self.0.insert(name.into(), value);
     }
 
     /// What a process used for so many deliveries.
-    pub(super) fn used(&mut self, process: &str, before: Usage, after: Usage, deliveries: usize) {
+    pub(crate) fn used(&mut self, process: &str, before: Usage, after: Usage, deliveries: usize) {
         let cpu = (after.cpu_s - before.cpu_s).max(0.0);
         self.set(format!("cpu_s_per_1000_{process}"), cpu * 1_000.0 / float(deliveries.max(1)));
         self.set(format!("peak_mib_{process}"), after.peak_mib);
     }
 
     /// Percentiles of sorted times in microseconds, as `{prefix}p50_ms` and so on.
-    pub(super) fn times(&mut self, prefix: &str, sorted_us: &[u32]) {
+    pub(crate) fn times(&mut self, prefix: &str, sorted_us: &[u32]) {
         for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)] {
             if let Some(us) = percentile(sorted_us, share) {
                 self.set(format!("{prefix}{name}_ms"), f64::from(us) / 1_000.0);
@@ -40,15 +40,15 @@ impl Figures {
 
 /// Everything that was measured.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Medians over the rounds, by case.
-    pub cases: BTreeMap<&'static str, Figures>,
+    pub(crate) cases: BTreeMap<&'static str, Figures>,
     /// `drain_redis/limit_reqwest`, …: medians of the ratios within each round.
-    pub ratios: BTreeMap<String, f64>,
+    pub(crate) ratios: BTreeMap<String, f64>,
     /// How many rounds.
-    pub rounds: usize,
+    pub(crate) rounds: usize,
     /// What was left out, and why.
-    pub skipped: Vec<String>,
+    pub(crate) skipped: Vec<String>,
 }
 
 /// What a case is compared with.
@@ -56,7 +56,7 @@ const LIMITS: [&str; 4] = ["limit_hyper", "limit_reqwest", "limit_smtp", "naive_
 
 impl Report {
     /// From the figures of every round.
-    pub(super) fn of(rounds: &[BTreeMap<&'static str, Figures>], skipped: Vec<String>) -> Self {
+    pub(crate) fn of(rounds: &[BTreeMap<&'static str, Figures>], skipped: Vec<String>) -> Self {
         let mut cases = BTreeMap::new();
         for name in rounds.iter().flat_map(BTreeMap::keys) {
             let runs: Vec<&Figures> = rounds.iter().filter_map(|round| round.get(name)).collect();
@@ -115,7 +115,7 @@ fn percentile(sorted: &[u32], share: f64) -> Option<u32> {
 
 /// A count as a number to calculate with.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-pub(super) fn float(count: usize) -> f64 {
+pub(crate) fn float(count: usize) -> f64 {
     count as f64
 }
 

@@ -1,6 +1,6 @@
 //! Scripted receivers over real sockets.
 //!
-//! Tests use them to see what truly leaves the process; `fanfare demo` and `fanfare bench` use them
+//! Tests use them to see what truly leaves the process; `fanfare demo` and `fanfare-bench` use them
 //! as the other end of the wire. Each listens on a free port of 127.0.0.1, does to each message
 //! what its script says, and stops when it is dropped.
 

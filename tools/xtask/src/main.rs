@@ -3,10 +3,10 @@
 //! `cargo xtask test` is what CI runs and what to run before pushing; `cargo xtask tools` installs
 //! what the tests run beside Fanfare: a Redis server, SMTP and Slack peers, signature verifiers.
 
-mod chaos;
 mod checks;
 mod package;
 mod steps;
+mod tool;
 mod tools;
 
 use std::path::PathBuf;
@@ -33,6 +33,9 @@ Commands:
                  Build the binary that is shipped (profile dist), then its man pages, completions
                  and, if cargo-deb is installed, the Debian package; --no-build takes
                  target/dist/fanfare as it is
+  bench [..]     Measure the release build beside the limits of this machine; --quick is a short form,
+                 --help lists all options, `bench isolation` measures how much healthy destinations
+                 notice of broken ones
   chaos [..]     Kill the router and Redis under load and count what arrives; --quick is the short
                  form, --help tells all options, `chaos rolling` measures what a rolling restart
                  holds up, `chaos retention` what grows while events come and are removed,
@@ -78,7 +81,8 @@ fn run(args: &[&str]) -> Result<bool> {
         }
         ["package"] => package::run(&root(), Build::Now).map(|()| true),
         ["package", "--no-build"] => package::run(&root(), Build::Before).map(|()| true),
-        ["chaos", args @ ..] => chaos::run(&Tools::new(root()), args),
+        ["bench", args @ ..] => tool::bench(&Tools::new(root()), args),
+        ["chaos", args @ ..] => tool::chaos(&Tools::new(root()), args),
         [] | ["help"] | [.., "--help" | "-h"] => {
             print!("{HELP}");
             Ok(true)

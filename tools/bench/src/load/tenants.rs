@@ -9,9 +9,9 @@ use http::{HeaderMap, HeaderValue, header};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::bench::isolation::{DESTINATIONS, FLOODING, TENANTS, WARM_UP, is_healthy, name};
-use fanfare_peers::Line;
-use fanfare_peers::message::{id, now_us};
+use crate::isolation::{DESTINATIONS, FLOODING, TENANTS, WARM_UP, is_healthy, name};
+use crate::peers::Line;
+use crate::peers::message::{id, now_us};
 
 /// Answers how many events are measured: those to healthy destinations, after the warm-up.
 pub(super) async fn run(

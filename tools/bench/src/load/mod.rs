@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::peers::Line;
+use crate::peers::message::{Signer, TENANT, body, id, now_us};
+use crate::peers::senders::{all, deliver, hyper, naive, reqwest};
 use bytes::Bytes;
-use fanfare_peers::Line;
-use fanfare_peers::message::{Signer, TENANT, body, id, now_us};
-use fanfare_peers::senders::{all, deliver, hyper, naive, reqwest};
 use http::{HeaderMap, header};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::actors::Loaded;
-use super::process;
+use crate::actors::Loaded;
+use crate::process;
 
 /// What to send.
 #[derive(Clone, Debug, clap::Subcommand)]

@@ -21,28 +21,28 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 
-use crate::message::{now_us, read_id};
+use super::message::{now_us, read_id};
 
 /// Where it listens: the first line that it writes.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Addresses {
+pub(crate) struct Addresses {
     /// HTTP.
-    pub http: SocketAddr,
+    pub(crate) http: SocketAddr,
     /// SMTP.
-    pub smtp: SocketAddr,
+    pub(crate) smtp: SocketAddr,
 }
 
 /// What arrived since the last reset.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Arrivals {
+pub(crate) struct Arrivals {
     /// Requests and mails.
-    pub total: usize,
+    pub(crate) total: usize,
     /// Without repetitions.
-    pub distinct: usize,
+    pub(crate) distinct: usize,
     /// Unix microseconds; 0 when there was none.
-    pub last_us: u64,
+    pub(crate) last_us: u64,
     /// From the moment in the id to the arrival, sorted, microseconds. Empty in answer to `count`.
-    pub latencies_us: Vec<u32>,
+    pub(crate) latencies_us: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -82,7 +82,7 @@ impl State {
 }
 
 /// Runs until standard input ends.
-pub async fn run() -> anyhow::Result<()> {
+pub(crate) async fn run() -> anyhow::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no free port")?;
     let state = Shared::default();
     let mailed = state.clone();

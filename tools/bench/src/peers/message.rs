@@ -1,5 +1,6 @@
-//! The event that is measured with, and its signed headers as Fanfare sends them.
+//! The event of the measurements, and its signed headers as Fanfare sends them.
 
+use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -9,39 +10,43 @@ use http::{HeaderMap, HeaderValue, header};
 use sha2::Sha256;
 
 /// Size of an event's envelope in bytes.
-pub const EVENT_BYTES: usize = 600;
+pub(crate) const EVENT_BYTES: usize = 600;
 /// The tenant of the measurements.
-pub const TENANT: &str = "bench";
+pub(crate) const TENANT: &str = "bench";
 /// The secret of every webhook here.
-pub const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-const CREATED: i64 = 1_735_228_800;
+/// The `type` of the measured event.
+pub(crate) const KIND: &str = "kyc.session.processed";
+/// Its `created`.
+pub(crate) const CREATED: i64 = 1_735_228_800;
+
 const DATA: &str = r#""session_id":"7f6c2a54-53f2-4d0e-9d5e-0f2b8d0f6c11","workflow_id":"b1a7c7de-5a1c-4b4e-8a55-1d2f3e4a5b6c","metadata":{"user_email":"jane@example.com","user_name":"Jane Smith"},"status":"APPROVED","final_decision":"flagged","risk_score":71,"country":"ES","flags":["address_mismatch","pep"],"checks":{"document":{"result":"pass","confidence":0.95},"liveness":{"result":"pass","confidence":0.99}},"note":""#;
 
 /// Unix microseconds now.
-pub fn now_us() -> u64 {
+pub(crate) fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The id of the `n`th event: it holds the moment when it was sent (Unix microseconds, 0 when the
-/// time of arrival alone counts), so that whoever receives it knows how long it took.
-pub fn id(sent_us: u64, n: usize) -> String {
+/// time of arrival alone counts), so that the sink knows how long it took.
+pub(crate) fn id(sent_us: u64, n: usize) -> String {
     format!("evt_{sent_us}-{n}")
 }
 
 /// What [`id`] was made of.
-pub fn read_id(id: &str) -> Option<(u64, usize)> {
+pub(crate) fn read_id(id: &str) -> Option<(u64, usize)> {
     let (sent_us, n) = id.strip_prefix("evt_")?.split_once('-')?;
     Some((sent_us.parse().ok()?, n.parse().ok()?))
 }
 
 /// An envelope of [`EVENT_BYTES`] bytes.
-pub fn body(id: &str) -> String {
+pub(crate) fn body(id: &str) -> String {
     let mut body = String::with_capacity(EVENT_BYTES);
     body.push_str(r#"{"id":""#);
     body.push_str(id);
-    body.push_str(r#"","type":"kyc.session.processed","created":1735228800,"data":{"#);
+    let _ = write!(body, r#"","type":"{KIND}","created":{CREATED},"data":{{"#);
     body.push_str(DATA);
     while body.len() < EVENT_BYTES - 3 {
         body.push('.');
@@ -52,14 +57,14 @@ pub fn body(id: &str) -> String {
 
 /// Signs as Fanfare does: both schemes, keyed once.
 #[derive(Clone, Debug)]
-pub struct Signer {
+pub(crate) struct Signer {
     text: Hmac<Sha256>,
     decoded: Hmac<Sha256>,
 }
 
 impl Signer {
     /// With [`SECRET`].
-    pub fn keyed() -> Self {
+    pub(crate) fn keyed() -> Self {
         let keyed = |key: &[u8]| Hmac::new_from_slice(key).expect("any length will do");
         let encoded = SECRET.trim_start_matches("whsec_");
         let bytes = STANDARD.decode(encoded).expect("the secret is base64");
@@ -67,7 +72,7 @@ impl Signer {
     }
 
     /// The headers of a webhook.
-    pub fn headers(&self, id: &str, body: &[u8]) -> HeaderMap {
+    pub(crate) fn headers(&self, id: &str, body: &[u8]) -> HeaderMap {
         let now = (now_us() / 1_000_000).to_string();
         let mut mac = self.text.clone();
         mac.update(body);
@@ -106,6 +111,7 @@ mod tests {
             assert_eq!(body.len(), EVENT_BYTES);
             let value: serde_json::Value = serde_json::from_str(&body).unwrap();
             assert_eq!(value["id"], id.as_str());
+            assert_eq!((&value["type"], &value["created"]), (&KIND.into(), &CREATED.into()));
             let headers = Signer::keyed().headers(&id, body.as_bytes());
             let now = i64::try_from(now_us() / 1_000_000).unwrap();
             let schemes =

@@ -12,14 +12,14 @@ use tokio::net::TcpStream;
 
 /// One kept-alive connection.
 #[derive(Debug)]
-pub struct Line {
+pub(crate) struct Line {
     sender: SendRequest<Full<Bytes>>,
     host: String,
 }
 
 impl Line {
     /// Opens it.
-    pub async fn open(to: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) async fn open(to: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
@@ -29,7 +29,7 @@ impl Line {
     }
 
     /// Posts, and reads the whole answer, which must be a success.
-    pub async fn post(
+    pub(crate) async fn post(
         &mut self,
         path: &str,
         headers: HeaderMap,

@@ -12,19 +12,19 @@ use redis::{AsyncCommands, aio::MultiplexedConnection};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::message::{Signer, body, id};
-use crate::{Line, STREAM, connect};
+use super::message::{Signer, body, id};
+use super::{Line, STREAM, connect};
 
 /// Connections of a sender: what Fanfare opens to one destination.
 const CONNECTIONS: usize = 64;
 
 /// Waits for all, and answers the first fault.
-pub async fn all(tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+pub(crate) async fn all(tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
     tasks.join_all().await.into_iter().collect()
 }
 
 /// Signed POSTs with hyper's http1 client.
-pub async fn hyper(to: SocketAddr, count: usize) -> anyhow::Result<usize> {
+pub(crate) async fn hyper(to: SocketAddr, count: usize) -> anyhow::Result<usize> {
     let next = Arc::new(AtomicUsize::new(0));
     let signer = Signer::keyed();
     let mut tasks = JoinSet::new();
@@ -46,7 +46,7 @@ pub async fn hyper(to: SocketAddr, count: usize) -> anyhow::Result<usize> {
 }
 
 /// One event as a signed POST to the receiver.
-pub async fn deliver(line: &mut Line, signer: &Signer, id: &str) -> anyhow::Result<()> {
+pub(crate) async fn deliver(line: &mut Line, signer: &Signer, id: &str) -> anyhow::Result<()> {
     let body = Bytes::from(body(id));
     line.post("/hooks/0", signer.headers(id, &body), body).await
 }
@@ -69,7 +69,7 @@ async fn post(
 }
 
 /// Signed POSTs with reqwest.
-pub async fn reqwest(to: SocketAddr, count: usize) -> anyhow::Result<usize> {
+pub(crate) async fn reqwest(to: SocketAddr, count: usize) -> anyhow::Result<usize> {
     let next = Arc::new(AtomicUsize::new(0));
     let (client, signer) = (client()?, Signer::keyed());
     let url = format!("http://{to}/hooks/0");
@@ -95,7 +95,7 @@ pub async fn reqwest(to: SocketAddr, count: usize) -> anyhow::Result<usize> {
 
 /// What people write in an afternoon, without its usual mistake (reads have their own connection):
 /// no retries, no ledger, no filter, and whatever fails is lost.
-pub async fn naive(to: SocketAddr, count: usize, redis: &str) -> anyhow::Result<usize> {
+pub(crate) async fn naive(to: SocketAddr, count: usize, redis: &str) -> anyhow::Result<usize> {
     let (mut reads, acks) = (connect(redis).await?, connect(redis).await?);
     let _: () = reads.xgroup_create_mkstream(STREAM, "naive", "0").await?;
     let (client, signer) = (client()?, Signer::keyed());
