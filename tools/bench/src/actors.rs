@@ -50,7 +50,7 @@ impl Sink {
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .chain(["target/test-tools/bin".into()])
+        .chain([concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/test-tools/bin").into()])
         .map(|dir| dir.join(name))
         .find(|program| program.is_file())
 }
