@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::scene::{SOON, Said, Scene, event, hooks_at, numbered, said};
-use crate::support::{Fanfare, Hook, Mail, PATIENCE, Peer, Redis, command, run_peer, until};
+use crate::support::{
+    Fanfare, Hook, Mail, PATIENCE, Peer, Redis, command, programs, run_peer, until,
+};
 use crate::verifiers::SECRET;
 
 fn receiver() -> Peer {
@@ -407,7 +409,7 @@ fn a_redis_that_goes_down_and_comes_back_loses_no_event() {
 fn a_folder_that_another_router_serves_is_refused_with_its_process_id() {
     let scene = Scene::embedded();
     let router = scene.start();
-    let reason = scene.launch().try_start().err().expect("the folder is held");
+    let reason = scene.launch().refused();
     assert!(reason.contains("exit status: 3"), "{reason}");
     let holder = format!("already served by process {}", router.id());
     assert!(reason.contains(&holder) && reason.contains("--store"), "{reason}");
@@ -437,7 +439,7 @@ fn a_read_only_folder_is_reported_with_what_is_needed() {
     let disk = scene.path("disk");
     let wrapper = mounted(&disk, "ro");
     let mut serve = command(&PathBuf::from(&wrapper[0]));
-    serve.args(&wrapper[1..]).arg(env!("CARGO_BIN_EXE_fanfare"));
+    serve.args(&wrapper[1..]).arg(programs::fanfare().expect("the binary"));
     serve.args(["serve", "--listen", "127.0.0.1:0", "--store"]).arg(disk.join("store"));
     serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = crate::support::Process::spawn(serve).output();

@@ -3,17 +3,15 @@
 
 use std::time::Duration;
 
-use fanfare_chaos::{Options, Report, Rolling, StoreKind, rolling, run};
+use fanfare_chaos::{Options, Programs, Report, Rolling, StoreKind, rolling, run};
 
-use crate::support::bin;
+fn programs() -> Programs {
+    Programs::find(None, None).expect("fanfare and redis-server")
+}
 
 async fn quick(store: StoreKind) -> Report {
-    let options = Options {
-        fanfare: env!("CARGO_BIN_EXE_fanfare").into(),
-        redis_server: bin("redis-server"),
-        ..Options::quick(store)
-    };
-    let report = run(&options).await.expect("the run comes to its end");
+    let options = Options::quick(store);
+    let report = run(&programs(), &options).await.expect("the run comes to its end");
     assert!(report.is_good(), "{report:#?}");
     assert_eq!((report.events, report.kills), (options.events, options.kills as usize));
     report
@@ -32,13 +30,8 @@ async fn replicas_and_redis_that_are_killed_lose_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_loses_repeats_and_reorders_nothing_and_goes_on() {
-    let options = Rolling {
-        fanfare: env!("CARGO_BIN_EXE_fanfare").into(),
-        redis_server: bin("redis-server"),
-        rate: 100,
-        rounds: 1,
-    };
-    let rolled = rolling(&options).await.expect("the run comes to its end");
+    let options = Rolling { rate: 100, rounds: 1 };
+    let rolled = rolling(&programs(), &options).await.expect("the run comes to its end");
     assert!(rolled.is_whole() && rolled.restarts == 2, "{rolled:#?}");
     // A second is promised, and measured by `cargo xtask chaos rolling`; here other tests run beside.
     assert!(rolled.pauses.iter().all(|pause| *pause < Duration::from_secs(10)), "{rolled:#?}");

@@ -1,10 +1,8 @@
 //! The integration tests: the real binary and crates against real servers, peers and verifiers.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod access;
 mod api;
+mod architecture;
 mod audited;
 mod backup;
 mod bad_input;
@@ -26,7 +24,6 @@ mod memory;
 mod observed;
 mod packaging;
 mod peers;
-mod processes;
 mod recovery;
 mod redis_faults;
 mod redis_store;
@@ -35,4 +32,5 @@ mod safety;
 mod scene;
 mod secrets;
 mod supervised;
+mod support;
 mod verifiers;

@@ -178,7 +178,7 @@ fn a_redis_that_became_a_replica_refuses_until_it_is_a_master_again() {
 fn a_redis_that_cannot_write_its_disk_refuses_until_it_can() {
     let mut line = Line::start(&["--save", "3600 1000000"]);
     // No file can take the place of a folder, so the snapshot fails.
-    let place = line.redis.folder().join("dump.rdb");
+    let place = line.redis.dir().join("dump.rdb");
     fs::create_dir_all(place.join("in-the-way")).expect("the server's own folder");
     line.redis.ask::<()>(&["BGSAVE"]);
     line.refuses("store_away");

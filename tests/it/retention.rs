@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::crash::Counter;
 use crate::scene::{SOON, Scene, event};
-use crate::support::{Fanfare, Redis, until};
+use crate::support::{Fanfare, Redis, until, usage};
 
 /// Events of one round, some 2 KiB each.
 const ROUND: usize = 3_000;
@@ -15,9 +15,7 @@ const ROUNDS: usize = 4;
 
 /// KiB of memory that the router has.
 fn memory(router: &Fanfare) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", router.id())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
+    usage::resident_kib(router.id()).expect("it runs")
 }
 
 /// Sends a round, and waits until all of it has been delivered and removed.

@@ -186,12 +186,12 @@ fn a_start_with_the_wrong_key_is_refused_and_says_which_is_needed() {
         scene.tenant("acme", &hooks_at("http://127.0.0.1:9/"));
         let with = |key: &str| scene.launch().env("FANFARE_MASTER_KEY", key);
         drop(with(&right).start());
-        let told = with(&wrong).try_start().err().expect("it is refused");
+        let told = with(&wrong).refused();
         assert!(told.contains("are encrypted with master key"), "{told}");
         assert!(!told.contains(&right) && !told.contains(&wrong), "{told}");
-        let told = scene.launch().try_start().err().expect("nor without a key");
+        let told = scene.launch().refused();
         assert!(told.contains("no key was passed"), "{told}");
-        let told = with("password").try_start().err().expect("nor with what is none");
+        let told = with("password").refused();
         assert!(told.contains("FANFARE_MASTER_KEY: key 1 is not 32 bytes"), "{told}");
         drop(with(&right).start());
     }
@@ -201,7 +201,7 @@ fn a_start_with_the_wrong_key_is_refused_and_says_which_is_needed() {
 fn a_redis_outside_development_needs_a_key_and_a_folder_makes_its_own() {
     let redis = Redis::start();
     let scene = Scene::on(&redis);
-    let told = scene.launch().for_customers().try_start().err().expect("it is refused");
+    let told = scene.launch().for_customers().refused();
     assert!(told.contains("there is no master key"), "{told}");
     let file = scene.tenant("acme", &hooks_at("https://hooks.example.com/")).display().to_string();
     let told = scene.run(&["apply", &file]).refused(1);
@@ -260,6 +260,6 @@ fn a_key_is_replaced_without_losing_a_secret() {
         assert_eq!(status["secrets"], json!({ current: 2 }), "the URL and the secret");
         scene.settings("");
         drop(with(new).start());
-        assert!(with(old).try_start().is_err());
+        with(old).refused();
     }
 }

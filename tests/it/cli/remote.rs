@@ -1,12 +1,11 @@
 //! Commands do the same against a server and a store.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::scene::{SOON, Said, Scene, hooks_at, numbered, said};
-use crate::support::{Fanfare, Hook, Peer, Process, command, until};
+use crate::support::{Fanfare, Hook, Peer, Process, command, programs, until};
 use crate::verifiers::SECRET;
 
 /// Where the commands run: on a store, or against a server.
@@ -403,7 +402,7 @@ fn follow_prints_one_event_per_line() {
     scene.tenant("acme", &hooks_at("http://127.0.0.1:9/"));
     let _server = scene.start();
     let file = scene.file("events", "{\"id\":\"evt_1\",\"type\":\"a.b\",\"data\":{}}");
-    let mut follow = command(Path::new(env!("CARGO_BIN_EXE_fanfare")));
+    let mut follow = command(&programs::fanfare().expect("the binary"));
     let out = scene.path("followed");
     follow.args(["events", "--follow", "--tenant", "acme", "--store", scene.store()]);
     follow.stdout(fs::File::create(&out).expect("a file"));

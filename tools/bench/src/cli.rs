@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
+use fanfare_harness::programs;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cases::CASES;
 use crate::isolation::{self, Isolation};
 use crate::run::{self, Options};
-use crate::{actors, load, peers, plot, print};
+use crate::{load, peers, plot, print};
 
 const AFTER_HELP: &str = "Examples:
   cargo xtask bench
@@ -60,6 +61,12 @@ struct RouterArgs {
     /// The router under test; by default the `fanfare` beside this program
     #[arg(long, value_name = "FILE", env = "FANFARE_BENCH_BIN")]
     fanfare: Option<PathBuf>,
+}
+
+impl RouterArgs {
+    fn binary(self) -> anyhow::Result<PathBuf> {
+        self.fanfare.map_or_else(programs::fanfare, Ok)
+    }
 }
 
 #[derive(clap::Subcommand)]
@@ -141,16 +148,20 @@ fn runtime(args: &Args) -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
 }
 
-/// A signal ends a measurement in order: dropping it ends every process that it started.
 async fn run(args: Args) -> anyhow::Result<Ended> {
-    let work = async {
-        match args.other {
-            Some(Other::Sink) => peers::sink::run().await,
-            Some(Other::Load { kind }) => load::run(kind).await,
-            Some(Other::Isolation(args)) => isolation(args).await,
-            None => measure(args).await,
-        }
-    };
+    match args.other {
+        Some(Other::Sink) => peers::sink::run().await?,
+        Some(Other::Load { kind }) => load::run(kind).await?,
+        Some(Other::Isolation(args)) => return unless_interrupted(isolation(args)).await,
+        None => return unless_interrupted(measure(args)).await,
+    }
+    Ok(Ended::Measured)
+}
+
+/// A signal ends a measurement in order: dropping it ends every process that it started.
+async fn unless_interrupted(
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<Ended> {
     let interrupted = interrupted().context("cannot wait for signals")?;
     tokio::select! {
         done = work => done.map(|()| Ended::Measured),
@@ -174,7 +185,7 @@ async fn measure(args: Args) -> anyhow::Result<()> {
     }
     let default = if args.quick { 1 } else { 3 };
     let rounds = args.rounds.unwrap_or(default).clamp(1, 100);
-    let fanfare = actors::binary(args.router.fanfare)?;
+    let fanfare = args.router.binary()?;
     let options = Options { fanfare, quick: args.quick, rounds, only: args.only };
     let report = run::run(&options, &progress).await?;
     if args.json {
@@ -191,7 +202,7 @@ async fn measure(args: Args) -> anyhow::Result<()> {
 
 async fn isolation(args: IsolationArgs) -> anyhow::Result<()> {
     let options = Isolation {
-        fanfare: actors::binary(args.router.fanfare)?,
+        fanfare: args.router.binary()?,
         redis: args.store == StoreKind::Redis,
         rate: args.rate,
         seconds: args.seconds,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use serde::Serialize;
 
-use crate::actors::{Load, Redis, Router, Sink, folder, text};
+use crate::actors::{self, Load, Router, Sink, folder, text};
 use crate::peers::message::SECRET;
 use crate::report::{Figures, float};
 
@@ -83,13 +83,13 @@ pub(crate) async fn isolation(
 async fn run(options: &Isolation, bad: bool, flood: bool) -> anyhow::Result<Figures> {
     let mut sink = Sink::start().await?;
     let dir = folder()?;
-    let redis = if options.redis { Some(Redis::start().await?) } else { None };
-    let store = redis.as_ref().map_or_else(|| text(dir.path()), |redis| redis.url.clone());
+    let redis = if options.redis { Some(actors::redis().await?) } else { None };
+    let store = redis.as_ref().map_or_else(|| text(dir.path()), |redis| redis.url());
     let http = sink.addresses.http;
     let tables: Vec<_> = (0..TENANTS).map(|tenant| table(tenant, http, bad)).collect();
     let router = Router::start(&options.fanfare, &store, &tables, &sink.addresses).await?;
-    let before = router.process.usage();
-    let (to, seconds) = (router.api.to_string(), options.seconds.to_string());
+    let before = router.usage();
+    let (to, seconds) = (router.api().to_string(), options.seconds.to_string());
     let flood = if flood { FLOOD } else { 1 }.to_string();
     let load = Load::start(&["tenants", &to, &seconds, &options.rate.to_string(), &flood])?;
     let measured = load.end().await?.sent;
@@ -104,12 +104,9 @@ async fn run(options: &Isolation, bad: bool, flood: bool) -> anyhow::Result<Figu
     let mut figures = Figures::default();
     figures.set("measured", float(measured));
     figures.times("", &arrivals.latencies_us);
-    figures.used("fanfare", before, router.process.usage(), arrivals.total);
-    router.process.stop().await;
-    if let Some(redis) = redis {
-        redis.process.stop().await;
-    }
-    sink.process.stop().await;
+    figures.used("fanfare", before, router.usage(), arrivals.total);
+    router.stop().await?;
+    if let Some(redis) = redis {}
     Ok(figures)
 }
 

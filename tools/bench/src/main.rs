@@ -10,7 +10,8 @@
 //! - `cases`: what each case starts, sends and measures. `mail` and `rest` hold the cases that need
 //!   most of their own code.
 //! - `isolation`: a second question, how much healthy destinations notice of broken ones.
-//! - `actors`: the processes. `tables`: the tenant files that the router gets.
+//! - `actors`: the processes. `usage`: what they cost. `tables`: the tenant files that the router
+//!   gets.
 //! - `load`: the senders. `peers`: the limits, the hand-written consumer and the sink.
 //! - `run`: rounds over the cases. `report`: medians and ratios. `print`, `plot`: how they are shown.
 //!
@@ -28,11 +29,11 @@ mod mail;
 mod peers;
 mod plot;
 mod print;
-mod process;
 mod report;
 mod rest;
 mod run;
 mod tables;
+mod usage;
 
 use std::process::ExitCode;
 

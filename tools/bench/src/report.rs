@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::process::Usage;
+use crate::usage::Usage;
 
 /// Figures of one run by name: `per_s`, `p50_ms`, `cpu_s_per_1000_fanfare`, …
 #[derive(Clone, Debug, Default, Serialize)]

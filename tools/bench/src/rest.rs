@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::actors::{Redis, Router, folder, text};
+use fanfare_harness::usage::Threads;
+
+use crate::actors::{self, Router, folder, text};
 use crate::cases::Setup;
 use crate::peers::message::TENANT;
 use crate::peers::sink::Addresses;
 use crate::report::{Figures, float};
 use crate::tables;
+use crate::usage::{mib, resident_mib};
 
 /// The work that a start leaves for later is done by then.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -18,8 +21,8 @@ const SETTLED: Duration = Duration::from_secs(2);
 pub(crate) async fn rest(on_redis: bool, setup: &Setup) -> anyhow::Result<Figures> {
     let (tenants, idle) = (setup.sizes.tenants, setup.sizes.open_s);
     let dir = folder()?;
-    let redis = if on_redis { Some(Redis::start().await?) } else { None };
-    let store = redis.as_ref().map_or_else(|| text(dir.path()), |redis| redis.url.clone());
+    let redis = if on_redis { Some(actors::redis().await?) } else { None };
+    let store = redis.as_ref().map_or_else(|| text(dir.path()), |redis| redis.url());
     // Nothing is sent.
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
     let addresses = Addresses { http: nowhere, smtp: nowhere };
@@ -31,32 +34,24 @@ pub(crate) async fn rest(on_redis: bool, setup: &Setup) -> anyhow::Result<Figure
     let router = Router::start(&setup.fanfare, &store, &one, &addresses).await?;
     figures.set("ready_ms", router.ready_ms);
     tokio::time::sleep(SETTLED).await;
-    let before = router.process.threads();
+    let before = Threads::of(router.id()).unwrap_or_default();
     tokio::time::sleep(Duration::from_secs_f64(idle)).await;
-    let used = router.process.threads().since(&before).as_secs_f64();
+    let used = Threads::of(router.id()).unwrap_or_default().since(&before).as_secs_f64();
     figures.set("idle_cpu_percent", used / idle * 100.0);
-    figures.set("resident_mib", router.process.resident_mib());
-    figures.set("peak_mib_fanfare", router.process.usage().peak_mib);
-    router.process.stop().await;
+    figures.set("resident_mib", resident_mib(router.id()));
+    figures.set("peak_mib_fanfare", router.usage().peak_mib);
+    router.stop().await?;
 
     let router = Router::start(&setup.fanfare, &store, &many, &addresses).await?;
     figures.set("ready_many_new_ms", router.ready_ms);
-    router.process.stop().await;
+    router.stop().await?;
     let router = Router::start(&setup.fanfare, &store, &many, &addresses).await?;
     figures.set("ready_many_ms", router.ready_ms);
     tokio::time::sleep(SETTLED).await;
-    figures.set("resident_many_mib", router.process.resident_mib());
-    router.process.stop().await;
-    if let Some(redis) = redis {
-        redis.process.stop().await;
-    }
-    figures.set("binary_mib", mib(std::fs::metadata(&setup.fanfare)?.len()));
+    figures.set("resident_many_mib", resident_mib(router.id()));
+    router.stop().await?;
+    if let Some(redis) = redis {}
+    figures.set("binary_mib", mib(std::fs::metadata(&setup.fanfare)?.len() / 1_024));
     figures.set("tenants_many", float(tenants));
     Ok(figures)
-}
-
-fn mib(bytes: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a program is far below 2^52 bytes")]
-    let bytes = bytes as f64;
-    bytes / f64::from(1 << 20)
 }

@@ -7,8 +7,8 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
+use fanfare_harness::{PATIENCE, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -76,32 +76,21 @@ fn children_of(parent: u32) -> Vec<u32> {
     ids.filter(|id| parent_of(id) == Some(parent)).collect()
 }
 
-fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + Duration::from_secs(30);
-    while Instant::now() < end {
-        if let Some(answer) = ask() {
-            return Some(answer);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    None
-}
-
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "reads /proc")]
 fn a_measurement_that_is_interrupted_leaves_no_process_behind() {
     let mut bench = bench().args(["isolation", "--seconds", "60"]).spawn().unwrap();
-    let started = until(|| {
+    let started = until(PATIENCE, || {
         let children = children_of(bench.id());
         (children.len() >= 2).then_some(children)
     });
     let started = started.expect("it starts others");
     kill(Pid::from_raw(bench.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
-    let status = until(|| bench.try_wait().unwrap()).expect("it ends");
+    let status = until(PATIENCE, || bench.try_wait().unwrap()).expect("it ends");
     assert_eq!(status.code(), Some(1));
     let gone = || {
         let left = started.iter().filter(|id| Path::new(&format!("/proc/{id}")).exists());
         (left.count() == 0).then_some(())
     };
-    until(gone).expect("so do they");
+    until(PATIENCE, gone).expect("so do they");
 }

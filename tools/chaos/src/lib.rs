@@ -7,7 +7,7 @@
 //! - `plan`: which events there are, where each must arrive, and which request meets which fault.
 //!   All of it follows from the seed.
 //! - `receivers`: the destinations, and the tally of what arrived.
-//! - `fleet`: the processes, and killing them.
+//! - `fleet`: the store and the routers, started by `fanfare-harness`.
 //! - `producer`: sends events over HTTP and with `XADD`, again until they are taken.
 //! - `unsettled`: what the store has not yet on record; read at every kill, so that each duplicate
 //!   can be told from one that has no excuse.
@@ -32,6 +32,7 @@ mod unsettled;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use fleet::Programs;
 pub use parked::{Parked, parked};
 pub use report::{Report, print};
 pub use retention::{Retention, retention};
@@ -60,10 +61,6 @@ impl StoreKind {
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The binary under test.
-    pub fanfare: PathBuf,
-    /// A `redis-server`.
-    pub redis_server: PathBuf,
     /// Over which store.
     pub store: StoreKind,
     /// How many events are sent.
@@ -94,8 +91,6 @@ impl Options {
     /// What the promise is measured by: 100,000 events, 30 kills of a router, 10 of Redis.
     pub fn full(store: StoreKind) -> Self {
         Self {
-            fanfare: PathBuf::from("fanfare"),
-            redis_server: PathBuf::from("redis-server"),
             store,
             events: 100_000,
             kills: 30,

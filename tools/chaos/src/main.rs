@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use fanfare_chaos::{Options, Parked, Retention, Rolling, StoreKind};
+use fanfare_chaos::{Options, Parked, Programs, Retention, Rolling, StoreKind};
 
 /// Kills Fanfare and its store under load, and counts what arrives.
 #[derive(Parser)]
@@ -15,12 +15,8 @@ use fanfare_chaos::{Options, Parked, Retention, Rolling, StoreKind};
     args_conflicts_with_subcommands = true
 )]
 struct Args {
-    /// The `fanfare` binary under test
-    #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_BIN", default_value = "fanfare")]
-    fanfare: PathBuf,
-    /// A `redis-server`
-    #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_REDIS", default_value = "redis-server")]
-    redis_server: PathBuf,
+    #[command(flatten)]
+    programs: ProgramArgs,
     /// Which store
     #[arg(long, default_value = "both", value_parser = ["embedded", "redis", "both"])]
     store: String,
@@ -51,7 +47,7 @@ enum Other {
     /// Restarts two replicas one after the other, and measures what is held up
     Rolling {
         #[command(flatten)]
-        programs: Programs,
+        programs: ProgramArgs,
         /// Events a second
         #[arg(long, default_value_t = 500)]
         rate: u32,
@@ -62,7 +58,7 @@ enum Other {
     /// Measures what grows while events come, are kept for a short time, and are removed
     Retention {
         #[command(flatten)]
-        programs: Programs,
+        programs: ProgramArgs,
         /// Which store
         #[arg(long, default_value = "embedded")]
         store: StoreKind,
@@ -85,7 +81,7 @@ enum Other {
     /// Measures the router's memory with a million deliveries parked
     Parked {
         #[command(flatten)]
-        programs: Programs,
+        programs: ProgramArgs,
         /// Which store
         #[arg(long, default_value = "embedded")]
         store: StoreKind,
@@ -100,20 +96,24 @@ enum Other {
 
 /// What is run.
 #[derive(clap::Args)]
-struct Programs {
-    /// The `fanfare` binary under test
-    #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_BIN", default_value = "fanfare")]
-    fanfare: PathBuf,
-    /// A `redis-server`
-    #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_REDIS", default_value = "redis-server")]
-    redis_server: PathBuf,
+struct ProgramArgs {
+    /// The `fanfare` binary under test; by default the one beside this program
+    #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_BIN")]
+    fanfare: Option<PathBuf>,
+    /// A `redis-server`; by default the one of target/test-tools or of the PATH
+    #[arg(long, value_name = "FILE", env = "FANFARE_CHAOS_REDIS")]
+    redis_server: Option<PathBuf>,
+}
+
+impl ProgramArgs {
+    fn find(&self) -> anyhow::Result<Programs> {
+        Programs::find(self.fanfare.clone(), self.redis_server.clone())
+    }
 }
 
 impl Args {
     fn options(&self, store: StoreKind) -> Options {
         let mut options = if self.quick { Options::quick(store) } else { Options::full(store) };
-        options.fanfare.clone_from(&self.fanfare);
-        options.redis_server.clone_from(&self.redis_server);
         options.events = self.events.unwrap_or(options.events);
         options.kills = self.kills.unwrap_or(options.kills);
         options.redis_kills = self.redis_kills.unwrap_or(options.redis_kills);
@@ -121,6 +121,37 @@ impl Args {
         options.keep.clone_from(&self.keep);
         options.progress = true;
         options
+    }
+}
+
+impl Other {
+    /// True when the promise held.
+    async fn run(&self) -> anyhow::Result<bool> {
+        match self {
+            Self::Rolling { programs, rate, rounds } => {
+                let options = Rolling { rate: *rate, rounds: *rounds };
+                let rolled = fanfare_chaos::rolling(&programs.find()?, &options).await?;
+                rolled.print();
+                Ok(rolled.is_good())
+            }
+            Self::Retention { programs, store, events, kept, every, rate, quick } => {
+                let (events, kept, every) =
+                    if *quick { (60_000, 3, 1) } else { (*events, *kept, *every) };
+                let options = Retention {
+                    store: *store,
+                    events,
+                    kept: Duration::from_secs(kept.max(1)),
+                    every: Duration::from_secs(every.max(1)),
+                    rate: rate.or(quick.then_some(3_000)),
+                };
+                fanfare_chaos::retention(&programs.find()?, &options).await
+            }
+            Self::Parked { programs, store, deliveries, quick } => {
+                let deliveries = if *quick { 40_000 } else { *deliveries };
+                let options = Parked { store: *store, deliveries };
+                fanfare_chaos::parked(&programs.find()?, &options).await
+            }
+        }
     }
 }
 
@@ -134,41 +165,7 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.other {
         None => chaos(&args).await,
-        Some(Other::Rolling { programs, rate, rounds }) => {
-            let options = Rolling {
-                fanfare: programs.fanfare.clone(),
-                redis_server: programs.redis_server.clone(),
-                rate: *rate,
-                rounds: *rounds,
-            };
-            fanfare_chaos::rolling(&options).await.map(|rolled| {
-                rolled.print();
-                rolled.is_good()
-            })
-        }
-        Some(Other::Retention { programs, store, events, kept, every, rate, quick }) => {
-            let (events, kept, every) =
-                if *quick { (60_000, 3, 1) } else { (*events, *kept, *every) };
-            let options = Retention {
-                fanfare: programs.fanfare.clone(),
-                redis_server: programs.redis_server.clone(),
-                store: *store,
-                events,
-                kept: Duration::from_secs(kept.max(1)),
-                every: Duration::from_secs(every.max(1)),
-                rate: rate.or(quick.then_some(3_000)),
-            };
-            fanfare_chaos::retention(&options).await
-        }
-        Some(Other::Parked { programs, store, deliveries, quick }) => {
-            let options = Parked {
-                fanfare: programs.fanfare.clone(),
-                redis_server: programs.redis_server.clone(),
-                store: *store,
-                deliveries: if *quick { 40_000 } else { *deliveries },
-            };
-            fanfare_chaos::parked(&options).await
-        }
+        Some(other) => other.run().await,
     };
     match done {
         Ok(good) => ExitCode::from(u8::from(!good)),
@@ -186,11 +183,12 @@ async fn chaos(args: &Args) -> anyhow::Result<bool> {
         "redis" => vec![StoreKind::Redis],
         _ => vec![StoreKind::Embedded, StoreKind::Redis],
     };
+    let programs = args.programs.find()?;
     let mut reports = Vec::new();
     for store in stores {
         let options = args.options(store);
         eprintln!("{}: seed {}", store.name(), options.seed);
-        reports.push(fanfare_chaos::run(&options).await?);
+        reports.push(fanfare_chaos::run(&programs, &options).await?);
     }
     fanfare_chaos::print(&reports);
     Ok(reports.iter().all(fanfare_chaos::Report::is_good))

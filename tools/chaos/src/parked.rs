@@ -1,15 +1,16 @@
 //! How much memory do a million deliveries take that nobody takes? They wait in the store: half of
 //! them at a destination that is paused, half at one whose receiver accepts and never answers.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use fanfare_harness::Fanfare;
 use fanfare_receivers::{HttpReceiver, Reply};
 use tempfile::TempDir;
 
 use crate::StoreKind;
-use crate::fleet::{Launch, Redis, Router};
+use crate::fleet::{Fleet, Programs, peak_kib, resident_kib};
 use crate::plan::SECRET;
 use crate::producer::client;
 use crate::retention::event;
@@ -24,10 +25,6 @@ const LOOKED_AT: Duration = Duration::from_secs(15);
 /// How it is measured.
 #[derive(Clone, Debug)]
 pub struct Parked {
-    /// The binary under test.
-    pub fanfare: PathBuf,
-    /// A `redis-server`.
-    pub redis_server: PathBuf,
     /// Over which store.
     pub store: StoreKind,
     /// How many deliveries are parked.
@@ -35,10 +32,10 @@ pub struct Parked {
 }
 
 /// Runs it and prints the router's memory; true when it is under 200 MiB.
-pub async fn parked(options: &Parked) -> Result<bool> {
+pub async fn parked(programs: &Programs, options: &Parked) -> Result<bool> {
     let dir = TempDir::new()?;
     let receiver = HttpReceiver::scripted(|_, _| Reply::Hang).await?;
-    let (_redis, router) = start(options, &dir, &receiver).await?;
+    let (_fleet, router) = start(programs, options.store, dir.path(), &receiver).await?;
     let began = Instant::now();
     send(options.deliveries / 2, &router).await?;
     println!("{} events taken after {} s", options.deliveries / 2, began.elapsed().as_secs());
@@ -52,23 +49,21 @@ pub async fn parked(options: &Parked) -> Result<bool> {
         waiting = backlog(&router).await?;
     }
     tokio::time::sleep(LOOKED_AT).await;
-    let (now, peak) = (router.rss_kib() >> 10, router.peak_kib() >> 10);
+    let (now, peak) = (resident_kib(&router) >> 10, peak_kib(&router) >> 10);
     println!(
         "{}: {waiting} deliveries parked after {} s; router memory {now} MiB now, {peak} MiB at most (limit {LIMIT_MIB})",
         options.store.name(),
         began.elapsed().as_secs()
     );
-    router.kill9().await?;
     Ok(peak < LIMIT_MIB)
 }
 
 async fn start(
-    options: &Parked,
-    dir: &TempDir,
+    programs: &Programs,
+    store: StoreKind,
+    dir: &Path,
     receiver: &HttpReceiver,
-) -> Result<(Option<Redis>, Router)> {
-    let tenants = dir.path().join("tenants");
-    std::fs::create_dir_all(&tenants)?;
+) -> Result<(Fleet, Fanfare)> {
     let url = receiver.url("/");
     let hook = |id: &str, more: &str| {
         format!(
@@ -81,25 +76,14 @@ async fn start(
         hook("hung", ""),
         "[[route]]\nevents = [\"**\"]\nto = [\"paused\", \"hung\"]\n".to_owned(),
     ];
-    std::fs::write(tenants.join("acme.toml"), tenant.concat())?;
-    let config = dir.path().join("fanfare.toml");
-    std::fs::write(&config, "")?;
-    let (redis, store) = match options.store {
-        StoreKind::Embedded => (None, dir.path().join("data").display().to_string()),
-        StoreKind::Redis => {
-            let redis = Redis::start(&options.redis_server, &dir.path().join("redis")).await?;
-            let url = redis.url();
-            (Some(redis), url)
-        }
-    };
-    let fanfare = options.fanfare.canonicalize().context("the binary under test")?;
-    let launch = Launch { fanfare, store, tenants, config, dir: dir.path().to_owned() };
-    Ok((redis, launch.start(0).await?))
+    let fleet = Fleet::set_up(programs, store, dir, &tenant.concat(), "").await?;
+    let router = fleet.start(0).await?;
+    Ok((fleet, router))
 }
 
-async fn send(events: u32, router: &Router) -> Result<()> {
+async fn send(events: u32, router: &Fanfare) -> Result<()> {
     let client = client()?;
-    let url = format!("http://{}/v1/events?tenant=acme", router.address);
+    let url = format!("http://{}/v1/events?tenant=acme", router.address());
     for first in (0..events).step_by(BATCH as usize) {
         let batch: Vec<String> = (first..(first + BATCH).min(events)).map(event).collect();
         let body = format!("[{}]", batch.join(","));
@@ -117,8 +101,8 @@ async fn send(events: u32, router: &Router) -> Result<()> {
 }
 
 /// What waits, as the router's own metrics say.
-async fn backlog(router: &Router) -> Result<u64> {
-    let text = client()?.get(format!("http://{}/metrics", router.address)).send().await?;
+async fn backlog(router: &Fanfare) -> Result<u64> {
+    let text = client()?.get(format!("http://{}/metrics", router.address())).send().await?;
     let text = text.text().await?;
     let line = text.lines().find_map(|line| line.strip_prefix("fanfare_deliveries_waiting "));
     let waiting: f64 = line.context("no backlog among the metrics")?.trim().parse()?;

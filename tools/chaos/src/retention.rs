@@ -1,18 +1,19 @@
 //! Does it grow? Two million events with a short retention through a real router: its memory, and its
 //! disk or Redis's memory, must be flat once the first events have had their time.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
+use fanfare_harness::Fanfare;
 use fanfare_receivers::{HttpReceiver, Reply};
 use tempfile::TempDir;
 
 use crate::StoreKind;
-use crate::fleet::{Launch, Redis, Router};
+use crate::fleet::{Fleet, Programs, resident_kib};
 use crate::plan::SECRET;
 use crate::producer::client;
 
@@ -31,10 +32,6 @@ const SLACK_BYTES: u64 = 8 << 20;
 /// How it is measured.
 #[derive(Clone, Debug)]
 pub struct Retention {
-    /// The binary under test.
-    pub fanfare: PathBuf,
-    /// A `redis-server`.
-    pub redis_server: PathBuf,
     /// Over which store.
     pub store: StoreKind,
     /// How many events are sent.
@@ -58,7 +55,7 @@ struct Look {
 }
 
 /// Runs it and prints every look; true when both are flat.
-pub async fn retention(options: &Retention) -> Result<bool> {
+pub async fn retention(programs: &Programs, options: &Retention) -> Result<bool> {
     let dir = TempDir::new()?;
     let arrived = Arc::new(AtomicU32::new(0));
     let count = arrived.clone();
@@ -67,9 +64,9 @@ pub async fn retention(options: &Retention) -> Result<bool> {
         Reply::Status(200)
     })
     .await?;
-    let (redis, router, data) = start(options, &dir, &receiver).await?;
+    let (fleet, router) = start(programs, options, dir.path(), &receiver).await?;
     let began = Instant::now();
-    let loading = load(options.clone(), router.address, arrived.clone());
+    let loading = load(options.clone(), router.address(), arrived.clone());
     let mut loading = tokio::spawn(loading);
     let mut looks = Vec::new();
     println!("{:>8}  {:>10}  {:>11}  {:>11}", "seconds", "arrived", "router MiB", "store MiB");
@@ -83,8 +80,8 @@ pub async fn retention(options: &Retention) -> Result<bool> {
         let look = Look {
             at: began.elapsed(),
             arrived: arrived.load(Ordering::Relaxed),
-            router_bytes: router.rss_kib() << 10,
-            store_bytes: store_bytes(redis.as_ref(), &data).await?,
+            router_bytes: resident_kib(&router) << 10,
+            store_bytes: store_bytes(&fleet).await?,
         };
         println!("{}", look.line());
         looks.push(look);
@@ -95,12 +92,12 @@ pub async fn retention(options: &Retention) -> Result<bool> {
     let mut after = most;
     while Instant::now() < until && after > most / 2 {
         tokio::time::sleep(options.every).await;
-        after = store_bytes(redis.as_ref(), &data).await?;
+        after = store_bytes(&fleet).await?;
     }
     ensure!(full > 0, "nothing was measured");
     let measured = Measured::of(&looks, options.kept);
     measured.print(options, began.elapsed(), after);
-    router.kill9().await?;
+    drop(router);
     Ok(measured.is_flat())
 }
 
@@ -180,37 +177,26 @@ fn flat([first, second]: [u64; 2]) -> bool {
 }
 
 async fn start(
+    programs: &Programs,
     options: &Retention,
-    dir: &TempDir,
+    dir: &Path,
     receiver: &HttpReceiver,
-) -> Result<(Option<Redis>, Router, PathBuf)> {
-    let (tenants, data) = (dir.path().join("tenants"), dir.path().join("data"));
-    std::fs::create_dir_all(&tenants)?;
+) -> Result<(Fleet, Fanfare)> {
     let url = receiver.url("/");
     let tenant = format!(
         "[tenant]\nid = \"acme\"\n[[destination]]\nid = \"hook\"\nchannel = \"webhook\"\nurl = \"{url}\"\n\
          secret = \"{SECRET}\"\n[[route]]\nevents = [\"**\"]\nto = [\"hook\"]\n"
     );
-    std::fs::write(tenants.join("acme.toml"), tenant)?;
-    let config = dir.path().join("fanfare.toml");
-    std::fs::write(&config, format!("retention = \"{}s\"\n", options.kept.as_secs().max(1)))?;
-    let (redis, store) = match options.store {
-        StoreKind::Embedded => (None, data.display().to_string()),
-        StoreKind::Redis => {
-            let redis = Redis::start(&options.redis_server, &dir.path().join("redis")).await?;
-            let url = redis.url();
-            (Some(redis), url)
-        }
-    };
-    let fanfare = options.fanfare.canonicalize().context("the binary under test")?;
-    let launch = Launch { fanfare, store, tenants, config, dir: dir.path().to_owned() };
-    Ok((redis, launch.start(0).await?, data))
+    let settings = format!("retention = \"{}s\"\n", options.kept.as_secs().max(1));
+    let fleet = Fleet::set_up(programs, options.store, dir, &tenant, &settings).await?;
+    let router = fleet.start(0).await?;
+    Ok((fleet, router))
 }
 
-async fn store_bytes(redis: Option<&Redis>, data: &Path) -> Result<u64> {
-    match redis {
-        Some(redis) => redis.used_memory().await,
-        None => folder_bytes(data),
+async fn store_bytes(fleet: &Fleet) -> Result<u64> {
+    match &fleet.redis {
+        Some(redis) => Fleet::redis_memory(redis).await,
+        None => folder_bytes(&fleet.data()),
     }
 }
 

@@ -1,5 +1,5 @@
-//! A rolling restart: two replicas on one Redis, each stopped by SIGTERM and started anew, one after
-//! the other, while events come at a steady pace over HTTP and the stream. Nothing may be lost,
+//! A rolling restart: two replicas on one Redis, each stopped by SIGTERM and started again, one
+//! after the other, while events come at a steady pace over HTTP and the stream. Nothing may be lost,
 //! nothing may come twice, nothing out of order where order is kept, and at no destination may
 //! arrivals pause for longer than a second: not where attempts fail and are tried again, nor where
 //! order is kept, whose lane one replica holds.
@@ -7,17 +7,18 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use fanfare_harness::Fanfare;
 use fanfare_receivers::{HttpReceiver, Received, Reply};
 use redis::AsyncCommands as _;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use crate::fleet::{Launch, Redis, Router};
+use crate::StoreKind;
+use crate::fleet::{Fleet, PATIENCE, Programs};
 use crate::plan::SECRET;
 use crate::producer::client;
 
@@ -35,10 +36,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How it is measured.
 #[derive(Clone, Debug)]
 pub struct Rolling {
-    /// The binary under test.
-    pub fanfare: PathBuf,
-    /// A `redis-server`.
-    pub redis_server: PathBuf,
     /// Events a second.
     pub rate: u32,
     /// How often both replicas are restarted.
@@ -48,7 +45,7 @@ pub struct Rolling {
 /// What it came to.
 #[derive(Clone, Debug)]
 pub struct Rolled {
-    /// Replicas that were stopped and started anew.
+    /// Replicas that were stopped and started again.
     pub restarts: u32,
     /// Events that were taken.
     pub events: u32,
@@ -131,7 +128,7 @@ fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Runs it.
-pub async fn rolling(options: &Rolling) -> Result<Rolled> {
+pub async fn rolling(programs: &Programs, options: &Rolling) -> Result<Rolled> {
     let dir = TempDir::new()?;
     let tally = Arc::new(Mutex::new(Tally::default()));
     let mut receivers = Vec::new();
@@ -140,10 +137,11 @@ pub async fn rolling(options: &Rolling) -> Result<Rolled> {
         let script = move |request: &Received, _| lock(&tally).take(site, request);
         receivers.push(HttpReceiver::scripted(script).await?);
     }
-    let redis = Redis::start(&options.redis_server, &dir.path().join("redis")).await?;
-    let launch = launch(options, dir.path(), redis.url(), &receivers)?;
-    let mut routers = vec![launch.start(0).await?, launch.start(1).await?];
-    let addresses = Arc::new(Mutex::new(routers.iter().map(|one| one.address).collect::<Vec<_>>()));
+    let tenant = tenant(&receivers);
+    let fleet = Fleet::set_up(programs, StoreKind::Redis, dir.path(), &tenant, "").await?;
+    let redis = fleet.redis.as_ref().context("the store is in Redis")?;
+    let mut routers = vec![fleet.start(0).await?, fleet.start(1).await?];
+    let addresses = Arc::new(Mutex::new(routers.iter().map(Fanfare::address).collect::<Vec<_>>()));
     let (stop, stopped) = watch::channel(false);
     let load =
         Load { rate: options.rate.max(1), addresses: addresses.clone(), tally: tally.clone() };
@@ -155,10 +153,10 @@ pub async fn rolling(options: &Rolling) -> Result<Rolled> {
         let place = turn as usize % 2;
         let began = Instant::now();
         let router = routers.remove(place);
-        router.stop().await?;
+        router.stop_async(PATIENCE).await?;
         longest = longest.max(began.elapsed());
-        routers.insert(place, launch.start(place).await?);
-        *lock(&addresses) = routers.iter().map(|router: &Router| router.address).collect();
+        routers.insert(place, fleet.start(place).await?);
+        *lock(&addresses) = routers.iter().map(Fanfare::address).collect();
     }
     tokio::time::sleep(BETWEEN).await;
     stop.send_replace(true);
@@ -168,14 +166,7 @@ pub async fn rolling(options: &Rolling) -> Result<Rolled> {
     Ok(rolled)
 }
 
-fn launch(
-    options: &Rolling,
-    dir: &Path,
-    store: String,
-    receivers: &[HttpReceiver],
-) -> Result<Launch> {
-    let tenants = dir.join("tenants");
-    std::fs::create_dir_all(&tenants)?;
+fn tenant(receivers: &[HttpReceiver]) -> String {
     let mut tenant = "[tenant]\nid = \"acme\"\n".to_owned();
     for ((id, more), receiver) in SITES.iter().zip(receivers) {
         let url = receiver.url("/");
@@ -185,11 +176,7 @@ fn launch(
              retry = [\"200ms\", \"1s\", \"1s\"]\n{more}\n[[route]]\nevents = [\"roll.{id}\"]\nto = [\"{id}\"]\n"
         );
     }
-    std::fs::write(tenants.join("acme.toml"), tenant)?;
-    let config = dir.join("fanfare.toml");
-    std::fs::write(&config, "")?;
-    let fanfare = options.fanfare.canonicalize().context("the binary under test")?;
-    Ok(Launch { fanfare, store, tenants, config, dir: dir.to_owned() })
+    tenant
 }
 
 struct Load {

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use fanfare_harness::{Fanfare, Redis};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::fleet::{Launch, Redis, Router};
+use crate::fleet::{Fleet, Programs, peak_kib};
 use crate::plan::{Plan, tenant};
 use crate::producer::{Load, produce};
 use crate::receivers::Receivers;
@@ -34,14 +35,14 @@ pub(crate) struct Kill {
 }
 
 /// Runs it. An error is a run that could not be finished; what it found is in the report.
-pub async fn run(options: &Options) -> Result<Report> {
+pub async fn run(programs: &Programs, options: &Options) -> Result<Report> {
     let scratch = TempDir::new().context("a temporary folder cannot be made")?;
     let dir = options.keep.as_deref().unwrap_or(scratch.path()).join(options.store.name());
     std::fs::create_dir_all(&dir)?;
-    let mut arena = Arena::set_up(options, &dir).await?;
+    let mut arena = Arena::set_up(programs, options, &dir).await?;
     let (gate, limit) = watch::channel(arena.share(1));
     let load = arena.load(limit);
-    let stream = arena.redis.as_ref().map(Redis::url);
+    let stream = arena.fleet.redis.as_ref().map(Redis::url);
     let producers = tokio::spawn(produce(load.clone(), stream));
     let kills = arena.kill_all(&load, &gate, &producers).await?;
     producers.await.context("the producers panicked")??;
@@ -63,41 +64,27 @@ pub(crate) struct Arena<'a> {
     pub(crate) peak_kib: u64,
     /// When Redis was away: from its death until it had loaded its data.
     pub(crate) absences: Vec<(Duration, Duration)>,
-    launch: Launch,
-    routers: Vec<Router>,
+    fleet: Fleet,
+    routers: Vec<Fanfare>,
     addresses: Arc<Mutex<Vec<SocketAddr>>>,
-    redis: Option<Redis>,
     source: Source,
 }
 
 impl<'a> Arena<'a> {
-    async fn set_up(options: &'a Options, dir: &Path) -> Result<Self> {
-        ensure!(options.fanfare.exists(), "{} is not there", options.fanfare.display());
-        let fanfare = options.fanfare.canonicalize()?;
+    async fn set_up(programs: &Programs, options: &'a Options, dir: &Path) -> Result<Self> {
         let plan = Plan { seed: options.seed, events: options.events };
         let began = Instant::now();
         let receivers = Receivers::start(plan, began).await?;
-        let (tenants, config) = (dir.join("tenants"), dir.join("fanfare.toml"));
-        std::fs::create_dir_all(&tenants)?;
-        std::fs::write(tenants.join("chaos.toml"), tenant(|site| receivers.url(site)))?;
-        std::fs::write(&config, settings(options))?;
-        let (redis, store, source) = match options.store {
-            StoreKind::Embedded => {
-                let data = dir.join("data");
-                let source = Source::Embedded(data.join("fanfare.db"));
-                (None, data.display().to_string(), source)
-            }
-            StoreKind::Redis => {
-                let redis = Redis::start(&options.redis_server, &dir.join("redis")).await?;
-                let url = redis.url();
-                let source = Source::Redis(Box::new(redis::Client::open(url.clone())?));
-                (Some(redis), url, source)
-            }
+        let tenant = tenant(|site| receivers.url(site));
+        let fleet =
+            Fleet::set_up(programs, options.store, dir, &tenant, &settings(options)).await?;
+        let source = match &fleet.redis {
+            None => Source::Embedded(fleet.data().join("fanfare.db")),
+            Some(redis) => Source::Redis(Box::new(redis::Client::open(redis.url())?)),
         };
-        let launch = Launch { fanfare, store, tenants, config, dir: dir.to_owned() };
         let mut routers = Vec::new();
         for place in 0..replicas(options.store) {
-            routers.push(launch.start(place).await?);
+            routers.push(fleet.start(place).await?);
         }
         let arena = Self {
             options,
@@ -106,10 +93,9 @@ impl<'a> Arena<'a> {
             receivers,
             peak_kib: 0,
             absences: Vec::new(),
-            launch,
+            fleet,
             routers,
             addresses: Arc::default(),
-            redis,
             source,
         };
         arena.tell_addresses();
@@ -154,7 +140,7 @@ impl<'a> Arena<'a> {
             }
             last = Instant::now();
             let before = self.options.redis_kills * (number - 1) / self.options.kills;
-            let with_redis = self.redis.is_some()
+            let with_redis = self.fleet.redis.is_some()
                 && self.options.redis_kills * number / self.options.kills > before;
             kills.push(self.kill(number, with_redis).await?);
             gate.send_replace(self.share(number + 1));
@@ -170,26 +156,27 @@ impl<'a> Arena<'a> {
         let away = Duration::from_millis(200 + self.plan.dice("away", number.into(), 0, 1_800));
         let at_once = with_redis && self.absences.len().is_multiple_of(2);
         let frozen = self.began.elapsed();
-        self.routers[place].freeze()?;
+        self.routers[place].freeze();
         tokio::time::sleep(SETTLE).await;
         let unsettled = self.source.look().await?;
         let in_flight = self.in_flight(&unsettled);
         if at_once {
-            self.kill_redis().await?;
+            self.kill_redis();
         }
-        let router = self.routers.remove(place);
-        self.peak_kib = self.peak_kib.max(router.kill9().await?);
+        let mut router = self.routers.remove(place);
+        self.peak_kib = self.peak_kib.max(peak_kib(&router));
+        router.kill9();
         let dead = self.began.elapsed();
         self.tell_addresses();
         if at_once {
             tokio::time::sleep(away).await;
             self.start_redis().await?;
         }
-        self.routers.insert(place, self.launch.start(place).await?);
+        self.routers.insert(place, self.fleet.start(place).await?);
         self.tell_addresses();
         if with_redis && !at_once {
             tokio::time::sleep(self.options.gap / 3).await;
-            self.kill_redis().await?;
+            self.kill_redis();
             tokio::time::sleep(away).await;
             self.start_redis().await?;
         }
@@ -209,18 +196,16 @@ impl<'a> Arena<'a> {
         events.chain(waiting).filter(|key| tally.has(*key)).count()
     }
 
-    async fn kill_redis(&mut self) -> Result<()> {
-        if let Some(redis) = &mut self.redis {
-            redis.kill9().await?;
-            let now = self.began.elapsed();
-            self.absences.push((now, Duration::MAX));
+    fn kill_redis(&mut self) {
+        if let Some(redis) = &mut self.fleet.redis {
+            redis.kill9();
+            self.absences.push((self.began.elapsed(), Duration::MAX));
         }
-        Ok(())
     }
 
     async fn start_redis(&mut self) -> Result<()> {
-        if let Some(redis) = &mut self.redis {
-            redis.launch().await?;
+        if let Some(redis) = &mut self.fleet.redis {
+            redis.restart_async().await?;
         }
         if let Some((_, back)) = self.absences.last_mut() {
             *back = self.began.elapsed();
@@ -230,8 +215,8 @@ impl<'a> Arena<'a> {
 
     /// A router that ends by itself is a defect.
     fn all_alive(&mut self) -> Result<()> {
-        let ended = self.routers.iter_mut().any(Router::ended);
-        ensure!(!ended, "a router ended by itself: see {}", self.launch.dir.display());
+        let ended = self.routers.iter_mut().any(|router| router.exited().is_some());
+        ensure!(!ended, "a router ended by itself: see {}", self.fleet.dir().display());
         Ok(())
     }
 
@@ -282,13 +267,13 @@ impl<'a> Arena<'a> {
     }
 
     fn note_memory(&mut self) {
-        let peaks = self.routers.iter().map(Router::peak_kib);
+        let peaks = self.routers.iter().map(peak_kib);
         self.peak_kib = peaks.chain([self.peak_kib]).max().unwrap_or(0);
     }
 
     fn tell_addresses(&self) {
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        *addresses = self.routers.iter().map(|router| router.address).collect();
+        *addresses = self.routers.iter().map(Fanfare::address).collect();
     }
 
     fn say(&self, what: &str) {

@@ -23,7 +23,7 @@ pub(super) async fn arrived(
             return Ok(arrivals);
         }
         if let Some(router) = &mut router {
-            router.process.check()?;
+            router.check()?;
         }
         if began.elapsed() > LONGEST {
             bail!("only {} of {count} arrived in {} s", arrivals.distinct, LONGEST.as_secs());

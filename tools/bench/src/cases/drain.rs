@@ -7,11 +7,11 @@ use anyhow::ensure;
 use super::arrivals::{arrived, note_settled, rate};
 use super::preload::{preload_store, preload_stream, until_empty};
 use super::{LONGEST, LOOK, Setup};
-use crate::actors::{Redis, Router, Sink, folder, text};
+use crate::actors::{self, Router, Sink, folder, redis_usage, text};
 use crate::peers::message::TENANT;
-use crate::process::Usage;
 use crate::report::Figures;
 use crate::tables;
+use crate::usage::Usage;
 
 /// What waits when the router starts.
 #[derive(Clone, Copy)]
@@ -28,7 +28,7 @@ pub(super) enum Shape {
 
 /// From a stream in Redis.
 pub(super) async fn redis(shape: Shape, setup: &Setup) -> anyhow::Result<Figures> {
-    let (sizes, mut sink, redis) = (setup.sizes, Sink::start().await?, Redis::start().await?);
+    let (sizes, mut sink, redis) = (setup.sizes, Sink::start().await?, actors::redis().await?);
     let http = sink.addresses.http;
     let (events, deliveries, tenants) = match shape {
         Shape::One => (sizes.deliveries, sizes.deliveries, vec![tables::webhooks(TENANT, http, 1)]),
@@ -44,20 +44,18 @@ pub(super) async fn redis(shape: Shape, setup: &Setup) -> anyhow::Result<Figures
     let many = matches!(shape, Shape::Tenants).then_some(sizes.tenants);
     let tenant = |n| many.map_or_else(|| TENANT.to_owned(), |tenants| numbered(n % tenants));
     preload_stream(&redis, events, tenant).await?;
-    let (sink_before, redis_before) = (sink.process.usage(), redis.process.usage());
-    let mut router = Router::start(&setup.fanfare, &redis.url, &tenants, &sink.addresses).await?;
+    let (sink_before, redis_before) = (sink.usage(), redis_usage(&redis));
+    let mut router = Router::start(&setup.fanfare, &redis.url(), &tenants, &sink.addresses).await?;
     let arrivals = arrived(&mut sink, Some(&mut router), deliveries).await?;
     let mut figures = Figures::default();
     until_empty(&redis).await?;
     note_settled(&mut figures, &router, deliveries);
     rate(&mut figures, deliveries, router.began_us, &arrivals);
     figures.set("ready_ms", router.ready_ms);
-    figures.used("fanfare", Usage::default(), router.process.usage(), deliveries);
-    figures.used("redis", redis_before, redis.process.usage(), deliveries);
-    figures.used("sink", sink_before, sink.process.usage(), deliveries);
-    router.process.stop().await;
-    redis.process.stop().await;
-    sink.process.stop().await;
+    figures.used("fanfare", Usage::default(), router.usage(), deliveries);
+    figures.used("redis", redis_before, redis_usage(&redis), deliveries);
+    figures.used("sink", sink_before, sink.usage(), deliveries);
+    router.stop().await?;
     Ok(figures)
 }
 
@@ -70,7 +68,7 @@ pub(super) async fn embedded(setup: &Setup) -> anyhow::Result<Figures> {
     let mut sink = Sink::start().await?;
     let (dir, deliveries) = (folder()?, setup.sizes.deliveries);
     let store = preload_store(dir.path(), deliveries).await?;
-    let before = sink.process.usage();
+    let before = sink.usage();
     let tenants = [tables::webhooks(TENANT, sink.addresses.http, 1)];
     let mut router =
         Router::start(&setup.fanfare, &text(dir.path()), &tenants, &sink.addresses).await?;
@@ -88,9 +86,8 @@ pub(super) async fn embedded(setup: &Setup) -> anyhow::Result<Figures> {
     note_settled(&mut figures, &router, deliveries);
     rate(&mut figures, deliveries, router.began_us, &arrivals);
     figures.set("ready_ms", router.ready_ms);
-    figures.used("fanfare", Usage::default(), router.process.usage(), deliveries);
-    figures.used("sink", before, sink.process.usage(), deliveries);
-    router.process.stop().await;
-    sink.process.stop().await;
+    figures.used("fanfare", Usage::default(), router.usage(), deliveries);
+    figures.used("sink", before, sink.usage(), deliveries);
+    router.stop().await?;
     Ok(figures)
 }

@@ -8,10 +8,10 @@ use anyhow::ensure;
 use super::arrivals::{open, rate};
 use super::preload::preload_stream;
 use super::{RATES, Sizes};
-use crate::actors::{Load, Redis, Sink, folder};
+use crate::actors::{self, Load, Sink, folder, redis_usage};
 use crate::peers::message::TENANT;
-use crate::process::Usage;
 use crate::report::{Figures, float};
+use crate::usage::Usage;
 
 /// hyper alone, and then the same requests at a steady pace: what one request costs here.
 pub(super) async fn hyper(sizes: Sizes) -> anyhow::Result<Figures> {
@@ -23,7 +23,6 @@ pub(super) async fn hyper(sizes: Sizes) -> anyhow::Result<Figures> {
         let arrivals = open((&mut sink, None), &to, rate, seconds, &["--signed"]).await?;
         figures.times(&format!("open_{rate}_"), &arrivals.latencies_us);
     }
-    sink.process.stop().await;
     Ok(figures)
 }
 
@@ -31,7 +30,6 @@ pub(super) async fn hyper(sizes: Sizes) -> anyhow::Result<Figures> {
 pub(super) async fn reqwest(sizes: Sizes) -> anyhow::Result<Figures> {
     let mut sink = Sink::start().await?;
     let figures = all_at_once("reqwest", &mut sink, sizes).await?;
-    sink.process.stop().await;
     Ok(figures)
 }
 
@@ -45,7 +43,7 @@ async fn all_at_once(kind: &str, sink: &mut Sink, sizes: Sizes) -> anyhow::Resul
     let mut figures = Figures::default();
     rate(&mut figures, sizes.deliveries, began_us, &arrivals);
     figures.used("sender", Usage::default(), loaded.usage(), sizes.deliveries);
-    figures.used("sink", Usage::default(), sink.process.usage(), sizes.deliveries);
+    figures.used("sink", Usage::default(), sink.usage(), sizes.deliveries);
     Ok(figures)
 }
 
@@ -74,11 +72,11 @@ pub(super) async fn fsync(sizes: Sizes) -> anyhow::Result<Figures> {
 
 /// The consumer that people write themselves, on a waiting stream.
 pub(super) async fn naive(sizes: Sizes) -> anyhow::Result<Figures> {
-    let (mut sink, redis) = (Sink::start().await?, Redis::start().await?);
+    let (mut sink, redis) = (Sink::start().await?, actors::redis().await?);
     preload_stream(&redis, sizes.deliveries, |_| TENANT.to_owned()).await?;
-    let (sink_before, redis_before) = (sink.process.usage(), redis.process.usage());
+    let (sink_before, redis_before) = (sink.usage(), redis_usage(&redis));
     let to = sink.addresses.http.to_string();
-    let load = Load::start(&["naive", &to, &sizes.deliveries.to_string(), &redis.url])?;
+    let load = Load::start(&["naive", &to, &sizes.deliveries.to_string(), &redis.url()])?;
     let began_us = load.began_us;
     let loaded = load.end().await?;
     let arrivals = sink.ask("count").await?;
@@ -86,9 +84,7 @@ pub(super) async fn naive(sizes: Sizes) -> anyhow::Result<Figures> {
     let mut figures = Figures::default();
     rate(&mut figures, sizes.deliveries, began_us, &arrivals);
     figures.used("sender", Usage::default(), loaded.usage(), sizes.deliveries);
-    figures.used("redis", redis_before, redis.process.usage(), sizes.deliveries);
-    figures.used("sink", sink_before, sink.process.usage(), sizes.deliveries);
-    redis.process.stop().await;
-    sink.process.stop().await;
+    figures.used("redis", redis_before, redis_usage(&redis), sizes.deliveries);
+    figures.used("sink", sink_before, sink.usage(), sizes.deliveries);
     Ok(figures)
 }

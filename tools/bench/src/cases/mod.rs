@@ -9,9 +9,10 @@ mod preload;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fanfare_harness::programs;
+
 pub(crate) use preload::preload_stream;
 
-use crate::actors::Redis;
 use crate::report::Figures;
 use drain::Shape;
 
@@ -89,10 +90,10 @@ impl Needs {
     pub(crate) fn missing(self) -> Option<&'static str> {
         let redis = matches!(self, Self::Redis | Self::RedisAndPostfix);
         let postfix = matches!(self, Self::Postfix | Self::RedisAndPostfix);
-        if redis && Redis::program().is_none() {
+        if redis && programs::find("redis-server").is_none() {
             return Some("redis-server");
         }
-        (postfix && crate::mail::programs().is_none()).then_some("smtp-source and smtp-sink")
+        (postfix && crate::mail::postfix().is_none()).then_some("smtp-source and smtp-sink")
     }
 }
 

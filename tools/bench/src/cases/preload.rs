@@ -7,12 +7,12 @@ use std::time::Instant;
 use anyhow::ensure;
 use bytes::Bytes;
 use fanfare_contract::Event;
+use fanfare_harness::Redis;
 use fanfare_store::{Store, embedded};
 
 use super::{LONGEST, LOOK};
-use crate::actors::Redis;
-use crate::peers::STREAM;
 use crate::peers::message::{CREATED, KIND, TENANT, body, id, now_us};
+use crate::peers::{STREAM, connect};
 
 /// Writes events to the stream as a foreign producer does.
 pub(crate) async fn preload_stream(
@@ -20,7 +20,7 @@ pub(crate) async fn preload_stream(
     count: usize,
     tenant: impl Fn(usize) -> String,
 ) -> anyhow::Result<()> {
-    let mut connection = redis.connection().await?;
+    let mut connection = connect(&redis.url()).await?;
     for first in (0..count).step_by(1_000) {
         let mut pipe = redis::pipe();
         for n in first..count.min(first + 1_000) {
@@ -50,7 +50,7 @@ async fn until_rested(connection: &mut redis::aio::MultiplexedConnection) -> any
 
 /// Waits until every entry of the stream is settled.
 pub(super) async fn until_empty(redis: &Redis) -> anyhow::Result<()> {
-    let mut connection = redis.connection().await?;
+    let mut connection = connect(&redis.url()).await?;
     let began = Instant::now();
     loop {
         let left: usize = redis::cmd("XLEN").arg(STREAM).query_async(&mut connection).await?;

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::actors::Loaded;
-use crate::process;
+use crate::usage::Usage;
 
 /// What to send.
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -59,7 +59,7 @@ pub(crate) async fn run(kind: Kind) -> anyhow::Result<()> {
         }
     };
     let seconds = began.elapsed().as_secs_f64();
-    let used = process::usage("self").unwrap_or_default();
+    let used = Usage::of(std::process::id());
     let loaded = Loaded { sent, seconds, cpu_s: used.cpu_s, peak_mib: used.peak_mib };
     println!("{}", serde_json::to_string(&loaded)?);
     Ok(())

@@ -15,9 +15,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::PATIENCE;
-use super::process::{Process, command, log_file, tail};
-use super::tools::{node, peers, python};
+use fanfare_harness::programs::{tool_dir, workspace};
+use fanfare_harness::{PATIENCE, Process, command, log_file, tail};
 
 /// A receiver that runs until it is dropped, and tells what it received.
 pub(crate) struct Peer {
@@ -48,7 +47,7 @@ impl Peer {
         let log = dir.path().join("stderr.log");
         let mut command = interpret(script, args);
         command.current_dir(dir.path()).stdin(Stdio::null());
-        command.stdout(Stdio::piped()).stderr(log_file(&log));
+        command.stdout(Stdio::piped()).stderr(log_file(&log).expect("the test's own folder"));
         let mut process = Process::spawn(command);
         let stdout = process.child().stdout.take().expect("standard output is a pipe");
 
@@ -210,6 +209,28 @@ fn interpret(script: &str, args: &[&str]) -> Command {
     let mut command = command(&interpreter);
     command.arg(path).args(args).env("PYTHONDONTWRITEBYTECODE", "1");
     command
+}
+
+/// Python, with the packages of `tests/peers/requirements.txt`.
+pub(crate) fn python() -> PathBuf {
+    existing(tool_dir("FANFARE_TEST_PYTHON", "venv/bin/python"))
+}
+
+/// Node; its packages lie beside the peers, by a link.
+fn node() -> PathBuf {
+    existing(tool_dir("FANFARE_TEST_NODE_DIR", "npm").join("node_modules"));
+    existing(peers().join("node_modules"));
+    "node".into()
+}
+
+/// The folder of the peers' sources.
+fn peers() -> PathBuf {
+    workspace().join("tests/peers")
+}
+
+fn existing(path: PathBuf) -> PathBuf {
+    assert!(path.exists(), "{} is missing: run `cargo xtask tools`", path.display());
+    path
 }
 
 /// A line of `smtp_server.py`.

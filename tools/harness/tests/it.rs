@@ -1,4 +1,4 @@
-//! What the tests start is really theirs, survives what it should, and never outlives them.
+//! What the harness starts is really its own, survives what it should, and never outlives it.
 
 use std::env;
 use std::fs;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::Commands as _;
 use tempfile::TempDir;
 
-use crate::support::{Fanfare, PATIENCE, Redis, until};
+use fanfare_harness::{Fanfare, PATIENCE, Redis, until};
 
 #[test]
 fn a_durable_redis_keeps_what_it_answered_across_kill_9() {
@@ -81,7 +81,7 @@ fn nothing_outlives_a_test_process_that_is_killed() {
     }
     let this = env::current_exe().expect("the test binary");
     let mut test = Command::new(this)
-        .args(["--exact", "processes::nothing_outlives_a_test_process_that_is_killed"])
+        .args(["--exact", "nothing_outlives_a_test_process_that_is_killed"])
         .arg("--nocapture")
         .env(VICTIM, "1")
         .stdin(Stdio::null())
@@ -108,6 +108,7 @@ fn a_router_that_refuses_to_start_is_reported_with_what_it_said() {
     let store = TempDir::new().expect("a temporary folder");
     let launch = Fanfare::serve(store.path(), Path::new("no-such-folder"));
     let launch = launch.arg("--no-such-option").within(Duration::from_secs(20));
-    let reason = launch.try_start().err().expect("an unknown option");
-    assert!(reason.starts_with("it ended"), "{reason}");
+    let reason = launch.refused();
+    assert!(reason.contains("it ended: exit status: 2"), "{reason}");
+    assert!(reason.contains("--no-such-option"), "{reason}");
 }

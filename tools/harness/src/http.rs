@@ -2,23 +2,24 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
-use super::PATIENCE;
+use crate::PATIENCE;
 
 /// What a server answered.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// The status code.
-    pub(crate) status: u16,
+    pub status: u16,
     /// The head: status line and headers, as sent.
-    pub(crate) head: String,
+    pub head: String,
     /// The body, as text.
-    pub(crate) body: String,
+    pub body: String,
 }
 
 impl Answer {
     /// A header's value.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         let pairs = self.head.lines().filter_map(|line| line.split_once(':'));
         pairs
             .filter(|(key, _)| key.eq_ignore_ascii_case(name))
@@ -27,28 +28,40 @@ impl Answer {
     }
 
     /// The body as JSON.
-    pub(crate) fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.body))
     }
 }
 
-/// Sends one request and reads the whole answer. HTTP/1.0: no chunks, and the end is the end.
-pub(crate) fn request(
+/// Sends one request and reads the whole answer.
+pub fn request(
     address: SocketAddr,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> io::Result<Answer> {
+    // HTTP/1.0: the answer has no chunks, and it ends with the connection.
     let mut head = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\n");
     for (name, value) in headers {
         head += &[name, ": ", value, "\r\n"].concat();
     }
     head += &["content-length: ", &body.len().to_string(), "\r\n\r\n"].concat();
+    exchange(address, &[head.as_bytes(), body].concat(), PATIENCE)
+}
 
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(&[head.as_bytes(), body].concat())?;
+/// `GET path`, for a poll: gives up soon.
+pub(crate) fn probe(address: SocketAddr, path: &str) -> io::Result<Answer> {
+    // Longer than `/readyz` waits for the store.
+    const SOON: Duration = Duration::from_secs(3);
+    let request = format!("GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n");
+    exchange(address, request.as_bytes(), SOON)
+}
+
+fn exchange(address: SocketAddr, request: &[u8], within: Duration) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&address, within)?;
+    stream.set_read_timeout(Some(within))?;
+    stream.write_all(request)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
 

@@ -1,4 +1,4 @@
-//! Child processes that never outlive the test.
+//! Child processes that never outlive this process.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -7,16 +7,19 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::LazyLock;
 use std::sync::mpsc::{self, Sender, SyncSender};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use anyhow::{Context as _, Result};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
-/// A running child. Dropping it kills it and waits for its end.
-pub(crate) struct Process(Child);
+use crate::wait::{until, until_async};
 
-/// A command whose process the kernel kills when we die, where util-linux offers that.
-pub(crate) fn command(program: &Path) -> Command {
+/// A running child. Dropping it kills it and waits for its end.
+pub struct Process(Child);
+
+/// A command whose process the kernel kills when this process dies, where util-linux offers that.
+pub fn command(program: &Path) -> Command {
     static SETPRIV: LazyLock<bool> = LazyLock::new(|| {
         let mut probe = Command::new("setpriv");
         probe.args(["--pdeathsig", "KILL", "--", "true"]);
@@ -34,24 +37,28 @@ pub(crate) fn command(program: &Path) -> Command {
 
 impl Process {
     /// Starts a command made by [`command`].
-    pub(crate) fn spawn(command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::try_spawn(command).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// As [`Self::spawn`], without the panic.
+    pub fn try_spawn(command: Command) -> Result<Self> {
         let name = format!("{command:?}");
-        let child = spawn(command).unwrap_or_else(|error| panic!("cannot run {name}: {error}"));
-        Self(child)
+        spawn(command).map(Self).with_context(|| format!("cannot run {name}"))
     }
 
     /// The process id.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.0.id()
     }
 
     /// The child, for its pipes.
-    pub(crate) fn child(&mut self) -> &mut Child {
+    pub fn child(&mut self) -> &mut Child {
         &mut self.0
     }
 
-    /// Sends a signal, if it is still there to get one.
-    pub(crate) fn signal(&mut self, signal: Signal) {
+    /// Sends a signal, if the process still runs.
+    pub fn signal(&mut self, signal: Signal) {
         if self.exited().is_none() {
             let id = Pid::from_raw(self.id().try_into().expect("process ids are positive i32"));
             signal::kill(id, signal).expect("our own child can be signalled");
@@ -59,18 +66,18 @@ impl Process {
     }
 
     /// `kill -9`, and waits for the end.
-    pub(crate) fn kill9(&mut self) {
+    pub fn kill9(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 
     /// How it ended, if it has.
-    pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
+    pub fn exited(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().expect("our own child can be waited for")
     }
 
     /// Closes its standard input, waits for the end, and returns what it has written to its pipes.
-    pub(crate) fn output(mut self) -> Output {
+    pub fn output(mut self) -> Output {
         drop(self.0.stdin.take());
         let (mut out, mut err) = (self.0.stdout.take(), self.0.stderr.take());
         // Both at once: a full pipe would stop it.
@@ -83,8 +90,14 @@ impl Process {
     }
 
     /// Waits for the end, but not longer than `within`.
-    pub(crate) fn wait_exit(&mut self, within: Duration) -> Option<ExitStatus> {
+    pub fn wait_exit(&mut self, within: Duration) -> Option<ExitStatus> {
         until(within, || self.exited())
+    }
+
+    /// Sends SIGTERM and waits for the end. `None` if it still runs after `within`.
+    pub async fn stop_async(&mut self, within: Duration) -> Option<ExitStatus> {
+        self.signal(Signal::SIGTERM);
+        until_async(within, || self.exited()).await
     }
 }
 
@@ -94,28 +107,14 @@ impl Drop for Process {
     }
 }
 
-/// Asks again and again until there is an answer, or gives up after `within`. For what other
-/// processes do: within ours, wait for the thing itself.
-pub(crate) fn until<T>(within: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + within;
-    loop {
-        if let Some(answer) = ask() {
-            return Some(answer);
-        }
-        if Instant::now() >= end {
-            return None;
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
+/// A file for a child's output. It grows if it is there already.
+pub fn log_file(path: &Path) -> Result<Stdio> {
+    let file = File::options().create(true).append(true).open(path);
+    Ok(file.with_context(|| format!("{} cannot be written", path.display()))?.into())
 }
 
-/// A new file for a child's output.
-pub(crate) fn log_file(path: &Path) -> Stdio {
-    File::create(path).expect("the test's own folder can be written").into()
-}
-
-/// The last lines of a log, for a failed test's message.
-pub(crate) fn tail(path: &Path) -> String {
+/// The last lines of a log, for an error.
+pub fn tail(path: &Path) -> String {
     let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let text = text.unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
@@ -131,8 +130,9 @@ fn rest(pipe: &mut Option<impl Read>) -> Vec<u8> {
     bytes
 }
 
-/// Starts a child from a thread that lives as long as this process: the kernel's death signal is
-/// sent when the *thread* that started the child ends, and tests' threads come and go.
+/// Starts a child from a thread that lives as long as this process: the kernel sends the death
+/// signal when the *thread* that started the child ends, and threads of tests and runtimes end
+/// before the process does.
 fn spawn(command: Command) -> io::Result<Child> {
     type Job = (Command, SyncSender<io::Result<Child>>);
     static SPAWNER: LazyLock<Sender<Job>> = LazyLock::new(|| {
