@@ -5,10 +5,17 @@
 
 mod peer;
 
+use std::path::PathBuf;
+
 pub(crate) use fanfare_harness::{
     Answer, Cluster, Fanfare, Guarded, Launch, PATIENCE, Process, Redis, command, programs,
     request, run_fanfare, start_fanfare, until, usage,
 };
 pub(crate) use peer::{
-    Hook, Mail, Peer, SlackCall, python, run_peer, run_verifier, run_verifier_on_each,
+    Hook, Mail, Peer, SlackCall, node, python, run_peer, run_verifier, run_verifier_on_each,
 };
+
+/// A program that `cargo xtask tools` installs.
+pub(crate) fn bin(name: &str) -> PathBuf {
+    programs::require(name).unwrap_or_else(|error| panic!("{error:#}"))
+}

@@ -217,7 +217,7 @@ pub(crate) fn python() -> PathBuf {
 }
 
 /// Node; its packages lie beside the peers, by a link.
-fn node() -> PathBuf {
+pub(crate) fn node() -> PathBuf {
     existing(tool_dir("FANFARE_TEST_NODE_DIR", "npm").join("node_modules"));
     existing(peers().join("node_modules"));
     "node".into()

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use fanfare_harness::Redis;
 use serde::Serialize;
 
 use crate::actors::{self, Load, Router, Sink, folder, text};
@@ -84,7 +85,7 @@ async fn run(options: &Isolation, bad: bool, flood: bool) -> anyhow::Result<Figu
     let mut sink = Sink::start().await?;
     let dir = folder()?;
     let redis = if options.redis { Some(actors::redis().await?) } else { None };
-    let store = redis.as_ref().map_or_else(|| text(dir.path()), |redis| redis.url());
+    let store = redis.as_ref().map_or_else(|| text(dir.path()), Redis::url);
     let http = sink.addresses.http;
     let tables: Vec<_> = (0..TENANTS).map(|tenant| table(tenant, http, bad)).collect();
     let router = Router::start(&options.fanfare, &store, &tables, &sink.addresses).await?;
@@ -106,7 +107,6 @@ async fn run(options: &Isolation, bad: bool, flood: bool) -> anyhow::Result<Figu
     figures.times("", &arrivals.latencies_us);
     figures.used("fanfare", before, router.usage(), arrivals.total);
     router.stop().await?;
-    if let Some(redis) = redis {}
     Ok(figures)
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fanfare_harness::Redis;
 use fanfare_harness::usage::Threads;
 
 use crate::actors::{self, Router, folder, text};
@@ -22,7 +23,7 @@ pub(crate) async fn rest(on_redis: bool, setup: &Setup) -> anyhow::Result<Figure
     let (tenants, idle) = (setup.sizes.tenants, setup.sizes.open_s);
     let dir = folder()?;
     let redis = if on_redis { Some(actors::redis().await?) } else { None };
-    let store = redis.as_ref().map_or_else(|| text(dir.path()), |redis| redis.url());
+    let store = redis.as_ref().map_or_else(|| text(dir.path()), Redis::url);
     // Nothing is sent.
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
     let addresses = Addresses { http: nowhere, smtp: nowhere };
@@ -50,7 +51,6 @@ pub(crate) async fn rest(on_redis: bool, setup: &Setup) -> anyhow::Result<Figure
     tokio::time::sleep(SETTLED).await;
     figures.set("resident_many_mib", resident_mib(router.id()));
     router.stop().await?;
-    if let Some(redis) = redis {}
     figures.set("binary_mib", mib(std::fs::metadata(&setup.fanfare)?.len() / 1_024));
     figures.set("tenants_many", float(tenants));
     Ok(figures)

@@ -1,10 +1,11 @@
-//! What must hold before a change lands, cheapest first; the tests come last, so that their own
+//! What must hold before a change lands, cheapest first. The tests come last, so that their own
 //! summary is what is read at the end.
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use crate::doc_tests;
 use crate::steps::{self, Steps, output, shell};
 use crate::tools::{self, Tools};
 
@@ -16,31 +17,51 @@ const OTHER_TLS: [&str; 5] = ["aws-lc-rs", "aws-lc-sys", "native-tls", "openssl"
 const TREE: &str =
     "cargo tree --locked --workspace --target all --edges all --prefix none --format {p}";
 
+const FORMAT: &str = "cargo fmt --all --check";
+const LINTS: &str = "cargo clippy --workspace --all-targets -- -D warnings";
 const DOCS: &str =
     "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --document-private-items";
 
 /// Runs every check.
 pub(crate) fn all(steps: &mut Steps, tools: &Tools) {
     let root = tools.root();
-    line(steps, root, "format", "cargo fmt --all --check");
+    line(steps, root, "format", FORMAT);
     steps.run("one TLS provider", TREE, || one_tls_provider(root));
     if tools::find("cargo-deny").is_some() {
         // Advisories need the network, which a test must not.
-        line(steps, root, "licences and bans", "cargo deny check bans licenses sources");
+        line(steps, root, "licenses and bans", "cargo deny check bans licenses sources");
     }
-    line(steps, root, "lints", "cargo clippy --workspace --all-targets -- -D warnings");
+    line(steps, root, "lints", LINTS);
     line(steps, root, "docs", DOCS);
-    line(steps, root, "doc tests", "cargo test --workspace --doc --quiet");
-    tests(steps, tools);
-}
-
-fn tests(steps: &mut Steps, tools: &Tools) {
-    let runner = if tools::find("cargo-nextest").is_some() {
-        "cargo nextest run --workspace --no-fail-fast"
+    if let Some(doc_tests) = doc_tests::command(root) {
+        line(steps, root, "doc tests", &doc_tests);
+    }
+    if has_nextest() {
+        tests(steps, tools, "cargo nextest run --workspace --no-fail-fast");
     } else {
         // Doc tests have had their own step.
-        "cargo test --workspace --lib --bins --tests --no-fail-fast"
-    };
+        tests(steps, tools, "cargo test --workspace --lib --bins --tests --no-fail-fast");
+    }
+}
+
+/// Runs the checks of daily work. `.config/nextest.toml` chooses the tests, in its profile `quick`.
+pub(crate) fn quick(steps: &mut Steps, tools: &Tools) {
+    let root = tools.root();
+    line(steps, root, "format", FORMAT);
+    line(steps, root, "lints", LINTS);
+    if has_nextest() {
+        tests(steps, tools, "cargo nextest run --workspace --profile quick --no-fail-fast");
+    } else {
+        // cargo test cannot choose among the integration tests.
+        tests(steps, tools, "cargo test --workspace --lib --bins --no-fail-fast");
+    }
+}
+
+fn has_nextest() -> bool {
+    tools::find("cargo-nextest").is_some()
+}
+
+fn tests(steps: &mut Steps, tools: &Tools, runner: &str) {
     let env = tools.environment();
     let env: Vec<_> = env.iter().map(|(name, path)| (*name, path.as_path())).collect();
     steps.run("tests", runner, || shell(tools.root(), runner, &env));
@@ -61,8 +82,8 @@ fn one_tls_provider(root: &Path) -> Result<()> {
     found.sort_unstable();
     found.dedup();
     if !found.is_empty() {
-        let ask = "`cargo tree --target all -e all -i NAME` tells who asks for it";
-        bail!("ring is to be the only one, but there is also {}; {ask}", found.join(", "));
+        let ask = "`cargo tree --target all -e all -i NAME` lists the crates that depend on it";
+        bail!("ring must be the only TLS provider, but there is also {}; {ask}", found.join(", "));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! what the tests run beside Fanfare: a Redis server, SMTP and Slack peers, signature verifiers.
 
 mod checks;
+mod doc_tests;
 mod package;
 mod steps;
 mod tool;
@@ -24,7 +25,10 @@ The project's chores.
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test [--fast]  Install what is missing, then format, TLS, lints, docs and all tests
+  test           Install what is missing, then check format, TLS, lints and docs, and run all tests;
+                 CI runs exactly this
+  test --quick   The same for daily work: format, lints, unit tests, and the integration tests that
+                 need little time; under 3 minutes after the build
   ci             The same as `test`
   tools          Only install what the tests need, into target/test-tools
   docs           Write what is generated in docs/: settings.md, cli.md, and the code in
@@ -33,19 +37,23 @@ Commands:
                  Build the binary that is shipped (profile dist), then its man pages, completions
                  and, if cargo-deb is installed, the Debian package; --no-build takes
                  target/dist/fanfare as it is
-  bench [..]     Measure the release build beside the limits of this machine; --quick is a short form,
-                 --help lists all options, `bench isolation` measures how much healthy destinations
-                 notice of broken ones
+  bench [..]     Measure the release build beside the limits of this machine; --quick is a short
+                 form, --help lists all options, `bench isolation` measures how much healthy
+                 destinations notice of broken ones
   chaos [..]     Kill the router and Redis under load and count what arrives; --quick is the short
-                 form, --help tells all options, `chaos rolling` measures what a rolling restart
+                 form, --help lists all options, `chaos rolling` measures what a rolling restart
                  holds up, `chaos retention` what grows while events come and are removed,
                  `chaos parked` the memory that a million waiting deliveries take
   help           This text
 
-Options:
-  --fast         Believe the stamps in target/test-tools instead of trying what is installed
+Options of test:
+  --fast         Trust the stamps in target/test-tools instead of trying what is installed;
+                 --quick does, too
 
-Example: cargo xtask test --fast
+The quick tests are the profile `quick` of .config/nextest.toml, which says what it leaves out.
+Without cargo-nextest, `test --quick` runs the unit tests alone.
+
+Example: cargo xtask test --quick
 ";
 
 /// The test that compares the generated documentation writes it instead. It lives with the tests
@@ -68,8 +76,9 @@ fn main() -> ExitCode {
 /// Runs one command; `false` when a step of it failed.
 fn run(args: &[&str]) -> Result<bool> {
     match args {
-        ["test" | "ci"] => Ok(test(Trust::Try)),
-        ["test" | "ci", "--fast"] => Ok(test(Trust::Stamps)),
+        ["test" | "ci"] => Ok(test(Trust::Try, checks::all)),
+        ["test" | "ci", "--fast"] => Ok(test(Trust::Stamps, checks::all)),
+        ["test", "--quick"] => Ok(test(Trust::Stamps, checks::quick)),
         ["tools"] => {
             let mut steps = Steps::default();
             steps.run("tools", "cargo xtask tools", || Tools::new(root()).install(Trust::Try));
@@ -91,12 +100,12 @@ fn run(args: &[&str]) -> Result<bool> {
     }
 }
 
-/// Everything that must be true before a change lands.
-fn test(trust: Trust) -> bool {
+/// Installs what is missing, and runs the checks.
+fn test(trust: Trust, checks: fn(&mut Steps, &Tools)) -> bool {
     let tools = Tools::new(root());
     let mut steps = Steps::default();
     steps.run("tools", "cargo xtask tools", || tools.install(trust));
-    checks::all(&mut steps, &tools);
+    checks(&mut steps, &tools);
     steps.finish()
 }
 

@@ -1,6 +1,7 @@
 //! Producers that send events over HTTP while the router delivers them.
 
 use anyhow::ensure;
+use fanfare_harness::Redis;
 
 use super::arrivals::{arrived, open, rate};
 use super::{RATES, Setup, Sizes};
@@ -15,7 +16,7 @@ pub(super) async fn run(on_redis: bool, setup: &Setup) -> anyhow::Result<Figures
     let mut sink = Sink::start().await?;
     let dir = folder()?;
     let redis = if on_redis { Some(actors::redis().await?) } else { None };
-    let store = redis.as_ref().map_or_else(|| text(dir.path()), |redis| redis.url());
+    let store = redis.as_ref().map_or_else(|| text(dir.path()), Redis::url);
     let tenants = [tables::webhooks(TENANT, sink.addresses.http, 1)];
     let mut router = Router::start(&setup.fanfare, &store, &tenants, &sink.addresses).await?;
     let mut figures = Figures::default();
@@ -33,7 +34,6 @@ pub(super) async fn run(on_redis: bool, setup: &Setup) -> anyhow::Result<Figures
         figures.times(&format!("open_{rate}_"), &arrivals.latencies_us);
     }
     router.stop().await?;
-    if let Some(redis) = redis {}
     Ok(figures)
 }
 
