@@ -175,7 +175,10 @@ fn a_bad_line_of_a_file_is_reported_by_its_number_and_stops_no_other() {
     assert_eq!(refused, expected.collect::<Vec<_>>());
 
     let error = scene.run(&["send", "--tenant", "acme", &file]).refused(1);
-    assert!(error.contains("mixed.ndjson, line 2: the event is not a valid JSON object"), "{error}");
+    assert!(
+        error.contains("mixed.ndjson, line 2: the event is not a valid JSON object"),
+        "{error}"
+    );
     assert!(error.contains("(too_large)") && error.contains("(duplicate_key)"), "{error}");
     let error = scene.run(&["send", "--tenant", "nobody", &file]).refused(1);
     assert!(error.contains("there is no tenant `nobody`"), "{error}");
@@ -385,7 +388,11 @@ fn a_redis_that_goes_down_and_comes_back_loses_no_event() {
     let answer = router.post("/v1/events?tenant=acme", &events[300]);
     assert_eq!(answer.status, 503, "{}", answer.body);
     assert_eq!(answer.json()["error"]["code"], "store_away");
-    assert!(answer.body.contains("nothing was accepted, send the request again"), "{}", answer.body);
+    assert!(
+        answer.body.contains("nothing was accepted, send the request again"),
+        "{}",
+        answer.body
+    );
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert_eq!(router.get("/healthz").status, 200);
 

@@ -1,7 +1,6 @@
 //! What is past its time goes, its room is given back, and nothing grows: over rounds of events that
 //! come, are delivered, and are removed. `cargo xtask chaos retention` does it at length.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 

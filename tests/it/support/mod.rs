@@ -12,7 +12,8 @@ pub(crate) use fanfare_harness::{
     request, run_fanfare, start_fanfare, until, usage,
 };
 pub(crate) use peer::{
-    Hook, Mail, Peer, SlackCall, node, python, run_peer, run_verifier, run_verifier_on_each,
+    Hook, Mail, Peer, SlackCall, Verdict, node, python, run_peer, run_verifier,
+    run_verifier_on_each,
 };
 
 /// A program that `cargo xtask tools` installs.
