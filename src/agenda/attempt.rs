@@ -1,4 +1,5 @@
-//! Runs one attempt through a lane's stack and lets the gate learn from it.
+//! One attempt: runs a delivery through its lane's stack, and lets the gate learn from the result.
+//! First attempts and later ones, single deliveries and digests all come here.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,24 +14,24 @@ use super::{Clock, Health, Lane};
 use crate::delivery::{Concluded, Judgement, Stack, Tried, conclude};
 use fanfare_store::{DeliveryUpdate, Ms, StateKind};
 
-/// Is told what others may want to hear of; must not block.
+/// Receives what others may need to know. Must not block.
 pub trait Notices: Send + Sync {
-    /// Nothing will reach this lane until somebody mends it.
+    /// The receiver is gone: nothing will reach this lane until a person repairs it.
     fn destination_gone(&self, lane: &Lane, code: &str, message: &str);
-    /// A delivery was given up.
+    /// A delivery is dead.
     fn delivery_dead(&self, lane: &Lane, delivery: &Delivery, concluded: &Concluded);
     /// A lane's health. Not called for every attempt, see
     /// [`FailureStreak`](super::FailureStreak).
     fn health(&self, lane: &Lane, health: Health, at: Ms) {
         let _ = (lane, health, at);
     }
-    /// Deliveries that were served from their queue have an outcome, durably.
-    fn recorded(&self, updates: &[(Arc<Event>, DeliveryUpdate)]) {
-        let _ = updates;
+    /// Outcomes of deliveries that were served from their queue are durable.
+    fn recorded(&self, outcomes: &[(Arc<Event>, DeliveryUpdate)]) {
+        let _ = outcomes;
     }
 }
 
-/// One attempt, concluded.
+/// Makes one attempt and concludes it.
 pub async fn run_attempt(
     lane: &Lane,
     delivery: Delivery,
@@ -41,7 +42,7 @@ pub async fn run_attempt(
     let began = Instant::now();
     let mut stack = Stack::clone(&lane.stack);
     let call = async { stack.ready().await?.call(delivery.clone()).await };
-    // A defect in a channel must cost one delivery its attempt, not the lane its worker.
+    // A panic in a channel costs one delivery its attempt, not the lane its worker.
     let result = AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| {
         Err(DeliveryError::retry("internal", "the channel panicked; this is a defect")
             .maybe_accepted(true))
@@ -56,7 +57,7 @@ pub async fn run_attempt(
             let code = concluded.attempt.as_ref().map_or("", |attempt| &attempt.code);
             tracing::warn!(tenant, destination, code, "circuit opened: the receiver keeps failing");
         } else {
-            tracing::info!(tenant, destination, "circuit closed: the receiver takes again");
+            tracing::info!(tenant, destination, "circuit closed: the receiver accepts again");
         }
     }
     if concluded.judgement == Judgement::Gone

@@ -9,7 +9,7 @@ use croner::parser::{CronParser, Seconds};
 
 use fanfare_store::Ms;
 
-/// A schedule of ticks.
+/// The ticks of a cron expression in a time zone.
 #[derive(Clone, Debug)]
 pub struct Calendar {
     cron: Cron,
@@ -21,11 +21,12 @@ pub struct Calendar {
 pub enum CalendarError {
     /// Not a cron expression, or one that never ticks.
     #[error(
-        "`{0}` is no cron expression ({1}); five fields are minute, hour, day, month, weekday: \"0 8 * * 1-5\" is 8:00 from Monday to Friday"
+        "`{0}` is not a cron expression ({1}); the five fields are minute, hour, day, month and \
+         weekday: \"0 8 * * 1-5\" is 8:00 from Monday to Friday"
     )]
     Cron(String, String),
     /// Not a time zone.
-    #[error("`{0}` is no IANA time zone; write for example \"Europe/Madrid\" or \"UTC\"")]
+    #[error("`{0}` is not an IANA time zone; write for example \"Europe/Madrid\" or \"UTC\"")]
     Zone(String),
 }
 
@@ -41,7 +42,7 @@ impl Calendar {
         let zone = Tz::from_str(zone).map_err(|_| CalendarError::Zone(zone.to_owned()))?;
         let calendar = Self { cron, zone };
         if calendar.after(1_700_000_000_000).is_none() {
-            return Err(wrong("it never comes".to_owned()));
+            return Err(wrong("it never ticks".to_owned()));
         }
         Ok(calendar)
     }
@@ -96,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named_with_the_mend() {
+    fn errors_say_what_is_wrong_and_what_to_do() {
         let error = Calendar::parse("every day", "UTC").unwrap_err();
         assert!(error.to_string().contains("five fields"), "{error}");
         let error = Calendar::parse("0 8 * * *", "Madrid").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`Madrid` is no IANA time zone; write for example \"Europe/Madrid\" or \"UTC\""
+            "`Madrid` is not an IANA time zone; write for example \"Europe/Madrid\" or \"UTC\""
         );
         assert!(Calendar::parse("0 0 30 2 *", "UTC").is_err());
     }

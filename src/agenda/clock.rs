@@ -1,4 +1,4 @@
-//! Wall time as a parameter.
+//! Wall-clock time as a parameter, so that tests can control it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,22 +6,22 @@ use tokio::time::Instant;
 
 use fanfare_store::Ms;
 
-/// Tells Unix milliseconds: the system's, or in tests those of tokio's (paused) clock.
+/// The source of Unix milliseconds: the system, or in tests tokio's clock, which can be paused.
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {
     /// The machine's wall clock.
     System,
-    /// `base_ms` at `base`, going on with tokio's clock.
+    /// `base_ms` at `base`, from there on with tokio's clock.
     Tokio {
         /// Unix milliseconds at `base`.
         base_ms: Ms,
-        /// When that was.
+        /// The moment of `base_ms`.
         base: Instant,
     },
 }
 
 impl Clock {
-    /// A clock for tests: starts at `base_ms` now.
+    /// A clock for tests that shows `base_ms` now.
     pub fn starting_at(base_ms: Ms) -> Self {
         Self::Tokio { base_ms, base: Instant::now() }
     }

@@ -1,4 +1,4 @@
-//! A lane as it runs: where it leads, how it is served, its gate.
+//! A lane at run time: its destination, how it is served, its gate.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,17 +10,17 @@ use super::{Calendar, FailureStreak, Gate};
 use crate::delivery::Stack;
 use fanfare_store::{LaneKey, Ms, Reason};
 
-/// Later than anything is due: the year 2200.
+/// Later than any due time: the year 2200.
 pub const FAR_MS: Ms = 7_258_118_400_000;
 
 /// How a lane's queue is served.
 #[derive(Clone, Debug)]
 pub enum Mode {
-    /// Each delivery by itself, several at once.
+    /// Each delivery alone, several at once.
     Direct,
-    /// One at a time in the order of arrival; the first one blocks.
+    /// One at a time in the order of arrival. The first one blocks the others.
     Fifo,
-    /// All that is due at a tick of the calendar, as one message.
+    /// All deliveries that are due at a tick of the calendar, as one message.
     Digest(Box<Calendar>),
 }
 
@@ -28,32 +28,32 @@ pub enum Mode {
 pub struct Lane {
     /// Tenant and lane id.
     pub key: LaneKey,
-    /// What the channel gets.
+    /// What the channel receives.
     pub destination: Arc<Destination>,
-    /// The channel's policy with the destination's changes.
+    /// The channel's policy with the destination's own values.
     pub policy: Arc<Policy>,
     /// How it is served.
     pub mode: Mode,
-    /// The events it may get.
+    /// The environment of its events.
     pub environment: Environment,
-    /// Nothing is sent, everything is kept.
+    /// Nothing is sent, and deliveries wait.
     pub paused: bool,
-    /// Why nothing is sent and everything is suppressed, if so.
+    /// Why all deliveries are suppressed, if they are.
     pub disabled: Option<Arc<str>>,
-    /// For people: a host name, a masked address.
+    /// A name for people: a host name, a masked address.
     pub label: String,
-    /// Limits, circuit, pace. Outlives a reload of the table.
+    /// Limits, circuit and pace. Survives a reload of the table.
     pub gate: Arc<Gate>,
-    /// What was last reported of its health. Outlives a reload of the table.
+    /// What was last reported of its health. Survives a reload of the table.
     pub streak: Arc<FailureStreak>,
     /// The channel with its layers.
     pub stack: Arc<Stack>,
-    /// Set at once when the receiver is gone, before the directory says so.
+    /// Set as soon as the receiver is gone, before the tenant's document says so.
     pub gone: AtomicBool,
 }
 
 impl Lane {
-    /// Whether it may get this event at all.
+    /// Whether the event is of the lane's environment.
     pub fn takes(&self, event: &Event) -> bool {
         self.environment == event.environment
     }
@@ -67,19 +67,19 @@ impl Lane {
     }
 }
 
-/// Finds lanes; answers change when a table is loaded.
+/// Finds lanes in the current tables.
 #[async_trait]
 pub trait Lanes: Send + Sync {
-    /// The lane as the table has it now; `None` when it is not in the table any more.
+    /// The lane in the current table. `None` if it is not in the table any more.
     fn lane(&self, key: &LaneKey) -> Option<Arc<Lane>>;
 
-    /// Is there a table for this tenant that cannot be used? Then nobody knows whether a lane that
-    /// is not there was removed.
+    /// Whether the tenant's document cannot be used. Then it is not known whether a missing lane was
+    /// removed.
     fn is_unusable(&self, tenant: &str) -> bool {
         let _ = tenant;
         false
     }
 
-    /// Takes up what was changed a moment ago and is not known here yet.
+    /// Loads tables that changed a moment ago.
     async fn refresh(&self) {}
 }

@@ -1,4 +1,4 @@
-//! The leases that this process holds, renewed in one call for all of them.
+//! The leases that this process holds. One call renews all of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Clock;
 use fanfare_store::{Claim, Store};
 
-/// What is held now.
+/// The leases held now.
 #[derive(Default)]
 pub(super) struct Leases {
     held: Mutex<HashMap<String, Held>>,
@@ -19,12 +19,12 @@ pub(super) struct Leases {
 struct Held {
     claim: Claim,
     lost: CancellationToken,
-    /// When it was claimed, or asked to be prolonged with success.
+    /// When it was claimed, or when the last successful renewal began.
     renewed: Instant,
 }
 
 impl Leases {
-    /// Notes a claim; the guard forgets it when dropped.
+    /// Adds a claim. Dropping the returned lease removes it.
     pub(super) fn hold(self: &Arc<Self>, claim: Claim) -> Lease {
         let lost = CancellationToken::new();
         let token = claim.token.clone();
@@ -37,8 +37,8 @@ impl Leases {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Renews all of them every third of `lease`, for ever. With a store that is away or does not
-    /// answer, they run out: another may have the lane then, and who held it begins nothing more.
+    /// Renews all leases every third of `lease`, forever. If the store is away or does not answer,
+    /// they expire: another process may serve the lane then, and this one starts nothing more on it.
     pub(super) async fn keep(self: Arc<Self>, store: Store, clock: Clock, lease: Duration) {
         let mut tick = tokio::time::interval(lease / 3);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -71,10 +71,10 @@ impl Leases {
     }
 }
 
-/// One held claim.
+/// One claim, held until dropped.
 pub(super) struct Lease {
     pub(super) claim: Claim,
-    /// Cancelled when another process has it now.
+    /// Cancelled when another process may have the lane.
     pub(super) lost: CancellationToken,
     leases: Arc<Leases>,
 }

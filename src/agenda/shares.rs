@@ -1,43 +1,43 @@
 //! How many lanes of each tenant this process serves at once.
 //!
-//! A claim is fair among tenants, but a tenant whose receivers all hang would, claim by claim,
-//! come to hold every place there is.
+//! A claim is fair among tenants. But a tenant whose receivers all hang would, claim by claim,
+//! occupy all slots.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Counts of lanes being served, by tenant.
+/// The number of lanes being served, by tenant.
 pub(super) struct Shares {
-    most: usize,
+    max: usize,
     taken: Mutex<HashMap<Arc<str>, usize>>,
 }
 
-/// One place of a tenant's. Given back by drop.
+/// One place of a tenant, released by drop.
 pub(super) struct Share {
     tenant: Arc<str>,
     shares: Arc<Shares>,
 }
 
 impl Shares {
-    /// At most `most` places a tenant.
-    pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, taken: Mutex::default() })
+    /// At most `max` places for each tenant.
+    pub(super) fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { max, taken: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, usize>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the tenant its share already?
+    /// Whether the tenant has its share already.
     pub(super) fn is_full(&self, tenant: &Arc<str>) -> bool {
-        self.lock().get(tenant).is_some_and(|count| *count >= self.most)
+        self.lock().get(tenant).is_some_and(|count| *count >= self.max)
     }
 
     /// A place, unless the tenant has its share already.
     pub(super) fn take(self: &Arc<Self>, tenant: &Arc<str>) -> Option<Share> {
         let mut taken = self.lock();
         let count = taken.entry(tenant.clone()).or_default();
-        if *count >= self.most {
+        if *count >= self.max {
             return None;
         }
         *count += 1;

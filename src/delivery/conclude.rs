@@ -1,4 +1,4 @@
-//! What an attempt's result means for the delivery, its lane and its receiver.
+//! What the result of an attempt means for the delivery, its lane and its receiver.
 
 use std::time::Duration;
 
@@ -9,49 +9,49 @@ use super::schedule::next_wait;
 use crate::flow::CHANNEL_BUSY_WAIT_MS;
 use fanfare_store::{Attempt, Change, Ms, Reason};
 
-/// What the result says of the receiver, for the circuit and the adaptive limit.
+/// What the result says about the receiver, for the circuit and the adaptive limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It answers and takes.
+    /// It accepted the delivery.
     Well,
-    /// It answers, but not this message: says nothing of its health.
+    /// It refused this message, which says nothing about its health.
     Neutral,
-    /// It is slow, down, or asks to be spared until then.
+    /// It is slow or down, or asked for a pause.
     Unwell {
-        /// From `Retry-After`.
+        /// The pause that it asked for, with `Retry-After`.
         spare: Option<Duration>,
     },
-    /// Nothing will reach it until somebody mends it.
+    /// Nothing will reach it until a person repairs it.
     Gone,
 }
 
-/// An attempt, concluded.
+/// The conclusion from an attempt.
 #[derive(Clone, Debug)]
 pub struct Concluded {
-    /// For the ledger; none when nothing was sent.
+    /// For the ledger. None if nothing was sent.
     pub attempt: Option<Attempt>,
     /// What it means for the delivery.
     pub change: Change,
-    /// The receiver.
+    /// What the attempt says about the receiver.
     pub judgement: Judgement,
-    /// Its address was refused: a hard bounce.
+    /// The address was refused: a hard bounce.
     pub bounced: bool,
 }
 
-/// When and as which attempt something was tried.
+/// The number and the times of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Tried {
-    /// 1-based.
+    /// Counted from 1.
     pub number: u32,
     /// When it began.
     pub at_ms: Ms,
     /// How long it took.
     pub took: Duration,
-    /// When it was over.
+    /// When it ended.
     pub now_ms: Ms,
 }
 
-/// Concludes attempt `number`. `random` in `[0, 1)` is for the jitter of the next.
+/// Concludes an attempt. `random` in `[0, 1)` is for the jitter of the next one.
 pub fn conclude(
     policy: &Policy,
     tried: Tried,
@@ -70,12 +70,12 @@ pub fn conclude(
         digest: None,
     };
     match result {
-        Ok(receipt) => taken(attempt, receipt),
+        Ok(receipt) => accepted(attempt, receipt),
         Err(error) => failed(policy, attempt, tried.now_ms, error, random),
     }
 }
 
-fn taken(attempt: Attempt, receipt: &Receipt) -> Concluded {
+fn accepted(attempt: Attempt, receipt: &Receipt) -> Concluded {
     Concluded {
         attempt: Some(Attempt {
             status: receipt.status,

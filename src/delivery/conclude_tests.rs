@@ -1,4 +1,4 @@
-//! What must hold of every conclusion.
+//! What must hold for every conclusion.
 
 use proptest::prelude::*;
 
@@ -65,7 +65,7 @@ proptest! {
                 let longest = step.mul_f64(1.0 + policy.jitter).max(asked).as_millis() + 1;
                 let wait = u128::from((due_ms - NOW).unsigned_abs());
                 prop_assert!(*due_ms >= NOW && wait <= longest, "{wait} of {longest} ms");
-                prop_assert!(wait >= asked.as_millis(), "what was asked for is kept");
+                prop_assert!(wait >= asked.as_millis(), "at least what the receiver asked for");
             }
             (Verdict::Retry { .. }, Change::GivenUp(reason)) => {
                 prop_assert!(number > steps, "given up after {number} of {steps} retries");
@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn a_receiver_is_spared_no_longer_than_the_cap(
+    fn a_pause_that_the_receiver_asks_for_is_capped(
         policy in policies(),
         asked in 0_u64..u64::MAX / 4,
         number in 1_u32..20,
@@ -93,13 +93,13 @@ proptest! {
         let Judgement::Unwell { spare: Some(spare) } =
             conclude(&policy, tried, &result, 0.5).judgement
         else {
-            return Err(TestCaseError::fail("it asked to be spared"));
+            return Err(TestCaseError::fail("it asked for a pause"));
         };
         prop_assert!(spare <= policy.retry_after_cap);
     }
 
     #[test]
-    fn what_was_taken_is_delivered_whatever_its_number(policy in policies(), number in 1_u32..99) {
+    fn an_accepted_delivery_is_delivered_whatever_its_number(policy in policies(), number in 1_u32..99) {
         let tried = Tried { number, at_ms: NOW, took: Duration::ZERO, now_ms: NOW };
         let end = conclude(&policy, tried, &Ok(Receipt::default()), 0.5);
         prop_assert_eq!(end.change, Change::Delivered);

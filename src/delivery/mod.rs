@@ -1,7 +1,8 @@
-//! One attempt and what follows from it.
+//! One attempt, and what follows from its result.
 //!
-//! `stack` composes the layers around a channel; `schedule` turns a policy into the time of the
-//! next attempt; `conclude` turns an attempt's result into what the ledger and the queue are told.
+//! `stack` composes the [`layers`] around a channel. `conclude` turns the channel's answer into the
+//! delivery's next state and a judgement of the receiver. `schedule` turns a policy and a
+//! `Retry-After` into the time of the next attempt.
 
 mod conclude;
 pub mod layers;

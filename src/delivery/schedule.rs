@@ -1,14 +1,14 @@
-//! When a failed delivery is tried again.
+//! When the next attempt at a failed delivery is made.
 
 use std::time::Duration;
 
 use fanfare_contract::Policy;
 
-/// The wait before the next durable attempt, after attempt number `made` failed.
+/// The wait before the next attempt, after attempt number `made` failed.
 ///
-/// `None` when the schedule is used up and not endless. The receiver's own wish (`Retry-After`) makes the wait
-/// longer, never shorter, up to the policy's cap. `random` in `[0, 1)` places the wait within the
-/// jitter.
+/// `None` when the schedule is used up and not endless. The receiver's `Retry-After` extends the
+/// wait up to the policy's cap and never shortens it. `random` in `[0, 1)` places the wait within
+/// the jitter.
 pub fn next_wait(
     policy: &Policy,
     made: u32,
@@ -23,7 +23,7 @@ pub fn next_wait(
     Some(wait.max(asked))
 }
 
-/// `wait`, moved by up to `jitter` of itself both ways.
+/// Shortens or extends `wait` by up to the share `jitter` of it.
 pub fn spread(wait: Duration, jitter: f64, random: f64) -> Duration {
     let jitter = jitter.clamp(0.0, 1.0);
     wait.mul_f64((1.0 - jitter) + 2.0 * jitter * random.clamp(0.0, 1.0))
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_may_ask_for_more_time_but_not_for_less_nor_for_ever() {
+    fn a_receiver_can_extend_the_wait_up_to_the_cap_and_not_shorten_it() {
         let wait = |asked| next_wait(&policy(), 2, Some(Duration::from_secs(asked)), 0.5).unwrap();
         assert_eq!(wait(1), Duration::from_secs(30));
         assert_eq!(wait(90), Duration::from_secs(90));

@@ -1,8 +1,8 @@
 //! The layers around a channel, composed in one place.
 //!
-//! What is *not* here: limits and pace of one destination. Waiting for those must be durable and
-//! must not hold memory, so they are the agenda's (`crate::agenda::Gate`), before a delivery
-//! enters the stack. The limits here bound the whole channel in this process.
+//! What is *not* here: the limits and the rate of one destination. Waiting for those must be durable
+//! and must not hold memory, so the agenda applies them ([`crate::agenda::Gate`]) before a delivery
+//! enters the stack. The limits here are for the whole channel in this process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +21,11 @@ pub type Stack = BoxCloneSyncService<Delivery, Receipt, DeliveryError>;
 /// What the stack needs besides the channel's policy.
 #[derive(Clone)]
 pub struct StackOptions {
-    /// Told of every attempt.
+    /// Observes every attempt.
     pub observer: Arc<dyn Observer>,
-    /// Pace of the whole channel in this process (a mail relay's contract, for example).
+    /// The rate of the whole channel in this process (the contract with a mail relay, for example).
     pub channel_rate: Option<Rate>,
-    /// Longest a delivery may wait for the channel's own limits before it is parked.
+    /// The longest wait for the channel's own limits before a delivery is parked.
     pub longest_wait: Duration,
 }
 
@@ -33,19 +33,18 @@ pub struct StackOptions {
 pub fn compose(channel: &dyn Channel, options: &StackOptions) -> Stack {
     let policy = channel.policy();
     let stack = ServiceBuilder::new()
-        // Sees every durable attempt whole: a span, and its time with the waits inside.
+        // Sees each attempt as a whole: a span, and its time including the waits inside.
         .layer(TraceLayer::new(channel.name(), options.observer.clone()))
-        // All that follows ends in this time, or the delivery goes to the durable schedule. A
-        // lease outlives it, so no other replica starts the same delivery meanwhile.
+        // Everything below ends within this time, or the delivery is retried by its schedule.
         .layer(DeadlineLayer::new(policy.deadline, "deadline"))
-        // One more try at once where a kept-alive connection broke before it was answered.
-        // Budgeted: when everything breaks, this must not double the load.
+        // One more try at once if a kept-alive connection broke before it was answered. There is a
+        // budget: when everything fails, this must not double the load.
         .layer(tower::retry::RetryLayer::new(QuickRetry::new(policy.quick_retries, retry_budget())))
-        // Bounds sockets and memory of the channel. Inside the retry: a retry queues like others.
+        // Limits the channel's sockets and memory. Inside the retry, so a retry queues like others.
         .layer(ConcurrencyLayer::new(policy.channel_concurrency, options.longest_wait))
-        // The channel's own pace, if it has one. Inside the retry too: retries count.
+        // The channel's own rate, if it has one. Inside the retry too, so retries count.
         .option_layer(options.channel_rate.map(PaceLayer::new))
-        // One attempt. Innermost, so that waiting for a permit is not counted against the receiver.
+        // One request. Innermost, so the wait for a permit does not count against the receiver.
         .layer(DeadlineLayer::new(policy.attempt_timeout, "timeout"))
         .service(channel.service());
     BoxCloneSyncService::new(tower::layer::util::Identity::new().layer(stack))

@@ -4,7 +4,7 @@
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::Backoff;
+use super::backoff::Backoff;
 use crate::flow::REFUSED_TRIES;
 use fanfare_store::{Change, DeliveryUpdate, Result, StoreError};
 

@@ -34,8 +34,6 @@ mod tracking;
 mod upkeep;
 mod window;
 
-pub use notice_writer::NoticeWriter;
-pub use notices::Notifier;
 pub use router::{Router, RouterOptions};
 
 #[cfg(test)]

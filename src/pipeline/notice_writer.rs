@@ -17,21 +17,21 @@ use crate::persist::Backoff;
 use crate::tenant::{Disabled, Registry};
 use fanfare_store::{Store, StoreError};
 
-/// Stores the notices of one [`Notifier`](super::Notifier).
-pub struct NoticeWriter {
-    inbox: mpsc::Receiver<Notice>,
-    clock: Clock,
+/// Stores notices.
+pub(super) struct NoticeWriter {
+    pub(super) clock: Clock,
 }
 
 impl NoticeWriter {
-    pub(super) fn new(inbox: mpsc::Receiver<Notice>, clock: Clock) -> Self {
-        Self { inbox, clock }
-    }
-
-    /// Writes until the notifier is gone. Waits for a store that is away.
-    pub async fn run(mut self, store: Store, registry: Arc<Registry>) {
+    /// Stores the notices of `inbox` until their notifier is gone. Waits for a store that is away.
+    pub(super) async fn run(
+        self,
+        mut inbox: mpsc::Receiver<Notice>,
+        store: Store,
+        registry: Arc<Registry>,
+    ) {
         let never = CancellationToken::new();
-        while let Some(notice) = self.inbox.recv().await {
+        while let Some(notice) = inbox.recv().await {
             let mut backoff = Backoff::default();
             while let Err(error) = self.write(&store, &registry, &notice).await {
                 if !error.is_temporary() {

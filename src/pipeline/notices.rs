@@ -12,7 +12,6 @@ use fanfare_contract::{Content, Delivery, Environment, Event, LaneId};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::notice_writer::NoticeWriter;
 use crate::agenda::{Clock, Health, Lane, Notices};
 use crate::delivery::Concluded;
 use crate::event::{OWN_TYPES, own_event_id};
@@ -21,7 +20,7 @@ use crate::observe::Observe;
 use fanfare_store::{DeliveryUpdate, LaneKey, Ms};
 
 /// Takes notices from the stages. Never blocks.
-pub struct Notifier {
+pub(super) struct Notifier {
     outbox: mpsc::Sender<Notice>,
     clock: Clock,
     observe: Arc<Observe>,
@@ -56,10 +55,10 @@ pub(super) struct Report {
 }
 
 impl Notifier {
-    /// The notifier, and the writer that stores its notices.
-    pub fn new(clock: Clock, observe: Arc<Observe>) -> (Arc<Self>, NoticeWriter) {
+    /// The notifier, and where its notices arrive.
+    pub(super) fn new(clock: Clock, observe: Arc<Observe>) -> (Arc<Self>, mpsc::Receiver<Notice>) {
         let (outbox, inbox) = mpsc::channel(NOTICES_MAX);
-        (Arc::new(Self { outbox, clock, observe }), NoticeWriter::new(inbox, clock))
+        (Arc::new(Self { outbox, clock, observe }), inbox)
     }
 
     fn post(&self, notice: Notice) {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +13,7 @@ use super::attempt::AttemptStage;
 use super::decode::Decoder;
 use super::dispatch::DispatchStage;
 use super::notice_writer::NoticeWriter;
-use super::notices::Notifier;
+use super::notices::{Notice, Notifier};
 use super::read::{self, Batches};
 use super::route::RouteStage;
 use super::settle::{self, Outbox};
@@ -59,7 +60,7 @@ pub struct Router {
     clock: Clock,
     options: RouterOptions,
     notifier: Arc<Notifier>,
-    notice_writer: NoticeWriter,
+    notices: mpsc::Receiver<Notice>,
     observe: Arc<Observe>,
     catalogue: Option<Arc<Catalogue>>,
 }
@@ -73,9 +74,9 @@ impl Router {
         options: RouterOptions,
         observe: Arc<Observe>,
     ) -> Self {
-        let (notifier, notice_writer) = Notifier::new(clock, observe.clone());
+        let (notifier, notices) = Notifier::new(clock, observe.clone());
         let catalogue = None;
-        Self { store, registry, clock, options, notifier, notice_writer, observe, catalogue }
+        Self { store, registry, clock, options, notifier, notices, observe, catalogue }
     }
 
     /// Checks entries of the stream against the schemas of their types.
@@ -101,7 +102,8 @@ impl Router {
         let window = Window::new(options.window, options.batch);
         let batches = Batches::new(store.log.clone(), window.clone(), self.decoder(outbox.clone()));
         let admit = self.admit_stage(window, outbox);
-        let notices = tokio::spawn(self.notice_writer.run(store.clone(), self.registry));
+        let writer = NoticeWriter { clock };
+        let notices = tokio::spawn(writer.run(self.notices, store.clone(), self.registry));
         drop(self.notifier);
         read::run(batches, admit, &stop).await;
 

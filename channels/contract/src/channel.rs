@@ -42,8 +42,7 @@ pub trait Channel: Send + Sync + 'static {
 }
 
 /// A lane as the channel prepares it: a part of a destination that is served independently. Most
-/// destinations have one lane. An email
-/// destination has one for each recipient.
+/// destinations have one lane. An email destination has one for each recipient.
 pub struct PreparedLane {
     /// Follows the destination's id after a `~`. `None` if the destination has one lane only.
     pub suffix: Option<String>,

@@ -7,7 +7,8 @@ use fanfare_contract::DeliveryId;
 use futures::future::{BoxFuture, FutureExt};
 use tokio::time::Instant;
 
-use super::{Lane, Round};
+use crate::agenda::Lane;
+use crate::agenda::round::Round;
 use crate::flow::QUEUE_READ_AFTER;
 use fanfare_store::{StoreError, WaitingItem};
 

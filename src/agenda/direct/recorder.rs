@@ -6,8 +6,8 @@ use fanfare_contract::{DeliveryId, Event};
 use futures::future::{BoxFuture, FutureExt};
 use tokio::time::Instant;
 
-use super::Round;
 use crate::agenda::Outcomes;
+use crate::agenda::round::Round;
 use crate::flow::{RECORD_AFTER, RECORD_AT};
 use fanfare_store::{DeliveryUpdate, StoreError};
 

@@ -1,11 +1,11 @@
-//! A delivery on the fast path, and how its event learns of the outcome.
+//! A delivery that asks a gate, and why it may have to wait.
 
 use std::sync::Arc;
 
 use fanfare_contract::Event;
 use tokio_util::sync::CancellationToken;
 
-use fanfare_store::{DeliveryUpdate, Ms};
+use fanfare_store::{DeliveryUpdate, Ms, Reason};
 
 /// A delivery on the fast path.
 pub struct Job {
@@ -28,4 +28,23 @@ pub trait Ticket: Send + Sync {
     /// A token that is cancelled once all of the event's outcomes are durable. To be called before
     /// the last delivery is concluded.
     fn durable(&self) -> CancellationToken;
+}
+
+/// Why a delivery may not go now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// One of [`Reason::CircuitOpen`], [`Reason::RetryAfter`], [`Reason::Backlog`],
+    /// [`Reason::RateLimit`] and [`Reason::Busy`].
+    pub reason: Reason,
+    /// Not before then; none when it may go as soon as there is room.
+    pub until: Option<Ms>,
+}
+
+/// How much of the router's memory is left for lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// A good part of it.
+    Ample,
+    /// Lines should be short.
+    Scarce,
 }

@@ -5,9 +5,9 @@
 //! half a second. What is beyond goes to the durable queue. So a fast receiver is served without a
 //! detour through the store, and a slow one holds no memory.
 //!
-//! `state` holds what the gate knows, with the receiver's `speed`, the `adaptive` limit of its
-//! concurrency and its `circuit`. `permit` is the right to have an attempt in flight, and `job` a
-//! delivery that asks for it.
+//! Here are the decisions. `state` holds what the gate knows, with the receiver's `speed`, the
+//! `adaptive` limit of its concurrency and its `circuit`. `permit` is the right to have an attempt
+//! in flight, and `job` a delivery that asks for it.
 
 mod adaptive;
 mod circuit;
@@ -18,31 +18,17 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_contract::Policy;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub use job::{Job, Ticket};
+pub use job::{Hold, Job, Space, Ticket};
 pub use permit::{Permit, Worker};
-pub use state::Space;
+pub use state::Gate;
 
-use self::state::State;
 use crate::delivery::Judgement;
-use crate::delivery::layers::Pace;
 use fanfare_store::{Ms, Reason};
-
-/// Why a delivery may not go now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
-    /// One of [`Reason::CircuitOpen`], [`Reason::RetryAfter`], [`Reason::Backlog`],
-    /// [`Reason::RateLimit`] and [`Reason::Busy`].
-    pub reason: Reason,
-    /// Not before then; none when it may go as soon as there is room.
-    pub until: Option<Ms>,
-}
 
 /// The answer to an offer.
 pub enum Offer {
@@ -67,32 +53,10 @@ pub struct GateView {
     pub open_until: Option<Ms>,
 }
 
-/// One lane's gate.
-pub struct Gate {
-    state: Mutex<State>,
-    /// Notified when an attempt ended: there may be room.
-    room: Notify,
-    pace: Option<Pace>,
-}
-
 impl Gate {
-    /// An open gate with the policy's limits.
-    pub fn new(policy: &Policy) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(State::new(policy)),
-            room: Notify::new(),
-            pace: policy.rate.map(Pace::new),
-        })
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every change under the lock is complete by itself, so a panic elsewhere does no harm.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A new delivery asks to go.
     pub fn offer(self: &Arc<Self>, job: Job, now: Ms, space: Space) -> Offer {
-        let mut state = self.state();
+        let mut state = self.lock();
         if let Some(hold) = state.hold(now) {
             return Offer::Park(job, hold);
         }
@@ -122,7 +86,7 @@ impl Gate {
     /// receiver that serves even a long line fast, and at first for one that is not known yet. Not
     /// once something is parked: to wait for a backlog keeps the events of all others in the log.
     pub fn is_full_for_a_moment(&self, now: Ms, space: Space) -> bool {
-        let state = self.state();
+        let state = self.lock();
         state.is_full()
             && state.workers > 0
             && state.line.len() >= state.line_allowed(space)
@@ -136,12 +100,12 @@ impl Gate {
     /// is at least as slow as that. Returns the deliveries in line that it will not serve soon after
     /// all, to be parked.
     pub fn takes_long(&self, so_far: Duration) -> Vec<Job> {
-        self.state().attempt_takes(so_far).into()
+        self.lock().attempt_takes(so_far).into()
     }
 
     /// A delivery from the durable queue asks to go.
     pub fn enter(self: &Arc<Self>, now: Ms) -> Result<Permit, Hold> {
-        let mut state = self.state();
+        let mut state = self.lock();
         if let Some(hold) = state.hold(now) {
             return Err(hold);
         }
@@ -168,13 +132,13 @@ impl Gate {
 
     /// Why nothing may go at `now`, whatever the room.
     pub fn hold(&self, now: Ms) -> Option<Hold> {
-        self.state().hold(now)
+        self.lock().hold(now)
     }
 
     /// Notes whether something due waits in the durable queue. To be noted again while it does: it
     /// expires.
     pub fn set_backlog(&self, backlog: bool) {
-        let mut state = self.state();
+        let mut state = self.lock();
         if backlog {
             state.note_backlog();
         } else {
@@ -191,12 +155,12 @@ impl Gate {
         now: Ms,
         random: f64,
     ) -> Option<bool> {
-        self.state().learn(judgement, took, now, random)
+        self.lock().learn(judgement, took, now, random)
     }
 
     /// For metrics and status pages.
     pub fn view(&self, now: Ms) -> GateView {
-        let state = self.state();
+        let state = self.lock();
         GateView {
             in_flight: state.in_flight,
             limit: state.adaptive.limit(),

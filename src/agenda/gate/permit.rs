@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::state::Space;
-use super::{Gate, Hold, Job};
+use super::job::{Hold, Job, Space};
+use super::state::Gate;
 use fanfare_store::{Ms, Reason};
 
 /// The right to have one attempt in flight.
@@ -20,7 +20,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = self.gate.state();
+        let mut state = self.gate.lock();
         state.in_flight = state.in_flight.saturating_sub(1);
         drop(state);
         self.gate.room.notify_one();
@@ -48,7 +48,7 @@ impl Worker {
     /// The number of workers and the line share one lock: no delivery can join the line behind a
     /// worker that has just found it empty.
     pub fn next(&mut self, now: Ms) -> Option<(Job, Option<Hold>)> {
-        let mut state = self.permit.gate.state();
+        let mut state = self.permit.gate.lock();
         let hold = state.hold(now);
         if hold.is_none() && state.line.len() > state.line_allowed(Space::Ample) {
             state.note_backlog();
@@ -68,7 +68,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         if !self.is_done {
-            let mut state = self.permit.gate.state();
+            let mut state = self.permit.gate.lock();
             state.workers = state.workers.saturating_sub(1);
         }
     }

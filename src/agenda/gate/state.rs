@@ -1,26 +1,44 @@
 //! What a gate knows: attempts in flight, the line, the receiver's speed and circuit.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fanfare_contract::Policy;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::adaptive::Adaptive;
 use super::circuit::Circuit;
+use super::job::{Hold, Job, Space};
 use super::speed::Speed;
-use super::{Hold, Job};
 use crate::delivery::Judgement;
+use crate::delivery::layers::Pace;
 use crate::flow::{BACKLOG_LASTS, FAST_LINE, LINE_COUNT_MAX, LINE_WAIT, LINE_WAIT_AMPLE};
 use fanfare_store::{Ms, Reason};
 
-/// How much of the router's memory is left for lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Space {
-    /// A good part of it.
-    Ample,
-    /// Lines should be short.
-    Scarce,
+/// One lane's gate. The decisions are in [`super`].
+pub struct Gate {
+    state: Mutex<State>,
+    /// Notified when an attempt ended: there may be room.
+    pub(super) room: Notify,
+    pub(super) pace: Option<Pace>,
+}
+
+impl Gate {
+    /// An open gate with the policy's limits.
+    pub fn new(policy: &Policy) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State::new(policy)),
+            room: Notify::new(),
+            pace: policy.rate.map(Pace::new),
+        })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change under the lock is complete by itself, so a panic elsewhere does no harm.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The state of one gate, behind its lock.
@@ -41,7 +59,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(policy: &Policy) -> Self {
+    fn new(policy: &Policy) -> Self {
         Self {
             adaptive: Adaptive::new(policy.concurrency),
             circuit: Circuit::new(),

@@ -1,7 +1,7 @@
-//! At most so many calls at once over a whole channel; who waits too long is sent back.
+//! Limits the concurrent calls of a whole channel.
 //!
-//! tower's `ConcurrencyLimit` waits in `poll_ready` without an end. Here a delivery that finds no
-//! place in time returns to the durable schedule, where waiting costs no memory.
+//! Tower's `ConcurrencyLimit` waits in `poll_ready` forever. Here a delivery that finds no place in
+//! time is parked in its durable queue, where waiting costs no memory.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,6 +13,10 @@ use fanfare_contract::{Delivery, DeliveryError, Receipt};
 use tokio::sync::Semaphore;
 use tower::{Layer, Service};
 
+/// The code of a delivery that found no free place in its channel. Nothing was sent, and it says
+/// nothing about the receiver.
+pub const BUSY: &str = "channel_busy";
+
 /// Adds `Concurrency`. Clones share the places.
 #[derive(Clone, Debug)]
 pub struct ConcurrencyLayer {
@@ -21,7 +25,7 @@ pub struct ConcurrencyLayer {
 }
 
 impl ConcurrencyLayer {
-    /// `places` calls at once; others wait up to `longest_wait`.
+    /// Allows `places` concurrent calls. Others wait up to `longest_wait`.
     pub fn new(places: usize, longest_wait: Duration) -> Self {
         let places = places.clamp(1, Semaphore::MAX_PERMITS);
         Self { places: Arc::new(Semaphore::new(places)), longest_wait }
@@ -57,12 +61,12 @@ where
     }
 
     fn call(&mut self, delivery: Delivery) -> Self::Future {
-        // The instance that was made ready is the one that is called.
+        // Calls the instance that `poll_ready` was called on.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         let (places, longest_wait) = (self.places.clone(), self.longest_wait);
         Box::pin(async move {
-            // The permit is held to the end of the call and given back by drop.
+            // Held until the end of the call, released by drop.
             let _permit = match places.clone().try_acquire_owned() {
                 Ok(permit) => permit,
                 Err(_) => tokio::time::timeout(longest_wait, places.acquire_owned())
@@ -77,10 +81,7 @@ where
 }
 
 fn busy() -> DeliveryError {
-    DeliveryError::retry(
-        super::BUSY,
-        "the channel had no free place in this process; nothing was sent",
-    )
+    DeliveryError::retry(BUSY, "the channel had no free place in this process; nothing was sent")
 }
 
 #[cfg(test)]
@@ -91,7 +92,7 @@ mod tests {
     use crate::delivery::layers::deadline_tests_delivery as delivery;
 
     #[tokio::test(start_paused = true)]
-    async fn who_finds_no_place_in_time_is_sent_back_unsent() {
+    async fn a_delivery_that_finds_no_place_in_time_is_not_sent() {
         let hang = service_fn(|_| std::future::pending::<Result<Receipt, DeliveryError>>());
         let service = ConcurrencyLayer::new(1, Duration::from_secs(1)).layer(hang);
         let first = tokio::spawn(service.clone().oneshot(delivery()));
@@ -99,7 +100,7 @@ mod tests {
         let error = service.clone().oneshot(delivery()).await.unwrap_err();
         assert_eq!(error.code, "channel_busy");
         assert!(!error.maybe_accepted);
-        // A dropped call gives its place back.
+        // A dropped call releases its place.
         first.abort();
         let _ = first.await;
         assert_eq!(service.places.available_permits(), 1);

@@ -1,4 +1,5 @@
-//! Ends a call after a time. Unlike tower's, the error says whether the receiver may have acted.
+//! Ends a call after a time. Unlike tower's timeout, the error says that the receiver may have
+//! accepted the delivery.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,7 +17,7 @@ pub struct DeadlineLayer {
 }
 
 impl DeadlineLayer {
-    /// Ends calls after `limit` with the error code `code`.
+    /// Ends a call after `limit` with the error code `code`.
     pub fn new(limit: Duration, code: &'static str) -> Self {
         Self { limit, code }
     }
@@ -95,7 +96,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_without_an_answer_ends_in_time_and_is_tried_again() {
+    async fn a_call_without_an_answer_ends_in_time_and_is_retried() {
         let hang = service_fn(|_| std::future::pending::<Result<Receipt, DeliveryError>>());
         let service = DeadlineLayer::new(Duration::from_secs(10), "timeout").layer(hang);
         let began = tokio::time::Instant::now();

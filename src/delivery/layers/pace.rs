@@ -1,7 +1,7 @@
-//! Even spacing of calls (a generic cell rate algorithm): a burst at most, then one an interval.
+//! Spaces calls evenly (a generic cell rate algorithm): a burst, then one call per interval.
 //!
-//! tower's `RateLimit` cannot be cloned and needs a buffer task; this one is a clock value behind
-//! a lock, shared by clones.
+//! Tower's `RateLimit` cannot be cloned and needs a buffer task. This one is a point in time behind
+//! a lock, which clones share.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,24 +13,24 @@ use fanfare_contract::{Delivery, DeliveryError, Rate, Receipt};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-/// Tells when the next message may leave.
+/// Decides when the next message may go.
 #[derive(Debug)]
 pub struct Pace {
     interval: Duration,
     burst: Duration,
-    /// When the bucket will be empty again ("theoretical arrival time").
+    /// The theoretical arrival time: when the bucket will be empty again.
     next: Mutex<Option<Instant>>,
 }
 
 impl Pace {
-    /// `rate.messages` at once at most, then evenly spaced.
+    /// Allows `rate.messages` at once, then spaces them evenly.
     pub fn new(rate: Rate) -> Self {
         let messages = rate.messages.max(1);
         let interval = rate.per / messages;
         Self { interval, burst: interval * (messages - 1), next: Mutex::new(None) }
     }
 
-    /// Takes the next place if it is free now; else tells how long until it is.
+    /// Takes the next place if it is free now. Otherwise returns how long until it is.
     pub fn try_take(&self, now: Instant) -> Result<(), Duration> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let at = next.map_or(now, |next| next.max(now));
@@ -42,7 +42,7 @@ impl Pace {
         Ok(())
     }
 
-    /// How long until a place is free, without taking it.
+    /// How long until a place is free. Takes none.
     pub fn wait(&self, now: Instant) -> Duration {
         let next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         next.map_or(Duration::ZERO, |next| {
@@ -56,7 +56,7 @@ impl Pace {
 pub struct PaceLayer(Arc<Pace>);
 
 impl PaceLayer {
-    /// Calls leave at `rate`.
+    /// Spaces calls by `rate`.
     pub fn new(rate: Rate) -> Self {
         Self(Arc::new(Pace::new(rate)))
     }

@@ -9,7 +9,7 @@ use tower::retry::budget::{Budget, TpsBudget};
 
 use crate::flow::{QUICK_RETRIES_MIN, QUICK_RETRY_SHARE, QUICK_RETRY_WINDOW};
 
-/// Retries failures that say they may be (`retry_at_once`), within a shared budget.
+/// Retries errors that allow it (`retry_at_once`), within a shared budget.
 #[derive(Clone)]
 pub struct QuickRetry {
     left: u32,
@@ -17,13 +17,13 @@ pub struct QuickRetry {
 }
 
 impl QuickRetry {
-    /// Up to `retries` more tries a call.
+    /// Up to `retries` more tries per call.
     pub fn new(retries: u32, budget: Arc<TpsBudget>) -> Self {
         Self { left: retries, budget }
     }
 }
 
-/// At least 10 a second, and a tenth of the calls of the last 10 s.
+/// The budget of quick retries that one channel's deliveries share.
 pub fn retry_budget() -> Arc<TpsBudget> {
     Arc::new(TpsBudget::new(QUICK_RETRY_WINDOW, QUICK_RETRIES_MIN, QUICK_RETRY_SHARE))
 }
@@ -77,13 +77,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_harmless_failure_is_tried_again_and_once() {
+    async fn only_an_error_that_allows_it_is_retried_and_only_once() {
         assert_eq!(calls(true, retry_budget()).await, 2);
         assert_eq!(calls(false, retry_budget()).await, 1);
     }
 
     #[tokio::test]
-    async fn when_everything_breaks_the_budget_ends_the_retries() {
+    async fn when_everything_fails_the_budget_ends_the_retries() {
         let budget = retry_budget();
         let mut total = 0;
         for _ in 0..500 {

@@ -1,4 +1,4 @@
-//! A span around every durable attempt, and its result told to an observer (metrics).
+//! Adds a span to every attempt and reports its result to an observer (metrics and traces).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,23 +11,23 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 use tracing::Instrument;
 
-/// Is told of every attempt. Called on the hot path: must not block.
+/// Observes attempts. Called on the hot path: must not block.
 pub trait Observer: Send + Sync {
     /// `channel` had a result after `took`.
     fn attempt(&self, channel: &'static str, took: Duration, result: Result<(), &str>);
 
-    /// An attempt begins; its trace context may be put into the delivery. What is returned is told
-    /// the result.
+    /// An attempt begins. The observer can put its trace context into the delivery. The returned
+    /// function gets the result.
     fn begin(&self, channel: &'static str, delivery: &mut Delivery) -> Option<Ended> {
         let _ = (channel, delivery);
         None
     }
 }
 
-/// Is told how an attempt ended.
+/// Gets the result of an attempt.
 pub type Ended = Box<dyn FnOnce(&Result<Receipt, DeliveryError>) + Send>;
 
-/// Takes no notice.
+/// Observes nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Quiet;
 
@@ -43,7 +43,7 @@ pub struct TraceLayer {
 }
 
 impl TraceLayer {
-    /// For the channel of that name.
+    /// For the channel of this name.
     pub fn new(channel: &'static str, observer: Arc<dyn Observer>) -> Self {
         Self { channel, observer }
     }
@@ -78,7 +78,7 @@ where
     }
 
     fn call(&mut self, mut delivery: Delivery) -> Self::Future {
-        // Ids only: no payload, address or secret. Costs nothing unless `debug` is on.
+        // Only ids: no payload, address or secret. Costs nothing unless `debug` is on.
         let span = tracing::debug_span!(
             "attempt",
             channel = self.channel,
@@ -90,7 +90,7 @@ where
         let ended = observer.begin(self.channel, &mut delivery);
         let began = Instant::now();
         let call = self.inner.call(delivery);
-        let told = async move {
+        let observed = async move {
             let result = call.await;
             let took = began.elapsed();
             observer.attempt(channel, took, result.as_ref().map(|_| ()).map_err(|e| &*e.code));
@@ -105,6 +105,6 @@ where
             }
             result
         };
-        Box::pin(told.instrument(span))
+        Box::pin(observed.instrument(span))
     }
 }
