@@ -9,6 +9,7 @@ use http::Method;
 use serde_json::Value;
 use url::Url;
 
+use super::options::server_url;
 use super::remote::{Api, ApiRequest};
 use super::{CommandResult, Failure, output};
 use crate::config::Config;
@@ -26,7 +27,7 @@ Sends GET /readyz, which needs no key. The exit code is 0 if the server is ready
 because its store cannot be used or it is stopping, and 3 if it cannot be reached.")]
 pub(super) struct Args {
     /// Server to check [default: the server on this machine]
-    #[arg(long, env = "FANFARE_SERVER", value_name = "URL")]
+    #[arg(long, env = "FANFARE_SERVER", value_name = "URL", value_parser = server_url)]
     server: Option<Url>,
     /// Address of the server on this machine [default: 127.0.0.1:8400]
     #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDRESS")]

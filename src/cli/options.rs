@@ -96,6 +96,7 @@ pub(super) struct ServerArgs {
         long,
         env = "FANFARE_SERVER",
         value_name = "URL",
+        value_parser = server_url,
         conflicts_with = "store",
         help_heading = CONNECTION
     )]
@@ -109,6 +110,13 @@ pub(super) struct ServerArgs {
         help_heading = CONNECTION
     )]
     pub(super) key: Option<String>,
+}
+
+/// Parses the URL of a server.
+pub(super) fn server_url(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or("write https://fanfare.example or http://127.0.0.1:8400")
 }
 
 impl ServerArgs {

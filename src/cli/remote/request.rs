@@ -66,9 +66,7 @@ impl ApiRequest {
     pub(super) fn url(&self, mut base: Url) -> Result<Url, Failure> {
         base.set_query(None);
         base.path_segments_mut()
-            .map_err(|()| {
-                Failure::refused("--server is not the URL of a server; write http://… or https://…")
-            })?
+            .map_err(|()| Failure::refused("--server is not the URL of a server"))?
             .pop_if_empty()
             .extend(&self.path);
         for (name, value) in &self.query {
