@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fanfare_contract::{Event, Rate};
+use fanfare_contract::{Event, Policy, Rate};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
