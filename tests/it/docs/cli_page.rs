@@ -52,7 +52,9 @@ fn describe(page: &mut String, command: &Command, path: &str, level: usize) {
     for (title, all) in [("Arguments", arguments), ("Options", options)] {
         if !all.is_empty() {
             let _ = write!(page, "\n**{title}**\n\n");
-            all.into_iter().for_each(|arg| page.push_str(&item(arg)));
+            for arg in all {
+                page.push_str(&item(arg));
+            }
         }
     }
     let help = command.get_after_long_help().or_else(|| command.get_after_help());

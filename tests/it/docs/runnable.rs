@@ -51,7 +51,7 @@ fn blocks(page: &str) -> Vec<&str> {
     blocks.collect()
 }
 
-/// Runs blocks in one shell; answers everything that was printed.
+/// Runs blocks in one shell, and returns everything that they print.
 fn run(blocks: &[&str]) -> String {
     let folder = TempDir::new().expect("a temporary folder");
     let ports = free_ports();
@@ -79,8 +79,8 @@ fn run(blocks: &[&str]) -> String {
     out.into_owned()
 }
 
-/// The commands, with ports of our own; after a block that starts a server, it waits until the server
-/// listens, as a person does who reads on.
+/// The commands, with free ports. After a block that starts a server, the script waits until the
+/// server listens, as a reader does.
 fn script(blocks: &[&str], ports: &[String; 3]) -> String {
     let mut script = "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n".to_owned();
     for block in blocks {
@@ -89,13 +89,13 @@ fn script(blocks: &[&str], ports: &[String; 3]) -> String {
             // A job that was killed is no failure.
             let end = if line.starts_with("wait %") { " || true" } else { "" };
             if !ours {
-                script += &format!("{line}{end}\n");
+                script.extend([line, end, "\n"]);
             }
         }
         for (server, port) in [("fanfare serve ", "8400"), ("serve_forever()", "9100")] {
             if block.contains(server) {
-                let open = format!("(: < /dev/tcp/127.0.0.1/{port}) 2> /dev/null");
-                script += &format!("until {open}; do sleep 0.05; done\n");
+                let open = ["(: < /dev/tcp/127.0.0.1/", port, ") 2> /dev/null"].concat();
+                script.extend(["until ", &open, "; do sleep 0.05; done\n"]);
             }
         }
     }

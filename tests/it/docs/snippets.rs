@@ -1,7 +1,8 @@
-//! The functions in `docs/snippets` that verify a webhook, each run on a request that the real router
-//! sent, and on forgeries of it.
+//! The functions in `docs/snippets` that verify a webhook. Each runs on a request that the real
+//! router sent, and on forgeries of it.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,14 +19,14 @@ use crate::support::{Hook, Peer, Process, bin, command, node, python};
 use crate::verifiers::{SECRET, standard_headers};
 
 #[path = "../../../docs/snippets/verify.rs"]
-#[expect(unreachable_pub, reason = "it is written to be copied into a crate of one's own")]
+#[expect(unreachable_pub, reason = "it is written to be copied into another crate")]
 mod verify;
 
 /// The page that shows them.
 const PAGE: &str = "docs/receiving-webhooks.md";
-/// What stands above the block of code that shows one.
+/// The beginning of the line above the block of code that shows one.
 const MARK: &str = "<!-- snippet: ";
-/// Signs too, as while a secret is being replaced.
+/// A second secret that signs too, as during a rotation.
 const PREVIOUS: &str = "whsec_ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
 
 /// A page with the text of every snippet that it names.
@@ -37,7 +38,8 @@ pub(super) fn embed(page: &str) -> String {
         let (language, rest) = rest.split_once('\n').expect("the language of the block");
         let (_, rest) = rest.split_once("\n```\n").expect("the end of the block");
         let code = read(Path::new("docs").join(name));
-        embedded += &format!("{MARK}{name} -->\n```{language}\n{}\n```\n{rest}", code.trim_end());
+        let code = code.trim_end();
+        let _ = write!(embedded, "{MARK}{name} -->\n```{language}\n{code}\n```\n{rest}");
     }
     embedded
 }
@@ -118,13 +120,13 @@ fn cases() -> Vec<(&'static str, Request, [bool; 2])> {
     let other = "whsec_cXdlcnR5dWlvcGFzZGZnaGprbHp4Y3Zibm1xd2VydHk=";
     vec![
         ("as it was sent", real.clone(), [true, true]),
-        ("by the older secret", real.with(|it| it.secret = PREVIOUS.to_owned()), [true, true]),
-        ("another secret", real.with(|it| it.secret = other.to_owned()), [false, false]),
+        ("by the older secret", real.with(|it| it.secret = PREVIOUS.into()), [true, true]),
+        ("another secret", real.with(|it| it.secret = other.into()), [false, false]),
         ("another body", real.with(|it| it.body.push(b' ')), [false, false]),
         ("another id", real.with(|it| it.id.push('2')), [false, true]),
         ("an hour old", real.an_hour_old(), [false, true]),
         ("a newer time", real.with(|it| it.timestamp = later(&it.timestamp)), [false, true]),
-        ("no time", real.with(|it| it.timestamp = "soon".to_owned()), [false, true]),
+        ("no time", real.with(|it| it.timestamp = "soon".into()), [false, true]),
         (
             "no signatures",
             real.with(|it| (it.signature, it.body_signature) = (String::new(), String::new())),
@@ -133,8 +135,8 @@ fn cases() -> Vec<(&'static str, Request, [bool; 2])> {
         (
             "signatures of another form",
             real.with(|it| {
-                it.signature = "v1 v1, v2,AAAA v1,é".to_owned();
-                it.body_signature = "sha256=, sha1=00, é".to_owned();
+                it.signature = "v1 v1, v2,AAAA v1,é".into();
+                it.body_signature = "sha256=, sha1=00, é".into();
             }),
             [false, false],
         ),
@@ -156,18 +158,18 @@ fn ask(mut driver: Command, body: bool) {
     let folder = TempDir::new().expect("a temporary folder");
     let questions = folder.path().join("questions");
     let lines: Vec<_> = cases.iter().map(|(_, request, _)| request.line() + "\n").collect();
-    fs::write(&questions, lines.concat()).expect("a file of our own");
+    fs::write(&questions, lines.concat()).expect("a new file");
     driver.stdin(File::open(questions).expect("it was written"));
-    let said = run(driver);
-    let told: Vec<_> = said.lines().collect();
-    assert_eq!(told.len(), cases.len(), "{said}");
-    for ((what, _, [standard, other]), told) in cases.iter().zip(told) {
+    let output = run(driver);
+    let answers: Vec<_> = output.lines().collect();
+    assert_eq!(answers.len(), cases.len(), "{output}");
+    for ((what, _, [standard, other]), answer) in cases.iter().zip(answers) {
         let other = if body { other.to_string() } else { "none".to_owned() };
-        assert_eq!(told, format!("{standard} {other}"), "{what}");
+        assert_eq!(answer, format!("{standard} {other}"), "{what}");
     }
 }
 
-/// Runs a command that must go well; answers what it said.
+/// Runs a command that must succeed, and returns its output.
 fn run(mut command: Command) -> String {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = Process::spawn(command).output();
@@ -192,32 +194,32 @@ fn interpreted(interpreter: &Path, driver_name: &str, snippet_name: &str) -> Com
 }
 
 #[test]
-fn the_python_snippet_accepts_what_is_genuine_alone() {
+fn the_python_snippet_accepts_only_genuine_requests() {
     ask(interpreted(&python(), "ask.py", "verify.py"), true);
 }
 
 #[test]
-fn the_python_snippet_with_the_library_accepts_what_is_genuine_alone() {
+fn the_python_snippet_with_the_library_accepts_only_genuine_requests() {
     ask(interpreted(&python(), "ask.py", "verify_standardwebhooks.py"), false);
 }
 
 #[test]
-fn the_node_snippet_accepts_what_is_genuine_alone() {
+fn the_node_snippet_accepts_only_genuine_requests() {
     ask(interpreted(&node(), "ask.mjs", "verify.mjs"), true);
 }
 
 #[test]
-fn the_ruby_snippet_accepts_what_is_genuine_alone() {
+fn the_ruby_snippet_accepts_only_genuine_requests() {
     ask(interpreted(&bin("ruby"), "ask.rb", "verify.rb"), true);
 }
 
 #[test]
-fn the_php_snippet_accepts_what_is_genuine_alone() {
+fn the_php_snippet_accepts_only_genuine_requests() {
     ask(interpreted(&bin("php"), "ask.php", "verify.php"), true);
 }
 
 #[test]
-fn the_java_snippet_accepts_what_is_genuine_alone() {
+fn the_java_snippet_accepts_only_genuine_requests() {
     let classes = TempDir::new().expect("a temporary folder");
     let mut compile = command(&bin("javac"));
     compile
@@ -232,7 +234,7 @@ fn the_java_snippet_accepts_what_is_genuine_alone() {
 }
 
 #[test]
-fn the_go_snippet_accepts_what_is_genuine_alone() {
+fn the_go_snippet_accepts_only_genuine_requests() {
     let module = TempDir::new().expect("a temporary folder");
     let module = module.path();
     fs::create_dir(module.join("webhook")).expect("a new folder");
@@ -251,7 +253,7 @@ fn the_go_snippet_accepts_what_is_genuine_alone() {
 }
 
 #[test]
-fn the_rust_snippet_accepts_what_is_genuine_alone() {
+fn the_rust_snippet_accepts_only_genuine_requests() {
     for (what, request, [standard, other]) in cases() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
