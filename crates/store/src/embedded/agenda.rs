@@ -1,7 +1,7 @@
 //! [`Agenda`]: claims with leases, the queues of the lanes, the time of the next service.
 //!
-//! A line has one time: when it may be served, or, while it is claimed, when the lease ends. So the
-//! lanes that can be claimed are those whose time has come, whichever it is.
+//! A line has one time: when the lane may be served or, while it is claimed, when the lease ends. A
+//! lane can be claimed once that time has come.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::{
     WaitingItem,
 };
 
-/// How often to look whether another process has changed the agenda.
+/// How often to check whether another process has changed the agenda.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 #[async_trait]
@@ -99,25 +99,24 @@ impl Agenda for Embedded {
 
     async fn changed(&self, at_most: Duration) {
         let wait = async {
-            let told = self.tail.agenda.notified();
-            tokio::pin!(told);
+            let changed = self.tail.agenda.notified();
+            tokio::pin!(changed);
             let mut before = None;
-            // Another process, a tool, does not tell; so look now and then.
-            while tokio::time::timeout(LOOK_EVERY, &mut told).await.is_err() {
+            // Another process, such as a tool, cannot notify this one.
+            while tokio::time::timeout(LOOK_EVERY, &mut changed).await.is_err() {
                 let Ok(now) = self.next_time().await else { continue };
                 if *before.get_or_insert(now) != now {
                     return;
                 }
             }
         };
-        // When the time is over, so is the wait.
         let _ = tokio::time::timeout(at_most, wait).await;
     }
 
     async fn reschedule(&self, lane: &LaneKey, at: Ms) -> Result<()> {
         let lane = lane.clone();
         let work = move |writing: &mut Writing| {
-            // A lane has a line as long as something waits in it.
+            // An unclaimed lane has a line exactly while a delivery waits in it.
             let sql = "UPDATE agenda SET at_ms = ?2, token = NULL \
                        WHERE lane_id = ?1 AND (token IS NULL OR token = ?3)";
             if let Some(lane_id) = names::lane_id(&writing.conn, &lane)? {
@@ -157,7 +156,7 @@ impl Agenda for Embedded {
     }
 }
 
-/// In the place of a token: given back, but not to be brought forward by what comes.
+/// Stored instead of a token: the lane is free, and new deliveries do not bring it forward.
 const HELD: &str = "!";
 
 fn end_of(now: Ms, lease: Duration) -> Ms {
@@ -195,7 +194,7 @@ fn claim(
     Ok(claims)
 }
 
-/// The number of a claimed lane; none when the lease has passed to another.
+/// The number of a claimed lane. None if another process has claimed it since.
 fn held(conn: &Connection, claim: &Claim) -> Result<Option<i64>> {
     let Some(lane_id) = names::lane_id(conn, &claim.lane)? else { return Ok(None) };
     let sql = "SELECT lane_id FROM agenda WHERE lane_id = ?1 AND token = ?2";
@@ -210,7 +209,7 @@ fn due(
     max: usize,
     taken: &HashSet<Arc<str>>,
 ) -> Result<Vec<WaitingItem>> {
-    // Whoever has lost the lane would only send what another sends too.
+    // A process that lost the lane must not send: the new holder sends the same deliveries.
     let Some(lane_id) = held(conn, claim)? else { return Ok(Vec::new()) };
     let sql = format!(
         "SELECT d.due_ms, d.tries, {} FROM deliveries d \
@@ -255,7 +254,7 @@ fn settle(
         let found = find.query_row((tenant_id, &*event.id), |row| {
             Ok(Place { seq: row.get(0)?, lane_id, tenant_id, received_ms: row.get(1)? })
         });
-        // Not there: it was removed after its time, and so is nobody's concern.
+        // An event that was removed after its retention needs no outcome.
         if let Some(place) = found.optional()? {
             queue.change(&place, update)?;
         }
@@ -290,7 +289,7 @@ fn first_due(conn: &Connection, lane_id: i64) -> Result<Option<Ms>> {
     Ok(conn.prepare_cached(sql)?.query_row([lane_id], |row| row.get(0))?)
 }
 
-/// At the start of a router, which is alone: whoever held a lane is gone.
+/// Frees all claimed lanes when a router starts. It holds the folder alone, so no claim is alive.
 pub(super) fn free_all(writing: &mut Writing) -> Result<()> {
     let conn = &writing.conn;
     let mut held = conn.prepare("SELECT lane_id FROM agenda WHERE token <> '!'")?;

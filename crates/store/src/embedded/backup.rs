@@ -1,12 +1,12 @@
-//! Copies of a store: online, while a router writes; and back into a folder.
+//! Backup and restore: copies a store while a router writes, and makes a store from a copy.
 //!
-//! Both ways go through SQLite's backup API over one read transaction, so a copy is the store at
-//! one moment, whatever is written meanwhile: in WAL mode neither waits for the other. (Without the
-//! transaction, every write by another connection would make the copy begin anew.) Until a copy is
-//! done the write-ahead log cannot start anew, so it grows by what is written in that time.
+//! Both use SQLite's backup API over one read transaction, so a copy is the store at one moment. In
+//! WAL mode, readers and the writer do not wait for each other. Without the transaction, every
+//! write by another connection would restart the copy. Until a copy is done, the write-ahead log
+//! cannot be reset, so it grows by what is written in that time.
 //!
-//! A copy is written beside its place under another name, checked, synced, and then renamed: what
-//! has the name is whole.
+//! A copy is written under another name, checked, synced, and then renamed. A file with the final
+//! name is therefore always complete.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -21,10 +21,10 @@ use crate::{Result, StoreError};
 
 /// Pages copied in one step, 4 KiB each.
 const PAGES_AT_ONCE: i32 = 1_024;
-/// The rest between two steps, so that a router beside it has the disk, too.
+/// Pause between two steps, so that a router on the same disk is not starved.
 const REST: Duration = Duration::from_millis(1);
 
-/// Is told how many of how many bytes are copied.
+/// Receives the progress: bytes copied, and bytes in total.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
 
 /// A finished copy.
@@ -40,7 +40,7 @@ pub struct Copied {
     pub schema: i64,
 }
 
-/// What becomes of a store that is in the way of a restored one.
+/// What to do with a store that already exists where one is restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InTheWay {
     /// The restore is refused.
@@ -49,8 +49,8 @@ pub enum InTheWay {
     SetAside,
 }
 
-/// Copies the store in `dir` to the file `to`, which must not be there. A router may serve from the
-/// folder meanwhile. Blocks.
+/// Copies the store in `dir` to the file `to`, which must not exist. A router may use the folder
+/// meanwhile. Blocks the thread.
 pub fn backup(dir: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied> {
     let folder = Folder::existing(dir)?;
     refuse_existing(to)?;
@@ -61,12 +61,12 @@ pub fn backup(dir: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied> {
     copied.inspect_err(|_| remove_part(&part)).map_err(|error| in_parent(to, error))
 }
 
-/// Makes the store in `dir` from the backup `from`: whole, checked, brought up to this version's
-/// schema. Refuses a folder that a router serves from, and one that is not empty unless what is
-/// there may be set aside. Blocks.
+/// Makes the store in `dir` from the backup `from`, checks it and migrates it to the schema of this
+/// version. Refuses a folder that a router uses, and a folder that is not empty unless its store
+/// may be set aside. Blocks the thread.
 pub fn restore(from: &Path, dir: &Path, there: InTheWay, progress: Progress<'_>) -> Result<Copied> {
     let source = open_backup(from)?;
-    // Who serves from it is told first: that is worse than not being empty.
+    // Checked first: a running router is the more important error.
     let held = if dir.join(LOCK).exists() { Some(Folder::make_only(dir)?.hold()?) } else { None };
     if there == InTheWay::Refuse {
         refuse_full(dir)?;
@@ -80,7 +80,7 @@ pub fn restore(from: &Path, dir: &Path, there: InTheWay, progress: Progress<'_>)
     });
     let copied =
         restored.inspect_err(|_| remove_part(&part)).map_err(|e| failure::in_folder(dir, e))?;
-    // Brings it up to date, and shows that it can be used.
+    // Opening it migrates the schema and proves that the store is usable.
     drop(schema::open_writer(&folder)?);
     drop::<Hold>(hold);
     Ok(copied)
@@ -92,7 +92,7 @@ fn copy(source: &Connection, part: &Path, progress: Progress<'_>) -> Result<()> 
     open_private(part).map_err(|error| failure::file("write", part, error))?;
     let mut target = Connection::open(part)?;
     {
-        // The snapshot begins with the first read, not with BEGIN.
+        // The snapshot starts with the first read, not with BEGIN.
         let snapshot = source.unchecked_transaction()?;
         snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         let backup = Backup::new(&snapshot, &mut target)?;
@@ -104,17 +104,17 @@ fn copy(source: &Connection, part: &Path, progress: Progress<'_>) -> Result<()> 
             match step {
                 StepResult::Done => break,
                 StepResult::More => std::thread::sleep(REST),
-                // Somebody writes to a store that is not in WAL mode: a backup of old.
+                // A process writes to a store that is not in WAL mode, such as an older backup.
                 _ => std::thread::sleep(REST * 20),
             }
         }
     }
-    // One file that needs no other beside it.
+    // A backup must be a single file.
     target.pragma_update(None, "journal_mode", "DELETE")?;
     target.close().map_err(|(_, error)| error.into())
 }
 
-/// Checks a copy, makes it durable and gives it its name.
+/// Checks a copy, makes it durable, and renames it to its final name.
 fn finish(part: &Path, to: &Path) -> Result<Copied> {
     let copied = examine(part)?;
     let sync = |path: &Path| {
@@ -147,7 +147,7 @@ fn examine(path: &Path) -> Result<Copied> {
     })
 }
 
-/// A backup, known to be ours, whole, and not from a newer version.
+/// A backup that was checked: written by Fanfare, complete, and not by a newer version.
 fn open_backup(from: &Path) -> Result<Connection> {
     if !from.is_file() {
         let message = format!("{} is no file; name what `fanfare backup` wrote", from.display());
@@ -181,7 +181,7 @@ fn refuse_full(dir: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failure::file("read", dir, error)),
     };
-    // A lock that nobody holds is what an earlier router left.
+    // An earlier router leaves its lock file behind. Only a held lock matters.
     let is_lock = |name: std::ffi::OsString| name == LOCK;
     if entries.flatten().any(|entry| !is_lock(entry.file_name())) {
         return Err(StoreError::BadQuery(format!(
@@ -193,7 +193,7 @@ fn refuse_full(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes way for a restored database without a moment in which a crash would leave none.
+/// Sets the existing database aside. At no moment would a crash leave the folder without one.
 fn set_aside(folder: &Folder) -> Result<()> {
     let database = folder.database();
     if !database.exists() {
@@ -208,7 +208,7 @@ fn set_aside(folder: &Folder) -> Result<()> {
                 "{dir} is in use by another command ({error}); wait for its end and try again"
             )));
         }
-        // Damaged, which may be why it is replaced: its log goes with it, unread.
+        // The database is damaged, which may be why it is replaced. Its log is set aside unread.
         rename_if_there(&log, &beside_dash(&aside, "wal"))?;
     }
     for stale in [&aside, &index] {
@@ -216,11 +216,11 @@ fn set_aside(folder: &Folder) -> Result<()> {
             std::fs::remove_file(stale).map_err(|e| failure::file("remove", stale, e))?;
         }
     }
-    // A second name first: the rename that follows then takes the old one's place at once.
+    // Link it under a second name first. The following rename then replaces the old file at once.
     std::fs::hard_link(&database, &aside).map_err(|e| failure::file("write", &aside, e))
 }
 
-/// Everything in the write-ahead log into the database; fails when anybody else has it open.
+/// Moves the write-ahead log into the database. Fails if another process has the database open.
 fn fold_log(folder: &Folder) -> Result<()> {
     let conn = Connection::open(folder.database())?;
     conn.busy_timeout(Duration::from_secs(2))?;
@@ -228,7 +228,10 @@ fn fold_log(folder: &Folder) -> Result<()> {
     if mode == "delete" {
         return Ok(());
     }
-    Err(StoreError::Away { message: "it is open elsewhere".to_owned(), source: None })
+    Err(StoreError::Away {
+        message: "another process has the database open; stop it first".to_owned(),
+        source: None,
+    })
 }
 
 fn rename_if_there(from: &Path, to: &Path) -> Result<()> {
@@ -262,10 +265,10 @@ fn in_parent(path: &Path, error: StoreError) -> StoreError {
     failure::in_folder(parent(path), error)
 }
 
-/// What a copy that failed left behind, its journal too.
+/// Removes what a failed copy left behind, including its journal.
 fn remove_part(part: &Path) {
     for path in [part.to_owned(), beside_dash(part, "journal"), beside_dash(part, "wal")] {
-        // Not there, most of the time; and what cannot be removed makes the next copy fail aloud.
+        // It rarely exists. If it cannot be removed, the next copy fails with an error.
         let _ = std::fs::remove_file(path);
     }
 }

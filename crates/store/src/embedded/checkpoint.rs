@@ -1,9 +1,9 @@
 //! Moving the write-ahead log into the database without stalling the writer.
 //!
-//! SQLite's automatic checkpoint runs inside a commit and makes everybody wait for two fsyncs. Here
-//! another thread does nearly all of it beside the writer. Under steady load the log could then
-//! never start anew, for something new is always in it; so beyond a size the writer does the
-//! rest itself, which is little.
+//! SQLite's automatic checkpoint runs inside a commit, and all callers wait for two fsyncs. Here
+//! another thread does nearly all of the work beside the writer. Under steady load that thread
+//! alone could never reset the log, because it always contains something new. So beyond a size the
+//! writer does the small rest itself.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc;
@@ -15,18 +15,18 @@ use super::folder::Folder;
 use super::schema;
 use crate::{Result, StoreError};
 
-/// Pages in the log (4 KiB each) from which on the other thread is told.
+/// Pages in the log (4 KiB each) from which on the other thread starts a checkpoint.
 const SOFT_PAGES: i32 = 2_000;
 /// Pages in the log from which on the writer finishes the checkpoint itself.
 const HARD_PAGES: i32 = 12_000;
-/// After an attempt, so many more pages before the next.
+/// Pages that must be added between two attempts.
 const AGAIN_PAGES: i32 = 1_000;
 
 /// The thread beside the writer.
 pub(super) struct Checkpointer {
     wake: Option<mpsc::SyncSender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
-    told_at: i32,
+    notified_at: i32,
     tried_at: i32,
 }
 
@@ -41,23 +41,23 @@ impl Checkpointer {
             }
         });
         let thread = spawned.map_err(|error| StoreError::Other {
-            message: "cannot start the thread that tends the store's log".to_owned(),
+            message: "cannot start the checkpoint thread of the store".to_owned(),
             source: Some(Box::new(error)),
         })?;
-        Ok(Self { wake: Some(wake), thread: Some(thread), told_at: 0, tried_at: 0 })
+        Ok(Self { wake: Some(wake), thread: Some(thread), notified_at: 0, tried_at: 0 })
     }
 
-    /// To be called by the writer between transactions.
+    /// The writer calls this between transactions.
     pub(super) fn after_commit(&mut self, writer: &Connection, pages: &AtomicI32) {
         let pages = pages.load(Ordering::Relaxed);
         if pages < SOFT_PAGES {
-            // The log has started anew, or not grown enough yet.
-            (self.told_at, self.tried_at) = (0, 0);
+            // The log was reset, or has not grown enough yet.
+            (self.notified_at, self.tried_at) = (0, 0);
             return;
         }
-        if pages >= self.told_at + AGAIN_PAGES {
-            self.told_at = pages;
-            // A full channel: the thread has been told and not begun.
+        if pages >= self.notified_at + AGAIN_PAGES {
+            self.notified_at = pages;
+            // If the channel is full, the thread was notified and has not started yet.
             let _ = self.wake.as_ref().map(|wake| wake.try_send(()));
         }
         if pages >= HARD_PAGES && pages >= self.tried_at + AGAIN_PAGES {
@@ -67,7 +67,7 @@ impl Checkpointer {
     }
 }
 
-/// As far as it goes without making anybody wait. What remains is for the next time.
+/// Checkpoints as far as possible without waiting. The next attempt does the rest.
 fn checkpoint(conn: &Connection) {
     if let Err(error) = conn.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
         tracing::debug!(%error, "a checkpoint of the store was put off");
@@ -96,7 +96,7 @@ mod tests {
         let moved = |conn: &Connection| {
             conn.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE).unwrap()
         };
-        // A connection that has not read yet does nothing, and says that all is well.
+        // A checkpoint on a connection that has not read anything does nothing and reports success.
         assert_eq!(moved(&schema::connect(&folder).unwrap()), (-1, -1));
         let (log, done) = moved(&schema::open_checkpointer(&folder).unwrap());
         assert!(log > 0 && log == done, "{done} of {log} pages");

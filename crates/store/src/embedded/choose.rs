@@ -1,4 +1,4 @@
-//! Which lanes a claim takes: the earliest, but no more than its share for any tenant.
+//! Which lanes a claim takes: the earliest ones, limited per tenant.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::{Ms, Result};
 
-/// Lines of tenants that have their share already which are stepped over; beyond that the tenants
-/// are asked one by one.
+/// Most lines to skip because their tenants have reached the limit. Beyond that, each tenant is
+/// queried on its own.
 const STEPPED_OVER: usize = 500;
 
 /// Up to `max` lanes whose time has come, at most `per_tenant` of one tenant, earliest first.
@@ -18,7 +18,7 @@ pub(super) fn lanes(conn: &Connection, now: Ms, max: usize, per_tenant: usize) -
     }
 }
 
-/// In order of time over all tenants; none when too many lines would have to be stepped over.
+/// The lanes in order of time over all tenants. None if too many lines would have to be skipped.
 fn by_time(conn: &Connection, now: Ms, max: usize, per_tenant: usize) -> Result<Option<Vec<i64>>> {
     let mut due = conn.prepare_cached(
         "SELECT lane_id, tenant_id FROM agenda WHERE at_ms <= ?1 ORDER BY at_ms, lane_id",
@@ -42,7 +42,7 @@ fn by_time(conn: &Connection, now: Ms, max: usize, per_tenant: usize) -> Result<
     Ok(Some(lanes))
 }
 
-/// The share of every tenant, then the earliest of those.
+/// The first lanes of every tenant, then the earliest of those.
 fn by_tenant(conn: &Connection, now: Ms, max: usize, per_tenant: usize) -> Result<Vec<i64>> {
     let mut next_tenant = conn.prepare_cached(
         "SELECT tenant_id FROM agenda WHERE tenant_id > ?1 ORDER BY tenant_id LIMIT 1",

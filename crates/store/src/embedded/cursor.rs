@@ -1,8 +1,8 @@
-//! Cursors: where a page ended, as text that callers hand back. Checked, never trusted.
+//! Cursors: the end of a page as text that callers pass back. They are checked, never trusted.
 
 use crate::{Result, StoreError};
 
-/// Numbers behind a letter that says of which list: `e.18bcfe56800.2a`.
+/// Writes numbers after a letter for the list: `e.18bcfe56800.2a`.
 pub(super) fn write<const N: usize>(list: char, numbers: [i64; N]) -> String {
     numbers.iter().fold(String::from(list), |text, number| format!("{text}.{number:x}"))
 }
@@ -16,7 +16,7 @@ pub(super) fn read<const N: usize>(list: char, text: &str) -> Result<[i64; N]> {
         ))
     };
     let mut parts = text.strip_prefix(list).ok_or_else(bad)?.split('.');
-    // Before the first full stop there is nothing.
+    // Nothing may precede the first dot.
     if parts.next() != Some("") {
         return Err(bad());
     }

@@ -1,4 +1,4 @@
-//! [`Directory`]: the tenants' documents, with a version that any change moves.
+//! [`Directory`]: the tenants' documents, and a version that every change increments.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -83,7 +83,7 @@ fn remove(writing: &mut Writing, id: &str) -> Result<bool> {
     Ok(removed)
 }
 
-/// The last revision of an id, 0 if it never was, and whether there is a document now.
+/// The last revision of an id (0 if it never existed), and whether it has a document now.
 fn find(conn: &Connection, id: &str) -> Result<(u64, bool)> {
     let sql = "SELECT revision, doc IS NOT NULL FROM directory WHERE id = ?1";
     let found = conn.prepare_cached(sql)?.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)));

@@ -1,10 +1,10 @@
-//! [`Erasure`]: rows go, and then what they have left in the files.
+//! [`Erasure`]: removes rows, and then their traces in the files.
 //!
-//! SQLite keeps what was deleted in three places. In pages that are still in use it is overwritten with
-//! zeros at once (`secure_delete`, see `schema.rs`). Pages that became free are taken out of the file by
-//! an incremental vacuum. The write-ahead log is moved into the database and cut to nothing. After
-//! [`Erasure::scrub`] no file of the folder holds any of it; what the disk itself keeps of blocks that
-//! were written over or given back, and copies that were made before, are beyond a store's reach.
+//! SQLite keeps deleted data in three places. In pages that are still in use, it is overwritten
+//! with zeros at once (`secure_delete`, see `schema.rs`). An incremental vacuum removes free pages
+//! from the file. The write-ahead log is moved into the database and truncated. After
+//! [`Erasure::scrub`] no file of the folder contains the data. The store cannot reach earlier
+//! backups, or blocks that the disk keeps after they were overwritten or freed.
 
 use async_trait::async_trait;
 use rusqlite::wal::CheckpointMode;
@@ -16,7 +16,7 @@ use crate::{Entry, EntryId, Erased, Erasure, Ms, Page, Result};
 
 /// Events removed in one transaction: some ten milliseconds.
 const CHUNK: usize = 64;
-/// Steps of giving back free pages in one call; new ones may always come.
+/// Steps of freeing pages in one call. Bounded, because new free pages can always appear.
 const STEPS: usize = 20_000;
 
 #[async_trait]
@@ -34,7 +34,7 @@ impl Erasure for Embedded {
     }
 
     async fn unsettled(&self, _cursor: Option<&str>, _limit: usize) -> Result<Page<Entry>> {
-        // The log is the ledger's head: it knows of all of them.
+        // The log and the ledger share the table of events, so nothing else is unsettled.
         Ok(Page { items: Vec::new(), next: None })
     }
 
@@ -64,7 +64,7 @@ impl Erasure for Embedded {
         let folder = self.folder.clone();
         let cut = tokio::task::spawn_blocking(move || {
             let conn = schema::open_checkpointer(&folder)?;
-            // Nearly all of it without making anybody wait; then the rest, and the cut.
+            // Most of the work without blocking the writer, then the rest and the truncation.
             conn.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)?;
             let cut = conn.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE);
             Ok(cut.is_ok_and(|(left, _)| left == 0))
@@ -110,8 +110,8 @@ fn erase(writing: &mut Writing, tenant: &str, ids: &[String]) -> Result<Erased> 
     Ok(erased)
 }
 
-/// Removes one event; answers how many deliveries it had. A lane that has nothing waiting any more
-/// loses its line, unless it is served now: whoever serves it takes the line away then.
+/// Removes one event and returns how many deliveries it had. A lane without a waiting delivery
+/// loses its line. If the lane is claimed, its holder removes the line on release.
 fn remove(conn: &Connection, seq: i64) -> Result<u64> {
     let waits = "SELECT lane_id FROM deliveries WHERE seq = ?1 AND state = 1";
     let mut waits = conn.prepare_cached(waits)?;
@@ -151,7 +151,7 @@ fn forget(writing: &mut Writing, tenant: &str) -> Result<()> {
     Ok(())
 }
 
-/// Takes free pages out of the file. True while there are more.
+/// Removes free pages from the file. True while there are more.
 fn free_page(writing: &mut Writing) -> Result<bool> {
     let free = |conn: &Connection| {
         conn.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0))

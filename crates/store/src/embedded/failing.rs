@@ -1,4 +1,4 @@
-//! How it has gone with lanes that fail.
+//! Failures of lanes since their last success.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::names;
 use super::writing::Writing;
 use crate::{Failing, LaneKey, Ms, Result};
 
-/// Notes a failure; a silence longer than `gap` before it ends what was before.
+/// Records a failure. If the one before is longer than `gap` ago, the count starts again.
 pub(super) fn note(
     writing: &mut Writing,
     lane: &LaneKey,
@@ -30,7 +30,7 @@ pub(super) fn note(
     Ok(noted)
 }
 
-/// Is there anything to forget? Asked of a reader, so that lanes that are well cost no write.
+/// Whether a lane has failures. Runs on a reader, so lanes without failures cost no write.
 pub(super) fn is_noted(conn: &Connection, lane: &LaneKey) -> Result<bool> {
     let Some(lane_id) = names::lane_id(conn, lane)? else { return Ok(false) };
     let sql = "SELECT 1 FROM failing WHERE lane_id = ?1";
@@ -38,7 +38,7 @@ pub(super) fn is_noted(conn: &Connection, lane: &LaneKey) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// Forgets it all.
+/// Removes the failures of a lane.
 pub(super) fn forget(writing: &mut Writing, lane: &LaneKey) -> Result<()> {
     if let Some(lane_id) = names::lane_id(&writing.conn, lane)? {
         let sql = "DELETE FROM failing WHERE lane_id = ?1";

@@ -1,4 +1,4 @@
-//! What SQLite and the file system say, as a [`StoreError`] that the caller can act upon.
+//! Turns errors of SQLite and the file system into a [`StoreError`] that the caller can act on.
 
 use std::io;
 use std::path::Path;
@@ -42,8 +42,8 @@ pub(super) fn file(doing: &str, path: &Path, error: io::Error) -> StoreError {
     }
 }
 
-/// An I/O error on a full disk is a full disk: SQLite reports some of them (growing its shared
-/// memory, for one) without saying so.
+/// Treats an I/O error on a full disk as a full disk. SQLite reports some of them, for example when
+/// it grows its shared memory, only as I/O errors.
 pub(super) fn in_folder(dir: &Path, error: StoreError) -> StoreError {
     match error {
         StoreError::Away { message, source } if is_full(dir) => {
@@ -59,7 +59,7 @@ fn is_full(dir: &Path) -> bool {
     matches!(room, Ok(0..64))
 }
 
-/// The same failure for another caller: the errors cannot be cloned, their sources least of all.
+/// The same failure for another caller. Errors with their sources cannot be cloned.
 pub(super) fn again(error: &StoreError) -> StoreError {
     let of = |message: &String| message.clone();
     match error {
@@ -81,7 +81,7 @@ pub(super) fn again(error: &StoreError) -> StoreError {
     }
 }
 
-/// The store's own thread is gone; only a defect can do that.
+/// The writer thread has ended, which only a defect can cause.
 pub(super) fn thread_gone() -> StoreError {
     let message = "the thread that writes to the store has ended; restart Fanfare".to_owned();
     StoreError::Other { message, source: None }

@@ -1,4 +1,4 @@
-//! The folder: making it, and holding it so that two routers never serve from the same one.
+//! The folder of a store: creates it, and locks it so that two routers never use the same one.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -11,9 +11,9 @@ use nix::fcntl::{Flock, FlockArg};
 use super::failure;
 use crate::{Result, StoreError};
 
-/// The file whose lock says that a router serves from the folder.
+/// A router that uses the folder holds a lock on this file.
 pub(super) const LOCK: &str = "fanfare.lock";
-/// Room that new events must leave, bytes: for the outcomes of what is there already.
+/// Bytes that new events must leave free on the disk, for the outcomes of accepted events.
 const RESERVE: u64 = 64 << 20;
 
 /// The folder of one store.
@@ -22,15 +22,14 @@ pub(super) struct Folder {
     pub(super) dir: PathBuf,
 }
 
-/// Held as long as a router serves from the folder. The kernel lets go of it when the process
-/// ends, however it ends.
+/// Held while a router uses the folder. The kernel releases it when the process ends in any way.
 pub(super) struct Hold {
     _file: Flock<File>,
 }
 
 impl Folder {
-    /// Makes the folder and an empty database file if they are not there. What is in them is
-    /// nobody else's business: owner only.
+    /// Creates the folder and an empty database file if they do not exist. Only their owner can
+    /// read them.
     pub(super) fn make(dir: &Path) -> Result<Self> {
         let folder = Self::make_only(dir)?;
         let path = folder.database();
@@ -39,7 +38,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Makes the folder if it is not there, and nothing in it.
+    /// Creates the folder if it does not exist, without files in it.
     pub(super) fn make_only(dir: &Path) -> Result<Self> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.map_err(|error| failure::file("make the folder", dir, error))?;
@@ -63,7 +62,7 @@ impl Folder {
         self.dir.join("fanfare.db")
     }
 
-    /// Takes the folder for this process alone.
+    /// Locks the folder for this process.
     pub(super) fn hold(&self) -> Result<Hold> {
         let path = self.dir.join(LOCK);
         let file =
@@ -80,7 +79,7 @@ impl Folder {
 
     fn held(&self, mut file: File) -> StoreError {
         let mut text = String::new();
-        // The pid is a help for people; without it the message still says what to do.
+        // The process id helps people. The message is complete without it.
         let _ = file.read_to_string(&mut text);
         let holder = match text.trim().parse::<u32>() {
             Ok(pid) => format!("process {pid}"),
@@ -92,10 +91,10 @@ impl Folder {
         ))
     }
 
-    /// Is there room for new events? They are refused before the disk is full, so that what was
-    /// accepted can still be delivered and its outcomes written.
+    /// Whether there is room for new events. They are refused before the disk is full, so accepted
+    /// events can still be delivered and their outcomes written.
     pub(super) fn check_room(&self) -> Result<()> {
-        // Where that cannot be told, the disk itself will say when it is full.
+        // If the free space cannot be read, the first failing write reports a full disk.
         let Ok(disk) = nix::sys::statvfs::statvfs(&self.dir) else { return Ok(()) };
         let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size());
         let reserve = RESERVE.min(bytes(disk.blocks()) / 8);
@@ -125,7 +124,7 @@ impl Folder {
     }
 }
 
-/// A file that only its owner may read, made if it is not there.
+/// Creates a file that only its owner can read, if it does not exist.
 pub(super) fn open_private(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }

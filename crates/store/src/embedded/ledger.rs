@@ -1,4 +1,4 @@
-//! [`Ledger`]: one event, the lists, the sums.
+//! [`Ledger`]: one event, lists and counts.
 
 use std::sync::Arc;
 
@@ -65,8 +65,8 @@ fn event(conn: &Connection, tenant: &Arc<str>, id: &str) -> Result<Option<EventR
     Ok(Some(EventRecord { event, state, deliveries: deliveries_of(conn, row.get(0)?)? }))
 }
 
-/// Rows that one call looks at: they are of all tenants, for rows are numbered as they are
-/// committed, and this order is what the promise rests on.
+/// Rows that one call looks at, of all tenants. Rows are numbered in the order of commits, and the
+/// promise of a tail without gaps depends on that order.
 const TAIL_LOOKED_AT: usize = 5_000;
 
 fn tail(conn: &Connection, tenant: &Arc<str>, after: u64, limit: usize) -> Result<Tail> {

@@ -1,5 +1,5 @@
-//! Lists of the ledger: newest first, page by page. A page looks at a bounded number of rows,
-//! whatever the filters let through.
+//! Lists of the ledger, newest first, page by page. A page looks at a bounded number of rows,
+//! however few of them match the filters.
 
 use fanfare_contract::{Environment, LaneId};
 use rusqlite::{Connection, Row};
@@ -15,7 +15,7 @@ const LOOKED_AT: usize = 5_000;
 /// Longest page.
 const LIMIT: usize = 1_000;
 
-/// A page in the making: fed row by row, newest first.
+/// A page that is filled row by row.
 struct Filling<T> {
     items: Vec<T>,
     limit: usize,
@@ -27,14 +27,14 @@ impl<T> Filling<T> {
         Self { items: Vec::new(), limit: limit.clamp(1, LIMIT), looked_at: 0 }
     }
 
-    /// Takes the row's item if there is one. True when the page ends with this row.
+    /// Adds the item of a row, if it matches. True if the page ends with this row.
     fn look(&mut self, item: Option<T>) -> bool {
         self.items.extend(item);
         self.looked_at += 1;
         self.items.len() >= self.limit || self.looked_at >= LOOKED_AT
     }
 
-    /// `last` is the cursor of the last row looked at, when there may be more behind it.
+    /// `last` is the cursor of the last row, if there may be more after it.
     fn finish(self, last: Option<String>) -> Page<T> {
         Page { items: self.items, next: last }
     }
@@ -44,9 +44,9 @@ fn empty<T>() -> Page<T> {
     Page { items: Vec::new(), next: None }
 }
 
-/// The newest position there can be: where a list without a cursor begins.
+/// The newest possible position: the start of a list without a cursor.
 const NEWEST: i64 = i64::MAX;
-/// And one that begins with the oldest.
+/// The same for a list that starts with the oldest.
 const OLDEST: i64 = i64::MIN;
 
 pub(super) fn events(conn: &Connection, query: &EventQuery) -> Result<Page<EventSummary>> {
@@ -97,26 +97,26 @@ pub(super) fn count_of(counts: &mut Counts, state: i64) -> Result<&mut u64> {
     Ok(counts.of(rows::state_kind(state)?))
 }
 
-/// The times to look at. What is behind the cursor is left out here already, so that a page far
-/// down costs no more than the first; the cursor itself only tells apart what came at one time.
+/// The range of times to search. It excludes what earlier pages showed, so a late page costs no
+/// more than the first. The cursor itself only distinguishes rows of the same time.
 fn range(from: Option<Ms>, to: Option<Ms>, before: Ms) -> (Ms, Ms) {
     (from.unwrap_or(Ms::MIN), to.unwrap_or(Ms::MAX).min(before.saturating_add(1)))
 }
 
-/// Is the text in this column the one that is wanted, if any?
+/// Whether this column has the wanted text, if one is wanted.
 fn fits(wanted: Option<&str>, row: &Row<'_>, column: usize) -> Result<bool> {
     let Some(wanted) = wanted else { return Ok(true) };
     let text = row.get_ref(column)?.as_str();
     Ok(text.map_err(|error| StoreError::Corrupt(error.to_string()))? == wanted)
 }
 
-/// Is the environment in this column the one that is wanted, if any?
+/// Whether this column has the wanted environment, if one is wanted.
 fn is_in(wanted: Option<Environment>, row: &Row<'_>, column: usize) -> Result<bool> {
     let Some(wanted) = wanted else { return Ok(true) };
     Ok(row.get::<_, i64>(column)? == rows::environment_number(wanted))
 }
 
-/// By way of the index of what is not delivered, when that is what is asked for.
+/// Through the index of deliveries that are not delivered.
 const BY_STATE: &str = "FROM deliveries d CROSS JOIN events e ON e.seq = d.seq \
      CROSS JOIN lanes l ON l.lane_id = d.lane_id \
      WHERE d.tenant_id = ?1 AND d.state <> 0 AND d.state = ?7 \
@@ -124,14 +124,14 @@ const BY_STATE: &str = "FROM deliveries d CROSS JOIN events e ON e.seq = d.seq \
      AND (d.received_ms, d.seq, d.lane_id) < (?4, ?5, ?6) \
      ORDER BY d.received_ms DESC, d.seq DESC, d.lane_id DESC";
 
-/// By way of the tenant's events.
+/// Through the events of the tenant.
 const BY_EVENT: &str = "FROM events e INDEXED BY events_by_time \
      CROSS JOIN deliveries d ON d.seq = e.seq CROSS JOIN lanes l ON l.lane_id = d.lane_id \
      WHERE e.tenant_id = ?1 AND e.received_ms >= ?2 AND e.received_ms < ?3 \
      AND (e.received_ms, e.seq, d.lane_id) < (?4, ?5, ?6) AND (?7 < 0 OR d.state = ?7) \
      ORDER BY e.received_ms DESC, e.seq DESC, d.lane_id DESC";
 
-/// The same list from its other end.
+/// The same list in the opposite order.
 fn turned(sql: &str) -> String {
     sql.replace(") < (", ") > (").replace(" DESC", " ASC")
 }
@@ -169,7 +169,7 @@ pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<Pag
     Ok(page.finish(None))
 }
 
-/// Is the lane in this column the one that is wanted, or one of the destination that is wanted?
+/// Whether this column has the wanted lane, or a lane of the wanted destination.
 fn is_of(wanted: Option<&LaneId>, row: &Row<'_>, column: usize) -> Result<bool> {
     let Some(wanted) = wanted else { return Ok(true) };
     let lane = row.get_ref(column)?.as_str();
@@ -212,7 +212,7 @@ pub(super) fn rejected(
 mod tests {
     use super::*;
 
-    /// A sort would read everything for every page.
+    /// A sort would read all rows for every page.
     #[test]
     fn no_list_of_deliveries_is_sorted() {
         let conn = Connection::open_in_memory().unwrap();

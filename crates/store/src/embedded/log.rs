@@ -19,7 +19,7 @@ use crate::{
 
 /// How often a waiting reader looks for events that another process appended.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
-/// Events in one request to the writer, so that a huge batch does not hold up the others.
+/// Events in one request to the writer, so that a huge batch does not delay other requests.
 const CHUNK: usize = 4_096;
 
 #[async_trait]
@@ -48,7 +48,7 @@ impl Log for Embedded {
         let until = Instant::now() + wait;
         let mut look = false;
         loop {
-            // Told before the look, so that nothing appended after it goes unnoticed.
+            // Registered before the check, so that no later append is missed.
             let appended = self.tail.appended.notified();
             let entries = self.read_now(max, look).await?;
             if !entries.is_empty() {
@@ -63,7 +63,7 @@ impl Log for Embedded {
     }
 
     async fn take_over(&self, _max: usize) -> Result<Vec<Entry>> {
-        // The only reader there can be reads what its predecessor left: see `Embedded::open`.
+        // There is one reader, and it starts with what its predecessor left: see `Embedded::open`.
         Ok(Vec::new())
     }
 
@@ -92,7 +92,8 @@ impl Log for Embedded {
 }
 
 impl Embedded {
-    /// What can be read without waiting. With `look`, on disk beyond what this process knows of.
+    /// What can be read without waiting. With `look`, also events on disk that another process
+    /// added.
     async fn read_now(&self, max: usize, look: bool) -> Result<Vec<Entry>> {
         loop {
             let (from, until) = match self.tail.take(max) {
@@ -108,7 +109,7 @@ impl Embedded {
                 Some(_) | None if until < i64::MAX => until,
                 _ => return Ok(Vec::new()),
             };
-            // No await from here on: what counts as read is returned.
+            // No await from here on: entries that count as read must be returned.
             let ours = self.tail.found(from, next, found.iter().map(|(seq, _)| *seq));
             if ours && !found.is_empty() {
                 return Ok(found.into_iter().map(entry).collect());
@@ -169,13 +170,12 @@ fn pending(conn: &Connection, from: i64, until: i64, max: usize) -> Result<Vec<(
 fn admission(conn: &Connection, seq: i64) -> Result<Admission> {
     let mut found = conn.prepare_cached("SELECT state FROM events WHERE seq = ?1")?;
     let state: Option<i64> = found.query_row([seq], |row| row.get(0)).optional()?;
-    // Not there any more: settled so long ago that it was removed.
+    // Its row is gone: it was settled so long ago that the retention removed it.
     Ok(if state == Some(PENDING) { Admission::Fresh } else { Admission::Settled })
 }
 
 fn settle(writing: &mut Writing, batch: &[Settlement]) -> Result<()> {
-    // The statements are prepared once and the writer's memory changes meanwhile, so both are
-    // borrowed apart.
+    // The statements borrow the connection while the names change, so both are borrowed separately.
     let Writing { conn, names, effects, .. } = &mut *writing;
     let mut set_state =
         conn.prepare_cached("UPDATE events SET state = ?2 WHERE seq = ?1 AND state = 0")?;
@@ -183,13 +183,14 @@ fn settle(writing: &mut Writing, batch: &[Settlement]) -> Result<()> {
     for Settlement { entry, outcome } in batch {
         let seq = rows::seq_of(*entry);
         match outcome {
-            // Whoever brought it first is on record.
+            // The ledger names the entry that came first.
             Outcome::Duplicate => {}
             Outcome::Unrouted(_) => {
                 set_state.execute((seq, UNROUTED))?;
             }
             Outcome::Routed(event, updates) => {
-                // Not pending any more: a repetition, and its deliveries may have moved on.
+                // If it is no longer pending, this is a repetition, and its deliveries may have
+                // changed.
                 if is_first(&mut set_state, seq)? {
                     for update in updates {
                         add_delivery(conn, names, &mut queue, seq, event, update)?;
@@ -226,7 +227,7 @@ fn add_delivery(
     queue.add(&place, update)
 }
 
-/// To the dead letters; and if it stood in the log as an event, it is none.
+/// Adds an entry to the dead letters. If it was in the log as an event, the event is removed.
 fn reject(conn: &Connection, seq: i64, rejected: &Rejected) -> Result<()> {
     let Rejected { entry, at_ms, tenant, code, reason, raw } = rejected;
     let sql = "INSERT INTO rejected (entry, at_ms, tenant, code, reason, raw) \

@@ -1,4 +1,4 @@
-//! [`Memo`]: best effort by contract, so failures are only noted.
+//! [`Memo`]: best effort by contract, so failures are only logged.
 
 use std::time::{Duration, SystemTime};
 
@@ -40,7 +40,7 @@ fn noted<T>(result: Result<T>) -> Option<T> {
     result.inspect_err(|error| tracing::debug!(%error, "a memo was not kept or found")).ok()
 }
 
-/// The one place with a clock: the contract of a memo has no time in it.
+/// The only place that reads the clock, because the trait of a memo passes no time.
 pub(super) fn wall_clock() -> Ms {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Ms::try_from(since.as_millis()).unwrap_or(Ms::MAX)

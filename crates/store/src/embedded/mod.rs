@@ -1,14 +1,14 @@
 //! The embedded store: SQLite in one folder, for one router and any number of tools beside it.
 //!
-//! One thread writes, with group commit (`writer.rs`); a pool of connections reads (`readers.rs`).
-//! What was just appended is handed to the router from memory (`tail.rs`). The rows are explained in
-//! `schema.sql` and what leads on from it.
+//! One thread writes, with group commit (`writer.rs`). A pool of connections reads (`readers.rs`).
+//! The router gets recent events from memory (`tail.rs`). `schema.sql` and the migrations after it
+//! explain the tables.
 //!
-//! What always holds:
-//! - a call that changes something returns when the change is on disk (one fsync a group);
-//! - positions in the log grow in the order of commits and are never given twice;
-//! - a lane has a line in the agenda if and only if something waits in it or it is claimed;
-//! - memory does not grow with the backlog.
+//! Invariants:
+//! - A call that changes something returns when the change is on disk (one fsync per group).
+//! - Positions in the log grow in the order of commits, and no position is used twice.
+//! - A lane has a line in the agenda if and only if a delivery waits in it or it is claimed.
+//! - Memory does not grow with the backlog.
 
 mod agenda;
 mod backup;
@@ -49,22 +49,22 @@ use super::{Result, Store};
 /// How to open a folder.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// What for.
+    /// The role of this process.
     pub role: Role,
     /// Connections that read, 1 to 64.
     pub readers: usize,
 }
 
-/// What a process does with the store.
+/// The role of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Serves from it: reads the log and the agenda. There is one; a second is refused.
+    /// Reads the log and the agenda. There can be one; a second one is refused.
     Router,
-    /// Reads, and writes a little, also beside a running router.
+    /// Reads, and writes a little, even while a router runs.
     Tool,
 }
 
-/// The one type behind all the traits.
+/// The type behind all traits.
 struct Embedded {
     role: Role,
     writer: Writer,
@@ -76,10 +76,10 @@ struct Embedded {
     tidied_up_to: Mutex<Option<upkeep::Mark>>,
 }
 
-/// Opens the store in `dir`, making it if it is not there. Blocks for as long as the disk does.
+/// Opens the store in `dir` and creates it if it does not exist. Blocks on the disk.
 ///
-/// When the last part of the [`Store`] is dropped, what was asked for is written, the database
-/// closed and the folder let go of, before the drop returns.
+/// When the last part of the [`Store`] is dropped, pending writes finish, the database is closed,
+/// and the folder is unlocked before the drop returns.
 pub fn open(dir: &Path, options: Options) -> Result<Store> {
     let folder = Folder::make(dir)?;
     let opened = open_in(&folder, options).map_err(|error| failure::in_folder(&folder.dir, error));
@@ -107,8 +107,8 @@ fn open_in(folder: &Folder, options: Options) -> Result<Embedded> {
         agenda::free_all(&mut writing)?;
         writing.commit()?;
     }
-    // Entries that were read and not settled before are at or after this position: they come
-    // again, and nothing is left to be taken over.
+    // Entries that an earlier process read and did not settle are at or after this position, so
+    // they are read again, and there is nothing to take over.
     let tail = Arc::new(Tail::new(writing.number("settled_below")?, writing.next_seq));
     let readers = Readers::open(folder, options.readers)?;
     let identity = folder.identity()?;

@@ -1,4 +1,4 @@
-//! Tenants and lanes have numbers inside the store. The writer keeps those it has seen.
+//! The numbers of tenants and lanes inside the store. The writer caches them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::{LaneKey, Result};
 
-/// Forget everything when there are more: lanes of millions of recipients must not fill the memory.
+/// The cache is emptied beyond this size: lanes of millions of recipients must not fill the memory.
 const KEPT: usize = 200_000;
 
-/// The numbers of the tenants and lanes that were used lately.
+/// The numbers of recently used tenants and lanes.
 #[derive(Default)]
 pub(super) struct Names {
     tenants: HashMap<Arc<str>, Known>,
@@ -24,17 +24,17 @@ struct Known {
 }
 
 impl Names {
-    /// After a rollback: the rows may not be there.
+    /// Empties the cache. After a rollback, the rows may not exist.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
 
-    /// The number of a tenant; gives it one if it has none.
+    /// The number of a tenant. Assigns one if it has none.
     pub(super) fn tenant(&mut self, conn: &Connection, name: &Arc<str>) -> Result<i64> {
         Ok(self.known(conn, name)?.tenant_id)
     }
 
-    /// The numbers of a lane and its tenant; gives it one if it has none.
+    /// The numbers of a lane and its tenant. Assigns them if they have none.
     pub(super) fn lane(
         &mut self,
         conn: &Connection,
@@ -75,7 +75,7 @@ impl Names {
     }
 }
 
-/// The number of a tenant, if the store has ever heard of it.
+/// The number of a tenant, if it has one.
 pub(super) fn find_tenant(conn: &Connection, name: &str) -> Result<Option<i64>> {
     let sql = "SELECT tenant_id FROM tenants WHERE name = ?1";
     Ok(conn.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()?)
@@ -87,7 +87,7 @@ fn find_lane(conn: &Connection, tenant_id: i64, lane: &str) -> Result<Option<i64
     Ok(found.query_row((tenant_id, lane), |row| row.get(0)).optional()?)
 }
 
-/// The number of a lane, if the store has ever heard of it.
+/// The number of a lane, if it has one.
 pub(super) fn lane_id(conn: &Connection, lane: &LaneKey) -> Result<Option<i64>> {
     match find_tenant(conn, &lane.tenant)? {
         Some(tenant_id) => find_lane(conn, tenant_id, &lane.id),

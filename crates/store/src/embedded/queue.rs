@@ -6,7 +6,7 @@ use super::rows;
 use crate::lifecycle::transition;
 use crate::{DeliveryState, DeliveryUpdate, Ms, Reason, Result};
 
-/// Where a delivery's row is, and what it repeats of its event's.
+/// The key of a delivery's row, and the columns that it copies from its event.
 pub(super) struct Place {
     pub(super) seq: i64,
     pub(super) lane_id: i64,
@@ -56,7 +56,7 @@ impl<'c> Statements<'c> {
         })
     }
 
-    /// Was a line added or brought forward since this was asked last?
+    /// Whether a line was added or brought forward since the last call.
     pub(super) fn woke(&mut self) -> bool {
         std::mem::take(&mut self.woke)
     }
@@ -85,7 +85,7 @@ impl<'c> Statements<'c> {
         Ok(())
     }
 
-    /// A change of a delivery that is there already, or ought to be.
+    /// A change of an existing delivery. If its row does not exist, it is added.
     pub(super) fn change(&mut self, place: &Place, update: &DeliveryUpdate) -> Result<()> {
         let Some(before) = self.find(place)? else { return self.add(place, update) };
         let (tries, lines) = (rows::tries(update), rows::attempt_lines(&update.attempts)?);

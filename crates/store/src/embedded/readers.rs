@@ -1,4 +1,4 @@
-//! The pool of connections that read. Reading never waits for writing in WAL mode.
+//! The pool of reading connections. In WAL mode, readers never wait for the writer.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,14 +10,14 @@ use super::folder::Folder;
 use super::{failure, schema};
 use crate::{Result, StoreError};
 
-/// A bounded number of readers. Calls beyond it wait for one.
+/// A bounded number of readers. Further calls wait.
 pub(super) struct Readers {
     idle: Arc<Mutex<Vec<Connection>>>,
     free: Arc<Semaphore>,
     dir: PathBuf,
 }
 
-/// A connection on loan; goes back when dropped, even by a panic.
+/// A borrowed connection. Dropping it returns it, even during a panic.
 struct Loan {
     conn: Option<Connection>,
     idle: Arc<Mutex<Vec<Connection>>>,
@@ -31,7 +31,7 @@ impl Readers {
         Ok(Self { idle, free: Arc::new(Semaphore::new(count)), dir: folder.dir.clone() })
     }
 
-    /// Runs `work` on a thread that may block. All of it sees one state of the store.
+    /// Runs `work` on a blocking thread. It sees one consistent state of the store.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,

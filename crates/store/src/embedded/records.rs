@@ -1,4 +1,4 @@
-//! [`Records`]: small documents, with a version a collection that is also the newest revision.
+//! [`Records`]: small documents. The version of a collection is also its newest revision.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ fn list(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<Record>> {
-    // An id may be empty: without a place to go on from, any is after it.
+    // An id may be empty, so the start of a list must come before the empty id.
     let sql = "SELECT id, revision, doc FROM records WHERE collection = ?1 \
                AND (?2 IS NULL OR id > ?2) AND coalesce(expires_ms > ?3, 1) ORDER BY id LIMIT ?4";
     let mut statement = conn.prepare_cached(sql)?;
@@ -114,7 +114,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record { id: row.get(0)?, revision: revision.unsigned_abs(), doc: doc.into() })
 }
 
-/// Whether there is one; or a conflict with what was expected.
+/// Whether the document exists, or a conflict with the expected revision.
 fn check(conn: &Connection, collection: &str, id: &str, expected: Option<u64>) -> Result<bool> {
     let sql = "SELECT revision FROM records WHERE collection = ?1 AND id = ?2 \
                AND coalesce(expires_ms > ?3, 1)";

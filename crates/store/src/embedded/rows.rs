@@ -1,4 +1,4 @@
-//! How things look in rows.
+//! How values are stored in rows.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub(super) fn entry_id(seq: i64) -> EntryId {
     EntryId { major: seq.unsigned_abs(), minor: 0 }
 }
 
-/// The row of an entry. One that no row can have is answered by a number that no row has.
+/// The row of an entry. An entry id that no row can have maps to a number that no row has.
 pub(super) fn seq_of(entry: EntryId) -> i64 {
     i64::try_from(entry.major).unwrap_or(i64::MAX)
 }
@@ -105,7 +105,7 @@ pub(super) fn tries(update: &DeliveryUpdate) -> i64 {
 pub(super) const EVENT: &str =
     "e.id, e.kind, e.created, e.received_ms, b.body, b.trace, e.environment";
 
-/// Whose columns of [`EVENT`] begin at `from`.
+/// The id of the event whose columns of [`EVENT`] start at `from`.
 pub(super) fn event_id<'a>(row: &'a Row<'_>, from: usize) -> Result<&'a str> {
     row.get_ref(from)?.as_str().map_err(column)
 }

@@ -1,4 +1,4 @@
-//! Connections and the schema: whose file it is, which version, and the way forward.
+//! Opens connections, checks that the file is a store of Fanfare, and migrates its schema.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::{Result, StoreError};
 
 /// `FANF`: marks a file as ours.
 const APPLICATION_ID: i32 = 0x4641_4e46;
-/// What leads from version n to n + 1. Only ever appended to.
+/// Migrations: step n leads from version n to n + 1. Steps are only ever appended.
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
@@ -19,9 +19,9 @@ pub(super) const MIGRATIONS: &[&str] = &[
 ];
 /// How long to wait for another process that writes.
 const BUSY_FOR: Duration = Duration::from_secs(15);
-/// Between two looks whether it is done; its transactions take milliseconds.
+/// Pause between two tries. Transactions of other processes take milliseconds.
 const BUSY_STEP: Duration = Duration::from_millis(1);
-/// The write-ahead log is cut to this when it starts anew, bytes.
+/// The write-ahead log is truncated to this size when it is reset, in bytes.
 const WAL_KEPT: i64 = 64 << 20;
 /// Page cache of the connection that writes, KiB.
 const WRITER_CACHE_KIB: i64 = 32 << 10;
@@ -32,13 +32,13 @@ const READER_CACHE_KIB: i64 = 4 << 10;
 pub(super) fn open_writer(folder: &Folder) -> Result<Connection> {
     let mut conn = connect(folder)?;
     check_owner(&folder.database(), &conn)?;
-    // Takes effect on an empty file only.
+    // This has an effect only on an empty file.
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     // Durable before the answer: every commit is one fsync of the write-ahead log.
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "journal_size_limit", WAL_KEPT)?;
-    // What is deleted is overwritten where that costs no further write; `Erasure` sees to the rest.
+    // Deleted data is overwritten where that costs no extra write. `Erasure` removes the rest.
     conn.pragma_update(None, "secure_delete", "FAST")?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     conn.set_prepared_statement_cache_capacity(64);
@@ -55,11 +55,12 @@ pub(super) fn open_reader(folder: &Folder) -> Result<Connection> {
     Ok(conn)
 }
 
-/// Opens a connection without any settings but the patience for other writers.
+/// Opens a connection with a single setting: how long it waits for other writers.
 pub(super) fn connect(folder: &Folder) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(folder.database(), flags)?;
-    // Short steps: SQLite's own waits grow to 100 ms, and a busy router would always be quicker.
+    // SQLite's own waits grow to 100 ms, and a busy router would always win. So wait in short
+    // steps.
     let steps = i32::try_from(BUSY_FOR.as_millis() / BUSY_STEP.as_millis()).unwrap_or(i32::MAX);
     conn.busy_handler(Some(move |tries| {
         std::thread::sleep(BUSY_STEP);
@@ -71,13 +72,12 @@ pub(super) fn connect(folder: &Folder) -> Result<Connection> {
 /// Opens a connection for moving the write-ahead log into the database.
 pub(super) fn open_checkpointer(folder: &Folder) -> Result<Connection> {
     let conn = connect(folder)?;
-    // A connection that has read nothing yet does not know of the log: its checkpoints do nothing, and
-    // say that all is well.
+    // A checkpoint on a connection that has not read anything does nothing and reports success.
     conn.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0))?;
     Ok(conn)
 }
 
-/// Is this a store of Fanfare's that is not newer than we are? Answers its version.
+/// Checks that this is a store of Fanfare and not newer than this version. Returns its version.
 pub(super) fn check(path: &Path, conn: &Connection) -> Result<i64> {
     check_owner(path, conn)?;
     match conn.pragma_query_value(None, "user_version", |row| row.get(0))? {
@@ -127,7 +127,7 @@ fn migrate(folder: &Folder, conn: &mut Connection) -> Result<()> {
         return Ok(());
     }
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Another process may have been quicker; and a newer one may have been at it meanwhile.
+    // Another process may have migrated it meanwhile, perhaps a newer version.
     check_owner(&folder.database(), &tx)?;
     for step in MIGRATIONS.iter().skip(version(&tx)?) {
         tx.execute_batch(step)?;

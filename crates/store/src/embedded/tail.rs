@@ -1,5 +1,5 @@
-//! The end of the log in memory: a live event is handed to the router without being read back
-//! from disk, and a backlog of any length costs no memory.
+//! The end of the log in memory. The router gets live events without reading them back from disk,
+//! and a backlog of any length costs no memory.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ const KEPT: usize = 16_384;
 /// Bytes of bodies kept for the reader.
 const KEPT_BYTES: usize = 16 << 20;
 
-/// Where the reader is, and what was committed lately.
+/// The position of the reader, and recently committed events.
 pub(super) struct Tail {
     state: Mutex<State>,
     /// Something was appended.
@@ -24,7 +24,7 @@ pub(super) struct Tail {
 }
 
 struct State {
-    /// The first position that nobody has read.
+    /// The first position that is not read yet.
     next: i64,
     /// Read and not settled.
     in_flight: BTreeSet<i64>,
@@ -34,18 +34,18 @@ struct State {
     bytes: usize,
 }
 
-/// How a reader goes on.
+/// What the reader does next.
 pub(super) enum Step {
-    /// These are next.
+    /// Takes these events.
     Here(Vec<(i64, Arc<Event>)>),
-    /// What is next is on disk only: from here, up to but without the second position.
+    /// Reads events from disk, from the first position up to and excluding the second.
     OnDisk(i64, i64),
-    /// Nothing that this process knows of.
+    /// Waits: this process knows of no further event.
     Empty,
 }
 
 impl Tail {
-    /// The reader begins at `next`; the writer at `first`.
+    /// The reader starts at `next` and the writer at `first`.
     pub(super) fn new(next: i64, first: i64) -> Self {
         let state =
             State { next, in_flight: BTreeSet::new(), kept: VecDeque::new(), first, bytes: 0 };
@@ -56,7 +56,7 @@ impl Tail {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes up to `max` of the next events. What it returns counts as read.
+    /// Takes up to `max` of the next events. Returned events count as read.
     pub(super) fn take(&self, max: usize) -> Step {
         let mut state = self.lock();
         while state.first < state.next && state.drop_first() {}
@@ -73,8 +73,9 @@ impl Tail {
         Step::Here(events)
     }
 
-    /// What was found on disk from `from` on; all positions before `until` were looked at. Counts
-    /// as read; false when another reader was quicker, and nothing of it counts.
+    /// Records events that were found on disk from `from` on, after all positions before `until`
+    /// were checked. They count as read. False if another call was faster, and then none of them
+    /// counts.
     pub(super) fn found(&self, from: i64, until: i64, seqs: impl Iterator<Item = i64>) -> bool {
         let mut state = self.lock();
         if state.next != from {
@@ -85,12 +86,12 @@ impl Tail {
         true
     }
 
-    /// Where the reader is.
+    /// The position of the reader.
     pub(super) fn next(&self) -> i64 {
         self.lock().next
     }
 
-    /// Was it read and not settled?
+    /// Whether it is read and not settled.
     pub(super) fn is_in_flight(&self, seq: i64) -> bool {
         self.lock().in_flight.contains(&seq)
     }
@@ -101,7 +102,7 @@ impl Tail {
         state.in_flight.first().copied().unwrap_or(state.next).min(state.next)
     }
 
-    /// Tells everybody concerned what has become durable.
+    /// Publishes what has become durable.
     pub(super) fn committed(&self, effects: Effects) {
         let Effects { appended, settled, agenda_changed, erased } = effects;
         let any = !appended.is_empty();
@@ -130,7 +131,7 @@ impl State {
     fn keep(&mut self, seq: i64, event: Arc<Event>) {
         let follows = i64::try_from(self.kept.len()).is_ok_and(|kept| self.first + kept == seq);
         if !follows {
-            // Another process appended in between. The reader gets that from disk.
+            // Another process appended in between. The reader reads those events from disk.
             self.kept.clear();
             self.bytes = 0;
             self.first = seq;
@@ -140,7 +141,7 @@ impl State {
         while (self.kept.len() > KEPT || self.bytes > KEPT_BYTES) && self.drop_first() {}
     }
 
-    /// Sends the reader to the disk for all that it has not read.
+    /// Drops all events, so the reader reads the rest from disk.
     fn forget(&mut self) {
         while self.drop_first() {}
     }

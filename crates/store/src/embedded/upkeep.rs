@@ -1,4 +1,4 @@
-//! [`Upkeep`]: health, and removing what is old without stalling those who write.
+//! [`Upkeep`]: health, and removing old events without stalling the writer.
 
 use std::path::Path;
 use std::sync::PoisonError;
@@ -13,14 +13,14 @@ use crate::{Backlog, Ms, Result, StoreError, Upkeep};
 
 /// Events removed in one transaction: some ten milliseconds.
 const CHUNK: usize = 256;
-/// Free pages that are worth giving back to the file system; fewer will be used again.
+/// Free pages that are worth returning to the file system. Fewer are soon used again.
 const FREE_PAGES: i64 = 2_048;
-/// Pages given back in one go.
+/// Pages returned in one step.
 const PAGES_AT_ONCE: i64 = 256;
-/// How often that is done in one call: 16 MiB.
+/// Steps in one call, 16 MiB in total.
 const GIVEN_BACK: usize = 16;
 
-/// Where the search for what can be removed goes on: (tenant, received, position).
+/// Where the search for removable events continues: (tenant, received, position).
 pub(super) type Mark = (i64, Ms, i64);
 
 #[async_trait]
@@ -44,7 +44,7 @@ impl Upkeep for Embedded {
     }
 
     async fn beat(&self, _now: Ms) -> Result<()> {
-        // Nobody could take over: the folder is held as long as the process lives.
+        // No process could take over: the folder is locked while this process lives.
         Ok(())
     }
 
@@ -56,7 +56,8 @@ impl Upkeep for Embedded {
         let mark = self.mark();
         let search = move |conn: &Connection| removable(conn, before, max, mark);
         let found = self.readers.run(search).await?;
-        // A full answer has more behind it; else the next search begins anew.
+        // A full answer may have more after it. Otherwise the next search starts from the
+        // beginning.
         let next = found.last().copied().filter(|_| found.len() == max);
         let mut removed = 0;
         for chunk in found.chunks(CHUNK) {
@@ -66,7 +67,7 @@ impl Upkeep for Embedded {
         }
         let most = i64::try_from(max).unwrap_or(i64::MAX);
         self.writer.call(CHUNK, move |writing| remove_others(writing, before, most)).await?;
-        // Others have their turn between any two steps.
+        // Other requests get their turn between two steps.
         for _ in 0..GIVEN_BACK {
             if !self.writer.call(CHUNK, give_back).await? {
                 break;
@@ -91,19 +92,19 @@ impl Embedded {
     }
 }
 
-/// Counts one index from end to end, and looks at the front of another for each tenant.
+/// Counts one whole index, and reads the first row of another for each tenant.
 fn backlog(conn: &Connection) -> Result<Backlog> {
     let count = "SELECT count(*) FROM deliveries INDEXED BY deliveries_waiting WHERE state = 1";
     let waiting: i64 = conn.prepare_cached(count)?.query_row([], |row| row.get(0))?;
-    // `state >= 1` is what the index says, and SQLite does not conclude it from `state = 1`.
+    // SQLite uses the partial index only with its own condition, `state >= 1`.
     let oldest = "SELECT min((SELECT min(received_ms) FROM deliveries d \
          WHERE d.tenant_id = t.tenant_id AND d.state = 1 AND d.state >= 1)) FROM tenants t";
     let oldest_ms = conn.prepare_cached(oldest)?.query_row([], |row| row.get(0))?;
     Ok(Backlog { waiting: waiting.unsigned_abs(), oldest_ms })
 }
 
-/// Up to `max` settled events received before `before` that have nothing waiting, from behind the
-/// mark on. A long stretch of old events that wait is thus looked at once in a round.
+/// Finds up to `max` settled events that were received before `before` and have no waiting
+/// delivery, after the mark. So a long run of old events that wait is searched once per round.
 fn removable(conn: &Connection, before: Ms, max: usize, mark: Option<Mark>) -> Result<Vec<Mark>> {
     let (first, mut after_ms, mut after) = mark.unwrap_or((0, Ms::MIN, 0));
     let mut tenants = conn
@@ -133,7 +134,7 @@ fn removable(conn: &Connection, before: Ms, max: usize, mark: Option<Mark>) -> R
     Ok(found)
 }
 
-/// Looks again, now that nobody else writes: a delivery may have been replayed meanwhile.
+/// Checks again inside the transaction: a delivery may have been replayed meanwhile.
 fn remove(writing: &mut Writing, seqs: &[i64]) -> Result<u64> {
     writing.keep_last_seq()?;
     let conn = &writing.conn;
@@ -154,8 +155,8 @@ fn remove(writing: &mut Writing, seqs: &[i64]) -> Result<u64> {
     Ok(removed)
 }
 
-/// Old dead letters, memos and records whose time is over, and failures that nobody has told of for
-/// long.
+/// Removes old dead letters, expired memos and records, and failures that are not reported any
+/// more.
 fn remove_others(writing: &mut Writing, before: Ms, max: i64) -> Result<()> {
     let conn = &writing.conn;
     let rejected = "DELETE FROM rejected WHERE n IN \
@@ -172,7 +173,7 @@ fn remove_others(writing: &mut Writing, before: Ms, max: i64) -> Result<()> {
     Ok(())
 }
 
-/// Gives a part of what is free for good back to the file system. True when there may be more.
+/// Returns free pages to the file system. True if there may be more.
 fn give_back(writing: &mut Writing) -> Result<bool> {
     let conn = &writing.conn;
     let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -184,9 +185,9 @@ fn give_back(writing: &mut Writing) -> Result<bool> {
     Ok(true)
 }
 
-/// Gives back a few free pages; nobody waits for long meanwhile.
+/// Returns a few free pages. The transaction is short.
 pub(super) fn vacuum_some(conn: &Connection) -> Result<()> {
-    // It gives back a page a step.
+    // Each step of the pragma returns one page.
     let mut vacuum = conn.prepare(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
     let mut pages = vacuum.query([])?;
     while pages.next()?.is_some() {}

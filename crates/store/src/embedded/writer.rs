@@ -1,9 +1,9 @@
 //! The one thread that writes, with group commit.
 //!
-//! Requests come over a bounded channel. The thread takes everything that waits, runs it in one
-//! transaction, commits (one fsync), then answers all of them. So the slower the disk, the larger
-//! the groups. A request that fails after it has changed something undoes the whole group; then
-//! each is run again alone, so that it fails alone.
+//! Requests come over a bounded channel. The thread takes all waiting requests, runs them in one
+//! transaction, commits it (one fsync), and then answers them. The slower the disk, the larger the
+//! groups. A request that fails after it has changed something rolls back the whole group. Each
+//! request then runs again alone, so only that one fails.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use super::tail::Tail;
 use super::writing::{Effects, Writing};
 use crate::{Result, StoreError};
 
-/// Requests that may wait for the thread; further callers wait for a place.
+/// Requests that can wait for the thread. Further callers wait for a place.
 const QUEUED: usize = 2_048;
 /// Requests in one transaction.
 const GROUP_JOBS: usize = 2_048;
-/// Rows, roughly, in one transaction: what it takes some tens of milliseconds to write.
+/// Rows in one transaction, roughly. Writing them takes some tens of milliseconds.
 const GROUP_ROWS: usize = 8_192;
-/// How often the position below which all is settled is written down.
+/// How often the position below which all entries are settled is stored.
 const MARK_EVERY: Duration = Duration::from_millis(500);
 
 /// The way to the thread.
@@ -41,7 +41,7 @@ pub(super) struct Parts {
     pub(super) writing: Writing,
     pub(super) folder: Folder,
     pub(super) tail: Arc<Tail>,
-    /// Let go of when the thread has closed the database, not before. None beside a router.
+    /// Released after the thread has closed the database. None for a tool.
     pub(super) hold: Option<Hold>,
 }
 
@@ -56,14 +56,14 @@ impl Writer {
                 thread.close();
             });
         let thread = spawned.map_err(|error| StoreError::Other {
-            message: "cannot start the thread that writes to the store".to_owned(),
+            message: "cannot start the writer thread of the store".to_owned(),
             source: Some(Box::new(error)),
         })?;
         Ok(Self { dir, queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Runs `work`, which touches about `rows` rows, and answers once it is durable. It may be run
-    /// more than once, always from the state before. It runs to its end though the caller is gone.
+    /// Runs `work`, which touches about `rows` rows, and returns once it is durable. It may run
+    /// more than once, always from the same state. It finishes even if the caller is gone.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         rows: usize,
@@ -82,7 +82,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take() {
-            // What it panicked of was printed then.
+            // The panic itself was already printed.
             let _ = thread.join();
         }
     }
@@ -91,9 +91,9 @@ impl Drop for Writer {
 /// One request, whatever its answer.
 trait Job: Send {
     fn rows(&self) -> usize;
-    /// Keeps the outcome, and says if all is to be undone because of it.
+    /// Runs the request and keeps its outcome. Says whether the group must be rolled back.
     fn run(&mut self, writing: &mut Writing) -> Result<(), Undo>;
-    /// Everything is durable; or, with an error, nothing was done.
+    /// Answers the caller: the change is durable or, with an error, nothing changed.
     fn answer(self: Box<Self>, failure: Option<StoreError>);
 }
 
@@ -131,17 +131,17 @@ where
             (None, Some(outcome)) => outcome,
             (None, None) => Err(failure::thread_gone()),
         };
-        // The caller may have gone away; what it asked for is done all the same.
+        // The caller may be gone. Its request took effect all the same.
         let _ = self.reply.send(answer);
     }
 }
 
-/// What a group came to.
+/// The result of a group.
 enum Group {
     Committed(Effects),
-    /// Undone because of one request, whose outcome says why.
+    /// Rolled back because of one request. Its outcome has the reason.
     Undone,
-    /// Undone as a whole: it could not begin or not be committed.
+    /// Rolled back as a whole: it could not start or commit.
     Failed(StoreError),
 }
 
@@ -154,7 +154,7 @@ fn answer(group: Vec<Box<dyn Job>>, error: Option<&StoreError>) {
 struct Thread {
     writing: Writing,
     tail: Arc<Tail>,
-    /// Only a router's: a tool's writes are few, and SQLite's own checkpoints do.
+    /// Only a router has one. A tool writes little, and SQLite's own checkpoints are enough.
     checkpointer: Option<Checkpointer>,
     wal_pages: Arc<AtomicI32>,
     marked: Instant,
@@ -168,7 +168,7 @@ impl Thread {
         let checkpointer = match hold {
             Some(_) => {
                 let pages = Arc::clone(&wal_pages);
-                // Takes the place of SQLite's own checkpoints, which would stall the writer.
+                // Replaces SQLite's own checkpoints, which would stall the writer.
                 writing.conn.wal_hook(Some(move |_: &mut Wal, count| {
                     pages.store(count, Ordering::Relaxed);
                     Ok(())
@@ -203,7 +203,7 @@ impl Thread {
                 self.tail.committed(effects);
                 answer(group, None);
             }
-            // Alone, the others may well pass; on a full disk too, if they need less room.
+            // Alone, the others may succeed, even on a full disk if they need less room.
             Group::Undone | Group::Failed(StoreError::Full(_)) if group.len() > 1 => {
                 for job in group {
                     self.commit(vec![job]);
@@ -234,8 +234,8 @@ impl Thread {
         }
     }
 
-    /// Notes now and then below which position everything is settled, so that the next start need
-    /// not look from the beginning. Late is harmless: what is settled is skipped.
+    /// Stores from time to time below which position everything is settled, so that the next start
+    /// does not search from the beginning. A late value is harmless: settled entries are skipped.
     fn mark(&mut self) -> Result<()> {
         if self.writing.effects.settled.is_empty() || self.marked.elapsed() < MARK_EVERY {
             return Ok(());
@@ -244,7 +244,7 @@ impl Thread {
         self.writing.set_number("settled_below", self.tail.settled_below())
     }
 
-    /// The order matters: the next router may begin as soon as the folder is let go of.
+    /// The order matters: the next router can start as soon as the folder is unlocked.
     fn close(self) {
         let Self { mut writing, tail, checkpointer, hold, .. } = self;
         if hold.is_some() {

@@ -1,4 +1,4 @@
-//! A transaction under way, and what the writer keeps from one to the next.
+//! The current transaction, and what the writer keeps between transactions.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::names::Names;
 use crate::Result;
 
-/// Handed to every request: the connection inside a transaction, and what it knows.
+/// What every request gets: the connection inside a transaction, and the writer's state.
 pub(super) struct Writing {
     pub(super) conn: Connection,
     pub(super) names: Names,
@@ -19,7 +19,7 @@ pub(super) struct Writing {
     data_version: i64,
 }
 
-/// What is to be told when the transaction is durable.
+/// What is published when the transaction is durable.
 #[derive(Default)]
 pub(super) struct Effects {
     /// New events, in order.
@@ -28,7 +28,7 @@ pub(super) struct Effects {
     pub(super) settled: Vec<i64>,
     /// A line of the agenda was added or may have been brought forward.
     pub(super) agenda_changed: bool,
-    /// Events that are gone: nobody is to be handed them from memory.
+    /// Removed events. The router must not get them from memory.
     pub(super) erased: Vec<i64>,
 }
 
@@ -41,14 +41,14 @@ impl Writing {
         Ok(writing)
     }
 
-    /// Begins a transaction, waiting for another process that writes.
+    /// Starts a transaction. Waits while another process writes.
     pub(super) fn begin(&mut self) -> Result<()> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let version = "PRAGMA data_version";
         let version = self.conn.prepare_cached(version)?.query_row([], |row| row.get(0))?;
         if version != self.data_version {
             self.next_seq = self.read_next_seq()?;
-            // Names may have been erased there.
+            // The other process may have erased names.
             self.names.forget();
             self.data_version = version;
         }
@@ -60,9 +60,9 @@ impl Writing {
         Ok(std::mem::take(&mut self.effects))
     }
 
-    /// Back to the state before, here as in the database.
+    /// Restores the earlier state, here and in the database.
     pub(super) fn undo(&mut self) {
-        // SQLite has rolled back by itself after some errors.
+        // After some errors SQLite has already rolled back.
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
         {
@@ -73,7 +73,7 @@ impl Writing {
         self.data_version = -1;
     }
 
-    /// Differs as soon as a request has changed anything, in the database or here.
+    /// Changes as soon as a request has changed anything, in the database or here.
     pub(super) fn progress(&self) -> (u64, usize, usize, i64, bool) {
         let Effects { appended, settled, agenda_changed, .. } = &self.effects;
         let changes = self.conn.total_changes();
@@ -90,8 +90,8 @@ impl Writing {
         Ok(())
     }
 
-    /// Must be called before the newest event may be removed: its position is not given again,
-    /// for readers may be past it.
+    /// Must be called before the newest event is removed. Readers may be past its position, so the
+    /// position must not be used again.
     pub(super) fn keep_last_seq(&self) -> Result<()> {
         self.set_number("last_seq", self.next_seq - 1)
     }
@@ -103,7 +103,7 @@ impl Writing {
     }
 }
 
-/// One of the numbers that outlive rows.
+/// One of the numbers that are kept without a row.
 pub(super) fn number(conn: &Connection, name: &str) -> Result<i64> {
     let sql = "SELECT value FROM numbers WHERE name = ?1";
     Ok(conn.prepare_cached(sql)?.query_row([name], |row| row.get(0))?)
