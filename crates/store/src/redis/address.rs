@@ -1,4 +1,4 @@
-//! Which servers a URL means.
+//! Reads the URL of a Redis store.
 //!
 //! | URL | meaning |
 //! | --- | --- |
@@ -6,7 +6,7 @@
 //! | `rediss://…` | one server over TLS |
 //! | `unix:///path/to/socket[?db=1&user=…&pass=…]` | one server on this machine |
 //! | `redis+cluster://[user:password@]h1:6379,h2:6379` | a Cluster, with some of its nodes |
-//! | `redis+sentinel://[user:password@]h1:26379,h2:26379/master[/db]` | the master of that name, as the Sentinels tell |
+//! | `redis+sentinel://[user:password@]h1:26379,h2:26379/master[/db]` | the master of that name, according to the Sentinels |
 //!
 //! `rediss+cluster` and `rediss+sentinel` speak TLS with the data nodes (and Cluster nodes); the
 //! user and password are those of the data nodes.
@@ -31,7 +31,7 @@ pub(super) enum Target {
 }
 
 impl Address {
-    /// Reads a URL. Errors never repeat it: it may hold a password.
+    /// Reads a URL. Errors never repeat it, because it may contain a password.
     pub(super) fn parse(url: &str) -> Result<Self> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| {
             wrong("has no scheme; write redis://host:6379, redis+cluster://… or redis+sentinel://…")
@@ -72,7 +72,7 @@ fn sentinel(scheme: &str, parts: &Parts<'_>) -> Result<Address> {
     })
 }
 
-/// A URL with several hosts, cut up; the url crate knows one host only.
+/// A URL with several hosts, which the url crate does not support.
 struct Parts<'a> {
     user: String,
     hosts: &'a str,

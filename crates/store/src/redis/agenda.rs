@@ -1,9 +1,10 @@
-//! The agenda: which lanes may be served when, and by whom.
+//! The agenda: when each lane may be served, and which replica has claimed it.
 //!
-//! Two levels keep tenants apart: a shard's agenda has one line a tenant (its earliest lane), a
-//! tenant's has one line a lane. A claim first looks at the fronts of all shards, then takes the
-//! earliest of what it saw; another replica may have been quicker, which only makes it shorter.
-//! A held lane's line stands at the end of its lease, so an abandoned one comes up by itself.
+//! Two levels keep tenants apart. The agenda of a shard has one line per tenant, with the time of
+//! its earliest lane. The agenda of a tenant has one line per lane. A claim reads the first lines
+//! of all shards and takes the earliest lanes. If another replica was faster, the claim gets fewer
+//! lanes. The line of a claimed lane has the time at which the lease ends, so an abandoned lane
+//! becomes due by itself.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -23,7 +24,7 @@ use crate::{
     StateKind, StoreError, WaitingItem,
 };
 
-/// How often the agendas are looked at for what other replicas wrote.
+/// How often to check the agendas for changes by other replicas.
 const POLL: Duration = Duration::from_millis(500);
 /// Most deliveries in one script.
 const UPDATES_A_SCRIPT: usize = 200;
@@ -31,8 +32,8 @@ const UPDATES_A_SCRIPT: usize = 200;
 /// See the trait.
 pub(super) struct RedisAgenda {
     core: Arc<Core>,
-    /// What `next_time` last said: the caller sleeps until then.
-    told: Mutex<Option<Ms>>,
+    /// The last answer of `next_time`: the caller sleeps until then.
+    next: Mutex<Option<Ms>>,
 }
 
 /// A lane whose time has come, as seen.
@@ -45,7 +46,7 @@ struct Candidate {
 
 impl RedisAgenda {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, told: Mutex::default() }
+        Self { core, next: Mutex::default() }
     }
 
     async fn candidates(&self, now: Ms, max: usize, per_tenant: usize) -> Result<Vec<Candidate>> {
@@ -70,7 +71,7 @@ impl RedisAgenda {
         Ok(found)
     }
 
-    /// Takes what is still there of the candidates.
+    /// Claims those candidates that are still free.
     async fn take(&self, found: Vec<Candidate>, now: Ms, until: Ms) -> Result<Vec<Claim>> {
         let claims: Vec<Claim> = found
             .iter()
@@ -98,7 +99,7 @@ impl RedisAgenda {
             order.push(places);
         }
         let mut taken = vec![false; found.len()];
-        // Not sent twice: the second answer would say that somebody else was first.
+        // Not repeated: the second answer would say that another replica was first.
         let answers = self.core.link.run_once(&batch).await?;
         for (places, answer) in order.into_iter().zip(answers) {
             for (place, digit) in places.into_iter().zip(reply::text(answer)?.bytes()) {
@@ -132,7 +133,7 @@ impl RedisAgenda {
         Ok(earliest)
     }
 
-    /// Writes a part of the updates; answers the events that the store does not know.
+    /// Writes a part of the updates. Returns the events that the store does not know.
     async fn write(
         &self,
         lane: &LaneKey,
@@ -226,8 +227,8 @@ impl Agenda for RedisAgenda {
             if missing.is_empty() {
                 continue;
             }
-            // The server lost its memory while these were under way. Outcomes are facts: the
-            // events come back, as if they had arrived when they were received.
+            // The server lost its data while these were in flight. Outcomes are facts, so the
+            // events are recorded again, as if they had arrived when they were received.
             let back: Vec<_> = missing
                 .into_iter()
                 .map(|event| {
@@ -237,7 +238,10 @@ impl Agenda for RedisAgenda {
                 .collect();
             log::admit(&self.core, &back).await?;
             if !self.write(lane, part).await?.is_empty() {
-                return Err(StoreError::Corrupt("events vanish while they are settled".to_owned()));
+                return Err(StoreError::Corrupt(
+                    "events disappear while they are settled; check that Redis does not evict keys"
+                        .to_owned(),
+                ));
             }
         }
         let waits =
@@ -279,19 +283,19 @@ impl Agenda for RedisAgenda {
 
     async fn next_time(&self) -> Result<Option<Ms>> {
         let next = self.earliest().await?;
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(next)
     }
 
     async fn changed(&self, at_most: Duration) {
         let until = Instant::now() + at_most;
-        let mut last = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = *self.next.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let poll = until.min(Instant::now() + POLL);
             if timeout_at(poll, self.core.changed.notified()).await.is_ok() || poll == until {
                 return;
             }
-            // While the server is away nothing can change.
+            // During an outage nothing can change.
             let Ok(next) = self.earliest().await else { continue };
             match (next, last) {
                 (Some(_), None) => return,

@@ -1,9 +1,9 @@
-//! A connection that comes back by itself, to one server, a Sentinel's master or a Cluster.
+//! A connection that reconnects by itself, to one server, a Sentinel's master or a Cluster.
 //!
 //! A [`Link`] holds one multiplexed connection. When it breaks, the command in flight is sent once
-//! more over a new one (every command of this store may be repeated); when there is no new one, the
-//! caller hears [`StoreError::Away`] at once and later calls dial again. Nothing here waits for a
-//! server to return: the caller knows how long it can.
+//! more over a new one: every command of this store can be repeated. If there is no new connection,
+//! the caller gets [`StoreError::Away`] at once, and later calls connect again. Nothing here waits
+//! for a server to return, because only the caller knows how long it can wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,36 +25,36 @@ use crate::{Result, StoreError};
 
 /// Longest wait for a new connection.
 const DIAL_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// After a failed dial, calls fail at once for so long.
+/// After a failed connection attempt, calls fail at once for this long.
 const DIAL_PAUSE: Duration = Duration::from_millis(100);
 
-/// Commands that are sent together. They are not a transaction: each stands for itself.
+/// Commands that are sent together. They are not a transaction.
 pub(super) struct Batch {
     pipe: Pipeline,
     tags: Vec<Tag>,
-    /// What is written under these must be confirmed by replicas, where any are asked for.
+    /// Replicas must confirm what is written under these tags, if `wait_replicas` is set.
     confirm: Vec<Tag>,
 }
 
 /// What replicas of the server must confirm before a write counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Confirm {
-    /// So many of each node that is written to; none when 0.
+    /// Replicas of each written node. 0 waits for none.
     pub(super) replicas: usize,
-    /// How long they are given.
+    /// How long to wait for them.
     pub(super) within: Duration,
 }
 
 impl Confirm {
     fn command(self) -> Cmd {
         let mut cmd = redis::cmd("WAIT");
-        // WAIT 0 would be for ever.
+        // WAIT 0 would wait without a limit.
         cmd.arg(self.replicas).arg(u64::try_from(self.within.as_millis()).unwrap_or(1).max(1));
         cmd
     }
 
-    /// What `WAIT` answered, if it is too few. The same call again may find them there: what was
-    /// written stays, and every write of this store may be repeated.
+    /// The answer of `WAIT`, if too few replicas confirmed. The write stays, so repeating the call
+    /// may find enough replicas.
     fn missing(self, label: &str, answer: &Value) -> Option<StoreError> {
         let had = match answer {
             Value::Int(count) => usize::try_from(*count).unwrap_or(0),
@@ -90,7 +90,7 @@ impl Batch {
         self.tags.push(tag);
     }
 
-    /// What is written under `tag` counts when replicas have it.
+    /// Requires that replicas confirm what is written under `tag`.
     pub(super) fn confirm(&mut self, tag: Tag) {
         if !self.confirm.contains(&tag) {
             self.confirm.push(tag);
@@ -109,7 +109,7 @@ pub(super) struct Dialer {
     kind: Kind,
     confirm: Confirm,
     away: AtomicBool,
-    /// How often the server went away.
+    /// How often the connection to the server was lost.
     outages: AtomicU64,
 }
 
@@ -165,7 +165,7 @@ impl Dialer {
         })
     }
 
-    /// The lines for people are `store::condition`'s; these say which server it was.
+    /// For debugging: `store::condition` logs outages for people.
     fn note(&self, outcome: Option<&StoreError>) {
         match outcome {
             Some(error @ StoreError::Away { .. }) if !self.away.swap(true, Ordering::Relaxed) => {
@@ -181,7 +181,7 @@ impl Dialer {
     }
 }
 
-/// A connection as it is now.
+/// The current connection.
 #[derive(Clone)]
 enum Wire {
     Plain(MultiplexedConnection),
@@ -189,8 +189,8 @@ enum Wire {
 }
 
 impl Wire {
-    /// Sends a batch. Its answers, and those of `WAIT` where replicas are asked for: on the same
-    /// connection, for it counts what that one has written.
+    /// Sends a batch. Returns its answers, and those of `WAIT` if replicas must confirm. `WAIT`
+    /// uses the same connection, because it counts the writes of its own connection.
     async fn send(
         &mut self,
         batch: &Batch,
@@ -212,8 +212,8 @@ impl Wire {
         }
     }
 
-    /// Makes all scripts known: to the one server, or to every master of a Cluster (which only a
-    /// command on its own reaches, a pipeline does not).
+    /// Loads all scripts, on the server or on every master of a Cluster. Only a single command
+    /// reaches all masters; a pipeline does not.
     async fn load_scripts(&mut self) -> Result<(), RedisError> {
         for cmd in script::loads() {
             match self {
@@ -225,8 +225,8 @@ impl Wire {
     }
 }
 
-/// A Cluster takes a pipeline for one slot only: one pipeline a tag, at the same time. `wait` goes
-/// behind what must be confirmed; a command without a key goes where its pipeline goes.
+/// Runs one pipeline per tag at the same time, because a pipeline in a Cluster has one slot. `wait`
+/// follows what must be confirmed. A command without a key goes where its pipeline goes.
 async fn send_by_tag(
     connection: &ClusterConnection,
     batch: &Batch,
@@ -265,7 +265,7 @@ async fn send_by_tag(
     Ok((all, confirmed))
 }
 
-/// One connection, dialed when first needed and again when it broke.
+/// One connection, opened when first needed and again after it broke.
 pub(super) struct Link {
     dialer: Arc<Dialer>,
     answer_within: Duration,
@@ -275,7 +275,7 @@ pub(super) struct Link {
 #[derive(Default)]
 struct Held {
     wire: Option<Wire>,
-    /// Counts connections, so that a late failure of an old one does not end a new one.
+    /// Counts connections, so a late failure of an old one does not close a new one.
     generation: u64,
     failed: Option<(Instant, String)>,
 }
@@ -285,7 +285,7 @@ impl Link {
         Self { dialer, answer_within, held: Mutex::default() }
     }
 
-    /// Sends commands and gives their answers, none of which is an error. Sends them once more if
+    /// Sends commands and returns their answers, none of which is an error. Sends them once more if
     /// the connection breaks or the server does not know a script.
     pub(super) async fn run(&self, batch: &Batch) -> Result<Vec<Value>> {
         match self.run_once(batch).await {
@@ -294,12 +294,12 @@ impl Link {
         }
     }
 
-    /// Sends one command and gives its answer.
+    /// Sends one command and returns its answer.
     pub(super) async fn ask(&self, tag: Tag, cmd: Cmd) -> Result<Value> {
         Ok(self.run(&Batch::one(tag, cmd)).await?.pop().unwrap_or(Value::Nil))
     }
 
-    /// As `run`, without a second try on a broken connection.
+    /// Like `run`, without a second try after a broken connection.
     pub(super) async fn run_once(&self, batch: &Batch) -> Result<Vec<Value>, Fault> {
         match self.exchange(batch).await {
             Err(fault) if fault.no_script => {
@@ -310,19 +310,19 @@ impl Link {
         }
     }
 
-    /// Do the commands of one batch run in their order? A Cluster has several nodes.
+    /// Whether the commands of a batch run in their order. In a Cluster, several nodes run them.
     pub(super) fn keeps_order(&self) -> bool {
         !matches!(self.dialer.kind, Kind::Cluster(_))
     }
 
-    /// How often the server went away: what was seen before and after does not compare.
+    /// How often the connection was lost. Observations before and after a loss cannot be compared.
     pub(super) fn outages(&self) -> u64 {
         self.dialer.outages.load(Ordering::Relaxed)
     }
 
-    /// Asks for confirmation of what a batch writes under `tag`, whose keys begin with `base`. Writes
-    /// one more key there: what is written a second time may change nothing, and then there would be
-    /// nothing to wait for.
+    /// Requires that replicas confirm what a batch writes under `tag`, whose keys start with
+    /// `base`. It also writes one more key: a repeated write may change nothing, and then `WAIT`
+    /// would have nothing to wait for.
     pub(super) fn have_confirmed(&self, batch: &mut Batch, tag: Tag, base: &str) {
         if self.dialer.confirm.replicas > 0 && !batch.confirm.contains(&tag) {
             let mut cmd = redis::cmd("SET");
@@ -332,7 +332,7 @@ impl Link {
         }
     }
 
-    /// Ends the connection; the next call dials.
+    /// Closes the connection. The next call opens a new one.
     pub(super) async fn hang_up(&self) {
         self.held.lock().await.wire = None;
     }
@@ -386,7 +386,7 @@ impl Link {
                 if let StoreError::Away { message, .. } = &fault.error {
                     held.failed = Some((Instant::now(), message.clone()));
                 }
-                // A dial is tried once a call.
+                // Each call tries to connect once.
                 Err(Fault { dropped: false, ..fault })
             }
         }
@@ -399,7 +399,7 @@ fn first_error(label: &str, values: Vec<Value>) -> Result<Vec<Value>, Fault> {
         _ => None,
     });
     let Some(first) = errors.next() else { return Ok(values) };
-    // A script that is not known is mended here; whatever else failed is then seen again.
+    // An unknown script is loaded here. Any other failure shows again in the second try.
     let missing = std::iter::once(first).chain(errors).find(|error| error.code() == "NOSCRIPT");
     let error = RedisError::from(missing.unwrap_or(first).clone());
     debug_assert!(error.kind() != ErrorKind::Client, "server errors come from the server");

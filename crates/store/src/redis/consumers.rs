@@ -1,4 +1,4 @@
-//! The replicas among themselves: the group, heartbeats, and taking over from those that are gone.
+//! The replicas: the consumer group, heartbeats, and takeover from replicas that are gone.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -13,13 +13,14 @@ use super::reader::Reader;
 use super::{Core, reply, script};
 use crate::{Entry, Result};
 
-/// In the place of a heartbeat: this replica has gone of its own will.
+/// Stored instead of a heartbeat: this replica has stopped on purpose.
 const LEFT: &str = "left";
 /// Most entries that one script takes over.
 const TAKE_PAGE: usize = 100;
 
 impl Core {
-    /// Makes the consumer group, from the start of the stream: what was settled is not in it.
+    /// Creates the consumer group from the start of the stream. Settled entries are not in the
+    /// stream.
     pub(super) async fn make_group(&self) -> Result<()> {
         let mut cmd = redis::cmd("XGROUP");
         cmd.arg("CREATE").arg(&*self.keys.stream).arg(&self.group).arg("0").arg("MKSTREAM");
@@ -35,7 +36,7 @@ impl Core {
         Ok(())
     }
 
-    /// Shows the others that this replica lives.
+    /// Writes the heartbeat of this replica.
     pub(super) async fn beat(&self) -> Result<()> {
         let count = self.beats.fetch_add(1, Ordering::Relaxed);
         self.beat_with_key(self.sign(&count.to_string())).await
@@ -53,7 +54,7 @@ impl Core {
         self.link.ask(Tag::Replicas, cmd).await.map(drop)
     }
 
-    /// Says that this replica goes; its consumer goes with it if it has nothing pending.
+    /// Records that this replica stops. Its consumer is removed if it has nothing pending.
     pub(super) async fn depart(&self) -> Result<()> {
         let mut cmd = script::call(&script::RETIRE, &[&self.keys.stream]);
         cmd.arg(&self.group).arg(&self.replica);
@@ -76,9 +77,9 @@ pub(super) struct Watch {
 
 #[derive(Default)]
 struct Seen {
-    /// Each replica's last sign of life, and since when it has been the same.
+    /// The last heartbeat of each replica, and since when it is unchanged.
     signs: HashMap<String, (String, Instant)>,
-    /// While the server is away nobody can give a sign: after an outage all begin anew.
+    /// During an outage no replica can write a heartbeat, so the observation starts again after it.
     outages: u64,
 }
 
@@ -112,7 +113,7 @@ impl Watch {
         Ok(taken)
     }
 
-    /// Replicas that left, or whose heartbeat has stood still for too long on our clock.
+    /// Replicas that stopped, or whose heartbeat has been unchanged for too long on this clock.
     async fn gone(&self, core: &Core) -> Result<Vec<String>> {
         let beats = heartbeats(core).await?;
         let mut signs: HashMap<String, String> =
@@ -178,7 +179,7 @@ async fn consumers(core: &Core) -> Result<Vec<String>> {
         .collect()
 }
 
-/// Entries of `replica`, now ours; and whether nothing is left of it.
+/// Takes entries of `replica`. Returns them, and whether it has none left.
 async fn inherit(
     core: &Core,
     reader: &Reader,

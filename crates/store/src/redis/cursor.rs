@@ -1,5 +1,5 @@
-//! Where a page of a list ended. A position is what stood there (score and member), not a number,
-//! so that a page goes on at the right place though entries come and go.
+//! Cursors: the end of a page of a list. A position is a score and a member, not a number, so the
+//! next page continues at the right place although entries are added and removed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::pack;
 use crate::{Result, StoreError};
 
-/// Which list a cursor is of; one does not fit another.
+/// The list that a cursor belongs to. A cursor of another list is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum List {
     Events,
@@ -32,7 +32,7 @@ pub(super) struct Position {
     pub(super) score: i64,
     /// The index's member: `arrival:id`.
     pub(super) member: String,
-    /// So many deliveries of the member's event were given; 0 when it is done.
+    /// How many deliveries of the event were already returned. 0 if all of them were.
     pub(super) given: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Tenants' documents with a version, and the channels' small memory.
+//! The tenants' documents with a version, and the channels' memos.
 
 use std::sync::Arc;
 use std::time::Duration;

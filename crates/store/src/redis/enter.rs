@@ -1,10 +1,10 @@
 //! The short path of an event that this process takes in while it waits for entries.
 //!
 //! Such an event would be added to the stream, read back in a second round trip, and admitted in a
-//! third. `enter.lua` does all three: afterwards the event is in the stream and in the hands of this
-//! replica, as if it had been read. If another entry was waiting to be read, that one comes first.
-//! Nothing else changes. A process that does not wait for entries, or has no room for more, takes no
-//! event this way, and other replicas read it.
+//! third. `enter.lua` does all three: afterwards the event is in the stream and in the hands of
+//! this replica, as if it had been read. If another entry was waiting to be read, that one comes
+//! first. Nothing else changes. A process that does not wait for entries, or has no room for more,
+//! takes no event this way, and other replicas read it.
 //!
 //! The server counts the entry as read the moment it runs the script, so a task of its own awaits
 //! the answer: the caller may go away. When the answer does not come, the entries that the server
@@ -40,7 +40,7 @@ pub(super) async fn enter(
         answer
     });
     let broke_off = |error| StoreError::Other {
-        message: "an append to the stream broke off".to_owned(),
+        message: "an append to the stream was aborted".to_owned(),
         source: Some(Box::new(error)),
     };
     match entering.await.map_err(broke_off)? {

@@ -1,9 +1,9 @@
-//! [`Erasure`]: an event goes from all its keys in one script; for a day, its position in the stream and
-//! a hash of its id say that outcomes which come late are of no concern.
+//! [`Erasure`]: one script removes an event from all its keys. For a day, its position in the
+//! stream and a hash of its id are kept, so that late outcomes of the event are ignored.
 //!
-//! A deleted entry of the stream shares a node of memory with its neighbours, up to a hundred, and its
-//! bytes go with the last of them; that is when they are settled. What Redis keeps on disk (its
-//! append-only file, snapshots) is the server's: `BGREWRITEAOF` writes it anew without what is gone.
+//! A deleted entry of the stream shares a memory node with up to a hundred neighbors. Its bytes go
+//! with the last of them, when they are settled. The files of Redis (append-only file, snapshots)
+//! belong to the server: `BGREWRITEAOF` rewrites them without the deleted data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::{Entry, EntryId, Erased, Erasure, Ms, Page, Result, StoreError};
 
 /// Most events, entries or keys in one round trip.
 const STEP: usize = 100;
-/// How long outcomes that come late are passed over: far longer than any attempt takes.
+/// How long late outcomes are recognized: far longer than any attempt takes.
 const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// See the trait.
@@ -32,8 +32,8 @@ impl RedisErasure {
         Self { core }
     }
 
-    /// Memos under `channel/tenant/`. In a Cluster a scan sees one node; the others' end with their
-    /// time.
+    /// Memos under `channel/tenant/`. In a Cluster a scan sees one node, and memos on other nodes
+    /// expire.
     async fn scan_memos(&self, tenant: &str) -> Result<()> {
         let mut cursor = "0".to_owned();
         loop {
@@ -45,7 +45,7 @@ impl RedisErasure {
             let found = reply::array(parts.next().unwrap_or(Value::Nil))?;
             let start = self.core.keys.memo("");
             let names = found.into_iter().map(reply::text).collect::<Result<Vec<_>>>()?;
-            // The pattern also fits what follows the tenant of others.
+            // The pattern can also match memos of other tenants.
             let own = names.iter().filter_map(|name| name.strip_prefix(&start));
             let own = own.filter(|key| key.split('/').nth(1) == Some(tenant));
             let own: Vec<String> = own.map(str::to_owned).collect();
@@ -99,7 +99,7 @@ impl Erasure for RedisErasure {
         match cursor {
             Some(after) => {
                 let after: EntryId = after.parse().map_err(|_| {
-                    StoreError::BadQuery("that is no place in the stream".to_owned())
+                    StoreError::BadQuery("the value is not a position in the stream".to_owned())
                 })?;
                 cmd.arg(format!("({after}"))
             }
@@ -122,7 +122,8 @@ impl Erasure for RedisErasure {
         let keys = self.core.keys.tenant(tenant);
         let mut removed = 0;
         for entries in entries.chunks(STEP) {
-            // First: whoever has read one of them finds that it is erased when it makes it known.
+            // Recorded first: a replica that has read one of them learns at `admit` that it is
+            // erased.
             let mut note = redis::cmd("ZADD");
             note.arg(keys.erased());
             let mut remove = script::call(&script::ACK, &[&self.core.keys.stream]);
@@ -151,7 +152,7 @@ impl Erasure for RedisErasure {
             index.arg(keys.rejected_index());
             for entry in entries {
                 let id: EntryId = entry.parse().map_err(|_| {
-                    StoreError::BadQuery(format!("`{entry}` is no place in the stream"))
+                    StoreError::BadQuery(format!("`{entry}` is not a position in the stream"))
                 })?;
                 data.arg(entry);
                 index.arg(format!("{}:{entry}", pack::arrival(id)));
@@ -204,7 +205,7 @@ impl Erasure for RedisErasure {
     }
 
     async fn scrub(&self) -> Result<bool> {
-        // Nothing of it is in the server's memory any more, and its files are not ours.
+        // Redis' memory holds nothing of it any more, and its files belong to the server.
         Ok(true)
     }
 }

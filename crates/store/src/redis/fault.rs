@@ -1,4 +1,4 @@
-//! What an error of Redis means for the caller, and whether the connection is still good.
+//! What an error of Redis means for the caller, and whether the connection can still be used.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -7,9 +7,9 @@ use crate::StoreError;
 /// A failed exchange with the server.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// For the caller.
+    /// The error for the caller.
     pub(super) error: StoreError,
-    /// The connection is of no use any more: dial anew.
+    /// The connection cannot be used any more.
     pub(super) hang_up: bool,
     /// The connection broke; the command may or may not have run.
     pub(super) dropped: bool,
@@ -17,7 +17,7 @@ pub(super) struct Fault {
     pub(super) no_script: bool,
     /// The stream or its consumer group is gone.
     pub(super) no_group: bool,
-    /// A read that waited was broken off: what for, the next one will tell.
+    /// A blocking read was aborted. The next one shows why.
     pub(super) unblocked: bool,
 }
 

@@ -1,14 +1,14 @@
-//! Names of keys. All keys of a tenant carry one hash tag, `fanfare:{s07}:…`, so that in a Cluster
-//! they live on one node and a script may touch several of them. Sixteen tags, chosen by a hash of
-//! the tenant, spread the tenants over the nodes.
+//! Names of keys. All keys of a tenant have one hash tag, `fanfare:{s07}:…`, so they are on one
+//! node of a Cluster and a script can use several of them. Sixteen tags, chosen by a hash of the
+//! tenant's id, spread the tenants over the nodes.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Number of hash tags. Fixed: another number would look for tenants in the wrong place.
+/// Number of hash tags. It cannot change: the tenants' keys depend on it.
 pub(super) const SHARDS: u8 = 16;
 
-/// What one command touches, so that a Cluster can be sent one pipeline a tag.
+/// The keys that a command uses. A Cluster gets one pipeline per tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tag {
     /// Tenants of this number.
@@ -17,7 +17,7 @@ pub(super) enum Tag {
     Stream,
     /// The tenants' documents, and records.
     Directory,
-    /// Entries that could not be taken.
+    /// Rejected entries.
     Rejected,
     /// Heartbeats.
     Replicas,
@@ -38,7 +38,7 @@ impl Keys {
         Self { prefix: prefix.into(), stream: stream.into() }
     }
 
-    /// What every key of a shard begins with.
+    /// The prefix of every key of a shard.
     pub(super) fn base(&self, shard: u8) -> String {
         format!("{}:{{s{shard:02}}}:", self.prefix)
     }
@@ -75,13 +75,13 @@ impl Keys {
         format!("{}:{{dir}}:version", self.prefix)
     }
 
-    /// Id → packed record of a collection; the ids by name; those with an end, by it; the version.
+    /// Packed records by id, ids by name, ids by expiry, and the version of a collection.
     pub(super) fn records(&self, collection: &str) -> [String; 4] {
         ["records", "ids", "ends", "moved"]
             .map(|kind| format!("{}:{{dir}}:{kind}:{collection}", self.prefix))
     }
 
-    /// What the keys of rejected entries begin with.
+    /// The prefix of the keys of rejected entries.
     pub(super) fn rejected_base(&self) -> String {
         format!("{}:{{dead}}:", self.prefix)
     }
@@ -98,7 +98,7 @@ impl Keys {
         format!("{}:{{up}}:replicas", self.prefix)
     }
 
-    /// What marks entries as ours.
+    /// The key of the MAC that marks our entries.
     pub(super) fn mark_key(&self) -> String {
         format!("{}:{{up}}:mark", self.prefix)
     }
@@ -117,7 +117,7 @@ impl Keys {
 pub(super) struct TenantKeys {
     pub(super) shard: u8,
     pub(super) base: String,
-    /// The tenant as it stands in keys.
+    /// The tenant's id as it is written in keys.
     pub(super) name: String,
 }
 
@@ -172,18 +172,18 @@ impl TenantKeys {
         self.key("a")
     }
 
-    /// Lane → token of whoever serves it.
+    /// Lane → token of the claim.
     pub(super) fn leases(&self) -> String {
         self.key("l")
     }
 
-    /// Lane → how it has gone since its last success.
+    /// Lane → failures since its last success.
     pub(super) fn failing(&self) -> String {
         self.key("f")
     }
 
-    /// What was erased while it may have been on its way: positions in the stream, and hashes of
-    /// ids, until when that is remembered.
+    /// Positions in the stream and hashes of ids that were erased while they may have been in
+    /// flight, with the time until which they are kept.
     pub(super) fn erased(&self) -> String {
         self.key("gone")
     }
@@ -197,18 +197,18 @@ impl TenantKeys {
         [&self.base, kind, ":", letter, ":", &self.name].concat()
     }
 
-    /// What waits in a lane, by due time.
+    /// The queue of a lane, by due time.
     pub(super) fn queue(&self, lane: &str) -> String {
         self.lane_key("q", lane)
     }
 
-    /// What was suppressed or died in a lane, by when.
+    /// Suppressed and dead deliveries of a lane, by time.
     pub(super) fn ended(&self, lane: &str) -> String {
         self.lane_key("end", lane)
     }
 }
 
-/// The shard of a tenant: FNV-1a, so that it is the same in every version and language.
+/// The shard of a tenant. FNV-1a gives the same value in every version and language.
 pub(super) fn shard_of(tenant: &str) -> u8 {
     let hash = tenant
         .bytes()
@@ -216,7 +216,7 @@ pub(super) fn shard_of(tenant: &str) -> u8 {
     u8::try_from(hash % u32::from(SHARDS)).expect("a remainder of 16 fits")
 }
 
-/// A tenant's name without the character that parts keys, so that no two tenants share a key.
+/// Escapes the separator of keys in a tenant's name, so no two tenants share a key.
 fn escape(tenant: &str) -> Cow<'_, str> {
     if tenant.contains([':', '%']) {
         Cow::Owned(tenant.replace('%', "%25").replace(':', "%3A"))

@@ -1,4 +1,4 @@
-//! The ledger's questions. Lists go through an index newest first, a bounded part a call.
+//! The ledger. Lists read an index, newest first, and each call reads a bounded part of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::{
 
 /// Most lines of an index in one script.
 const LOOK_AT_ONCE: usize = 500;
-/// Most lines of an index in one call; filters may leave few of them.
+/// Most lines of an index in one call, however few match the filters.
 const LOOK_A_CALL: usize = 5_000;
 /// Most items of a page.
 const LONGEST_PAGE: usize = 1_000;
@@ -29,7 +29,7 @@ pub(super) struct RedisLedger {
     core: Arc<Core>,
 }
 
-/// What is looked through.
+/// The index that a list reads.
 struct Index {
     tag: Tag,
     keys: [String; 3],
@@ -42,9 +42,9 @@ struct Index {
 struct Line {
     position: Position,
     id: String,
-    /// First line of the packed event; none when it is gone.
+    /// First line of the packed event. None if the event is gone.
     head: Option<Vec<u8>>,
-    /// None while it is not settled.
+    /// None while the event is not settled.
     outcome: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl RedisLedger {
         Self { core }
     }
 
-    /// Lines after `position`, or from it on when part of it was given; true at the end.
+    /// Lines after `position`, or from it on if part of it was returned. True at the end.
     async fn look(
         &self,
         index: &Index,
@@ -92,8 +92,9 @@ impl RedisLedger {
         Ok((lines, last))
     }
 
-    /// Goes through an index until the page is full. `take` adds what it wants of a line, of which
-    /// so many deliveries were given before, and answers how many it gave when the page is full.
+    /// Reads an index until the page is full. `take` gets a line and the number of its deliveries
+    /// that earlier pages returned. It adds items, and returns how many were returned if the page
+    /// is full.
     async fn page<T>(
         &self,
         index: &Index,
@@ -157,7 +158,8 @@ impl Ledger for RedisLedger {
         let event = pack::unpack_event(tenant.into(), id, packed)?;
         let outcome = reply::bytes(answers.next().unwrap_or(Value::Nil))?;
         let outcome = outcome.map(String::from_utf8).transpose();
-        let outcome = outcome.map_err(|_| StoreError::Corrupt("an outcome is no text".into()))?;
+        let outcome =
+            outcome.map_err(|_| StoreError::Corrupt("an outcome is not valid UTF-8".into()))?;
         let state = state_of(outcome.as_deref());
         let deliveries = match &outcome {
             Some(packed) => pack::unpack_outcome(id, &event.kind, event.environment, packed)?,
@@ -198,7 +200,7 @@ impl Ledger for RedisLedger {
     }
 
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
-        // What is delivered, nearly everything, is in no index.
+        // Nearly all deliveries are delivered, so there is no index for that state.
         let indexed = query.state.filter(|state| *state != StateKind::Delivered);
         let letter = indexed.map(pack::letter);
         let (tag, keys) = self.tenant_index(&query.tenant, letter);

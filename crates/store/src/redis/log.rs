@@ -19,11 +19,11 @@ use crate::{
     Result, Settlement, StoreError,
 };
 
-/// Most events in one script: it keeps other clients waiting for a millisecond or so.
+/// Most events in one script, which blocks other clients for about a millisecond.
 const EVENTS_A_SCRIPT: usize = 500;
 /// Most bytes of bodies in one script or pipeline.
 const BYTES_AT_ONCE: usize = 4 << 20;
-/// About what an event or an outcome takes beside the event's body: ids, times, a line.
+/// Approximate bytes of an event or an outcome without the event's body.
 const HEAD: usize = 320;
 /// Most rejected entries that are kept: at 64 KiB each, 640 MiB at worst.
 const REJECTED_KEPT: usize = 10_000;
@@ -69,8 +69,9 @@ impl Log for RedisLog {
                 batch.push(Tag::Stream, cmd);
             }
             let replies = self.core.bulk.run(&batch).await?;
-            // Of each event: was it known, and its place in the stream. What is known is added all the
-            // same, for the two may be on different nodes; it is told apart when it is admitted.
+            // Two answers per event: whether it was known, and its entry id. A known event is added
+            // all the same, because both keys may be on different nodes. `admit` recognizes the
+            // duplicate.
             answers.extend(part.iter().zip(replies.iter().step_by(2)).map(|(event, known)| {
                 let is_new = met.insert((&event.tenant, &event.id)) && *known != Value::Int(1);
                 if is_new { Appended::Accepted } else { Appended::Duplicate }
@@ -103,10 +104,14 @@ impl Log for RedisLog {
         self.reject(&batch).await?;
         let missing = self.write(&batch).await?;
         if !missing.is_empty() {
-            // The server lost its memory between admit and settle. What waits needs its event.
+            // The server lost its data between admit and settle. A waiting delivery needs its
+            // event.
             admit(&self.core, &missing).await?;
             if !self.write(&batch).await?.is_empty() {
-                return Err(StoreError::Corrupt("events vanish while they are settled".to_owned()));
+                return Err(StoreError::Corrupt(
+                    "events disappear while they are settled; check that Redis does not evict keys"
+                        .to_owned(),
+                ));
             }
         }
         self.acknowledge(&batch).await?;
@@ -141,7 +146,8 @@ impl RedisLog {
         Ok(())
     }
 
-    /// Writes outcomes; answers what waits without its event being known.
+    /// Writes outcomes. Returns the entries with waiting deliveries whose event the store does not
+    /// know.
     async fn write(&self, batch: &[Settlement]) -> Result<Vec<(EntryId, Arc<Event>)>> {
         let written: Vec<Written<'_>> = batch.iter().filter_map(Written::of).collect();
         let tenants = by_tenant(&written, |written| &written.event.tenant);
@@ -197,7 +203,7 @@ impl RedisLog {
     }
 }
 
-/// Makes events known, each once.
+/// Records events in the ledger, each once.
 pub(super) async fn admit(
     core: &Core,
     entries: &[(EntryId, Arc<Event>)],
@@ -245,7 +251,7 @@ pub(super) async fn admit(
     Ok(admissions)
 }
 
-/// One argument, put together where it is sent from.
+/// One argument that is written from its parts, without a copy.
 fn arg_of(cmd: &mut Cmd, parts: &[&[u8]]) {
     let mut arg = cmd.writer_for_next_arg();
     for part in parts {
@@ -270,7 +276,7 @@ impl<'a> Written<'a> {
         Some(Self { entry: settlement.entry, event, updates })
     }
 
-    /// Adds the script's arguments; true if something of it waits.
+    /// Adds the script's arguments. True if a delivery waits.
     fn add_to(&self, cmd: &mut Cmd) -> bool {
         let arrival = pack::arrival(self.entry);
         cmd.arg(&*self.event.id);
@@ -302,7 +308,7 @@ fn settle_call(keys: &TenantKeys, outcomes: usize) -> Cmd {
     cmd
 }
 
-/// Places of items by tenant, in order.
+/// Indexes of the items by tenant, in order.
 fn by_tenant<'a, T>(
     items: &'a [T],
     tenant: impl Fn(&'a T) -> &'a Arc<str>,
@@ -314,7 +320,7 @@ fn by_tenant<'a, T>(
     tenants
 }
 
-/// Cuts items so that neither their number nor their bytes are too many at once.
+/// Splits items into parts that are bounded in number and bytes.
 fn parts<T>(items: &[T], size: impl Fn(&T) -> usize) -> Vec<&[T]> {
     let mut parts = Vec::new();
     let (mut start, mut bytes) = (0, 0);

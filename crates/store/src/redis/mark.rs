@@ -1,14 +1,15 @@
-//! The mark of entries that Fanfare itself put into the stream: what it checked when it took them in is
-//! not checked again when they are read, and what only the router may say passes.
+//! The mark of entries that Fanfare itself added to the stream. Such entries were checked when they
+//! were accepted and are not checked again, and only they may have the router's own event types.
 //!
-//! Everybody who may `XADD` can write a field of this name, so the mark holds a MAC over all of the
-//! entry. Its key is made at random by the first process, and stands in Redis beside the heartbeats:
-//! who can read it there could change every other key as well, and a producer whose rights end at the
-//! stream (`ACL SETUSER … ~fanfare:events +xadd`) cannot. An entry whose mark is not genuine is read
-//! as a stranger's. The same entry added once more is a duplicate of the first.
+//! Every client that may `XADD` can write a field of this name, so the mark contains a MAC over the
+//! whole entry. The first process creates the key of the MAC at random and stores it in Redis
+//! beside the heartbeats. A client that can read it there could change every other key as well. A
+//! producer whose rights are limited to the stream (`ACL SETUSER … ~fanfare:events +xadd`) cannot
+//! read it. An entry with a wrong mark is treated as a producer's entry. An entry that is added
+//! twice is a duplicate.
 //!
-//! A Redis that lost its memory lost the key; every replica writes the one it knows with its next
-//! heartbeat, and goes on with whichever was there first.
+//! If Redis loses its data, it loses the key too. Every replica then writes the key that it knows
+//! with its next heartbeat, and uses the one that was written first.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,18 +25,18 @@ use super::pack::{quote, unquote};
 use super::{Core, reply};
 use crate::Result;
 
-/// The field of the stream's entries; producers do not write it.
+/// The name of the field. Producers do not write it.
 const MARK: &str = "fanfare";
-/// The stream entry's field for what is not live.
+/// The field for the environment of events that are not live.
 pub(super) const ENVIRONMENT: &str = "environment";
-/// Bytes of the MAC that are kept: nobody guesses 128 bits.
+/// Bytes of the MAC that are kept. 128 bits cannot be guessed.
 const KEPT: usize = 16;
 
-/// Makes marks, and knows them again.
+/// Writes marks and checks them.
 #[derive(Clone)]
 pub(super) struct Seal {
     ours: Hmac<Sha256>,
-    /// What was ours before another's key was met.
+    /// Our earlier key, if another replica's key was stored first.
     before: Option<Hmac<Sha256>>,
     text: Arc<str>,
 }
@@ -49,7 +50,7 @@ impl Held {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes the key that is in the store.
+    /// Remembers the key that is in the store.
     fn put(&self, text: &str) -> Seal {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*held {
@@ -63,7 +64,7 @@ impl Held {
 }
 
 impl Core {
-    /// The seal; asks the server for its key the first time.
+    /// The seal. The first call reads its key from the server.
     pub(super) async fn seal(&self) -> Result<Seal> {
         if let Some(seal) = self.held.get() {
             return Ok(seal);
@@ -73,7 +74,7 @@ impl Core {
         self.note_key(answer, &offered)
     }
 
-    /// Writes the key if there is none, and answers the one that was there.
+    /// Writes the key if there is none, and returns the stored one.
     pub(super) fn offer_key(&self) -> (Cmd, Arc<str>) {
         let random = || Arc::from(hex::encode(rand::random::<[u8; 32]>()));
         let offered: Arc<str> = self.held.get().map_or_else(random, |seal| seal.text);
@@ -82,7 +83,7 @@ impl Core {
         (cmd, offered)
     }
 
-    /// Takes up what the server answered to it.
+    /// Handles the server's answer.
     pub(super) fn note_key(&self, answer: Value, offered: &str) -> Result<Seal> {
         Ok(match answer {
             Value::Nil => self.held.put(offered),
@@ -90,7 +91,7 @@ impl Core {
         })
     }
 
-    /// Shows that this replica lives, and keeps the key where the others find it.
+    /// Writes the heartbeat, and the key if it is missing.
     pub(super) async fn beat_with_key(&self, beat: Cmd) -> Result<()> {
         let (cmd, offered) = self.offer_key();
         let mut batch = Batch::one(Tag::Replicas, beat);
@@ -106,7 +107,7 @@ impl Seal {
         Self { ours, before, text: text.into() }
     }
 
-    /// Adds the fields of an event that we append: `XADD stream *` stands before them.
+    /// Adds the fields of an event after `XADD stream *`.
     pub(super) fn add_entry(&self, cmd: &mut Cmd, event: &Event) {
         let (id, kind) = (quote(&event.id), quote(&event.kind));
         let facts = format!("{id}\t{}\t{}\t{kind}", event.received_ms, event.created);
@@ -125,7 +126,7 @@ impl Seal {
         }
     }
 
-    /// The event of an entry that has our mark. None for any other: it is checked as a stranger's.
+    /// The event of an entry with our mark. None for any other entry, which must be checked.
     pub(super) fn read_entry(&self, fields: &[(Bytes, Bytes)]) -> Option<Event> {
         let field = |name: &str| Some(&fields.iter().find(|(found, _)| found == name)?.1);
         let text = |bytes| std::str::from_utf8(bytes).ok();
@@ -157,7 +158,7 @@ impl Seal {
     }
 }
 
-/// A MAC over all of an entry; each part with its length, so that none runs into the next.
+/// A MAC over the whole entry. Each part has its length, so parts cannot be shifted.
 fn over(key: &Hmac<Sha256>, facts: &str, parts: [&[u8]; 4]) -> Hmac<Sha256> {
     let mut mac = key.clone();
     for part in std::iter::once(facts.as_bytes()).chain(parts) {

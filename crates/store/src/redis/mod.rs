@@ -1,46 +1,49 @@
 //! The Redis store: one server, a Sentinel's master or a Cluster; any number of replicas.
 //!
-//! # How it is laid out
+//! # Layout
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
 //! | `fanfare:events` | stream | entries that are not settled; a settled one is deleted |
 //! | `fanfare:{s07}:e:<tenant>` | hash | event id → the event, byte for byte |
-//! | `fanfare:{s07}:o:<tenant>` | hash | event id → its outcome: a line a delivery, with attempts |
+//! | `fanfare:{s07}:o:<tenant>` | hash | event id → its outcome: one line per delivery, with attempts |
 //! | `fanfare:{s07}:log:<tenant>` | sorted set | events by the time they were received |
 //! | `fanfare:{s07}:seen:<tenant>`, `last:<tenant>` | sorted set, number | events as they were admitted |
 //! | `fanfare:{s07}:i:<w, s, x>:<tenant>` | sorted set | events with a delivery waiting, suppressed, dead |
-//! | `fanfare:{s07}:q:<tenant>:<lane>` | sorted set | what waits in a lane, by due time, then arrival |
-//! | `fanfare:{s07}:end:<tenant>:<lane>` | sorted set | what was suppressed or died in a lane, by when |
+//! | `fanfare:{s07}:q:<tenant>:<lane>` | sorted set | the queue of a lane, by due time, then arrival |
+//! | `fanfare:{s07}:end:<tenant>:<lane>` | sorted set | suppressed and dead deliveries of a lane, by time |
 //! | `fanfare:{s07}:a:<tenant>` | sorted set | the tenant's lanes by the time of their next service |
-//! | `fanfare:{s07}:l:<tenant>` | hash | lane → token of whoever serves it |
-//! | `fanfare:{s07}:gone:<tenant>` | sorted set | positions and hashes of what was erased on its way, for a day |
+//! | `fanfare:{s07}:l:<tenant>` | hash | lane → token of its claim |
+//! | `fanfare:{s07}:gone:<tenant>` | sorted set | positions and hashes of what was erased in flight, for a day |
 //! | `fanfare:{s07}:agenda` | sorted set | the shard's tenants by their earliest lane |
 //! | `fanfare:{s07}:tenants` | set | the shard's tenants that have events |
 //! | `fanfare:{dir}:…`, `{dead}:…`, `{up}:…` | | tenants' tables and records, rejected entries, heartbeats, the key of marks |
 //! | `fanfare:{s07}:kept`, `{dead}:kept` | number | written so that there is something to wait for ([`Options::wait_replicas`]) |
 //!
-//! An event costs about four commands' worth of work in the server, most of it shared by a batch:
-//! its entry is read, `admit` writes it to two keys and `settle` its outcome to one (one script a
-//! tenant and batch), and one script a batch acknowledges and deletes the entries. One that a replica
-//! takes in while it waits for entries is added, read and made known by one script (`enter.rs`).
-//! Hashes a tenant, rather than a key an event, take half the memory, allow that sharing, and leave
-//! no expiry that could take an event away from a delivery that still waits. Memory is bounded by
-//! [`Upkeep::tidy`](crate::Upkeep::tidy): what grows, grows only while a replica runs, and a
-//! replica that runs tidies.
+//! An event costs about four commands in the server, most of them shared by a batch. Its entry is
+//! read,
+//! `admit` writes it to two keys, `settle` writes its outcome to one (one script per tenant and
+//! batch),
+//! and one script per batch acknowledges and deletes the entries. An event that a replica takes in
+//! while it waits for entries is added, read and admitted by one script (`enter.rs`).
+//!
+//! Hashes per tenant, instead of keys per event, take half the memory and make this sharing
+//! possible. They also have no expiry that could remove an event while a delivery of it waits.
+//! Memory is bounded by [`Upkeep::tidy`](crate::Upkeep::tidy): data grows only while a replica
+//! runs, and a running replica tidies.
 //!
 //! # What makes it safe
 //!
-//! - **Outcomes first, acknowledgement last**, and in a round trip of its own: a pipeline goes on
-//!   after an error, an acknowledgement must not.
-//! - **The first outcome stands.** Writing an outcome is a script that passes over events that have
-//!   one, so a repeated batch (lost answer, take-over) changes nothing.
-//! - **Every command may be sent twice**, and is, when a connection breaks under it.
-//! - **The group can vanish.** It is made again from the start of the stream: what was settled is
-//!   not in the stream any more.
-//! - **Entries of ours are known by a MAC** (`mark.rs`), so that no producer passes for the router.
-//! - **A replica is gone when its heartbeat stands still** for [`Options::dead_after`] on the
-//!   *observer's* clock; clocks of different machines are never compared.
+//! - **Outcomes first, acknowledgement last**, in a round trip of its own. A pipeline continues
+//!   after an error, and an acknowledgement must not.
+//! - **The first outcome counts.** The script that writes outcomes skips events that have one, so a
+//!   repeated batch (a lost answer, a takeover) changes nothing.
+//! - **Every command can be sent twice**, and is, when a connection breaks.
+//! - **The group can disappear.** It is created again from the start of the stream, which does not
+//!   contain settled entries.
+//! - **A MAC marks our own entries** (`mark.rs`), so no producer can act as the router.
+//! - **A replica is gone when its heartbeat does not change** for [`Options::dead_after`] on the
+//!   *observer's* clock. Clocks of different machines are never compared.
 
 mod address;
 mod agenda;
@@ -79,7 +82,7 @@ use keys::Keys;
 
 /// Longest time that one read blocks in the server.
 const LONGEST_BLOCK: Duration = Duration::from_secs(5);
-/// Longest wait for an answer. A server may stop for a while to fork or to write its disk.
+/// Longest wait for an answer. A server can stop for a while to fork or to write to its disk.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// How to open the store.
@@ -93,25 +96,25 @@ pub struct Options {
     pub stream: String,
     /// The consumer group that all replicas share.
     pub group: String,
-    /// What all other keys begin with.
+    /// The prefix of all other keys.
     pub prefix: String,
-    /// This process among the replicas: unique, also from one start to the next.
+    /// The name of this replica. It must be unique, also from one start to the next.
     pub replica: String,
-    /// How long a replica's heartbeat may stand still before others take over its work. Several
+    /// How long a replica's heartbeat may stay unchanged before others take over its work. Several
     /// times the interval of [`Upkeep::beat`](super::Upkeep::beat).
     pub dead_after: Duration,
-    /// How long rejected entries are kept when no others follow. Events are removed by
-    /// [`Upkeep::tidy`](super::Upkeep::tidy), which is told until when.
+    /// How long rejected entries are kept if no others follow.
+    /// [`Upkeep::tidy`](super::Upkeep::tidy) removes events.
     pub retention: Duration,
-    /// How many replicas of the Redis server must confirm what is answered or acknowledged, on every
-    /// node that is written to; 0 waits for none.
+    /// How many replicas of the Redis server must confirm a write before it is answered or
+    /// acknowledged, on every written node. 0 waits for none.
     pub wait_replicas: usize,
-    /// How long they are given.
+    /// How long to wait for them.
     pub wait_timeout: Duration,
 }
 
 impl Options {
-    /// The usual names and times.
+    /// The default names and times.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -128,7 +131,7 @@ impl Options {
 }
 
 impl fmt::Debug for Options {
-    // The URL may hold a password.
+    // The URL may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("stream", &self.stream)
@@ -143,8 +146,8 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Opens the store: connects, and refuses a server older than 7.0. Fails within two seconds when
-/// there is no server ([`Away`](super::StoreError::Away)); once open, it recovers by itself.
+/// Opens the store: connects, and refuses a server older than 7.0. Fails within two seconds if
+/// there is no server ([`Away`](super::StoreError::Away)). Once open, the store recovers by itself.
 pub async fn open(options: Options) -> Result<Store> {
     let confirm = Confirm { replicas: options.wait_replicas, within: options.wait_timeout };
     let dialer = Arc::new(Dialer::new(Address::parse(&options.url)?, confirm)?);
@@ -181,21 +184,21 @@ struct Core {
     keys: Keys,
     /// Small commands.
     link: Link,
-    /// Large batches: append, admit, settle. Apart, so that small commands do not wait behind them.
+    /// Large batches: append, admit, settle. Separate, so small commands do not wait behind them.
     bulk: Link,
-    /// Blocking reads, and nothing else: whatever stands behind one waits for it.
+    /// Blocking reads only: any command behind a blocking read waits for it.
     reads: Link,
     group: String,
     replica: String,
     dead_after: Duration,
     retention: Duration,
-    /// Told when this process adds a line to the agenda or brings one forward.
+    /// Notified when this process adds a line to the agenda or brings one forward.
     changed: Notify,
-    /// Counts heartbeats, so that no two are alike.
+    /// Counts heartbeats, so that each one is different.
     beats: AtomicU64,
-    /// Counts claims, so that no two tokens are alike.
+    /// Counts claims, so that each token is different.
     tokens: AtomicU64,
-    /// Tells entries of ours from those of producers.
+    /// Distinguishes our entries from those of producers.
     held: mark::Held,
 }
 

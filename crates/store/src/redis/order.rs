@@ -1,10 +1,11 @@
-//! The order of arrival over several replicas: who is at a lane's head, and may it go?
+//! The order of arrival over several replicas: which delivery is at the head of a lane, and may it
+//! go?
 //!
-//! Two replicas may each read one of two neighbouring entries, and the later one may be queued
-//! first. So a head goes when nothing that was read before it is unsettled. That is asked *before*
-//! the queue is looked at, and a settlement writes the queue before it acknowledges: what is settled
-//! by the answer is seen in the queue, and what is not is later than the head. One server answers both
-//! in one round trip; in a Cluster the second is asked after the first was answered.
+//! Two replicas may read neighboring entries, and the later one may be queued first. So a head may
+//! go when nothing that was read before it is unsettled. This is asked *before* the queue is read,
+//! and a settlement writes the queue before it acknowledges. So whatever is settled according to
+//! the answer is visible in the queue. A single server answers both questions in one round trip. In
+//! a Cluster, the second question follows the answer to the first.
 
 use redis::{Cmd, Value};
 
@@ -13,15 +14,15 @@ use super::keys::Tag;
 use super::{Core, pack, queue, reply, script};
 use crate::{Claim, EntryId, Head, Ms, Result, StoreError};
 
-/// An entry that somebody has had in hand for so long is not waited for: the store refuses to have it
-/// settled, and a lane must not stand still for ever. What is gone is taken over long before.
+/// An entry that stayed unsettled for this long is ignored: the store refuses to settle it, and a
+/// lane must not stop for it. Entries of a stopped replica are taken over long before.
 const WAITED_FOR_MS: u128 = 15 * 60 * 1000;
 
 /// Up to where the stream is settled.
 struct Settled {
-    /// Whatever arrived before this one has its outcome or stands in its queues.
+    /// Every entry up to this one has its outcome or is in its queues.
     through: EntryId,
-    /// Nothing is unread or unsettled at all.
+    /// Nothing is unread or unsettled.
     all: bool,
 }
 
@@ -48,12 +49,12 @@ pub(super) async fn head(core: &Core, claim: &Claim, now: Ms) -> Result<Head> {
             let was_known = known.is_some_and(|known| arrival <= known);
             arrival <= settled.through || (settled.all && was_known)
         };
-        // What has no place in the stream waits for nothing in it.
+        // A delivery without a position in the stream does not wait for entries of the stream.
         let Some(arrival) = arrival.filter(|arrival| !is_settled(*arrival)) else {
             return Ok(Head::Ready(item));
         };
-        // It came after the question, or the server has lost its stream and begun another: then no
-        // entry will ever be beyond it. Now that it is known, the question can be put again.
+        // The head arrived after the question. Or the server has lost its stream and started a new
+        // one, whose entries are all below the head. Ask again, now that the head is known.
         if !settled.all || known.replace(arrival).is_some() {
             return Ok(Head::Early { due_ms: item.due_ms });
         }
@@ -75,7 +76,9 @@ impl Settled {
         match word.as_str() {
             "first" | "last" => Ok(Self { through, all: false }),
             "all" => Ok(Self { through, all: true }),
-            _ => Err(StoreError::Corrupt("Redis does not say what is settled".to_owned())),
+            _ => Err(StoreError::Corrupt(
+                "Redis gave an unexpected answer about settled entries".to_owned(),
+            )),
         }
     }
 }

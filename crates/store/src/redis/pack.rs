@@ -1,16 +1,17 @@
-//! How events and outcomes look inside Redis: one line of text a thing, fields parted by tabs.
+//! The format of events and outcomes in Redis: lines of text with fields separated by tabs.
 //!
 //! - An event: `arrival⇥received_ms⇥created⇥"type"⇥"trace"⏎body`, with `⇥test` before the line feed
 //!   if it is not live.
 //! - An outcome: `arrival received_ms`, and for each delivery a line
-//!   `⏎"lane"⇥letter⇥updated_ms⇥due_ms⇥serve_ms⇥"reason"⇥"channel"` and `⇥{attempt}` for each attempt.
+//!   `⏎"lane"⇥letter⇥updated_ms⇥due_ms⇥serve_ms⇥"reason"⇥"channel"` and `⇥{attempt}` for each
+//!   attempt.
 //!
-//! Texts are JSON strings, so neither tab nor line feed can stand inside one, and the scripts can
-//! find, replace and lengthen a line without parsing JSON. An outcome without a line is an event
-//! that no route matched. The letters are `d`elivered, `w`aiting, `s`uppressed, `x` for dead.
+//! Texts are JSON strings, so they contain neither tab nor line feed, and the scripts can find,
+//! replace and extend a line without parsing JSON. An outcome without a line is an event that no
+//! route matched. The letters are `d`elivered, `w`aiting, `s`uppressed, and `x` for dead.
 //!
-//! `arrival` is an entry's id written so that texts sort as entries do: each number with a letter
-//! in front that tells how many digits follow.
+//! `arrival` is an entry's id in a form that sorts as the entries do. A letter before each number
+//! gives its count of digits.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -23,8 +24,8 @@ use crate::{
     StateKind, StoreError,
 };
 
-// Everything here is written for each event, so it is pushed rather than formatted: that takes less than
-// half of the instructions.
+// This code runs for each event. Pushing strings takes less than half of the instructions of
+// formatting.
 
 /// An entry's id as sortable text.
 pub(super) fn arrival(entry: EntryId) -> String {
@@ -39,7 +40,7 @@ pub(super) fn arrival(entry: EntryId) -> String {
     text
 }
 
-/// True for what `arrival` makes.
+/// Whether a text has the form that `arrival` writes.
 pub(super) fn is_arrival(text: &str) -> bool {
     let mut rest = text;
     for _ in 0..2 {
@@ -58,7 +59,7 @@ pub(super) fn is_arrival(text: &str) -> bool {
     rest.is_empty()
 }
 
-/// The entry's id that `arrival` made a text of.
+/// Reads the text form of an entry's id.
 pub(super) fn read_arrival(text: &str) -> Option<EntryId> {
     if !is_arrival(text) {
         return None;
@@ -101,12 +102,12 @@ fn number<T: FromStr>(field: Option<&str>, what: &str) -> Result<T> {
     field.and_then(|field| field.parse().ok()).ok_or_else(|| corrupt(what))
 }
 
-/// An event for the hash of events, in the parts that it is put together from.
+/// The parts of a packed event, for the hash of events.
 pub(super) fn event_parts<'a>(arrival: &'a str, head: &'a str, event: &'a Event) -> [&'a [u8]; 3] {
     [arrival.as_bytes(), head.as_bytes(), &event.body]
 }
 
-/// What stands between an event's arrival and its body.
+/// The part of a packed event between its arrival and its body.
 pub(super) fn head(event: &Event) -> String {
     let trace = event.trace.as_deref();
     let more = trace.map_or(0, str::len) + event.kind.len();
@@ -151,7 +152,7 @@ pub(super) fn read_head(line: &[u8]) -> Result<Head> {
     })
 }
 
-/// Reads a packed event; its body is a part of `packed`, not a copy.
+/// Reads a packed event. Its body shares the memory of `packed`.
 pub(super) fn unpack_event(tenant: Arc<str>, id: &str, packed: Vec<u8>) -> Result<Event> {
     let end = memchr::memchr(b'\n', &packed).ok_or_else(|| corrupt("an event"))?;
     let head = read_head(&packed[..end])?;
@@ -200,7 +201,7 @@ fn push_line(out: &mut String, update: &DeliveryUpdate) {
     }
 }
 
-/// Stands among the attempts where a replay began; see `lane.lua`.
+/// Marks the start of a replay among the attempts. See `lane.lua`.
 const REPLAYED: &str = "!";
 
 /// Attempts as they follow a delivery's line.
@@ -218,10 +219,10 @@ fn push_attempts(out: &mut String, attempts: &[Attempt]) {
     }
 }
 
-/// About what a delivery takes with one attempt.
+/// Approximate bytes of a delivery with one attempt.
 const LINE: usize = 192;
 
-/// What became of an event.
+/// Packs the outcome of an event.
 pub(super) fn pack_outcome(arrival: &str, received_ms: Ms, updates: &[DeliveryUpdate]) -> String {
     let mut packed = String::with_capacity(40 + LINE * updates.len());
     packed.push_str(arrival);

@@ -1,10 +1,10 @@
-//! Reading the stream so that nothing is lost between the server and the caller.
+//! Reads the stream so that nothing is lost between the server and the caller.
 //!
 //! The server counts an entry as read the moment it answers. A read therefore runs in a task of its
-//! own: a caller that goes away leaves it running, and the next caller gets what it brings. Nothing
-//! is read that nobody has asked for. When a connection breaks under a read, the server may have
-//! given entries that never arrived: then everything that it holds pending for this replica is
-//! looked through for what is not in hand.
+//! own. If the caller goes away, the task continues, and the next caller gets its entries. No entry
+//! is read without a caller. When a connection breaks during a read, the server may have sent
+//! entries that never arrived. Then all entries that it holds pending for this replica are searched
+//! for missing ones.
 
 use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{HashMap, VecDeque};
@@ -25,11 +25,11 @@ use super::mark::Seal;
 use super::{Core, LONGEST_BLOCK, reply};
 use crate::{Admission, Entry, EntryId, Payload, Result, StoreError};
 
-/// How many pending entries are looked through in one round trip.
+/// How many pending entries are searched in one round trip.
 const PENDING_PAGE: usize = 500;
 /// Up to this many entries at once, each gains by the short path (`enter`).
 const FEW: usize = 4;
-/// A read that was left running by another caller is given at least so long.
+/// The minimum time for a read that another caller left running.
 const LEFT_RUNNING: Duration = Duration::from_millis(20);
 
 /// Reads for this replica.
@@ -43,10 +43,10 @@ pub(super) struct Reader {
 /// What a running read needs.
 struct Shared {
     core: Arc<Core>,
-    /// Entries that were handed out and are not settled, and what the ledger has said to those that
-    /// were made known as they were added.
+    /// Entries that were returned and are not settled, with the ledger's answer for those that were
+    /// admitted when they were added.
     hand: Mutex<HashMap<EntryId, Option<Admission>>>,
-    /// The server may hold entries for us that never arrived: how often to look.
+    /// How many more times to search for pending entries that never arrived.
     recheck: AtomicU8,
     /// This replica has a heartbeat.
     registered: AtomicBool,
@@ -54,10 +54,11 @@ struct Shared {
 
 #[derive(Default)]
 struct Turn {
-    /// Arrived, but more than the caller wanted.
+    /// Entries beyond what the caller wanted.
     spare: VecDeque<Entry>,
     running: Option<AbortOnDropHandle<Result<Vec<Entry>>>>,
-    /// The last read brought many. Then to read them together costs less than to take in each.
+    /// The last read returned many entries. Then reading them together costs less than the short
+    /// path.
     busy: bool,
 }
 
@@ -82,7 +83,7 @@ impl Reader {
         turn.spare.extend(self.handoff.fetch());
         while turn.spare.is_empty() {
             self.register().await?;
-            // A read of our own ends by itself; one that was left may block for longer.
+            // A new read ends by itself. A read that another caller left may block for longer.
             let until = if turn.running.is_some() {
                 until.max(Instant::now() + LEFT_RUNNING)
             } else {
@@ -102,10 +103,10 @@ impl Reader {
             let Ok(joined) = joined else { break };
             turn.running = None;
             let entries = joined.map_err(|error| StoreError::Other {
-                message: "a read of the stream broke off".to_owned(),
+                message: "a read of the stream was aborted".to_owned(),
                 source: Some(Box::new(error)),
             })?;
-            // What came in meanwhile is in hand: it must reach the caller, whatever became of this.
+            // Entries that came in meanwhile count as read, so they must reach the caller.
             match entries {
                 Err(error) if turn.spare.is_empty() => return Err(error),
                 entries => {
@@ -125,7 +126,7 @@ impl Reader {
         AbortOnDropHandle::new(tokio::spawn(async move { shared.fetch(max.max(1), wait).await }))
     }
 
-    /// Makes sure that others see this replica before it holds anything.
+    /// Writes the first heartbeat before this replica holds an entry.
     pub(super) async fn register(&self) -> Result<()> {
         if !self.shared.registered.load(Ordering::Acquire) {
             self.shared.core.beat().await?;
@@ -134,7 +135,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Ends the running read and gives up what nobody has fetched; the server keeps it pending.
+    /// Ends the running read and drops entries that no caller fetched. The server keeps them
+    /// pending.
     pub(super) async fn stop(&self) {
         let running = {
             let mut turn = self.turn.lock().await;
@@ -154,22 +156,22 @@ impl Reader {
         self.shared.registered.store(false, Ordering::Release);
     }
 
-    /// Notes entries that another call than a read brought.
+    /// Registers entries that came by another call than a read.
     pub(super) fn took(&self, seal: &Seal, entries: Vec<Value>) -> Result<Vec<Entry>> {
         Ok(self.shared.receive(seal, entries)?.0)
     }
 
-    /// Notes an entry that was made known as it was added. False if it is in hand already.
+    /// Registers an entry that was admitted when it was added. False if it is registered already.
     pub(super) fn admitted(&self, entry: EntryId, admission: Admission) -> bool {
         self.shared.hand().insert(entry, Some(admission)).is_none()
     }
 
-    /// What the ledger has said to an entry, if it was asked when that was added.
+    /// The ledger's answer for an entry that was admitted when it was added.
     pub(super) fn admission(&self, entry: EntryId) -> Option<Admission> {
         self.shared.hand().get(&entry).copied().flatten()
     }
 
-    /// A call failed that may have given us entries.
+    /// Records that a failed call may have read entries.
     pub(super) fn doubt(&self) {
         self.shared.doubt();
     }
@@ -188,15 +190,15 @@ impl Shared {
         self.hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Twice, for what was sent on a connection that broke may still be waiting to be run.
+    /// Two searches: a command on the broken connection may still be waiting to run.
     fn doubt(&self) {
         self.recheck.store(2, Ordering::Release);
     }
 
     async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
         let seal = self.core.seal().await?;
-        // Once for a vanished group, once for a wait that was broken off, once for a broken connection, once
-        // to read: all of them may come to one read, which lasts as long as others take events in.
+        // One try each for a lost group, an aborted wait, a broken connection, and the read itself.
+        // All of them can happen to one read, because a read can last long.
         for tries_left in (0..4).rev() {
             if self.recheck.load(Ordering::Acquire) > 0 {
                 match self.lost(max, &seal).await {
@@ -224,7 +226,7 @@ impl Shared {
         Ok(Vec::new())
     }
 
-    /// Up to `max` entries that the server holds pending for us and that are not in hand.
+    /// Up to `max` entries that the server holds pending for this replica and that never arrived.
     async fn lost(&self, max: usize, seal: &Seal) -> Result<Vec<Entry>, Fault> {
         let less = |left: u8| left.checked_sub(1);
         let _ = self.recheck.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
@@ -238,7 +240,7 @@ impl Shared {
                 Err(fault) if fault.no_group => return Ok(lost),
                 Err(fault) => {
                     self.doubt();
-                    // What was found already is in hand: it must reach the caller.
+                    // Entries that were found count as read, so they must reach the caller.
                     return if lost.is_empty() { Err(fault) } else { Ok(lost) };
                 }
             };
@@ -261,7 +263,7 @@ impl Shared {
         let mut cmd = Cmd::new();
         cmd.arg("XREADGROUP").arg("GROUP").arg(&self.core.group).arg(&self.core.replica);
         cmd.arg("COUNT").arg(max);
-        // BLOCK 0 would be for ever.
+        // BLOCK 0 would wait without a limit.
         let block = u64::try_from(wait.min(LONGEST_BLOCK).as_millis()).unwrap_or(0);
         if block > 0 && from == ">" {
             cmd.arg("BLOCK").arg(block);
@@ -270,7 +272,7 @@ impl Shared {
         Batch::one(Tag::Stream, cmd)
     }
 
-    /// Turns entries into what the caller gets, without those that it has already; and the last id.
+    /// Converts entries, without those that were already returned. Also returns the last id.
     fn receive(&self, seal: &Seal, values: Vec<Value>) -> Result<(Vec<Entry>, Option<EntryId>)> {
         let mut entries = Vec::with_capacity(values.len());
         let mut last = None;
@@ -281,7 +283,7 @@ impl Shared {
             last = Some(id);
             if let MapEntry::Vacant(place) = hand.entry(id) {
                 place.insert(None);
-                // An entry that was deleted while pending has no fields; settling it acknowledges it.
+                // An entry that was deleted while pending has no fields. Settling acknowledges it.
                 let fields = reply::array(parts.next().unwrap_or(Value::Nil))?;
                 entries.push(Entry { id, payload: payload(seal, pairs(fields)?) });
             }
@@ -290,7 +292,7 @@ impl Shared {
     }
 }
 
-/// What we appended ourselves was checked then; what others wrote has still to be.
+/// Our own entries were checked when they were added. Entries of producers must still be checked.
 pub(super) fn payload(seal: &Seal, fields: Vec<(Bytes, Bytes)>) -> Payload {
     match seal.read_entry(&fields) {
         Some(event) => Payload::Event(Arc::new(event)),

@@ -1,7 +1,7 @@
-//! [`Records`]: a hash a collection, its ids in order, and the ends of those that have one. All of it
-//! under the directory's hash tag.
+//! [`Records`]: per collection a hash, its ids in order, and the expiry times. All of it is under
+//! the directory's hash tag.
 //!
-//! What came to its end is passed over by the server's clock, and cleared away by later puts.
+//! Expired records are skipped by the server's clock, and later puts remove them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +91,7 @@ impl Records for RedisRecords {
 }
 
 impl RedisRecords {
-    /// Runs a script that answers what was done and a revision; 0 is a conflict.
+    /// Runs a script that returns the result and a revision. 0 means a conflict.
     async fn changed(&self, cmd: redis::Cmd, expected: Option<u64>) -> Result<(u64, u64)> {
         let answer = reply::array(self.core.link.ask(Tag::Directory, cmd).await?)?;
         let (Some(done), Some(revision)) = (answer.first(), answer.get(1)) else {

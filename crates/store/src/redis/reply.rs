@@ -1,11 +1,11 @@
-//! Reading answers of the server.
+//! Reads answers of the server.
 
 use redis::Value;
 
 use crate::{EntryId, Result, StoreError};
 
 fn unexpected(what: &str) -> StoreError {
-    StoreError::Corrupt(format!("Redis answered something else than {what}"))
+    StoreError::Corrupt(format!("Redis did not answer with {what}"))
 }
 
 /// Bytes; `None` for nil.
@@ -36,7 +36,7 @@ pub(super) fn int(value: &Value) -> Result<i64> {
     number.ok_or_else(|| unexpected("a number"))
 }
 
-/// Scores beyond 17 digits come with an exponent; ours do not, but strangers may write some.
+/// Scores beyond 17 digits have an exponent. Ours do not, but other clients may write them.
 #[expect(clippy::cast_possible_truncation, reason = "a score of ours is a whole number of 53 bits")]
 fn parse_score(text: &str) -> Option<i64> {
     text.parse().ok().or_else(|| text.parse::<f64>().ok().map(|score| score as i64))

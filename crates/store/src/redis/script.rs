@@ -1,9 +1,9 @@
-//! The Lua scripts. Each touches keys of one hash tag only, but for `enter`, which is not for a
-//! Cluster; sent by digest (EVALSHA), loaded again when the server does not know them (NOSCRIPT:
-//! restart, failover, SCRIPT FLUSH).
+//! The Lua scripts. Each uses keys of one hash tag, except `enter`, which does not run in a
+//! Cluster. They are sent by digest (EVALSHA) and loaded again when the server does not know them
+//! (NOSCRIPT, after a restart, a failover or SCRIPT FLUSH).
 //!
-//! Some names are made inside a script (a lane's queue, for example): always from the same base
-//! that holds the hash tag, so they live where the declared keys do.
+//! Some key names are made inside a script, such as the queue of a lane. They always have the same
+//! base with the hash tag, so they are on the same node as the declared keys.
 
 use std::sync::LazyLock;
 
@@ -58,9 +58,9 @@ pub(super) fn call(script: &Script, keys: &[&str]) -> Cmd {
     call_with(script, keys, 8, 256)
 }
 
-/// The same with so many arguments to come, of about so many bytes in all.
+/// The same with room for the given number of arguments and bytes.
 pub(super) fn call_with(script: &Script, keys: &[&str], arguments: usize, bytes: usize) -> Cmd {
-    // The script's digest, and about what keys take.
+    // Room for the digest of the script and for the keys.
     let mut cmd = Cmd::with_capacity(arguments + keys.len() + 3, bytes + 64 + 64 * keys.len());
     cmd.arg("EVALSHA");
     cmd.arg(script.get_hash()).arg(keys.len());
@@ -70,7 +70,7 @@ pub(super) fn call_with(script: &Script, keys: &[&str], arguments: usize, bytes:
     cmd
 }
 
-/// The commands that make all scripts known to a server.
+/// The commands that load all scripts.
 pub(super) fn loads() -> impl Iterator<Item = Cmd> {
     SOURCES.iter().map(|source| {
         let mut cmd = redis::cmd("SCRIPT");

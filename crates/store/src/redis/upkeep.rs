@@ -1,4 +1,4 @@
-//! Health, heartbeats, cleaning, and what an operator should know.
+//! Health, heartbeats, retention, and warnings for operators.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl RedisUpkeep {
         Self { core, reader }
     }
 
-    /// Cleans one tenant; answers how many events were removed.
+    /// Tidies one tenant. Returns how many events were removed.
     async fn tidy_tenant(&self, keys: &TenantKeys, before: Ms, max: u64) -> Result<u64> {
         let names = [
             keys.log(),
@@ -153,7 +153,7 @@ async fn info(core: &Core) -> Result<HashMap<String, String>> {
     Ok(text.lines().filter_map(pair).collect())
 }
 
-/// CONFIG is often forbidden on a managed server: then what INFO tells must do.
+/// Managed servers often forbid CONFIG. INFO is used then.
 async fn settings(core: &Core) -> HashMap<String, String> {
     let mut settings = HashMap::new();
     for name in ["appendfsync", "save"] {
