@@ -119,9 +119,26 @@ fn paragraphs(text: &str) -> String {
                 );
             }
             _ => {
-                let _ = write!(page, "\n{}\n", escaped(paragraph));
+                let _ = write!(page, "\n{}\n", wrapped(&escaped(paragraph)));
             }
         }
+    }
+    page
+}
+
+/// The same text in lines of at most 100 characters.
+fn wrapped(text: &str) -> String {
+    let mut page = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 {
+            let fits = column + 1 + length <= 100;
+            page.push(if fits { ' ' } else { '\n' });
+            column = if fits { column + 1 } else { 0 };
+        }
+        page.push_str(word);
+        column += length;
     }
     page
 }
