@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar on standard error, drawn by an indicatif template. Hidden if nobody can see it.
+/// A bar on standard error, drawn by an indicatif template. Hidden unless that is a terminal.
 pub(super) fn bar(length: u64, template: &str) -> ProgressBar {
     if !is_shown() {
         return ProgressBar::hidden();

@@ -210,7 +210,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// A progress bar. Its length costs a request, so only if somebody can see it.
+    /// A progress bar. Its length costs a request, so there is none without a terminal.
     async fn bar(&self, api: &Api, filter: &Map<String, Value>) -> Result<ProgressBar, Failure> {
         let found = if progress::is_shown() {
             self.count(api, filter).await?["found"].as_u64().unwrap_or(0)

@@ -18,7 +18,7 @@ use crate::app::{self, App, Parts};
 use crate::config::Config;
 use fanfare_store::Store;
 
-/// How the audit trail names whoever runs a command on the store.
+/// The actor in the audit trail for commands on a store.
 const ACTOR: &str = "cli";
 /// Maximum size of a response.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;

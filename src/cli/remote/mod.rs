@@ -112,7 +112,7 @@ impl Api {
         Ok(Err(body["error"].take()))
     }
 
-    /// The status and the body of a response, whatever they are.
+    /// The status and the body of any response, also of a failure.
     pub(super) async fn any(&self, request: ApiRequest) -> Result<(StatusCode, Value), Failure> {
         let response = self.send(request).await?;
         Ok((response.status, json(&response)?))

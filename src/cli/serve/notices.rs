@@ -17,7 +17,7 @@ pub(super) fn master_key(secrets: &Secrets) {
     if let Some(path) = secrets.created_key_file() {
         tracing::info!(
             "created a master key, which encrypts the secrets in the store: {}. Keep a copy of it \
-             apart from the store: without it, nobody can decrypt them",
+             apart from the store: without it, they cannot be decrypted",
             path.display()
         );
     }
@@ -52,7 +52,7 @@ pub(super) async fn reseal(secrets: Secrets, stop: CancellationToken) {
     }
 }
 
-/// Warns if the API is exposed in a way it should not be, or if nobody can use it.
+/// Warns if the API is exposed without TLS, or if it requires a key and there is none.
 pub(super) fn exposure(config: &Config, authenticator: &Authenticator) {
     if !config.listen.ip().is_loopback() && !config.http.behind_proxy {
         tracing::warn!(

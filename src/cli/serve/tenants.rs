@@ -36,7 +36,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Applies the folder whenever there is a reason to, until `stop`.
+    /// Applies the folder on each signal, change, and loss, until `stop`.
     pub(super) async fn watch(self, store: Store, stop: CancellationToken) {
         let (changed, mut changes) = mpsc::channel(1);
         // Dropped with this function, which ends the watch.
