@@ -24,8 +24,8 @@ use crate::tenant::TenantSpec;
   fanfare apply config/tenants --server https://fanfare.example --dry-run
   fanfare apply config/tenants --prune
 
-Shows what changes, then writes it. If a file has a mistake, nothing is written. On a server, the admin \
-of a tenant may apply the file of that tenant. Creating and deleting tenants requires an operator.")]
+Shows what changes, then writes it. If a file has a mistake, nothing is written. On a server, the \
+admin of a tenant may apply its file. Creating and deleting tenants requires an operator.")]
 pub(super) struct Args {
     /// Tenant files, or folders of tenant files
     #[arg(required = true, value_name = "PATH")]

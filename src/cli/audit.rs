@@ -13,9 +13,9 @@ use crate::ops;
   fanfare audit
   fanfare audit --tenant acme --since 24h --json
 
-Checks for each tenant that received = pending + unrouted + routed, that every delivery of a routed \
-event is delivered, suppressed, waiting, or dead, and that every waiting delivery is in a queue. It \
-works beside running servers. The exit code is 1 if there is an exception.")]
+Checks for each tenant that received = pending + unrouted + routed, that every delivery of a \
+routed event is delivered, suppressed, waiting, or dead, and that every waiting delivery is in a \
+queue. It works beside running servers. The exit code is 1 if there is an exception.")]
 pub(super) struct Args {
     /// Only this tenant
     #[arg(long, env = "FANFARE_TENANT")]

@@ -19,9 +19,9 @@ use fanfare_store::embedded::{self, Copied, InTheWay};
   fanfare backup /backups/fanfare-2026-11-23.db
   fanfare backup --store /var/lib/fanfare --json /backups/fanfare.db
 
-Writes one file with the events, queues, and tenants of the store as of one moment, and checks it from \
-end to end. Servers continue meanwhile. The master key, settings, and environment variables are not \
-part of it.")]
+Writes one file with the events, queues, and tenants of the store as of one moment, and checks it \
+from end to end. Servers continue meanwhile. The master key, settings, and environment variables \
+are not part of it.")]
 pub(super) struct Args {
     /// File to write, which must not exist
     #[arg(value_name = "FILE")]
@@ -40,9 +40,9 @@ pub(super) struct Args {
   fanfare restore /backups/fanfare-2026-11-23.db --store /var/lib/fanfare \\
     --replace
 
-Checks the backup and migrates it to the schema of this version first. No server may run on the folder. \
-Deliveries that were delivered after the backup wait in it again, so receivers get them a second time, \
-with the same ids.")]
+Checks the backup and migrates it to the schema of this version first. No server may run on the \
+folder. Deliveries that were delivered after the backup wait in it again, so receivers get them a \
+second time, with the same ids.")]
 pub(super) struct RestoreArgs {
     /// Backup written by `fanfare backup`
     #[arg(value_name = "FILE")]
@@ -73,8 +73,8 @@ pub(super) async fn run(args: Args) -> CommandResult {
     report(copied, &args.to, "backed up to", args.json);
     if dir.join(app::OWN_KEY).is_file() {
         output::note(format!(
-            "The backup does not contain the master key, which decrypts its secrets. Keep a copy of {} \
-             apart from the backup.",
+            "The backup does not contain the master key, which decrypts its secrets. Keep a copy \
+             of {} apart from the backup.",
             dir.join(app::OWN_KEY).display()
         ));
     }
@@ -84,8 +84,8 @@ pub(super) async fn run(args: Args) -> CommandResult {
 pub(super) async fn run_restore(args: RestoreArgs) -> CommandResult {
     let dir = folder(
         &args.store,
-        "`fanfare restore` is for the embedded store; restore Redis itself: stop it, put `dump.rdb` \
-         or `appendonlydir` into its folder, and start it",
+        "`fanfare restore` is for the embedded store; restore Redis itself: stop it, put \
+         `dump.rdb` or `appendonlydir` into its folder, and start it",
     )?;
     let there = if args.replace { InTheWay::SetAside } else { InTheWay::Refuse };
     let (from, to) = (args.from.clone(), dir.clone());

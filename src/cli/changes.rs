@@ -13,8 +13,8 @@ use super::{CommandResult, show};
   fanfare changes --tenant acme
   fanfare changes --of-server --json
 
-Lists the newest changes first. With --json, each change shows the values before and after it, with \
-secrets masked.")]
+Lists the newest changes first. With --json, each change shows the values before and after it, \
+with secrets masked.")]
 pub(super) struct Args {
     /// Tenant id
     #[arg(long, env = "FANFARE_TENANT", required_unless_present = "of_server")]

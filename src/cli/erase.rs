@@ -24,9 +24,9 @@ use crate::ops::{self, Erasing, Extent, Found, Subject};
   fanfare erase --tenant acme --subject s-17 --path data.session_id --yes
   fanfare erase --tenant acme --yes
 
-With --subject, erases the events that have the value at one of the paths of `privacy.subject_paths`, \
-or of --path, with their deliveries, attempts, and dead letters. Without it, erases the whole tenant, \
-its settings and keys first.
+With --subject, erases the events that have the value at one of the paths of \
+`privacy.subject_paths`, or of --path, with their deliveries, attempts, and dead letters. Without \
+it, erases the whole tenant, its settings and keys first.
 
 It works beside running servers. What is being sent at that moment still arrives. The audit trail \
 records who erased how much and when, with a salted hash of the subject.")]
@@ -154,8 +154,8 @@ fn extent(args: &Args, configured: &[String]) -> Result<Extent, Failure> {
 fn confirm(args: &Args, found: &Found) -> Result<(), Failure> {
     if args.subject.as_deref() == Some("-") || !io::stdin().is_terminal() {
         return Err(Failure::refused(
-            "nothing was erased: this cannot be undone, so confirm it with --yes, or pass --dry-run \
-             to see what would be erased",
+            "nothing was erased: this cannot be undone, so confirm it with --yes, or pass \
+             --dry-run to see what would be erased",
         ));
     }
     output::note(described("will be erased", found));
@@ -195,7 +195,7 @@ fn print(args: &Args, participle: &str, found: &Found, data: &Value) {
 fn described(participle: &str, found: &Found) -> String {
     let Found { events, deliveries, waiting, entries, rejected, keys } = found;
     format!(
-        "{participle}: {events} events, {deliveries} deliveries ({waiting} waiting), {entries} stream \
-         entries, {rejected} rejected entries, {keys} keys"
+        "{participle}: {events} events, {deliveries} deliveries ({waiting} waiting), {entries} \
+         stream entries, {rejected} rejected entries, {keys} keys"
     )
 }

@@ -25,8 +25,8 @@ use crate::tenant::DestinationSpec;
   fanfare export --tenant acme | jq -c 'select(.kind == \"event\") | .event'
 
 Each line is a JSON object. Its `kind` is tenant, destination, route, template, key, entry (of the \
-stream), event (with its deliveries and attempts), rejected, or change (of the audit trail). The last \
-line has the kind `end` and the number of lines of each kind. Secrets are masked.")]
+stream), event (with its deliveries and attempts), rejected, or change (of the audit trail). The \
+last line has the kind `end` and the number of lines of each kind. Secrets are masked.")]
 pub(super) struct Args {
     /// Tenant id
     #[arg(long, env = "FANFARE_TENANT")]

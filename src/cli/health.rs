@@ -23,8 +23,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
   fanfare health
   fanfare health --server https://fanfare.example
 
-Sends GET /readyz, which needs no key. The exit code is 0 if the server is ready, 1 if it is not ready \
-because its store cannot be used or it is stopping, and 3 if it cannot be reached.")]
+Sends GET /readyz, which needs no key. The exit code is 0 if the server is ready, 1 if it is not \
+ready because its store cannot be used or it is stopping, and 3 if it cannot be reached.")]
 pub(super) struct Args {
     /// Server to check [default: the server on this machine]
     #[arg(long, env = "FANFARE_SERVER", value_name = "URL", value_parser = server_url)]

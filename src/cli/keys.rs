@@ -1,5 +1,5 @@
-//! `fanfare keys`: creates, lists, and revokes API keys. On a store it needs no key, which is how an
-//! installation gets its first one.
+//! `fanfare keys`: creates, lists, and revokes API keys. On a store it needs no key, which is how
+//! an installation gets its first one.
 
 use std::str::FromStr as _;
 
@@ -25,8 +25,8 @@ use crate::config::Period;
   fanfare keys list --tenant acme
   fanfare keys revoke key_4fK2mXq9Zb7LwT1cVn3R
 
-The store contains only a hash of each key. A new key is valid, and a revoked key is refused, on all \
-running servers within a second.")]
+The store contains only a hash of each key. A new key is valid, and a revoked key is refused, on \
+all running servers within a second.")]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,

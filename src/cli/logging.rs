@@ -9,8 +9,8 @@ use super::Failure;
 use crate::config::{Log, LogFormat};
 
 /// A level alone applies to Fanfare, whose crates all begin with `fanfare`. Libraries then log
-/// warnings only, because at `info` they log each request and connection. The Redis client also warns
-/// about every attempt to connect. `fanfare_store` logs once that the store is unreachable.
+/// warnings only, because at `info` they log each request and connection. The Redis client also
+/// warns about every attempt to connect. `fanfare_store` logs once that the store is unreachable.
 fn directives(filter: &str) -> Cow<'_, str> {
     match filter.trim().to_ascii_lowercase().as_str() {
         level @ ("info" | "debug" | "trace") => format!("warn,redis=error,fanfare={level}").into(),
@@ -22,8 +22,8 @@ fn directives(filter: &str) -> Cow<'_, str> {
 pub(super) fn set_up(log: &Log) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(directives(&log.filter)).map_err(|error| {
         Failure::refused(format!(
-            "the log filter `{}` is not valid: {error}; write a level such as \"info\", or a filter \
-             such as \"fanfare=debug,warn\"",
+            "the log filter `{}` is not valid: {error}; write a level such as \"info\", or a \
+             filter such as \"fanfare=debug,warn\"",
             log.filter
         ))
     })?;

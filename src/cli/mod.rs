@@ -141,8 +141,8 @@ enum Command {
     Man(completions::ManArgs),
 }
 
-/// The definition of the command line, from which help, manual pages, completions, and documentation
-/// are made.
+/// The definition of the command line, from which help, manual pages, completions, and
+/// documentation are made.
 pub fn command() -> clap::Command {
     help::grouped(Cli::command())
 }
@@ -165,7 +165,8 @@ pub fn main() -> ExitCode {
     result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
 }
 
-/// A runtime with few threads. The work is mostly waiting, and on few cores more threads only switch.
+/// A runtime with few threads. The work is mostly waiting, and on few cores more threads only
+/// switch.
 fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = match command {

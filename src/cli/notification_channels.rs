@@ -1,5 +1,5 @@
-//! `fanfare notification-channels`: one webhook, one list of email addresses, and one Slack channel for
-//! every event of a tenant.
+//! `fanfare notification-channels`: one webhook, one list of email addresses, and one Slack channel
+//! for every event of a tenant.
 
 use clap::{Args as ClapArgs, Subcommand};
 use http::Method;

@@ -1,5 +1,5 @@
-//! Which command performs which operation of the API. The test fails if an operation has no command or
-//! a command no longer exists.
+//! Which command performs which operation of the API. The test fails if an operation has no command
+//! or a command no longer exists.
 
 use std::collections::BTreeSet;
 

@@ -51,8 +51,8 @@ impl StoreArgs {
         Ok(config)
     }
 
-    /// Opens a store that exists, beside a running router. It never creates one: a command that only
-    /// reads must not leave an empty store behind.
+    /// Opens a store that exists, beside a running router. It never creates one: a command that
+    /// only reads must not leave an empty store behind.
     pub(super) async fn open_existing(&self) -> Result<(Config, Store), Failure> {
         let config = self.load()?;
         if !app::is_redis(&config.store) && !PathBuf::from(&config.store).is_dir() {
@@ -83,8 +83,8 @@ pub(super) fn no_tenant(tenant: &str, store: &str) -> Failure {
     // The URL of a Redis may contain a password.
     let store = if app::is_redis(store) { "Redis" } else { store };
     Failure::refused(format!(
-        "there is no tenant `{tenant}` in {store}; create it with `fanfare apply` or `fanfare tenants \
-         create`"
+        "there is no tenant `{tenant}` in {store}; create it with `fanfare apply` or `fanfare \
+         tenants create`"
     ))
 }
 

@@ -1,5 +1,5 @@
-//! Prints results to standard output, and errors and notes to standard error. Colors only appear on a
-//! terminal.
+//! Prints results to standard output, and errors and notes to standard error. Colors only appear on
+//! a terminal.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};

@@ -181,8 +181,8 @@ fn sample(event_type: &str) -> Result<Event, Failure> {
         let types: BTreeSet<&str> = all.iter().map(|event| &*event.kind).collect();
         let types = types.into_iter().collect::<Vec<_>>().join(", ");
         Failure::refused(format!(
-            "there is no sample event of type {event_type}; pass an event with --event, or choose one \
-             of these types: {types}"
+            "there is no sample event of type {event_type}; pass an event with --event, or choose \
+             one of these types: {types}"
         ))
     })
 }

@@ -52,9 +52,9 @@ pub(super) struct Selection {
   fanfare replay --tenant acme --destination backoffice --since 2h
   fanfare replay --tenant acme --error http_500 --rate 20
 
-Puts deliveries back into their queues, oldest first. Without an id or --state, these are the dead and \
-suppressed deliveries: everything that a destination missed. Each retry schedule starts from the \
-beginning, and the receiver's rate still holds.")]
+Puts deliveries back into their queues, oldest first. Without an id or --state, these are the dead \
+and suppressed deliveries: everything that a destination missed. Each retry schedule starts from \
+the beginning, and the receiver's rate still holds.")]
 pub(super) struct Args {
     #[command(flatten)]
     selection: Selection,
@@ -82,7 +82,7 @@ pub(super) struct Args {
   fanfare cancel --tenant acme dlv_evt_07review.support
   fanfare cancel --tenant acme --destination backoffice --dry-run
 
-Cancelled deliveries become `suppressed` with the reason `cancelled`. `fanfare replay` sends them.")]
+Cancelled deliveries are `suppressed` with the reason `cancelled`. `fanfare replay` sends them.")]
 pub(super) struct CancelArgs {
     #[command(flatten)]
     selection: Selection,

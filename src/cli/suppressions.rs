@@ -1,5 +1,5 @@
-//! `fanfare suppressions`: destinations and addresses that Fanfare does not send to, and what was kept
-//! back for them.
+//! `fanfare suppressions`: destinations and addresses that Fanfare does not send to, and what was
+//! kept back for them.
 
 use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
@@ -14,8 +14,8 @@ use super::{CommandResult, output, show};
   fanfare suppressions list --tenant acme
   fanfare suppressions lift --tenant acme desk~4f2a90 --replay
 
-A suppression is a disabled destination, or one address of a destination that was disabled because it \
-bounced. Nothing is sent there until the suppression is lifted. Its deliveries are kept.")]
+A suppression is a disabled destination, or one address of a destination that was disabled because \
+it bounced. Nothing is sent there until the suppression is lifted. Its deliveries are kept.")]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,

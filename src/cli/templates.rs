@@ -1,5 +1,5 @@
-//! `fanfare templates`: manages the templates of a tenant's messages. `fanfare render` previews them
-//! from files, without a store.
+//! `fanfare templates`: manages the templates of a tenant's messages. `fanfare render` previews
+//! them from files, without a store.
 
 use std::path::PathBuf;
 
@@ -39,9 +39,8 @@ enum Command {
     subject.txt.hbs")]
     Put(Put),
     /// Delete the tenant's own template, so that the built-in one applies again
-    #[command(
-        after_help = "Example:\n  fanfare templates delete --tenant acme kyc.session.created subject"
-    )]
+    #[command(after_help = "Example:
+  fanfare templates delete --tenant acme kyc.session.created subject")]
     Delete(One),
     /// Render a sample event or an event of yours, without sending or storing anything
     #[command(after_help = "Examples:

@@ -1,5 +1,5 @@
-//! Tenant files without the API: read and checked without a store, and written to the store of a router
-//! in the same process.
+//! Tenant files without the API: read and checked without a store, and written to the store of a
+//! router in the same process.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
@@ -64,8 +64,8 @@ fn not_found(path: &Path) -> Problem {
     Problem::new("", "", message).in_file(&path.display().to_string())
 }
 
-/// What was read from each file, if all are valid and each describes a tenant of its own. Otherwise all
-/// problems of all files.
+/// What was read from each file, if all are valid and each describes a tenant of its own. Otherwise
+/// all problems of all files.
 fn all_or_problems<T>(
     files: &[PathBuf],
     found: Vec<Result<T, Vec<Problem>>>,
@@ -103,8 +103,8 @@ pub(super) enum MissingSecrets {
 /// Tenants that are written at once.
 const CONCURRENT_WRITES: usize = 64;
 
-/// Reads and checks all files and folders, then writes the tenants that changed. Returns their ids, or
-/// the problems as lines.
+/// Reads and checks all files and folders, then writes the tenants that changed. Returns their ids,
+/// or the problems as lines.
 pub(super) async fn apply(
     store: &Store,
     config: &Config,
@@ -182,8 +182,8 @@ fn missing_secret(generated: &MadeValue) -> Problem {
     Problem::new(
         format!("destination \"{}\"", generated.destination),
         generated.field.as_str(),
-        "is missing; run `fanfare apply` with this file first, which generates one and shows it once, \
-         or write { env = \"NAME\" }",
+        "is missing; run `fanfare apply` with this file first, which generates one and shows it \
+         once, or write { env = \"NAME\" }",
     )
 }
 

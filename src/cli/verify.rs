@@ -16,9 +16,9 @@ use crate::agenda::Clock;
   fanfare verify --secret whsec_… -H 'webhook-id: evt_1' \\
     -H 'webhook-timestamp: 1735228800' -H 'webhook-signature: v1,…' body.json
 
-The body must be the bytes of the request, before any parsing. Every scheme whose headers are given is \
-verified: webhook-signature (Standard Webhooks) and X-Webhook-Signature. The exit code is 0 if all of \
-them are valid.")]
+The body must be the bytes of the request, before any parsing. Every scheme whose headers are \
+given is verified: webhook-signature (Standard Webhooks) and X-Webhook-Signature. The exit code is \
+0 if all of them are valid.")]
 pub(super) struct Args {
     /// File with the body of the request; - reads standard input
     body: PathBuf,

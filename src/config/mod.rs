@@ -1,9 +1,9 @@
 //! The server's settings: the defaults, overridden by the settings file, environment variables, and
 //! command-line options, in this order.
 //!
-//! `config/fanfare.toml` lists every key with its default and a comment. A test compares it with these
-//! types. An unknown key or a wrong value is an error with the file, the line, and the key, before a
-//! port is opened.
+//! `config/fanfare.toml` lists every key with its default and a comment. A test compares it with
+//! these types. An unknown key or a wrong value is an error with the file, the line, and the key,
+//! before a port is opened.
 
 mod channels;
 mod debug;
@@ -114,7 +114,7 @@ pub enum ConfigError {
     },
     /// It is not TOML, or has an unknown key or a wrong value.
     #[error(
-        "{file}: {message}\n`fanfare check --print-config` prints every key with its default and a comment"
+        "{file}: {message}\n`fanfare check --print-config` prints every key with its default"
     )]
     Invalid {
         /// The file.

@@ -399,8 +399,8 @@ fn a_redis_that_goes_down_and_comes_back_loses_no_event() {
     redis.restart();
     let ready = until(PATIENCE, || (router.get("/readyz").status == 200).then_some(()));
     ready.expect("it is ready again by itself");
-    // As a producer does: an event answered with 503 was not accepted, and is sent again. A connection
-    // that broke meanwhile may fail only when it is used.
+    // As a producer does: an event answered with 503 was not accepted, and is sent again. A
+    // connection that broke meanwhile may fail only when it is used.
     let sent = || match router.post("/v1/events?tenant=acme", &events[300]).status {
         202 => Some(()),
         503 => None,
@@ -424,8 +424,8 @@ fn a_folder_that_another_router_serves_is_refused_with_its_process_id() {
     scene.run(&["events", "--rejected"]).ok();
 }
 
-/// A command in its own namespace, in which `folder` is a small file system that ends with the process.
-/// Needs root or user namespaces.
+/// A command in its own namespace, in which `folder` is a small file system that ends with the
+/// process. Needs root or user namespaces.
 fn mounted(folder: &Path, options: &str) -> Vec<String> {
     fs::create_dir_all(folder).expect("the scene's own folder");
     let unshare: &[&str] = if fs::metadata(folder).expect("just made").uid() == 0 {

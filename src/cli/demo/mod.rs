@@ -1,8 +1,8 @@
 //! `fanfare demo`: shows the whole path on this machine, without any setup.
 //!
-//! The router is the one that `fanfare serve` runs, over an embedded store in a temporary folder. The
-//! receivers run in this process behind real sockets. One fails at first, and one is slow. The demo
-//! succeeds only if every delivery arrives and every signature is valid.
+//! The router is the one that `fanfare serve` runs, over an embedded store in a temporary folder.
+//! The receivers run in this process behind real sockets. One fails at first, and one is slow. The
+//! demo succeeds only if every delivery arrives and every signature is valid.
 
 mod artifacts;
 mod receivers;
@@ -31,9 +31,9 @@ use receivers::Receivers;
   fanfare demo
   fanfare demo --keep ./demo
 
-Starts a router and three receivers (webhook, Slack, and SMTP) on this machine, sends sample events, and \
-prints every attempt. It needs no network. The exit code is 0 only if every delivery arrives and every \
-webhook signature is valid.")]
+Starts a router and three receivers (webhook, Slack, and SMTP) on this machine, sends sample \
+events, and prints every attempt. It needs no network. The exit code is 0 only if every delivery \
+arrives and every webhook signature is valid.")]
 pub(super) struct Args {
     /// Folder for the store and what was received, new or empty [default: a temporary folder]
     #[arg(long, value_name = "DIR")]

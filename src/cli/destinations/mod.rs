@@ -57,9 +57,8 @@ enum Command {
     #[command(after_help = "Example:\n  fanfare destinations delete --tenant acme backoffice")]
     Delete(One),
     /// Replace the secret of a webhook; the old secret signs too until the overlap ends
-    #[command(
-        after_help = "Example:\n  fanfare destinations rotate-secret --tenant acme backoffice --overlap 1h"
-    )]
+    #[command(after_help = "Example:
+  fanfare destinations rotate-secret --tenant acme backoffice --overlap 1h")]
     RotateSecret(settings::Rotate),
     /// Send one test event now and print what the receiver answered
     #[command(after_help = help::example(

@@ -68,7 +68,7 @@ impl Server {
         }
         http.send().await.map_err(|error| {
             Failure::unreachable(format!(
-                "cannot reach the server at {}: {}; check --server and whether the server is running",
+                "cannot reach the server at {}: {}; check --server, and that the server is running",
                 self.base.authority(),
                 cause(&error)
             ))
@@ -81,8 +81,8 @@ impl Server {
     }
 }
 
-/// The innermost source, which says what happened. Those around it repeat that a request failed, and
-/// name the URL.
+/// The innermost source, which says what happened. Those around it repeat that a request failed,
+/// and name the URL.
 fn cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {

@@ -29,8 +29,8 @@ use sink::Sink;
   fanfare send --tenant acme --wait=1m event.json
   echo '{\"type\":\"kyc.session.created\",\"data\":{}}' | fanfare send --tenant acme -
 
-A file contains one event, a JSON array of events, or one event on each line (NDJSON). An event that \
-is not valid is reported with its line and does not stop the others. The exit code is then 1.")]
+A file contains one event, a JSON array of events, or one event on each line (NDJSON). An event \
+that is not valid is reported with its line and stops no other. The exit code is then 1.")]
 pub(super) struct Args {
     /// Files to read; - reads standard input
     #[arg(required = true, value_name = "FILE")]
@@ -57,8 +57,8 @@ pub(super) struct Args {
     /// Environment of the events; with --server, the environment of the key applies
     #[arg(long, default_value = "live", value_parser = environment(), conflicts_with = "server")]
     environment: Environment,
-    /// Wait until every delivery has ended, for 30s or this long, and print the outcome; the exit code
-    /// is 0 only if everything was delivered
+    /// Wait until every delivery has ended, for 30s or this long, and print the outcome; the exit
+    /// code is 0 only if everything was delivered
     #[arg(
         long,
         value_name = "DURATION",

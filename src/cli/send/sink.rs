@@ -41,7 +41,8 @@ impl Sink {
         Ok(Self::Store { store, limits: app::limits(&config) })
     }
 
-    /// The store's limits. A server checks its own, so here only what protects this process's memory.
+    /// The store's limits. A server checks its own, so here only what protects this process's
+    /// memory.
     pub(super) fn limits(&self) -> Limits {
         match self {
             Self::Store { limits, .. } => *limits,

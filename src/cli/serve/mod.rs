@@ -28,11 +28,11 @@ use crate::config::{Config, LogFormat, Period};
     --tenants /etc/fanfare/tenants
   fanfare serve --store redis://127.0.0.1:6379
 
-On SIGTERM or SIGINT, the router reads nothing new, finishes the attempts in flight within --grace, \
-and leaves the rest to the next start or to another replica. A second signal stops it at once.
+On SIGTERM or SIGINT, the router reads nothing new, finishes the attempts in flight within \
+--grace, and leaves the rest to the next start or to another replica. A second signal stops at once.
 
-On SIGHUP, or when a file in the --tenants folder changes, the router applies the folder again. If a \
-file has a mistake, the log says which, and the previous settings stay active.")]
+On SIGHUP, or when a file in the --tenants folder changes, the router applies the folder again. If \
+a file has a mistake, the log says which, and the previous settings stay active.")]
 pub(super) struct Args {
     #[command(flatten)]
     store: StoreArgs,

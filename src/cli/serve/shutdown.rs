@@ -30,7 +30,7 @@ pub(super) async fn run_until_stopped(
     tokio::select! {
         () = &mut work => tracing::info!("stopped; all attempts in flight were recorded"),
         () = tokio::time::sleep(grace) => {
-            tracing::warn!("stopped at the end of the grace time; attempts in flight will be repeated");
+            tracing::warn!("stopped after the grace time; attempts in flight will be repeated");
         }
         _ = term.recv() => tracing::warn!("stopped at once; attempts in flight will be repeated"),
         _ = int.recv() => tracing::warn!("stopped at once; attempts in flight will be repeated"),

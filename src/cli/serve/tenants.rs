@@ -1,5 +1,5 @@
-//! Applies the folder of tenant files to a running server: on SIGHUP, when a file changes, and when the
-//! store has lost its tenants.
+//! Applies the folder of tenant files to a running server: on SIGHUP, when a file changes, and when
+//! the store has lost its tenants.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,7 +56,7 @@ impl Folder {
                     if version > 0 || !had {
                         continue;
                     }
-                    tracing::warn!("the store has lost its tenants; applying the tenant files again");
+                    tracing::warn!("the store lost its tenants; applying the tenant files again");
                 }
                 Some(()) = changes.recv() => {
                     sleep(EDIT_PAUSE).await;
