@@ -304,7 +304,7 @@ fn a_server_reports_the_mistakes_of_all_tenant_files() {
     scene.tenant("one", "[[destination]]\nid = \"x\"\nchannel = \"pigeon\"\n");
     scene.tenant("two", "[plan]\n");
     let error = scene.run(&["serve", "--listen", "127.0.0.1:0", "--tenants", &tenants]).refused(1);
-    for (file, what) in [("one.toml", "`pigeon` is no channel"), ("two.toml", "[plan]")] {
+    for (file, what) in [("one.toml", "is unknown (`pigeon`)"), ("two.toml", "[plan]")] {
         let of_file = |line: &&str| line.starts_with("error: ") && line.contains(file);
         assert!(error.lines().filter(of_file).any(|line| line.contains(what)), "{error}");
     }
@@ -367,7 +367,7 @@ fn a_redis_that_is_down_at_the_start_is_reported_at_once() {
         assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
         let last = error.lines().last().unwrap_or_default();
         let server = format!("127.0.0.1:{}", redis.port());
-        assert!(last.contains("the store is away") && last.contains(&server), "{error}");
+        assert!(last.contains("the store cannot be reached") && last.contains(&server), "{error}");
     }
 }
 

@@ -121,7 +121,7 @@ fn two_files_about_one_tenant_are_refused() {
     let [file, copy] = [file, copy].map(|path| path.display().to_string());
     let error = scene.run(&["apply", "--development", &file, &copy]).refused(1);
     assert!(error.contains(&format!("{copy}: tenant, id: ")), "{error}");
-    assert!(error.contains(&format!("`acme` is the tenant of {file} already")), "{error}");
+    assert!(error.contains(&format!("`acme` is already defined in {file}")), "{error}");
 }
 
 #[test]

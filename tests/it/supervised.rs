@@ -31,7 +31,7 @@ fn health_tells_a_ready_server_from_one_that_is_not_ready_or_not_there() {
 
     server.kill9();
     let why = said(&["health", "--listen", &address]).refused(3);
-    assert!(why.contains("cannot be reached"), "{why}");
+    assert!(why.contains("cannot reach the server"), "{why}");
 }
 
 #[test]
