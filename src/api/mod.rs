@@ -6,15 +6,18 @@
 //! needs: `scope` checks the key's role and tenant, and `body` checks the request against its
 //! schema. Every change of a tenant goes through `edit`.
 //!
-//! Each file uses only files below it in this list, so there are no import cycles:
+//! Each file uses only files further down in this list, so there are no import cycles:
 //!
 //! 1. `router`: all paths, with the layers around them
 //! 2. `openapi`: `/openapi.json`, collected from the handlers
 //! 3. `v1`: the resources, one file each
-//! 4. `edit`, `idempotency`, `scope`, `metrics`, `health`, `docs`
-//! 5. `state`: what the handlers share
-//! 6. `auth`, `body`, `etag`, `meter`, `problem`, `write_locks`
-//! 7. `answer`, `masked`, `page`, `request_id`, `schema`, `shown_once`
+//! 4. `edit`, `idempotency`, `metrics`, `health`, `docs`
+//! 5. `scope`
+//! 6. `state`: what the handlers share
+//! 7. `auth`, `etag`, `meter`, `page`, `problem`, `write_locks`
+//! 8. `body`
+//! 9. `schema`, `shown_once`
+//! 10. `answer`, `masked`, `request_id`
 
 mod answer;
 mod auth;

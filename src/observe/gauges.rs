@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::metrics::count;
+use super::series::count;
 
 /// Gauges that are computed for each scrape.
 #[derive(Clone, Copy, Debug, Default)]

@@ -18,7 +18,7 @@ use super::labels::{
     ACCEPTED, Accepted, CHANNELS, OUTCOMES, REFUSALS, RESULTS, STATES, Source, place, result,
 };
 use super::process::Process;
-use super::series::{histograms, row, table};
+use super::series::{count, histograms, row, table};
 use fanfare_store::{Call, DeliveryUpdate, Ms, Outcome, StateKind};
 
 /// Buckets for one attempt: 1 ms to one minute, which is longer than any attempt.
@@ -280,11 +280,6 @@ fn by_tenant(all: &mut Registry) -> (ByTenant, ByDestination) {
     let help = "State changes of a destination's deliveries, by new state";
     all.register("destination_deliveries", help, destinations.clone());
     (tenants, destinations)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
-pub(super) fn count(items: usize) -> f64 {
-    items as f64
 }
 
 /// Clocks of two machines may differ, so a negative time counts as 0.

@@ -56,3 +56,9 @@ pub(super) fn histograms(
     }
     words.iter().map(|word| family.get_or_create_owned(&[(label, *word)])).collect()
 }
+
+/// A number of items as a metric's value.
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+pub(super) fn count(items: usize) -> f64 {
+    items as f64
+}

@@ -1,4 +1,5 @@
-//! Keys: who gets in, as what, how fast, and for how long; over both stores where a key is kept.
+//! API keys: which requests they allow, how many, and for how long. Over both stores where keys are
+//! stored.
 
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ fn both(test: fn(Scene)) {
 }
 
 #[test]
-fn without_a_key_nothing_but_health_answers_and_the_log_says_how_to_make_one() {
+fn without_keys_only_health_checks_answer_and_the_log_says_how_to_create_one() {
     let scene = Scene::embedded();
     let server = start(&scene);
     for path in ["/healthz", "/readyz"] {
@@ -80,7 +81,7 @@ fn without_a_key_nothing_but_health_answers_and_the_log_says_how_to_make_one() {
 }
 
 #[test]
-fn the_first_key_is_made_beside_the_server_and_opens_it() {
+fn the_first_key_can_be_created_while_the_server_runs() {
     both(|scene| {
         let server = start(&scene);
         let (_, operator) = key(&scene, &["--role", "operator"]);
@@ -94,7 +95,7 @@ fn the_first_key_is_made_beside_the_server_and_opens_it() {
 }
 
 #[test]
-fn each_role_may_do_what_it_is_for() {
+fn each_role_allows_what_it_is_for() {
     both(|scene| {
         let server = start(&scene);
         let of = |role: &str| key(&scene, &["--role", role, "--tenant", "acme"]).1;
@@ -112,7 +113,7 @@ fn each_role_may_do_what_it_is_for() {
 }
 
 #[test]
-fn a_foreign_tenant_is_answered_as_one_that_does_not_exist() {
+fn a_foreign_tenant_is_refused_like_one_that_does_not_exist() {
     both(|scene| {
         let server = start(&scene);
         let (_, admin) = key(&scene, &["--role", "admin", "--tenant", "acme"]);
@@ -150,7 +151,7 @@ fn a_revoked_key_is_refused_by_every_replica() {
 }
 
 #[test]
-fn an_expired_key_is_refused_and_is_still_to_be_seen() {
+fn an_expired_key_is_refused_and_still_listed() {
     let scene = Scene::embedded();
     let server = start(&scene);
     let args = ["--role", "publisher", "--tenant", "acme", "--expires", "2s"];
@@ -196,7 +197,7 @@ fn a_key_is_shown_once_and_never_again() {
 }
 
 #[test]
-fn a_portal_link_is_of_one_tenant_and_short_lived() {
+fn a_portal_link_is_for_one_tenant_and_short_lived() {
     both(|scene| {
         let server = start(&scene);
         let made = scene.json(&["keys", "portal", "--tenant", "acme"]);
@@ -213,7 +214,7 @@ fn a_portal_link_is_of_one_tenant_and_short_lived() {
 }
 
 #[test]
-fn each_key_has_its_own_pace_and_is_told_of_it() {
+fn each_key_has_its_own_rate_limit_in_the_answers_headers() {
     let scene = Scene::embedded();
     scene.settings(
         "[http]\nrequests_per_second = 1\nburst = 3\n[ingest]\nkey = \"a-key-of-the-settings\"",
@@ -244,7 +245,7 @@ fn each_key_has_its_own_pace_and_is_told_of_it() {
 }
 
 #[test]
-fn the_numbers_are_for_who_has_a_key() {
+fn metrics_require_a_key() {
     let scene = Scene::embedded();
     assert_eq!(start(&scene).get("/metrics").status, 401, "also on loopback");
     assert_eq!(scene.start().get("/metrics").status, 200, "in development");
@@ -263,7 +264,7 @@ fn the_numbers_are_for_who_has_a_key() {
 }
 
 #[test]
-fn a_listener_beyond_loopback_without_tls_is_warned_of() {
+fn a_listener_beyond_loopback_without_tls_logs_a_warning() {
     let scene = Scene::embedded();
     let exposed = |args: &str| {
         scene.settings(args);

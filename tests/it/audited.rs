@@ -1,5 +1,5 @@
-//! The account of a store that goes on: whatever comes, fails, is tried again and is removed while the
-//! audit walks, it names no exception that is none; and it still finds those that are.
+//! The audit of a store in use: events arrive, fail, are retried and removed during the audit. It
+//! reports no false exception, and still finds real ones.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,7 +15,7 @@ use crate::support::{Redis, until};
 /// Audits that are taken while everything moves.
 const AUDITS: usize = 12;
 
-fn tells_no_exception_that_is_none(scene: &Scene) {
+fn reports_no_false_exception(scene: &Scene) {
     let counter = Counter::fickle(4);
     scene.settings("retention = \"1s\"\n");
     scene.tenant("acme", &counter.table());
@@ -57,14 +57,14 @@ fn tells_no_exception_that_is_none(scene: &Scene) {
 }
 
 #[test]
-fn an_audit_of_a_folder_that_goes_on_names_no_exception_that_is_none() {
-    tells_no_exception_that_is_none(&Scene::embedded());
+fn an_audit_of_an_embedded_store_in_use_reports_no_false_exception() {
+    reports_no_false_exception(&Scene::embedded());
 }
 
 #[test]
-fn an_audit_of_a_redis_that_goes_on_names_no_exception_that_is_none() {
+fn an_audit_of_a_redis_in_use_reports_no_false_exception() {
     let redis = Redis::start();
-    tells_no_exception_that_is_none(&Scene::on(&redis));
+    reports_no_false_exception(&Scene::on(&redis));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Data protection: what is erased is nowhere any more, what is exported is all there is, and both are
-//! told of to those alone who may know.
+//! Data protection: erased data is nowhere any more, an export is complete, and only the right keys
+//! may do either.
 
 mod killed;
 
@@ -139,21 +139,21 @@ fn erases_a_subject(scene: &Scene, is_there: &dyn Fn(&str) -> bool) {
 }
 
 #[test]
-fn after_an_erasure_no_file_of_the_store_holds_the_subject() {
+fn after_an_erasure_no_file_of_the_store_contains_the_subject() {
     let scene = Scene::embedded();
     let store = scene.store().to_owned();
     erases_a_subject(&scene, &|text| in_files(Path::new(&store), text));
 }
 
 #[test]
-fn after_an_erasure_no_key_of_redis_holds_the_subject() {
+fn after_an_erasure_no_redis_key_contains_the_subject() {
     let redis = Redis::start();
     let scene = Scene::on(&redis);
     erases_a_subject(&scene, &|text| in_redis(&redis, text));
 }
 
 #[test]
-fn entries_that_nobody_has_read_and_dead_letters_are_erased_too() {
+fn unread_entries_and_rejected_entries_are_erased_too() {
     let redis = Redis::start();
     let scene = Scene::on(&redis);
     busy(&scene);
@@ -202,7 +202,7 @@ fn put_up(api: &Api) {
 }
 
 #[test]
-fn an_erased_tenant_is_gone_its_trail_is_not_and_no_other_is_touched() {
+fn an_erased_tenant_keeps_its_audit_trail_and_no_other_tenant_changes() {
     Api::over_both(|api| {
         put_up(api);
         let key = api.key("acme", "admin");
@@ -248,7 +248,7 @@ fn an_erased_tenant_is_gone_its_trail_is_not_and_no_other_is_touched() {
 }
 
 #[test]
-fn an_export_is_all_there_is_of_a_tenant_without_its_secrets() {
+fn an_export_contains_everything_of_a_tenant_except_secrets() {
     Api::over_both(|api| {
         put_up(api);
         let key = api.key("acme", "reader");

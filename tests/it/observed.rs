@@ -1,5 +1,5 @@
-//! What operators see: numbers that Prometheus' own parser reads and that add up, traces in a real
-//! collector, log lines that are JSON and hold nothing that is nobody's business.
+//! What operators see: metrics that Prometheus' own parser accepts and that add up, traces in a
+//! real collector, and log lines that are JSON and contain nothing confidential.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -162,7 +162,7 @@ fn send_samples(fanfare: &Fanfare) {
 }
 
 #[test]
-fn the_numbers_of_a_known_run_are_exact() {
+fn the_metrics_of_a_known_run_are_exact() {
     let scene = Scene::new();
     let fanfare = scene.embedded().start();
     send_samples(&fanfare);
@@ -228,7 +228,7 @@ fn the_numbers_of_a_known_run_are_exact() {
 }
 
 #[test]
-fn a_producers_entries_are_told_from_our_own() {
+fn entries_of_producers_are_counted_apart_from_fanfares_own() {
     let (scene, redis) = (Scene::new(), Redis::start());
     let fanfare = scene.launch(&redis.url()).start();
     let file = scene.dir.path().join("events.ndjson");
@@ -257,7 +257,7 @@ fn a_producers_entries_are_told_from_our_own() {
 }
 
 #[test]
-fn what_comes_in_adds_no_series_and_no_names() {
+fn no_input_adds_series_or_label_values() {
     let scene = Scene::new();
     let fanfare = scene.embedded().start();
     let names = |scrape: &Scrape| scrape.series.keys().cloned().collect::<BTreeSet<_>>();
@@ -279,7 +279,7 @@ fn what_comes_in_adds_no_series_and_no_names() {
 }
 
 #[test]
-fn tenants_and_destinations_are_counted_when_asked_for() {
+fn tenants_and_destinations_are_counted_if_configured() {
     let scene = Scene::new();
     let settings = "[metrics]\nper_tenant = true\nkey = 'a-key-for-the-scraper'";
     let fanfare = scene.with(scene.embedded(), settings).start();
@@ -303,7 +303,7 @@ fn other(scene: &Scene) -> String {
 }
 
 #[test]
-fn a_process_whose_store_is_away_lives_and_is_not_ready() {
+fn a_process_without_its_store_is_alive_but_not_ready() {
     let (scene, mut redis) = (Scene::new(), Redis::start());
     let fanfare = scene.launch(&redis.url()).start();
     redis.kill9();
@@ -386,7 +386,7 @@ fn one_trace_leads_from_the_producer_to_the_webhook() {
 }
 
 #[test]
-fn the_producers_own_trace_goes_on_when_none_is_recorded() {
+fn the_producers_trace_is_passed_on_even_if_traces_are_not_exported() {
     let scene = Scene::new();
     let fanfare = scene.embedded().start();
     let given = format!("00-{TRACE}-{PARENT}-01");
@@ -403,7 +403,7 @@ fn the_producers_own_trace_goes_on_when_none_is_recorded() {
 }
 
 #[test]
-fn what_its_producer_does_not_sample_is_not_recorded() {
+fn an_event_that_its_producer_does_not_sample_is_not_exported() {
     let (scene, collector) = (Scene::new(), Peer::start("otlp_collector.py", &[]));
     let fanfare = scene
         .embedded()
@@ -427,7 +427,7 @@ fn what_its_producer_does_not_sample_is_not_recorded() {
 }
 
 #[test]
-fn a_collector_that_is_away_is_told_once_and_holds_up_nothing() {
+fn an_unreachable_collector_is_logged_once_and_delays_nothing() {
     let scene = Scene::new();
     let nobody =
         TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
@@ -448,7 +448,7 @@ fn a_collector_that_is_away_is_told_once_and_holds_up_nothing() {
 }
 
 #[test]
-fn log_lines_are_json_few_and_hold_nothing_secret() {
+fn log_lines_are_json_few_and_contain_no_secret() {
     let scene = Scene::new();
     // At `trace`, so that nothing that is ever logged escapes.
     let mut fanfare = scene.embedded().arg("--log").arg("trace").start();

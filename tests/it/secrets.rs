@@ -1,4 +1,5 @@
-//! Secrets: kept encrypted, refused without their key, and never found in anything that is written.
+//! Secrets: stored encrypted, refused without their key, and absent from everything that is
+//! written.
 
 use std::fs;
 use std::path::Path;
@@ -154,7 +155,7 @@ fn run_everything(scene: &Scene, master: &str, store: impl Fn() -> Vec<(String, 
     let mut searched = 0;
     for secret in secrets.chain([&portal[12..53]]) {
         for (place, bytes) in &written {
-            assert!(!has(bytes, secret), "{secret} stands in {place}");
+            assert!(!has(bytes, secret), "{secret} is in {place}");
             searched += bytes.len();
         }
     }
@@ -164,14 +165,14 @@ fn run_everything(scene: &Scene, master: &str, store: impl Fn() -> Vec<(String, 
 }
 
 #[test]
-fn nothing_that_a_full_run_writes_holds_a_secret() {
+fn no_secret_is_in_an_embedded_store_or_in_any_output() {
     let scene = Scene::embedded();
     let store = scene.store().to_owned();
     run_everything(&scene, &new_key(), || files(Path::new(&store)));
 }
 
 #[test]
-fn nothing_that_a_full_run_writes_to_redis_holds_a_secret() {
+fn no_secret_is_in_redis_or_in_any_output() {
     // What it appends to its file is all that it was ever told.
     let redis = Redis::start_durable();
     let scene = Scene::on(&redis);
@@ -179,7 +180,7 @@ fn nothing_that_a_full_run_writes_to_redis_holds_a_secret() {
 }
 
 #[test]
-fn a_start_with_the_wrong_key_is_refused_and_says_which_is_needed() {
+fn a_server_with_the_wrong_master_key_does_not_start_and_names_the_right_one() {
     let redis = Redis::start();
     for scene in [Scene::embedded(), Scene::on(&redis)] {
         let (right, wrong) = (new_key(), new_key());
@@ -198,7 +199,7 @@ fn a_start_with_the_wrong_key_is_refused_and_says_which_is_needed() {
 }
 
 #[test]
-fn a_redis_outside_development_needs_a_key_and_a_folder_makes_its_own() {
+fn redis_requires_a_master_key_and_an_embedded_store_creates_its_own() {
     let redis = Redis::start();
     let scene = Scene::on(&redis);
     let told = scene.launch().for_customers().refused();
@@ -218,7 +219,7 @@ fn a_redis_outside_development_needs_a_key_and_a_folder_makes_its_own() {
 }
 
 #[test]
-fn what_stood_in_the_clear_is_encrypted_at_the_next_start_and_still_signs() {
+fn unencrypted_secrets_are_encrypted_at_the_next_start_and_still_sign() {
     let redis = Redis::start_durable();
     let scene = Scene::on(&redis);
     let hook = Peer::start("http_receiver.mjs", &["--secret", SECRET]);
@@ -242,7 +243,7 @@ fn what_stood_in_the_clear_is_encrypted_at_the_next_start_and_still_signs() {
 }
 
 #[test]
-fn a_key_is_replaced_without_losing_a_secret() {
+fn a_master_key_is_replaced_without_losing_a_secret() {
     let redis = Redis::start();
     for scene in [Scene::embedded(), Scene::on(&redis)] {
         let (old, new) = (new_key(), new_key());

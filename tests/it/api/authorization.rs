@@ -1,4 +1,5 @@
-//! Every operation of the description, called by those who may not: nothing is told, nothing is done.
+//! Authorization: every documented operation, called without the right key. Nothing is revealed and
+//! nothing happens.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -167,7 +168,7 @@ fn no_operation_answers_or_acts_without_a_key_of_the_right_tenant_and_role() {
 }
 
 #[test]
-fn a_foreign_tenant_is_told_of_as_one_that_does_not_exist() {
+fn a_foreign_tenant_is_answered_like_one_that_does_not_exist() {
     let mut cast = Cast::start();
     let before = cast.state();
     let key = cast.keys["foreign"].clone();
@@ -201,7 +202,7 @@ fn a_foreign_tenant_is_told_of_as_one_that_does_not_exist() {
 }
 
 #[test]
-fn every_path_but_health_asks_for_a_key() {
+fn every_path_except_health_requires_a_key() {
     let cast = Cast::start();
     let (server, reader) = (&cast.api.server, &cast.keys["reader"]);
     for path in ["/healthz", "/readyz"] {
@@ -222,7 +223,7 @@ fn every_path_but_health_asks_for_a_key() {
 }
 
 #[test]
-fn a_browser_reads_the_documentation_with_a_key_as_password_and_nothing_else() {
+fn a_browser_opens_only_the_documentation_with_a_key_as_its_password() {
     let cast = Cast::start();
     let server = &cast.api.server;
     let get = |user: &str, key: &str, path: &str| {
@@ -243,7 +244,7 @@ fn a_browser_reads_the_documentation_with_a_key_as_password_and_nothing_else() {
 }
 
 #[test]
-fn the_documentation_is_open_where_the_settings_say_so_and_in_development() {
+fn the_documentation_is_public_in_development_and_if_the_settings_say_so() {
     let scene = Scene::embedded();
     let open = |server: &Fanfare| [server.get("/openapi.json").status, server.get("/docs/").status];
     assert_eq!(open(&scene.start()), [200, 200]);

@@ -1,4 +1,4 @@
-//! The tenant's notification channels: exactly as the documents of the platform have it.
+//! The tenant's notification channels, exactly as the platform's documentation describes them.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn config(api: &Api) -> Value {
 }
 
 #[test]
-fn a_new_tenant_is_notified_nowhere() {
+fn a_new_tenant_has_no_notification_channels() {
     let api = Api::start();
     let expected = json!({"notification_config": {
         "webhook_url": null, "webhook_secret": null, "notification_emails": [],
@@ -23,7 +23,7 @@ fn a_new_tenant_is_notified_nowhere() {
 }
 
 #[test]
-fn a_url_without_a_secret_gets_one_that_is_shown_once_and_masked_ever_after() {
+fn a_url_without_a_secret_gets_one_that_is_shown_once_and_then_masked() {
     Api::over_both(|api| {
         let set = api.patch(PATH, &json!({"webhook_url": "http://127.0.0.1:9/kyc"})).is(200);
         let set = &set["notification_config"];
@@ -49,7 +49,7 @@ fn a_url_without_a_secret_gets_one_that_is_shown_once_and_masked_ever_after() {
 }
 
 #[test]
-fn what_is_left_out_stays_and_null_clears() {
+fn omitted_fields_keep_their_values_and_null_clears_a_field() {
     let api = Api::start();
     let all = json!({
         "webhook_url": "http://127.0.0.1:9/kyc", "webhook_secret": "correct-horse-battery",
@@ -85,7 +85,7 @@ fn what_is_left_out_stays_and_null_clears() {
 }
 
 #[test]
-fn it_is_a_view_on_destinations_and_routes_both_ways() {
+fn notification_channels_are_a_view_of_destinations_and_routes() {
     Api::over_both(|api| {
         let receiver = Peer::start("http_receiver.mjs", &["--secret", crate::verifiers::SECRET]);
         let url = receiver.url("/kyc");
@@ -116,7 +116,7 @@ fn it_is_a_view_on_destinations_and_routes_both_ways() {
 }
 
 #[test]
-fn everything_wrong_is_told_by_the_names_of_this_resource() {
+fn errors_use_the_field_names_of_this_resource() {
     let api = Api::start();
     let bad = json!({
         "webhook_url": "ftp://x", "notification_emails": ["not an address"],
@@ -137,7 +137,7 @@ fn everything_wrong_is_told_by_the_names_of_this_resource() {
 }
 
 #[test]
-fn it_is_served_under_the_path_of_the_settings_too_and_only_for_ones_own_tenant() {
+fn the_configured_alias_serves_only_the_keys_own_tenant() {
     let scene = Scene::embedded();
     scene.settings("[http]\nalias = \"/kyc\"\n");
     let mut api = Api::on(scene);

@@ -1,4 +1,4 @@
-//! What holds for every resource.
+//! Conventions of all resources: errors, idempotency, paging, request ids, the audit trail.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::{Api, fields, webhook};
 const ONE: &str = "/v1/tenants/acme/destinations";
 
 #[test]
-fn every_answer_has_a_request_id_the_callers_own_if_it_sent_one() {
+fn every_answer_has_a_request_id_which_the_caller_may_choose() {
     let api = Api::start();
     let own = api.call("GET", "/v1/tenants", &[("x-request-id", "mine-1")], None);
     assert_eq!(own.answer.header("x-request-id"), Some("mine-1"));
@@ -20,7 +20,7 @@ fn every_answer_has_a_request_id_the_callers_own_if_it_sent_one() {
 }
 
 #[test]
-fn all_that_is_wrong_with_a_body_is_told_at_once_with_suggestions() {
+fn all_errors_of_a_body_are_reported_at_once_with_suggestions() {
     let api = Api::start();
     let body = json!({"id": "Not An Id", "chanel": "webhook", "settings": [1]});
     let error = api.post(ONE, &body).refused(422, "invalid_fields");
@@ -40,7 +40,7 @@ fn all_that_is_wrong_with_a_body_is_told_at_once_with_suggestions() {
 }
 
 #[test]
-fn what_is_no_json_is_refused_in_the_one_shape() {
+fn a_body_that_is_not_json_is_refused_in_the_common_shape() {
     let api = Api::start();
     let text = [("content-type", "text/plain")];
     api.call("POST", ONE, &text, Some(&json!({}))).refused(415, "unsupported_media_type");
@@ -56,7 +56,7 @@ fn what_is_no_json_is_refused_in_the_one_shape() {
 }
 
 #[test]
-fn the_same_post_under_the_same_key_is_done_once() {
+fn a_repeated_post_with_the_same_key_is_executed_once() {
     Api::over_both(|api| {
         let body = webhook("http://127.0.0.1:9/hooks");
         let key = [("idempotency-key", "k-1")];
@@ -82,7 +82,7 @@ fn the_same_post_under_the_same_key_is_done_once() {
 }
 
 #[test]
-fn a_secret_that_was_shown_once_is_not_shown_by_a_repetition() {
+fn a_repeated_post_does_not_show_a_secret_again() {
     let api = Api::start();
     let body = json!({"channel": "webhook", "settings": {"url": "http://127.0.0.1:9/"}});
     let key = [("idempotency-key", "k-1")];
@@ -97,7 +97,7 @@ fn a_secret_that_was_shown_once_is_not_shown_by_a_repetition() {
 }
 
 #[test]
-fn lists_come_in_pages_and_no_item_twice() {
+fn lists_are_paged_and_no_item_occurs_twice() {
     let api = Api::start();
     for n in 0..7 {
         api.put(&format!("{ONE}/d{n}"), &webhook("http://127.0.0.1:9/")).is(201);
@@ -154,7 +154,7 @@ fn every_change_is_in_the_audit_trail_with_secrets_masked() {
 }
 
 #[test]
-fn events_that_are_sent_again_under_the_same_key_get_the_first_answer() {
+fn events_sent_again_with_the_same_key_get_the_first_answer() {
     Api::over_both(|api| {
         let events = "/v1/events?tenant=acme";
         let post = |path: &str, key: &str, body: &serde_json::Value| {

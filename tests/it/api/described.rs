@@ -1,4 +1,4 @@
-//! The description: whole, true, and shown to people without a network.
+//! The OpenAPI document: complete, true, and readable in a browser without other hosts.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use crate::scene::Scene;
 use crate::support::{Process, command, python};
 
 #[test]
-fn every_operation_says_what_it_does_and_every_answer_what_it_means() {
+fn every_operation_and_every_response_is_described() {
     let api = Api::start();
     let document = api.server.get("/openapi.json").json();
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
@@ -42,7 +42,7 @@ fn every_operation_says_what_it_does_and_every_answer_what_it_means() {
 }
 
 #[test]
-fn the_page_for_people_loads_nothing_from_elsewhere() {
+fn the_documentation_loads_nothing_from_other_hosts() {
     let api = Api::start();
     let page = api.server.get("/docs/");
     assert_eq!(page.status, 200);
@@ -67,7 +67,7 @@ fn the_page_for_people_loads_nothing_from_elsewhere() {
 /// Everything that schemathesis finds by itself: faults of the server, and answers that are not as
 /// described.
 #[test]
-fn schemathesis_finds_no_fault_and_no_answer_that_is_not_described() {
+fn schemathesis_finds_no_server_error_and_no_undocumented_response() {
     let scene = Scene::embedded();
     scene.settings("[http]\nrequests_per_second = 0\n");
     let api = Api::on(scene);

@@ -1,4 +1,4 @@
-//! Destinations, and what is done to them.
+//! Destinations and their actions.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::verifiers::SECRET;
 const ALL: &str = "/v1/tenants/acme/destinations";
 
 #[test]
-fn a_destination_is_made_changed_and_deleted_with_its_secret_masked() {
+fn a_destination_is_created_changed_and_deleted_with_its_secret_masked() {
     Api::over_both(|api| {
         let hooks = format!("{ALL}/hooks");
         let made = api.put(&hooks, &webhook("http://127.0.0.1:9/hooks"));
@@ -40,7 +40,7 @@ fn a_destination_is_made_changed_and_deleted_with_its_secret_masked() {
 }
 
 #[test]
-fn deleting_a_destination_takes_it_out_of_the_routes() {
+fn deleting_a_destination_removes_it_from_the_routes() {
     let api = Api::start();
     for id in ["a", "b"] {
         api.put(&format!("{ALL}/{id}"), &webhook("http://127.0.0.1:9/")).is(201);
@@ -55,7 +55,7 @@ fn deleting_a_destination_takes_it_out_of_the_routes() {
 }
 
 #[test]
-fn a_test_sends_a_real_request_and_tells_what_was_answered() {
+fn a_test_sends_a_real_request_and_returns_the_receivers_answer() {
     let api = Api::start();
     let receiver = Peer::start("http_receiver.mjs", &["--secret", SECRET]);
     let hooks = format!("{ALL}/hooks");
@@ -79,7 +79,7 @@ fn a_test_sends_a_real_request_and_tells_what_was_answered() {
 }
 
 #[test]
-fn a_new_secret_signs_beside_the_old_one_until_the_overlap_is_over() {
+fn both_secrets_sign_until_the_overlap_ends() {
     let api = Api::start();
     let hooks = format!("{ALL}/hooks");
     api.put(&hooks, &webhook("http://127.0.0.1:9/")).is(201);
@@ -104,7 +104,7 @@ fn a_new_secret_signs_beside_the_old_one_until_the_overlap_is_over() {
 }
 
 #[test]
-fn a_paused_destination_keeps_and_a_recovered_one_gets_what_it_missed() {
+fn a_paused_destination_queues_events_and_a_recovered_one_gets_what_it_missed() {
     Api::over_both(|api| {
         let receiver = Peer::start("http_receiver.mjs", &["--secret", SECRET]);
         let hooks = format!("{ALL}/hooks");
@@ -143,7 +143,7 @@ fn wait_for(api: &Api, event: &str, state: &str) {
 }
 
 #[test]
-fn one_address_that_bounced_is_lifted_without_its_neighbours() {
+fn lifting_the_suppression_of_one_address_affects_no_other() {
     let refuses = ["--refuse", "ann@acme.example", "550", "--refuse", "cid@acme.example", "550"];
     let redis = Redis::start();
     for scene in [Scene::embedded(), Scene::on(&redis)] {
@@ -213,7 +213,7 @@ fn ended(api: &Api, event: &Value) -> Vec<Value> {
 }
 
 #[test]
-fn a_destination_that_is_off_by_its_settings_is_lifted_whole() {
+fn lifting_a_suppression_enables_a_destination_disabled_by_its_settings() {
     Api::over_both(|api| {
         let settings = json!({"to": ["ann@acme.example", "bob@acme.example"], "enabled": false});
         let body = json!({"channel": "email", "settings": settings});
@@ -242,7 +242,7 @@ fn a_destination_that_is_off_by_its_settings_is_lifted_whole() {
 }
 
 #[test]
-fn a_document_is_put_whole_says_what_changes_and_changes_nothing_the_second_time() {
+fn replacing_a_document_lists_its_changes_and_is_idempotent() {
     Api::over_both(|api| {
         let path = "/v1/tenants/initech/document";
         let document = json!({

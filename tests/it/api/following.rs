@@ -33,7 +33,7 @@ fn collect(api: &Api, path: &str, mut after: String, count: usize) -> (Vec<Strin
 }
 
 #[test]
-fn events_are_followed_oldest_first_by_type_and_from_where_one_was() {
+fn events_are_followed_oldest_first_by_type_and_from_a_cursor() {
     Api::over_both(|api| {
         for n in 0..5 {
             send(api, &format!("evt_{n}"), if n % 2 == 0 { "k.even" } else { "k.odd.one" });
@@ -54,7 +54,7 @@ fn events_are_followed_oldest_first_by_type_and_from_where_one_was() {
 }
 
 #[test]
-fn a_request_that_waits_is_answered_as_soon_as_there_is_something() {
+fn a_waiting_request_is_answered_as_soon_as_there_is_an_event() {
     Api::over_both(|api| {
         let began = Instant::now();
         thread::scope(|scope| {
@@ -67,7 +67,7 @@ fn a_request_that_waits_is_answered_as_soon_as_there_is_something() {
 }
 
 #[test]
-fn a_follower_misses_none_of_what_many_send_at_once() {
+fn a_follower_misses_no_event_of_concurrent_producers() {
     const SENDERS: usize = 8;
     const EACH: usize = 25;
     Api::over_both(|api| {
@@ -88,7 +88,7 @@ fn a_follower_misses_none_of_what_many_send_at_once() {
 }
 
 #[test]
-fn what_a_destination_missed_is_told_and_what_it_got_is_not() {
+fn undelivered_events_of_a_destination_are_followed_and_delivered_ones_are_not() {
     Api::over_both(|api| {
         let off = json!({"enabled": false, "url": "http://127.0.0.1:9/", "secret": crate::verifiers::SECRET});
         api.put(
@@ -117,7 +117,7 @@ fn what_a_destination_missed_is_told_and_what_it_got_is_not() {
 }
 
 #[test]
-fn each_consumer_of_a_mailbox_reads_in_order_and_goes_on_where_it_committed() {
+fn each_mailbox_consumer_reads_in_order_and_continues_after_its_commit() {
     Api::over_both(|api| {
         api.put("/v1/tenants/acme/destinations/box", &json!({"channel": "poll", "settings": {}}))
             .is(201);

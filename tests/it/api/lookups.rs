@@ -1,4 +1,4 @@
-//! Events, deliveries, digests, keys: looked up and acted on.
+//! Looking up events, deliveries, digests and keys, and acting on them.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn settled(api: &Api, id: &str) -> Value {
 }
 
 #[test]
-fn an_event_is_told_with_its_whole_path() {
+fn an_event_is_shown_with_its_routes_deliveries_and_attempts() {
     Api::over_both(|api| {
         let receiver = Peer::start("http_receiver.mjs", &["--secret", SECRET]);
         api.put("/v1/tenants/acme/destinations/hooks", &webhook(&receiver.url("/"))).is(201);
@@ -61,7 +61,7 @@ fn an_event_is_told_with_its_whole_path() {
 }
 
 #[test]
-fn a_digest_is_foreseen_and_can_be_sent_now() {
+fn an_upcoming_digest_is_listed_and_can_be_sent_now() {
     let scene = crate::scene::Scene::embedded();
     let mail = Peer::start("smtp_server.py", &[]);
     scene.settings(&format!(
@@ -117,7 +117,7 @@ fn keys_are_shown_once_listed_and_revoked_at_once() {
 }
 
 #[test]
-fn an_admin_makes_no_wider_key_than_its_own() {
+fn an_admin_cannot_create_a_more_powerful_key() {
     let mut api = Api::start();
     let admin = api.key("acme", "admin");
     api.with(&admin, |api| {
@@ -129,7 +129,7 @@ fn an_admin_makes_no_wider_key_than_its_own() {
 }
 
 #[test]
-fn a_replay_in_parts_takes_nothing_twice_though_it_dies_again_meanwhile() {
+fn a_replay_in_parts_replays_no_delivery_twice() {
     Api::over_both(|api| {
         // Nothing listens there: what is put back dies at once.
         let settings = json!({"url": "http://127.0.0.1:9/", "secret": SECRET, "retry": []});

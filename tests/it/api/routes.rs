@@ -18,7 +18,7 @@ fn with_destinations() -> Api {
 }
 
 #[test]
-fn routes_are_made_changed_ordered_and_deleted() {
+fn routes_are_created_changed_ordered_and_deleted() {
     let api = with_destinations();
     let one = api.post(ROUTES, &json!({"events": ["x.*"], "to": ["a"]})).is(201);
     let when = json!({"data": {"risk": [{"numeric": [">", 5]}]}});
@@ -49,7 +49,7 @@ fn routes_are_made_changed_ordered_and_deleted() {
 }
 
 #[test]
-fn a_wrong_route_is_told_field_by_field() {
+fn an_invalid_route_is_refused_with_every_wrong_field() {
     let api = with_destinations();
     let bad =
         json!({"events": ["a..b"], "to": ["nobody"], "when": {"data": {"x": [{"numerc": [1]}]}}});
@@ -59,7 +59,7 @@ fn a_wrong_route_is_told_field_by_field() {
 }
 
 #[test]
-fn a_route_from_a_file_is_addressed_by_what_it_says_and_keeps_its_id_when_changed() {
+fn a_route_from_a_file_has_an_id_derived_from_its_content_and_keeps_it() {
     let api = Api::start();
     api.scene.tenant(
         "filed",
@@ -78,7 +78,7 @@ fn a_route_from_a_file_is_addressed_by_what_it_says_and_keeps_its_id_when_change
 }
 
 #[test]
-fn the_matrix_is_read_and_written_as_one_and_says_what_it_cannot_do() {
+fn the_preferences_matrix_is_written_whole_or_refused_with_reasons() {
     let api = with_destinations();
     for kind in ["k.one", "k.two"] {
         api.put(&format!("/v1/event-types/{kind}"), &json!({"description": kind})).is(201);
@@ -109,7 +109,7 @@ fn the_matrix_is_read_and_written_as_one_and_says_what_it_cannot_do() {
 }
 
 #[test]
-fn a_cell_that_a_pattern_gives_is_turned_off_for_its_destination_alone_and_on_again() {
+fn a_cell_matched_by_a_pattern_is_turned_off_and_on_for_its_destination_only() {
     let api = Api::start();
     for id in ["a", "b"] {
         let path = format!("/v1/tenants/acme/destinations/{id}");
@@ -159,7 +159,7 @@ fn a_cell_that_a_pattern_gives_is_turned_off_for_its_destination_alone_and_on_ag
 }
 
 #[test]
-fn templates_are_put_previewed_and_taken_away() {
+fn templates_are_created_previewed_and_deleted() {
     let api = Api::start();
     let builtin = api.get(TEMPLATE).is(200);
     assert_eq!(builtin["origin"], "builtin");
@@ -189,7 +189,7 @@ fn templates_are_put_previewed_and_taken_away() {
 }
 
 #[test]
-fn an_event_that_does_not_fit_its_types_schema_is_refused_or_flagged_as_configured() {
+fn an_event_that_does_not_match_its_schema_is_refused_or_flagged() {
     Api::over_both(|api| {
         let path = "/v1/event-types/k.one";
         let schema =
@@ -221,7 +221,7 @@ fn an_event_that_does_not_fit_its_types_schema_is_refused_or_flagged_as_configur
 }
 
 #[test]
-fn an_entry_of_the_stream_that_does_not_fit_is_among_the_rejected() {
+fn a_stream_entry_that_does_not_match_its_schema_is_rejected() {
     let redis = crate::support::Redis::start();
     let api = Api::on(crate::scene::Scene::on(&redis));
     let schema = json!({"type": "object", "required": ["n"]});

@@ -1,4 +1,4 @@
-//! Many writers at once.
+//! Concurrent writers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -59,7 +59,7 @@ fn a_hundred_writers_with_if_match_lose_no_update() {
 }
 
 #[test]
-fn writers_of_different_resources_do_not_collide() {
+fn writers_of_different_resources_do_not_conflict() {
     let api = Api::start();
     let path = |n: usize| format!("/v1/tenants/acme/destinations/d{n}");
     let tags: Vec<_> =

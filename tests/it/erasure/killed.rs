@@ -130,11 +130,11 @@ fn on_both(test: Promise) {
 }
 
 #[test]
-fn an_erasure_of_a_subject_that_was_killed_is_finished_by_the_next() {
+fn a_killed_erasure_of_a_subject_is_finished_by_the_next_one() {
     on_both(finishes_a_subject);
 }
 
 #[test]
-fn an_erasure_of_a_tenant_that_was_killed_is_finished_and_its_trail_names_nobody() {
+fn a_killed_erasure_of_a_tenant_is_finished_and_its_trail_names_no_person() {
     on_both(finishes_a_tenant);
 }
