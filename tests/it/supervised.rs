@@ -9,7 +9,7 @@ use crate::scene::{Scene, said};
 use crate::support::{PATIENCE, start_fanfare, until};
 
 #[test]
-fn health_tells_a_ready_server_from_one_that_is_not_ready_or_not_there() {
+fn health_distinguishes_ready_unready_and_absent_servers() {
     let scene = Scene::embedded();
     let mut server = scene.start();
     let address = server.address().to_string();

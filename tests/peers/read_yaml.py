@@ -15,7 +15,7 @@ def mapping(loader, node):
     keys = [key for key, _ in pairs]
     for key in keys:
         if keys.count(key) > 1:
-            raise SystemExit(f"{key!r} stands twice in one mapping, line {node.start_mark.line + 1}")
+            raise SystemExit(f"{key!r} is written twice in one mapping, line {node.start_mark.line + 1}")
     return dict(pairs)
 
 
