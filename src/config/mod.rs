@@ -113,9 +113,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// It is not TOML, or has an unknown key or a wrong value.
-    #[error(
-        "{file}: {message}\n`fanfare check --print-config` prints every key with its default"
-    )]
+    #[error("{file}: {message}\n`fanfare check --print-config` prints every key with its default")]
     Invalid {
         /// The file.
         file: String,

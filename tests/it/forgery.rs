@@ -27,7 +27,7 @@ fn refuses_forged_notices(scene: &Scene, counter: &Counter) {
     let refused = server.post("/v1/events?tenant=acme", &forged());
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (422, &json!("reserved_type")));
     let message = refused.json()["error"]["message"].as_str().expect("a text").to_owned();
-    assert!(message.contains("`type`") && message.contains("choose another"), "{message}");
+    assert!(message.contains("`type`") && message.contains("use another"), "{message}");
     let batch = server.post("/v1/events?tenant=acme", &format!("[{}]", forged()));
     assert_eq!(batch.status, 422, "{}", batch.body);
     let told = scene.send("acme", &[forged()]).refused(1);

@@ -307,7 +307,7 @@ fn delivers_a_duplicate_once(scene: &Scene, told: bool, add: &dyn Fn(&str)) {
         let single = router.post("/v1/events?tenant=acme", &one).json();
         let batch = router.post("/v1/events?tenant=acme", &format!("[{one},{one}]")).json();
         if told || when == "later" {
-            assert_eq!(sent, "0 sent, 1 were there already\n", "{when}");
+            assert_eq!(sent, "0 sent, 1 duplicate\n", "{when}");
             assert_eq!(single["data"]["outcome"], "duplicate", "{when}");
             assert_eq!(batch["data"]["duplicates"], 2, "{when}");
         }

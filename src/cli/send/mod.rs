@@ -136,7 +136,10 @@ fn report(summary: &Summary, args: &Args) -> CommandResult {
             0 => String::new(),
             count => format!(", {count} {what}"),
         };
-        let duplicates = also(summary.duplicates, "duplicates");
+        let duplicates = also(
+            summary.duplicates,
+            if summary.duplicates == 1 { "duplicate" } else { "duplicates" },
+        );
         let refused = also(summary.refused.len() as u64, "refused");
         output::line(format!("{} sent{duplicates}{refused}", summary.accepted));
     }

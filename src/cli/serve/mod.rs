@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use clap::Args as ClapArgs;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::options::StoreArgs;
@@ -151,14 +152,16 @@ pub(super) async fn run(args: Args) -> CommandResult {
     let api = tokio::spawn(http::serve(listener, state, stop.clone()));
     // In the background: with many tenants it takes a while, and all secrets can be read meanwhile.
     let resealing = tokio::spawn(notices::reseal(secrets, stop.clone()));
+    // Handled from now on: a SIGHUP must not end a server that has said it is ready.
+    let hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
     match config.tenants.clone() {
         Some(dir) => {
             let channels = app.registry.channels().clone();
             let folder = tenants::Folder { dir, config: config.clone(), channels };
-            tokio::spawn(folder.watch(app.store.clone(), stop.clone()));
+            tokio::spawn(folder.watch(app.store.clone(), hangup, stop.clone()));
         }
         None => {
-            tokio::spawn(tenants::survive_hangups());
+            tokio::spawn(tenants::survive_hangups(hangup));
         }
     }
     notices::exposure(&config, &authenticator);

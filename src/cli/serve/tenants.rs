@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -21,8 +21,7 @@ const EDIT_PAUSE: Duration = Duration::from_millis(200);
 
 /// SIGHUP ends a process that does not handle it. Without a folder of tenant files there is nothing
 /// to load, but a reload must not end the server.
-pub(super) async fn survive_hangups() {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+pub(super) async fn survive_hangups(mut hangup: Signal) {
     while hangup.recv().await.is_some() {
         tracing::warn!("SIGHUP loads nothing: there is no folder of tenant files (--tenants)");
     }
@@ -37,11 +36,10 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Applies the folder on each signal, change, and loss, until `stop`.
-    pub(super) async fn watch(self, store: Store, stop: CancellationToken) {
+    pub(super) async fn watch(self, store: Store, mut hangup: Signal, stop: CancellationToken) {
         let (changed, mut changes) = mpsc::channel(1);
         // Dropped with this function, which ends the watch.
         let _watcher = self.watcher(changed);
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
         let mut loss_check = interval(LOSS_CHECK);
         loss_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // An empty folder makes a store without tenants, which has lost none.

@@ -318,10 +318,6 @@ pub(crate) struct Judgement {
 pub(crate) struct SlackCall {
     /// `webhook`, or the Web API's method.
     pub(crate) method: String,
-    /// The path.
-    pub(crate) path: String,
-    /// The bearer token.
-    pub(crate) token: Option<String>,
     /// The message, unless the call was refused before it was read.
     pub(crate) message: Option<Value>,
     /// What Slack would not take in it.
