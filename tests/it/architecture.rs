@@ -131,10 +131,12 @@ fn siblings(modules: &[Module], folder: &str) -> Graph {
         let Some(own) = module.path.get(folder.len()) else { continue };
         let names = module.imports.iter().filter(|path| path.starts_with(&folder));
         let names = names.filter_map(|path| path.get(folder.len()));
-        let names = names.filter_map(|name| match children.contains(name) {
-            true => Some(name),
-            false => exported.get(name),
-        });
+        let names =
+            names.filter_map(
+                |name| {
+                    if children.contains(name) { Some(name) } else { exported.get(name) }
+                },
+            );
         let names = names.filter(|name| *name != own && children.contains(name)).cloned();
         graph.0.entry(own.clone()).or_default().extend(names);
     }

@@ -36,7 +36,7 @@ fn add(file: &Path, path: Segments, modules: &mut Vec<Module>) {
         fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let text = without_tests(&code_of(&text));
     for name in declared(&text) {
-        let child = [&path[..], &[name.clone()]].concat();
+        let child = [&path[..], std::slice::from_ref(&name)].concat();
         add(&child_file(file, &name), child, modules);
     }
     let up = |levels: usize| path[..path.len().saturating_sub(levels)].to_vec();
@@ -222,9 +222,8 @@ fn item(code: &str) -> usize {
     for (at, c) in code.char_indices() {
         match c {
             '{' | '[' | '(' => depth += 1,
-            ']' | ')' => depth -= 1,
             '}' if depth == 1 => return at + 1,
-            '}' => depth -= 1,
+            '}' | ']' | ')' => depth -= 1,
             ';' if depth == 0 => return at + 1,
             _ => {}
         }
@@ -233,17 +232,17 @@ fn item(code: &str) -> usize {
 }
 
 #[test]
-fn paths_are_found_wherever_they_stand_and_not_in_comments_literals_or_tests() {
-    let text = r##"
+fn paths_are_found_in_code_and_not_in_comments_literals_or_tests() {
+    let text = r#"
         //! crate::comment
         use crate::{a, b::{C, d::E as F}, self as g};
         pub(crate) use super::h::I;
         fn j<'a>(k: &'a crate::l::M) -> char { println!("crate::literal {}", crate::n::o()); '"' }
-        const P: &str = r#"crate::raw "quoted""#;
+        const P: &str = r"crate::raw";
         #[cfg(test)]
         mod tests { use crate::q; }
         pub(in crate::r) struct S(fanfare_store::Ms);
-    "##;
+    "#;
     let text = without_tests(&code_of(text));
     let found = paths_of(&text, "crate").into_iter().map(|path| path.join("::"));
     assert_eq!(found.collect::<Vec<_>>(), ["a", "b::C", "b::d::E", "self", "l::M", "n::o"]);

@@ -14,7 +14,8 @@ pub(crate) fn command(root: &Path) -> Option<String> {
         .filter_map(|folder| package(folder))
         .collect();
     packages.sort();
-    let named: String = packages.iter().map(|name| format!(" -p {name}")).collect();
+    let named = [""].into_iter().chain(packages.iter().map(String::as_str));
+    let named = named.collect::<Vec<_>>().join(" -p ");
     (!packages.is_empty()).then(|| format!("cargo test --doc --quiet{named}"))
 }
 
