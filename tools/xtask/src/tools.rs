@@ -76,6 +76,7 @@ impl Tools {
         self.redis(trust).context("redis-server")?;
         self.redis_cli().context("redis-cli")?;
         self.languages().context("languages of docs/snippets")?;
+        Self::systemd().context("systemd-analyze")?;
         self.postfix(trust).context("smtp-sink and smtp-source")?;
         self.venv(trust).context("Python peers")?;
         self.npm(trust).context("Node peers")
@@ -86,6 +87,14 @@ impl Tools {
         fs::create_dir_all(self.dir.join("bin"))?;
         self.redis(Trust::Stamps).context("redis-server")?;
         Ok(self.dir.join("bin/redis-server"))
+    }
+
+    /// Checks the unit in `packaging/`. Installing the package starts nothing.
+    fn systemd() -> Result<()> {
+        if find("systemd-analyze").is_none() {
+            apt::install(&["systemd"])?;
+        }
+        Ok(())
     }
 
     fn redis(&self, trust: Trust) -> Result<()> {
