@@ -1,41 +1,43 @@
-//! One template, from its source to something that renders: partials expanded, MJML compiled,
-//! handlebars parsed; and errors brought back to the file and line that somebody wrote.
+//! One template, from its source to a message: partials expanded, MJML compiled, handlebars parsed
+//! and rendered. Errors point to the file and line that the author wrote.
 
 use std::sync::{Arc, LazyLock};
 
 use fanfare_contract::{Part, RenderError};
-use handlebars::{Context, Handlebars, RenderContext, RenderErrorReason, Renderable, Template};
-use serde_json::Value;
+use handlebars::{Context, Handlebars, RenderContext, Renderable, Template};
 
 use super::error::TemplateError;
 use super::escape;
 use super::expand::{Expanded, expand};
+use super::explain::{Explanation, explain};
 use super::fold::fold;
 use super::helpers;
 use super::mjml;
-use super::program::Program;
 use super::slack;
 use super::sources::{File, Format, Layer, Name};
+use super::syntax;
 
-/// Longest subject, in characters.
+/// Most characters of a subject.
 const SUBJECT: usize = 200;
 
-/// Helpers and escape of each format: one registry each, because handlebars escapes by registry.
-pub(super) static REGISTRIES: LazyLock<[Handlebars<'static>; 3]> =
+/// The helpers and the escape of each format. Handlebars has one escape for each registry.
+static REGISTRIES: LazyLock<[Handlebars<'static>; 3]> =
     LazyLock::new(|| [Format::Text, Format::Html, Format::Slack].map(helpers::registry));
 
-/// A template that is ready, and the way back to its source.
+fn registry(format: Format) -> &'static Handlebars<'static> {
+    &REGISTRIES[format as usize]
+}
+
+/// A parsed template, and the way back to its source.
 pub(super) struct Compiled {
     name: Name,
     template: Template,
-    /// The same as steps, where all of it can be said in them.
-    program: Option<Program>,
     source: Expanded,
-    /// For HTML: what handlebars sees, and where its expressions come from.
+    /// For HTML: the text that handlebars parsed, and where its expressions come from.
     html: Option<mjml::Html>,
 }
 
-/// Compiles `file`; partials come from the first of the `layers` that has them.
+/// Compiles `file`. A partial comes from the first of the `layers` that has it.
 pub(super) fn compile(
     layers: &[Arc<Layer>],
     name: &Name,
@@ -44,7 +46,7 @@ pub(super) fn compile(
     let source = expanded(layers, name, file)?;
     let format = Format::of(name.part);
     let template = Template::default();
-    let mut compiled = Compiled { name: name.clone(), template, program: None, source, html: None };
+    let mut compiled = Compiled { name: name.clone(), template, source, html: None };
     if format == Format::Html {
         let html = mjml::compile(&compiled.source).map_err(|error| {
             let place = error.at.and_then(|at| compiled.source.place(at));
@@ -52,23 +54,23 @@ pub(super) fn compile(
         })?;
         compiled.html = Some(html);
     }
-    compiled.template = Template::compile(compiled.text()).map_err(|error| {
-        let place = error.pos().and_then(|(line, column)| compiled.place(line, column));
-        compiled.fault(place, format!("handlebars: {}", error.reason()))
-    })?;
-    fold(&mut compiled.template, &REGISTRIES[format as usize]);
-    compiled.program = Program::compile(&compiled.template, format);
+    compiled.template =
+        Template::compile(compiled.text()).map_err(|error| compiled.unparsed(error.pos()))?;
+    fold(&mut compiled.template, registry(format));
     Ok(compiled)
 }
 
-/// The source with its partials in place.
+/// The source of `file` with its partials in place.
 pub(super) fn expanded(
     layers: &[Arc<Layer>],
     name: &Name,
     file: &File,
 ) -> Result<Expanded, TemplateError> {
     let format = Format::of(name.part);
-    let find = |partial: &str| layers.iter().find_map(|layer| layer.partial(format, partial));
+    let find = |partial: &str| {
+        let found = layers.iter().find_map(|layer| layer.partial(format, partial));
+        found.ok_or_else(|| format.partial(partial))
+    };
     expand(&file.path, &file.source, &find).map_err(|fault| {
         let template = if fault.file == file.path { name.display() } else { fault.file };
         TemplateError::new(template, fault.message).at(fault.line)
@@ -76,55 +78,69 @@ pub(super) fn expanded(
 }
 
 impl Compiled {
-    /// The text that handlebars sees.
+    /// The text that handlebars parses.
     fn text(&self) -> &str {
         self.html.as_ref().map_or(&self.source.text, |html| &html.text)
     }
 
-    /// Renders, and brings what came out into the form that the part has.
+    /// Renders the template and brings the text into the form of its part.
     pub(super) fn render(&self, context: &Context) -> Result<String, RenderError> {
-        let rendered = match self.quickly(context) {
-            Some(rendered) => rendered,
-            None => {
-                self.by_handlebars(context).map_err(|error| self.explain(&error, context.data()))?
-            }
-        };
+        let registry = registry(Format::of(self.name.part));
+        let rendered = self
+            .template
+            .renders(registry, context, &mut RenderContext::new(None))
+            .map_err(|error| self.unrendered(&error, context))?;
         match self.name.part {
             Part::Html => Ok(rendered),
             Part::Text => Ok(paragraphs(&rendered)),
             Part::Subject => {
                 let subject = escape::one_line(&rendered);
                 if subject.is_empty() {
-                    return Err(self.error(None, None, "the subject is empty".to_owned()));
+                    let message =
+                        "the subject is empty; add text that does not depend on the event";
+                    return Err(self.fault(None, message.to_owned()).into());
                 }
                 Ok(escape::truncate(&subject, SUBJECT).into_owned())
             }
-            Part::Slack => slack::message(&rendered).map_err(|fault| {
-                let place = fault.near.as_deref().and_then(|near| self.find_line(near));
-                let near =
-                    fault.near.filter(|_| place.is_none()).map_or_else(String::new, |near| {
-                        format!(", near `{}`", escape::truncate(&near, 80))
-                    });
-                self.error(place, None, fault.message + &near)
-            }),
+            Part::Slack => {
+                slack::message(&rendered).map_err(|fault| self.not_a_message(fault).into())
+            }
         }
     }
 
-    /// The text, if it can be had without handlebars.
-    pub(super) fn quickly(&self, context: &Context) -> Option<String> {
-        self.program.as_ref()?.run(context.data())
+    /// A mistake that keeps handlebars from parsing the template.
+    fn unparsed(&self, position: Option<(usize, usize)>) -> TemplateError {
+        if let Some((at, message)) = syntax::first_mistake(&self.source) {
+            return self.fault(self.source.place(at), message);
+        }
+        let (place, expression) = self.at(position);
+        let message = match expression {
+            Some(expression) => {
+                format!("`{expression}` cannot be parsed; check its names, quotes, and parentheses")
+            }
+            None => "the template cannot be parsed; check its `{{…}}` expressions".to_owned(),
+        };
+        self.fault(place, message)
     }
 
-    /// The text as handlebars makes it, or what it has against it.
-    pub(super) fn by_handlebars(
-        &self,
-        context: &Context,
-    ) -> Result<String, handlebars::RenderError> {
-        let registry = &REGISTRIES[Format::of(self.name.part) as usize];
-        self.template.renders(registry, context, &mut RenderContext::new(None))
+    /// An error of handlebars while it renders.
+    fn unrendered(&self, error: &handlebars::RenderError, context: &Context) -> RenderError {
+        let (place, expression) = self.at(error.line_no.zip(error.column_no));
+        let expression = expression.unwrap_or_default();
+        let Explanation { field, message } = explain(error.reason(), expression, context.data());
+        RenderError { field, ..self.fault(place, message).into() }
     }
 
-    /// The one line of the source that is `line`, when there is exactly one.
+    fn not_a_message(&self, fault: slack::NotAMessage) -> TemplateError {
+        let place = fault.near.as_deref().and_then(|near| self.find_line(near));
+        let near = fault
+            .near
+            .filter(|_| place.is_none())
+            .map_or_else(String::new, |near| format!(", near `{}`", escape::truncate(&near, 80)));
+        self.fault(place, fault.message + &near)
+    }
+
+    /// The line of the source that is `line`, if there is exactly one.
     fn find_line(&self, line: &str) -> Option<(&str, usize)> {
         let mut at = 0;
         let mut found = None;
@@ -137,77 +153,28 @@ impl Compiled {
         found.and_then(|at| self.source.place(at))
     }
 
-    /// What handlebars says, in the words of somebody who wrote the template.
-    fn explain(&self, error: &handlebars::RenderError, context: &Value) -> RenderError {
-        let position = error.line_no.zip(error.column_no);
-        let place = position.and_then(|(line, column)| self.place(line, column));
-        let expression =
-            position.and_then(|(line, column)| self.expression(line, column)).unwrap_or_default();
-        let absent = || absent_field(expression, context);
-        let (field, message) = match error.reason() {
-            RenderErrorReason::MissingVariable(path) => {
-                let field = path.clone().filter(|path| !path.is_empty()).or_else(absent);
-                let message = missing(field.as_deref(), expression);
-                (field, message)
-            }
-            RenderErrorReason::InvalidJsonIndex(key) => {
-                let field = absent().unwrap_or_else(|| key.clone());
-                let message = format!("there is a list where an object with `{key}` is expected");
-                (Some(field), message)
-            }
-            RenderErrorReason::ParamNotFoundForIndex(..)
-            | RenderErrorReason::ParamNotFoundForName(..) => {
-                let field = absent();
-                let message = match field {
-                    Some(_) => missing(field.as_deref(), expression),
-                    None => format!("{} in {expression}", error.reason()),
-                };
-                (field, message)
-            }
-            RenderErrorReason::Other(message) => {
-                (first_path(expression).map(str::to_owned), message.clone())
-            }
-            reason => (None, format!("{reason} in {expression}")),
-        };
-        self.error(place, field, message)
-    }
-
-    fn error(
-        &self,
-        place: Option<(&str, usize)>,
-        field: Option<String>,
-        message: String,
-    ) -> RenderError {
-        let fault = self.fault(place, message);
-        let TemplateError { template, line, message, .. } = fault;
-        RenderError { template, line, field, message }
-    }
-
-    /// A fault in the template's own file, or in a partial of it.
+    /// A mistake in the template's own file, or in a partial that it uses.
     fn fault(&self, place: Option<(&str, usize)>, message: String) -> TemplateError {
-        let shown = self.name.display();
+        let name = self.name.display();
         match place {
-            None => TemplateError::new(shown, message),
+            None => TemplateError::new(name, message),
             Some((file, line)) if self.source.place(0).is_some_and(|(own, _)| own == file) => {
-                TemplateError::new(shown, message).at(line)
+                TemplateError::new(name, message).at(line)
             }
             Some((file, line)) => {
-                TemplateError::new(file, format!("{message} (used by {shown})")).at(line)
+                TemplateError::new(file, format!("{message} (used by {name})")).at(line)
             }
         }
     }
 
-    /// The file and line of a position in the text that handlebars sees.
-    fn place(&self, line: usize, column: usize) -> Option<(&str, usize)> {
-        self.source.place(self.source_byte(line, column)?)
-    }
-
-    /// The expression at such a position.
-    fn expression(&self, line: usize, column: usize) -> Option<&str> {
-        let at = self.source_byte(line, column)?;
+    /// The file and line of a position in the text that handlebars parsed, and the expression there.
+    fn at(&self, position: Option<(usize, usize)>) -> (Option<(&str, usize)>, Option<&str>) {
+        let byte = position.and_then(|(line, column)| self.source_byte(line, column));
+        let Some(at) = byte else { return (None, None) };
         let ranges = &self.source.expressions;
         let index = ranges.partition_point(|range| range.end <= at);
-        Some(&self.source.text[ranges.get(index)?.clone()])
+        let expression = ranges.get(index).map(|range| &self.source.text[range.clone()]);
+        (self.source.place(at), expression)
     }
 
     fn source_byte(&self, line: usize, column: usize) -> Option<usize> {
@@ -215,13 +182,13 @@ impl Compiled {
         let Some(html) = &self.html else {
             return Some(at);
         };
-        // The expression that begins here, or else the one before.
+        // The expression that begins here, or the one before.
         let index = html.origins.partition_point(|&(html_at, _)| html_at <= at);
         html.origins.get(index.checked_sub(1)?).map(|&(_, source_at)| source_at)
     }
 }
 
-/// Byte of a 1-based line and column (in characters).
+/// The byte at a 1-based line and column, which counts characters.
 fn byte_of(text: &str, line: usize, column: usize) -> Option<usize> {
     let start = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum::<usize>();
     let rest = text.get(start..)?;
@@ -229,48 +196,7 @@ fn byte_of(text: &str, line: usize, column: usize) -> Option<usize> {
     Some(start + within)
 }
 
-fn missing(field: Option<&str>, expression: &str) -> String {
-    match field {
-        Some(field) => format!(
-            "`{field}` is missing in the event; if it may be, write `(opt {field})` \
-             (and `(has (opt {field}))` in a condition)"
-        ),
-        None => format!("a field is missing in {expression}"),
-    }
-}
-
-/// The roots of the context, with which a path begins.
-const ROOTS: [&str; 7] = ["event", "data", "tenant", "title", "delivery", "links", "digest"];
-
-fn paths(expression: &str) -> impl Iterator<Item = &str> {
-    expression
-        .split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '[' | ']' | '@')))
-        .map(|word| word.trim_start_matches("@root."))
-        .filter(|word| ROOTS.contains(&word.split('.').next().unwrap_or_default()))
-}
-
-fn first_path(expression: &str) -> Option<&str> {
-    paths(expression).next()
-}
-
-/// The first path in the expression that leads nowhere.
-fn absent_field(expression: &str, context: &Value) -> Option<String> {
-    let leads = |path: &str| {
-        let mut value = context;
-        for key in path.split('.').map(|key| key.trim_matches(['[', ']'])) {
-            let next = match value {
-                Value::Array(items) => key.parse::<usize>().ok().and_then(|at| items.get(at)),
-                other => other.get(key),
-            };
-            let Some(next) = next else { return false };
-            value = next;
-        }
-        true
-    };
-    paths(expression).find(|path| !leads(path)).map(str::to_owned)
-}
-
-/// Without white space at line ends, and no more than one empty line in a row.
+/// The text without white space at line ends, and with at most one empty line in a row.
 fn paragraphs(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut empty = 0;

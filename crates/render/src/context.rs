@@ -1,15 +1,16 @@
-//! What a template sees: `event`, `data`, `tenant`, `title`, `delivery`, `links`, `digest`.
+//! The data that a template sees: `event`, `data`, `tenant`, `title`, `delivery`, `links`, and
+//! `digest`.
 //!
-//! Nothing in here changes from one attempt to the next: a repeated message is the same message.
+//! It is the same in every attempt of a delivery, so a retry sends the same message.
 
 use fanfare_contract::{Content, Delivery, Event};
 use handlebars::Context;
 use serde_json::{Map, Value, json};
 
-use super::helpers;
+use super::helpers::title;
 use super::links::Links;
 
-/// The context of one delivery. `name` is the tenant's, for people.
+/// The context of one delivery. `name` is the tenant's display name.
 pub(super) fn context(delivery: &Delivery, name: &str, links: &Links) -> Context {
     let mut context = Map::new();
     let tenant = &*delivery.destination.tenant;
@@ -34,12 +35,7 @@ pub(super) fn context(delivery: &Delivery, name: &str, links: &Links) -> Context
     Context::from(Value::Object(context))
 }
 
-/// A title for a type that has no template of its own.
-pub(super) fn title(kind: &str) -> String {
-    helpers::humanize(kind.strip_prefix("fanfare.").unwrap_or(kind))
-}
-
-/// The envelope without its data; unknown fields are kept.
+/// The envelope without its data. Unknown fields are kept.
 fn envelope(event: &Event) -> Value {
     let mut fields = match event.value() {
         Value::Object(fields) => fields
@@ -55,9 +51,10 @@ fn envelope(event: &Event) -> Value {
     Value::Object(fields)
 }
 
-/// A copy in which a field that is null is not there, so that strictness treats both alike. An empty
-/// list becomes an empty object: to a template they are the same, and producers in PHP send `[]` for
-/// an object without fields, in which no field could be looked up.
+/// A copy without the fields that are null, so a null field is missing for a template.
+///
+/// An empty list becomes an empty object. A template treats both alike, and PHP producers send `[]`
+/// for an object without fields, in which handlebars could not look up a field.
 fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields

@@ -1,22 +1,21 @@
-//! A digest, counted and grouped, of bounded size whatever the number of events: the template sees
-//! totals, groups by type and outcome, and the first few events of each.
+//! The digest in a template's context: totals, groups by type and outcome, and the first events of
+//! each group. Its size has a bound, however many events the digest has.
 
 use std::collections::HashMap;
 
 use fanfare_contract::{Digest, Event, Tally};
 use serde_json::{Value, json};
 
-use super::context::title;
 use super::escape;
-use super::helpers::{self, Tone, humanize, show, summary, tone};
+use super::helpers::{self, Tone, has, humanize, short, show, title, tone};
 
-/// Most groups; the rest is counted together.
+/// Most groups. The other groups are counted together.
 const GROUPS: usize = 30;
-/// Most events that are listed of a group.
+/// Most events that are listed in one group.
 const LISTED: usize = 5;
-/// Most events that are listed of all groups together.
+/// Most events that are listed in all groups together.
 const LISTED_IN_ALL: usize = 60;
-/// Longest outcome, in characters.
+/// Most characters of an outcome.
 const OUTCOME: usize = 60;
 
 /// All events of one type with one outcome.
@@ -45,7 +44,7 @@ pub(super) fn context(digest: &Digest) -> Value {
     let suppressed: u64 = digest.suppressed.iter().map(|tally| tally.count).sum();
     let failed: u64 = digest.failed.iter().map(|tally| tally.count).sum();
     let delivered = digest.events.len() as u64;
-    // The end is the tick itself; the last moment of the range is just before it.
+    // The range ends just before `to`.
     let last = (digest.to_ms - 1).max(digest.from_ms);
     json!({
         "id": &*digest.id,
@@ -70,7 +69,7 @@ fn tallies(tallies: &[Tally]) -> Value {
     shown.map(|tally| json!({ "reason": humanize(&tally.reason), "count": tally.count })).collect()
 }
 
-/// What needs somebody first; then by type, then by number.
+/// The groups, sorted by tone (bad first), then by type, then by count.
 fn groups(digest: &Digest) -> Vec<Group<'_>> {
     let mut places: HashMap<(&str, Option<&str>), usize> = HashMap::new();
     let mut groups: Vec<Group<'_>> = Vec::new();
@@ -78,7 +77,7 @@ fn groups(digest: &Digest) -> Vec<Group<'_>> {
         let outcome = helpers::outcome(event.data());
         let key = (&*event.kind, outcome.and_then(Value::as_str));
         let place = *places.entry(key).or_insert_with(|| {
-            // `fanfare.delivery.dead` says how it went in its own name.
+            // Without an outcome, the last word of the type has the tone: `fanfare.delivery.dead`.
             let last = event.kind.rsplit('.').next().unwrap_or_default();
             let tone = outcome.map_or_else(|| tone(&last.into()), tone);
             groups.push(Group { kind: &event.kind, outcome, tone, count: 0, first: Vec::new() });
@@ -90,7 +89,7 @@ fn groups(digest: &Digest) -> Vec<Group<'_>> {
             group.first.push(event);
         }
     }
-    // Stable: what came first stays first among equals.
+    // A stable sort keeps equal groups in the order of their first events.
     groups.sort_by(|a, b| (a.tone, a.kind, b.count).cmp(&(b.tone, b.kind, a.count)));
     groups
 }
@@ -116,4 +115,35 @@ fn group(group: &Group<'_>, listed: usize) -> Value {
         "more": group.count - events.len(),
         "events": events,
     })
+}
+
+/// The name of the person or thing that an event is about, and a short id.
+fn summary(data: &Value) -> (Option<String>, Option<String>) {
+    const NAMES: [&str; 8] = [
+        "/subject/full_name",
+        "/metadata/user_name",
+        "/watchlist_name",
+        "/name",
+        "/full_name",
+        "/title",
+        "/destination",
+        "/document_type",
+    ];
+    const IDS: [&str; 7] = [
+        "/session_id",
+        "/job_id",
+        "/subject/identifier",
+        "/watchlist_id",
+        "/document_id",
+        "/delivery",
+        "/id",
+    ];
+    let find = |paths: &[&str]| {
+        let value = paths.iter().find_map(|path| data.pointer(path).filter(|value| has(value)))?;
+        match value {
+            Value::Array(_) | Value::Object(_) => None,
+            scalar => Some(escape::truncate(&escape::one_line(&show(scalar)), 80).into_owned()),
+        }
+    };
+    (find(&NAMES), find(&IDS).map(|id| short(&id)))
 }

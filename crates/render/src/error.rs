@@ -1,26 +1,26 @@
-//! What is wrong with a template, found when it is loaded.
+//! A mistake in a template, found when the template is loaded.
 
 use std::fmt;
 
 use fanfare_contract::RenderError;
 
-/// One fault of one template. Loading reports all of them at once.
+/// One mistake in one template. Loading reports all of them at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateError {
-    /// Whose template it is; `None` for the server's own.
+    /// The tenant that owns the template, or `None` for a template of the server.
     pub tenant: Option<String>,
-    /// For example `email/kyc.session.created/html`, or the partial's path.
+    /// The template's name, for example `email/kyc.session.created/html`, or a partial's path.
     pub template: String,
-    /// 1-based line in the file, when known.
+    /// The 1-based line in the file, if known.
     pub line: Option<usize>,
-    /// The field that was missing or wrong, when known.
+    /// The field that is missing or wrong, if known.
     pub field: Option<String>,
-    /// What is wrong and what would mend it.
+    /// What is wrong, and what to do about it.
     pub message: String,
 }
 
 impl TemplateError {
-    /// A fault of a template as such.
+    /// A mistake in the template as a whole.
     pub(super) fn new(template: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             tenant: None,
@@ -31,14 +31,14 @@ impl TemplateError {
         }
     }
 
-    /// At a line.
+    /// The same mistake, at a line.
     #[must_use]
     pub(super) fn at(mut self, line: usize) -> Self {
         self.line = Some(line);
         self
     }
 
-    /// In a tenant's own template.
+    /// The same mistake, in a template of this tenant.
     #[must_use]
     pub(super) fn of_tenant(mut self, tenant: Option<&str>) -> Self {
         self.tenant = tenant.map(str::to_owned);

@@ -1,30 +1,31 @@
-//! One escape for each place where an event's text can land.
+//! One escape for each format in which an event's text can appear.
 //!
-//! All of them first drop what has no business in a notification: control characters (a terminal's
-//! escape codes among them) and the characters that reorder text, with which a name can pose as
-//! another.
+//! All of them first remove the characters that can deceive a reader: control characters, which
+//! include a terminal's escape codes, and characters that reorder text, which can make one name look
+//! like another.
 
 use std::borrow::Cow;
 
 use handlebars::html_escape;
 
-/// How a text is escaped.
+/// Escapes a text.
 pub(super) type Escape = fn(&str) -> Cow<'_, str>;
 
-/// HTML text and quoted attributes.
+/// For HTML text and quoted attributes.
 pub(super) fn html(text: &str) -> Cow<'_, str> {
     let clean = clean(text);
     let special = |byte| matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\'' | b'`' | b'=');
     if clean.bytes().any(special) { html_escape(&clean).into() } else { clean }
 }
 
-/// Plain text.
+/// For plain text.
 pub(super) fn text(text: &str) -> Cow<'_, str> {
     clean(text)
 }
 
-/// The inside of a JSON string that Slack shows: `& < >` as Slack's own entities, so that no
-/// mention or link can be made (<https://docs.slack.dev/messaging/formatting-message-text>).
+/// For the inside of a JSON string that Slack shows. `&`, `<`, and `>` become Slack's entities, so a
+/// value cannot contain a mention or a link
+/// (<https://docs.slack.dev/messaging/formatting-message-text>).
 pub(super) fn slack(text: &str) -> Cow<'_, str> {
     let clean = clean(text);
     let mut escaped = String::with_capacity(clean.len() + 16);
@@ -39,13 +40,13 @@ pub(super) fn slack(text: &str) -> Cow<'_, str> {
     json(&escaped).into_owned().into()
 }
 
-/// The inside of a JSON string, nothing more.
+/// For the inside of a JSON string that Slack does not show, such as an address.
 pub(super) fn json(text: &str) -> Cow<'_, str> {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned().into()
 }
 
-/// The text without control and reordering characters; line ends become `\n`.
+/// The text without control characters and reordering characters. Line ends become `\n`.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
     let plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
     if text.bytes().all(plain) || text.chars().all(|c| replacement(c) == Some(c)) {
@@ -54,14 +55,14 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.replace("\r\n", "\n").chars().filter_map(replacement).collect())
 }
 
-/// One line: every run of white space is one space.
+/// The text on one line. Every run of white space becomes one space.
 pub(super) fn one_line(text: &str) -> Cow<'_, str> {
     if is_one_line(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
     let clean = clean(text);
     let mut line = String::with_capacity(clean.len());
-    // Spaces that do not break are kept: numbers have them.
+    // No-break spaces stay, because numbers have them.
     let breaks = |c: char| c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{2007}' | '\u{202f}');
     for word in clean.split(breaks).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
@@ -72,7 +73,7 @@ pub(super) fn one_line(text: &str) -> Cow<'_, str> {
     line.into()
 }
 
-/// Most texts are one line already: words of ASCII, a space between two.
+/// Whether the text is ASCII words with single spaces between them, as most texts are.
 fn is_one_line(text: &[u8]) -> bool {
     let mut after_space = true;
     for byte in text {
@@ -86,7 +87,7 @@ fn is_one_line(text: &[u8]) -> bool {
     text.is_empty() || !after_space
 }
 
-/// At most `limit` characters, the last one an ellipsis when something was cut.
+/// The first `limit` characters. The last one is an ellipsis if the text is longer.
 pub(super) fn truncate(text: &str, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit || text.chars().nth(limit).is_none() {
         return Cow::Borrowed(text);
@@ -99,7 +100,7 @@ fn replacement(c: char) -> Option<char> {
     match c {
         '\n' | '\t' => Some(c),
         '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some('\n'),
-        // Embeddings, overrides and isolates (Unicode UAX #9), the tag characters, the BOM.
+        // Embeddings, overrides, and isolates (Unicode UAX #9), tag characters, and the BOM.
         '\u{202a}'..='\u{202e}'
         | '\u{2066}'..='\u{2069}'
         | '\u{e0000}'..='\u{e007f}'
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn text_cannot_be_reordered_or_control_a_terminal() {
+    fn text_cannot_reorder_itself_or_control_a_terminal() {
         assert_eq!(text("ab\u{202e}cd\u{1b}[31m\u{0}\r\nx"), "abcd[31m\nx");
         assert_eq!(html("\u{2066}<b>"), "&lt;b&gt;");
     }

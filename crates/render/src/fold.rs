@@ -1,14 +1,14 @@
-//! What a template says about no event in particular is put together once, when it is compiled.
+//! Calls without a field of the event are rendered once, when the template is compiled.
 //!
-//! Partials are expanded with their parameters in place (see [`super::expand`]), so a good part of what
-//! is called is called with words alone: `{{line "Applicant" limit=80}}`. Helpers are functions of
-//! their parameters, so such a call gives the same text in every message.
+//! Partials are expanded with their parameters in place (see [`super::expand`]), so many calls have
+//! only literals: `{{line "Applicant" limit=80}}`. A helper's result depends on its parameters
+//! alone, so the text of such a call is the same in every message.
 
 use handlebars::template::{HelperTemplate, Parameter, TemplateElement};
 use handlebars::{Context, Handlebars, RenderContext, Renderable, Template};
 
-/// Puts the text of constant calls in their place. One that fails stays: it fails where its place in
-/// the source is known.
+/// Replaces each constant call by its text. A call that fails stays in the template. It fails again
+/// when the template is rendered, where its line is known.
 pub(super) fn fold(template: &mut Template, registry: &Handlebars<'_>) {
     for element in &mut template.elements {
         match element {
@@ -27,7 +27,7 @@ pub(super) fn fold(template: &mut Template, registry: &Handlebars<'_>) {
     }
 }
 
-/// A helper's call, and nothing of the event in it.
+/// Whether it calls a helper with literals only.
 fn is_constant(call: &HelperTemplate) -> bool {
     let mut given = call.params.iter().chain(call.hash.values()).peekable();
     given.peek().is_some() && given.all(is_literal)
@@ -73,13 +73,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_always_the_same_is_put_together_once() {
+    fn a_call_with_literals_is_rendered_once() {
         let (text, calls) = folded("{{line \"A & B\" limit=80}}: {{upper (concat \"x\" \"y\")}}");
         assert_eq!((text.as_str(), calls), ("A &amp; B: XY", 0));
     }
 
     #[test]
-    fn what_an_event_says_is_looked_up_in_each() {
+    fn a_call_with_a_field_is_rendered_for_each_event() {
         assert_eq!(folded("{{line name}} {{upper (concat name \"y\")}}").1, 2);
         assert_eq!(folded("{{name}}").1, 1);
     }

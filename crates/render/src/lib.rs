@@ -1,19 +1,50 @@
-//! Templates: a delivery goes in, a subject, HTML, plain text or Slack blocks come out.
+//! Templates: a delivery goes in, and a subject, HTML, plain text, or a Slack message comes out.
 //!
-//! Everything that can be done once is done once: partials are expanded, MJML becomes HTML,
-//! handlebars is compiled to a list of steps. Sending costs these steps alone. The templates of a
-//! tenant or of a folder are compiled and rendered on sample events when the engine is made, so that
-//! a bad one is refused with its line and not found out by a customer.
+//! The templates in `templates/` are part of the binary. A server's folder and a tenant's own
+//! templates replace them part by part. [`Engine::load`] compiles the replacements and renders them
+//! on sample events, so an author sees a mistake before any event is sent with it.
 //!
-//! The rules that template authors need:
+//! ```
+//! use std::collections::BTreeMap;
+//! use std::sync::Arc;
 //!
-//! - A field that the event does not have is an error, in conditions too. `(opt data.note)` says that
-//!   it may be missing; every helper passes such an absent value on, and `(has …)` tests for it.
-//!   JSON `null` counts as missing.
-//! - Values are always escaped for where they stand. `{{{…}}}` is refused.
-//! - `{{> name label="…" value=data.x}}` includes a partial; inside it `@label` and `@value` stand
-//!   for what was given. It happens at load time, so it costs nothing and errors keep their line.
-//! - Slack templates may leave commas after the last item, and break long strings over lines.
+//! use fanfare_contract::{Part, Templates as _};
+//! use fanfare_render::{Engine, samples};
+//!
+//! let path = "email/kyc.session.created/subject.txt.hbs".to_owned();
+//! let own = BTreeMap::from([(path, "New session: {{short data.session_id}}".to_owned())]);
+//! let engine = Engine::with_overrides(BTreeMap::from([("acme".to_owned(), own)])).unwrap();
+//!
+//! let event = samples::sample("kyc.session.created").unwrap();
+//! let parts = engine.render(&samples::delivery(Arc::new(event)), &[Part::Subject]).unwrap();
+//! assert_eq!(parts, ["New session: 7f6c2a54"]);
+//! ```
+//!
+//! # From a source to a message
+//!
+//! Loading does the work that is the same for every message:
+//!
+//! 1. `sources` reads the files and says which template and part each one is.
+//! 2. `expand` puts partials and their parameters in place, as text.
+//! 3. `mjml` turns MJML into HTML and leaves the handlebars expressions where they are.
+//! 4. `compile` parses the result with handlebars, and `fold` renders the calls that no event can
+//!    change.
+//!
+//! Sending builds the `context` of the delivery and renders the parsed template on it. `helpers`
+//! has the functions that templates call, `escape` the escapes for each format, and `slack` the
+//! conversion to strict JSON. `syntax` and `explain` put errors into words.
+//!
+//! # Rules for template authors
+//!
+//! - A field that the event does not have is an error, in conditions too. JSON `null` counts as
+//!   missing. `(opt data.note)` makes a field optional, helpers pass a missing optional value on,
+//!   and `(has (opt data.note))` tests for it.
+//! - Values are always escaped for the place where they appear. `{{{…}}}` is refused.
+//! - `{{> name label="…" value=data.x}}` includes a partial. Inside the partial, `@label` and
+//!   `@value` are the parameters.
+//! - A Slack template may have a comma after the last item and strings that span several lines.
+//!
+//! `templates/README.md` is the guide for authors.
 
 mod compile;
 mod context;
@@ -22,15 +53,16 @@ mod engine;
 mod error;
 mod escape;
 mod expand;
+mod explain;
 mod fold;
 mod helpers;
 mod links;
 mod mjml;
-mod program;
 pub mod samples;
+mod set;
 mod slack;
 mod sources;
-mod table;
+mod syntax;
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,16 @@
-//! Links into the tenant's own systems, for buttons: addresses with places for the event's fields.
+//! Links into the tenant's own systems, for buttons: addresses with placeholders for the event's
+//! fields.
 //!
-//! `session = "https://backoffice.example/sessions/{data.session_id}"`. A link whose field an event
-//! does not have is left out of its message.
+//! An example is `session = "https://backoffice.example/sessions/{data.session_id}"`. If an event
+//! does not have the field, its message has no such link.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use url::Url;
 
-/// Named links. The built-in templates use `dashboard`, `session`, `watchlist` and `job`.
+/// Links by name. The built-in templates use `dashboard`, `session`, `watchlist`, `job`, `delivery`,
+/// and `destination`.
 #[derive(Clone, Debug, Default)]
 pub struct Links(BTreeMap<String, Vec<Piece>>);
 
@@ -19,7 +21,7 @@ enum Piece {
 }
 
 impl Links {
-    /// Reads the addresses; all errors at once, each with the link's name.
+    /// Parses addresses by name. Returns all errors at once, each with the link's name.
     pub fn parse(addresses: &BTreeMap<String, String>) -> Result<Self, Vec<String>> {
         let mut links = BTreeMap::new();
         let mut errors = Vec::new();
@@ -32,14 +34,14 @@ impl Links {
         if errors.is_empty() { Ok(Self(links)) } else { Err(errors) }
     }
 
-    /// These links, and of `others` those whose names are not here.
+    /// These links, plus the links of `others` with other names.
     pub(super) fn or(&self, others: &Self) -> Self {
         let mut all = others.0.clone();
         all.extend(self.0.clone());
         Self(all)
     }
 
-    /// The links of one event, with its fields put in.
+    /// The links of one event, with its fields in place.
     pub(super) fn fill(&self, context: &Map<String, Value>) -> Map<String, Value> {
         let filled = |pieces: &Vec<Piece>| {
             let mut address = String::new();
@@ -61,11 +63,14 @@ fn pieces(address: &str) -> Result<Vec<Piece>, String> {
     let mut rest = address;
     while let Some((before, after)) = rest.split_once('{') {
         let Some((path, after)) = after.split_once('}') else {
-            return Err("a `{` is not closed".to_owned());
+            return Err("a `{` is not closed; add `}`".to_owned());
         };
         plain.push_str(before);
         if plain.matches('/').count() < 3 {
-            return Err("fields can stand behind the host name only".to_owned());
+            return Err(
+                "a field is allowed only after the host name; move it behind the host's `/`"
+                    .to_owned(),
+            );
         }
         plain.push('x');
         pieces.push(Piece::Text(before.to_owned()));
@@ -74,9 +79,9 @@ fn pieces(address: &str) -> Result<Vec<Piece>, String> {
     }
     plain.push_str(rest);
     pieces.push(Piece::Text(rest.to_owned()));
-    let url = Url::parse(&plain).map_err(|error| format!("not an address: {error}"))?;
+    let url = Url::parse(&plain).map_err(|error| format!("is not a URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("must begin with https:// and have a host".to_owned());
+        return Err("must start with https:// or http:// and have a host".to_owned());
     }
     Ok(pieces)
 }
@@ -91,7 +96,8 @@ fn field(context: &Map<String, Value>, path: &str) -> Option<String> {
     }
 }
 
-/// Percent-encodes all but RFC 3986's unreserved characters. Dots alone would climb the path.
+/// Appends `value`, percent-encoded except for the unreserved characters of RFC 3986. Returns `None`
+/// if it has dots only, because `..` would lead out of the path.
 fn push_encoded(address: &mut String, value: &str) -> Option<()> {
     if value.bytes().all(|byte| byte == b'.') {
         return None;
@@ -119,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_cannot_leave_its_place_in_the_address() {
+    fn a_field_changes_only_its_own_part_of_the_address() {
         let links = links("https://x.example/s/{data.id}?a=b").unwrap();
         let fill = |id: Value| {
             let context = json!({ "data": { "id": id } });

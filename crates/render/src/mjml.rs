@@ -1,8 +1,8 @@
-//! MJML to HTML, once, with the handlebars expressions left in place.
+//! MJML to HTML, once for each template, with the handlebars expressions left in place.
 //!
-//! mrml never sees an expression: each is replaced by a word that passes through it unharmed, as text
-//! or in an attribute, and put back where the word comes out. This also tells which line of which
-//! file an expression of the HTML came from.
+//! mrml does not see the expressions. Each is replaced by a word that mrml copies unchanged, in text
+//! and in attributes, and the word is replaced by the expression in the HTML. This also shows which
+//! line of which file an expression in the HTML comes from.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -12,8 +12,8 @@ use mrml::prelude::render::RenderOptions;
 
 use super::expand::Expanded;
 
-/// HTML with handlebars in it, and for each expression in it (by its first byte) the byte of the
-/// expanded MJML that it came from.
+/// HTML with handlebars expressions. `origins` has the first byte of each expression, and the byte of
+/// the expanded MJML that it comes from.
 #[derive(Debug)]
 pub(super) struct Html {
     pub(super) text: String,
@@ -30,7 +30,7 @@ pub(super) struct MjmlError {
 const OPEN: &str = "FanfareExpression";
 const CLOSE: char = 'Z';
 
-/// Compiles. No fonts or other remote things are put in.
+/// Compiles MJML to HTML that loads nothing from elsewhere, not even fonts.
 pub(super) fn compile(source: &Expanded) -> Result<Html, MjmlError> {
     let (hidden, starts) = hide(source);
     // Back from a byte of the hidden text to one of the expanded text.
@@ -44,7 +44,7 @@ pub(super) fn compile(source: &Expanded) -> Result<Html, MjmlError> {
         message: explain(&error),
     })?;
     if let Some(warning) = parsed.warnings.first() {
-        let message = format!("MJML: {}", warning.kind);
+        let message = format!("MJML: {}; remove it, or check its name", warning.kind);
         return Err(MjmlError { at: back(warning.span.start), message });
     }
     let options = RenderOptions { fonts: HashMap::new(), ..RenderOptions::default() };
@@ -55,11 +55,11 @@ pub(super) fn compile(source: &Expanded) -> Result<Html, MjmlError> {
     reveal(&in_lines(html), source)
 }
 
-/// Longest line before the next tag begins another.
+/// The next tag after this many bytes starts a new line.
 const LINE: usize = 120;
 
-/// HTML in short lines, so that mail can carry it without encoding it. A line ends within a tag, behind
-/// its name, where any white space is like any other.
+/// HTML in short lines, so mail can carry it without an encoding. Each line break replaces the space
+/// between a tag's name and its first attribute, where it changes nothing.
 fn in_lines(html: String) -> String {
     let mut bytes = html.into_bytes();
     let (mut line, mut at) = (0, 0);
@@ -78,10 +78,11 @@ fn in_lines(html: String) -> String {
             at += 1;
         }
     }
-    String::from_utf8(bytes).expect("a space became a line end, both ASCII")
+    String::from_utf8(bytes).expect("only spaces were replaced by line breaks")
 }
 
-/// The text with every expression replaced by a word, and where its stretches begin in both.
+/// The text with every expression replaced by a word, and for each stretch its first byte in the new
+/// text and in the old one.
 fn hide(source: &Expanded) -> (String, Vec<(usize, usize)>) {
     let mut hidden = String::with_capacity(source.text.len());
     let mut starts = Vec::with_capacity(source.expressions.len() * 2);
@@ -90,7 +91,7 @@ fn hide(source: &Expanded) -> (String, Vec<(usize, usize)>) {
         starts.push((hidden.len(), at));
         hidden.push_str(&source.text[at..range.start]);
         starts.push((hidden.len(), range.start));
-        // A comment has nothing to say in the HTML, and may stand where a word may not.
+        // A comment is dropped, because it may be where MJML allows no word.
         if !is_comment(&source.text[range.clone()]) {
             // Writing to a string cannot fail.
             let _ = write!(hidden, "{OPEN}{number}{CLOSE}");
@@ -116,7 +117,7 @@ fn reveal(html: &str, source: &Expanded) -> Result<Html, MjmlError> {
         text.push_str(before);
         let number = after.split_once(CLOSE).and_then(|(number, _)| number.parse::<usize>().ok());
         let Some(range) = number.and_then(|number| source.expressions.get(number)) else {
-            let message = format!("the word `{OPEN}` is reserved");
+            let message = format!("the word `{OPEN}` is reserved; write another one");
             return Err(MjmlError { at: None, message });
         };
         let number = number.unwrap_or_default();
@@ -126,7 +127,7 @@ fn reveal(html: &str, source: &Expanded) -> Result<Html, MjmlError> {
         rest = &after[number.to_string().len() + CLOSE.len_utf8()..];
     }
     text.push_str(rest);
-    // mrml drops what stands where MJML has no place for it; say so instead.
+    // mrml drops text where MJML allows none. Report it instead.
     let lost = source
         .expressions
         .iter()
@@ -135,7 +136,7 @@ fn reveal(html: &str, source: &Expanded) -> Result<Html, MjmlError> {
     match lost {
         Some((range, _)) => Err(MjmlError {
             at: Some(range.start),
-            message: "an expression here would be lost: between MJML elements, wrap it in <mj-raw>"
+            message: "MJML would drop an expression between elements; wrap it in <mj-raw>"
                 .to_owned(),
         }),
         None => Ok(Html { text, origins }),
@@ -156,14 +157,21 @@ fn position(error: &Error) -> Option<usize> {
 
 fn explain(error: &Error) -> String {
     match error {
-        Error::UnexpectedElement { .. } => "MJML: this element has no place here".to_owned(),
-        Error::UnexpectedToken { .. } => {
-            "MJML: not expected here; is the element before it closed?".to_owned()
+        Error::UnexpectedElement { .. } => {
+            "MJML: this element is not allowed here; check its name and the element around it"
+                .to_owned()
         }
-        Error::EndOfStream { .. } => "MJML: ends too early; is every element closed?".to_owned(),
-        Error::NoRootNode => "MJML: there is no <mjml> element".to_owned(),
+        Error::UnexpectedToken { .. } => {
+            "MJML: this is not allowed here; close the element before it".to_owned()
+        }
+        Error::EndOfStream { .. } => {
+            "MJML: the file ends inside an element; close every element".to_owned()
+        }
+        Error::NoRootNode => {
+            "MJML: there is no <mjml> element; put the whole template into one".to_owned()
+        }
         Error::IncludeLoaderError { .. } => {
-            "MJML: mj-include is not supported: use {{> name}}".to_owned()
+            "MJML: <mj-include> is not supported; write {{> name}}".to_owned()
         }
         other => format!("MJML: {other}"),
     }
@@ -174,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_end_within_tags_and_change_nothing_else() {
+    fn line_breaks_replace_spaces_in_tags_only() {
         let html = "<p>a b</p><td class=\"x y\"> <br /><b>ü</b> </td>".repeat(40);
         let lines = in_lines(html.clone());
         assert!(lines.lines().all(|line| line.len() < 250), "{lines}");

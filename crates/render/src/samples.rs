@@ -1,5 +1,7 @@
-//! Synthetic events, one or more of every type that has a template: what templates are checked on
-//! when they are loaded, and what `fanfare render` shows when no event is given.
+//! Synthetic events, at least one for every type that has a template.
+//!
+//! Templates are checked on them when they are loaded, and `fanfare render` shows them if no event
+//! is given.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,7 +9,7 @@ use bytes::Bytes;
 use fanfare_contract::{Content, Delivery, DeliveryId, Destination, Digest, Event, Tally};
 use serde_json::Value;
 
-/// One event a line. Made up; nobody real is in there.
+/// One event for each line. They contain no data of real people.
 const EVENTS: [&str; 2] = [
     include_str!("../../../config/samples/kyc.ndjson"),
     include_str!("../../../config/samples/fanfare.ndjson"),
@@ -18,12 +20,12 @@ static SAMPLES: LazyLock<Vec<Arc<Event>>> = LazyLock::new(|| {
     lines.filter_map(|line| parse("acme", line)).map(Arc::new).collect()
 });
 
-/// The first sample of an event type.
+/// The first sample of an event type, or `None` if the type has no sample.
 pub fn sample(kind: &str) -> Option<Event> {
     SAMPLES.iter().find(|event| &*event.kind == kind).map(|event| for_tenant(event, "acme"))
 }
 
-/// All samples.
+/// All samples, as events of the tenant `acme`.
 pub fn all() -> Vec<Event> {
     SAMPLES.iter().map(|event| for_tenant(event, "acme")).collect()
 }
@@ -33,7 +35,7 @@ pub(super) fn all_of(tenant: &str) -> Vec<Arc<Event>> {
     SAMPLES.iter().map(|event| Arc::new(for_tenant(event, tenant))).collect()
 }
 
-/// A delivery of `event` as a channel would get it.
+/// A delivery of `event`, as a channel receives it.
 pub fn delivery(event: Arc<Event>) -> Delivery {
     let tenant = Arc::clone(&event.tenant);
     let id = DeliveryId::derive(&event.id, "sample");
@@ -41,7 +43,7 @@ pub fn delivery(event: Arc<Event>) -> Delivery {
     wrap(tenant, id, Content::Event(event), at_ms)
 }
 
-/// A digest of `events` for one day of Madrid, with a few deliveries that did not make it.
+/// A digest of `events` for one day in Madrid, with three suppressed deliveries and a failed one.
 pub fn digest(tenant: &str, events: Vec<Arc<Event>>) -> Delivery {
     let to_ms = 1_735_254_000_000; // 2024-12-27T00:00 in Madrid
     let digest = Digest {
@@ -75,7 +77,7 @@ fn for_tenant(event: &Event, tenant: &str) -> Event {
     Event::new(tenant.into(), id, kind, event.created, event.received_ms, event.body.clone())
 }
 
-/// An event from an envelope.
+/// The event in a line of JSON, or `None` if it is not an envelope.
 pub(super) fn parse(tenant: &str, line: &str) -> Option<Event> {
     let value: Value = serde_json::from_str(line).ok()?;
     let text = |key| value.get(key).and_then(Value::as_str);

@@ -1,20 +1,21 @@
-//! From what a Slack template rendered to strict, compact JSON with `text` and `blocks`.
+//! From a rendered Slack template to strict, compact JSON with `text` and `blocks`.
 //!
-//! Conditions and loops make it hard to write a list without a comma too many, and a fallback text
-//! does not fit on a line. So templates may leave a comma behind the last item, and break strings
-//! over lines. What users sent cannot be touched by this: their line breaks are `\n` by then.
+//! With conditions and loops it is hard to write a list without a comma after its last item, and a
+//! fallback text does not fit on one line. So templates may have such commas, and strings that span
+//! several lines. This cannot change an event's values: their line breaks are the characters `\n` at
+//! this point.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// What Slack needs to be there; everything else is passed on as it is.
+/// The fields that Slack requires. All others are passed on as they are.
 #[derive(Deserialize)]
 struct Message {
     text: String,
     blocks: Vec<IgnoredAny>,
 }
 
-/// What is wrong with the rendered text, and the line of it that shows the place.
+/// What is wrong with the rendered text, and the line of the text where it is.
 #[derive(Debug)]
 pub(super) struct NotAMessage {
     pub(super) message: String,
@@ -26,25 +27,29 @@ pub(super) fn message(rendered: &str) -> Result<String, NotAMessage> {
     let (json, origins) = tidy(rendered);
     let fault = |message: String, near| NotAMessage { message, near };
     match serde_json::from_str::<Message>(&json) {
-        Ok(Message { text, .. }) if text.trim().is_empty() => {
-            Err(fault("the fallback `text` is empty".to_owned(), None))
-        }
+        Ok(Message { text, .. }) if text.trim().is_empty() => Err(fault(
+            "the fallback `text` is empty; add text that does not depend on the event".to_owned(),
+            None,
+        )),
         Ok(Message { blocks, .. }) if blocks.is_empty() => {
-            Err(fault("`blocks` is empty".to_owned(), None))
+            Err(fault("`blocks` is empty; add at least one block".to_owned(), None))
         }
         Ok(_) => Ok(json),
         Err(error) if error.is_data() => {
             let detail = error.to_string();
             let detail = detail.split(" at line").next().unwrap_or_default();
-            Err(fault(format!("a Slack message needs `text` and `blocks`: {detail}"), None))
+            Err(fault(
+                format!("a Slack message needs a `text` and a list of `blocks`: {detail}"),
+                None,
+            ))
         }
         Err(error) => {
-            // `json` has one line, so the column is the byte; where it came from is known.
+            // `json` has one line, so the column is the byte, and `origins` leads back from it.
             let place = origins.get(error.column().saturating_sub(1)).or(origins.last());
             let near = place.map(|&at| line_around(rendered, at).to_owned());
             let detail = error.to_string();
             let detail = detail.split(" at line").next().unwrap_or_default();
-            Err(fault(format!("not JSON once rendered: {detail}"), near))
+            Err(fault(format!("the rendered message is not JSON: {detail}"), near))
         }
     }
 }
@@ -82,7 +87,8 @@ struct Tidy {
 }
 
 impl Tidy {
-    /// Writes a byte, and before it the comma that was held back, if the place can have one.
+    /// Writes a byte, and before it the pending comma, unless the comma follows an opening bracket or
+    /// precedes a closing one.
     fn push(&mut self, byte: u8, at: usize) {
         if let Some(comma_at) = self.comma.take() {
             let opens = matches!(self.json.last(), Some(b'[' | b'{') | None);
@@ -98,8 +104,8 @@ impl Tidy {
         self.origins.push(at);
     }
 
-    /// Copies to the closing quote. A line break and the white space around it is one space, or
-    /// none at either end.
+    /// Copies the string up to its closing quote. A line break with the white space around it becomes
+    /// one space, or nothing at either end of the string.
     fn string(&mut self, bytes: &mut impl Iterator<Item = (usize, u8)>) {
         let start = self.json.len();
         let mut escaped = false;
@@ -134,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commas_too_many_and_broken_strings_are_mended() {
+    fn extra_commas_and_broken_strings_become_strict_json() {
         let rendered =
             "{\"text\": \"one\n   two \\\" , ]\",\n \"blocks\": [ , {\"a\": [1,2,],}, ,], }";
         let json = message(rendered).unwrap();
@@ -142,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused_with_the_line_that_shows_it() {
+    fn text_that_is_not_json_is_refused_with_its_line() {
         let error = message("{\"text\": \"x\",\n  \"blocks\": [}\n}").unwrap_err();
         assert_eq!(error.near.as_deref(), Some("\"blocks\": [}"));
         assert!(message("{\"text\": \"x\", \"blocks\": [{}").is_err());

@@ -1,5 +1,7 @@
-//! Where templates come from: those in the binary, over them a folder of the server's, over both a
-//! tenant's own. And which file is which part of which template.
+//! Where templates come from, and which file is which part of which template.
+//!
+//! The binary has the built-in templates. The files of the server's folder replace them, and a
+//! tenant's own templates replace both.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,31 +13,32 @@ use include_dir::{Dir, include_dir};
 use super::error::TemplateError;
 use super::links::Links;
 
-/// The built-in templates. A file that is new is picked up when this crate is compiled again.
+/// The built-in templates. A new file is included when this crate is compiled again.
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../templates");
 
-/// The template of a type that has none of its own.
+/// The template for a type without a template of its own.
 pub(super) const DEFAULT: &str = "_default";
-/// The template of a digest.
+/// The template for a digest.
 pub(super) const DIGEST: &str = "_digest";
-/// Longest template file.
+/// Most bytes of a template file.
 const FILE_BYTES: u64 = 256 * 1024;
 
-/// All that an engine is made of besides the built-in templates.
+/// What an engine has besides the built-in templates.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// A folder laid out like `templates/` whose files replace or join the built-in ones.
+    /// A folder with the layout of `templates/`. Its files replace built-in templates or add new
+    /// ones.
     pub dir: Option<PathBuf>,
-    /// Links that every tenant has unless its own say otherwise.
+    /// Links for every tenant. A tenant's own link with the same name replaces one.
     pub links: Links,
-    /// Tenants that have a name, links or templates of their own.
+    /// The tenants that set a name, links, or templates.
     pub tenants: BTreeMap<String, Tenant>,
 }
 
-/// What one tenant's messages look like.
+/// What one tenant sets for its messages.
 #[derive(Clone, Debug, Default)]
 pub struct Tenant {
-    /// For people; the id when there is none.
+    /// The display name. Templates show the tenant's id if it is `None`.
     pub name: Option<String>,
     /// Links into the tenant's own systems.
     pub links: Links,
@@ -43,18 +46,18 @@ pub struct Tenant {
     pub overrides: BTreeMap<String, String>,
 }
 
-/// Whose a template is.
+/// Where a template comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// In the binary.
+    /// The binary.
     Builtin,
-    /// In the folder that the server's `templates` names.
+    /// The folder that the key `templates` in the server's settings names.
     Folder,
-    /// The tenant's own.
+    /// The tenant.
     Tenant,
 }
 
-/// What a template is written for: escaping and partials differ.
+/// The format of a template. Each has its own escape and its own partials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Format {
     Text,
@@ -71,8 +74,8 @@ impl Format {
         }
     }
 
-    /// The path of a partial by its name.
-    fn partial(self, name: &str) -> String {
+    /// The path of the partial with this name.
+    pub(super) fn partial(self, name: &str) -> String {
         match self {
             Self::Text => format!("email/partials/{name}.txt.hbs"),
             Self::Html => format!("email/partials/{name}.mjml.hbs"),
@@ -89,7 +92,7 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// As errors and lists have it: `email/kyc.session.created/html`, `slack/_default`.
+    /// The name in errors and lists: `email/kyc.session.created/html`, `slack/_default`.
     pub(super) fn display(&self) -> String {
         let kind = &self.kind;
         match self.part {
@@ -101,7 +104,7 @@ impl Name {
     }
 }
 
-/// What a file in the layout is.
+/// What a file is, by its path in the layout.
 enum Role {
     Template(Name),
     Partial,
@@ -111,7 +114,13 @@ fn role(path: &str) -> Result<Role, &'static str> {
     let template = |kind: &str, part| {
         let valid = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
         let name = Name { kind: kind.to_owned(), part };
-        if valid { Ok(Role::Template(name)) } else { Err("the event type is not valid") }
+        if valid {
+            Ok(Role::Template(name))
+        } else {
+            Err(
+                "the event type in the path is not valid; use ASCII letters, digits, `_`, `-`, and `.`",
+            )
+        }
     };
     match path.split('/').collect::<Vec<_>>()[..] {
         ["email", "partials", file]
@@ -126,13 +135,13 @@ fn role(path: &str) -> Result<Role, &'static str> {
         ["slack", file] if file.ends_with(".json.hbs") => {
             template(file.trim_end_matches(".json.hbs"), Part::Slack)
         }
-        _ => Err("not a template's path: email/<type>/{subject.txt,body.mjml,body.txt}.hbs, \
-                  slack/<type>.json.hbs, email/partials/<name>.{mjml,txt}.hbs or \
-                  slack/partials/<name>.json.hbs"),
+        _ => Err("this is not the path of a template; rename it to \
+                  email/<type>/{subject.txt,body.mjml,body.txt}.hbs, slack/<type>.json.hbs, \
+                  email/partials/<name>.{mjml,txt}.hbs, or slack/partials/<name>.json.hbs"),
     }
 }
 
-/// Templates and partials of one owner.
+/// The templates and partials of one owner.
 #[derive(Debug, Default)]
 pub(super) struct Layer {
     pub(super) templates: BTreeMap<Name, File>,
@@ -147,7 +156,7 @@ pub(super) struct File {
 }
 
 impl Layer {
-    /// The templates in the binary.
+    /// The built-in templates.
     pub(super) fn builtin() -> (Self, Vec<TemplateError>) {
         let mut files = Vec::new();
         let mut folders = vec![&FILES];
@@ -163,14 +172,15 @@ impl Layer {
         Self::of(files, Origin::Builtin)
     }
 
-    /// The templates in a folder. Files that are not called `*.hbs`, and hidden ones, are let be.
+    /// The templates in a folder. Hidden files and files that do not end in `.hbs` are ignored.
     pub(super) fn folder(root: &Path) -> (Self, Vec<TemplateError>) {
         let (mut files, mut errors) = (Vec::new(), Vec::new());
         let mut folders = vec![root.to_owned()];
         while let Some(folder) = folders.pop() {
             if let Err(error) = read_folder(root, &folder, &mut folders, &mut files) {
                 let path = folder.display().to_string();
-                errors.push(TemplateError::new(path, format!("cannot be read: {error}")));
+                errors
+                    .push(TemplateError::new(path, format!("the folder cannot be read: {error}")));
             }
         }
         let (layer, faults) = Self::of(files, Origin::Folder);
@@ -189,17 +199,20 @@ impl Layer {
         let mut errors = Vec::new();
         for (path, source) in files {
             if source.len() as u64 > FILE_BYTES {
-                errors.push(TemplateError::new(path, format!("longer than {FILE_BYTES} bytes")));
+                let message =
+                    format!("the file has {} bytes; the limit is {FILE_BYTES}", source.len());
+                errors.push(TemplateError::new(path, message));
                 continue;
             }
-            // A BOM is an editor's doing, and CR LF would count lines twice.
+            // Some editors write a BOM. CR LF would make line numbers wrong.
             let source = source.trim_start_matches('\u{feff}').replace("\r\n", "\n");
             match role(&path) {
                 Ok(Role::Template(name)) => {
                     let shown = name.display();
                     let file = File { path, source, origin };
                     if layer.templates.insert(name, file).is_some() {
-                        errors.push(TemplateError::new(shown, "given twice, under two file names"));
+                        let message = "two files have this template; remove one of them";
+                        errors.push(TemplateError::new(shown, message));
                     }
                 }
                 Ok(Role::Partial) => drop(layer.partials.insert(path, source)),
@@ -209,12 +222,12 @@ impl Layer {
         (layer, errors)
     }
 
-    /// Whether it holds this partial.
+    /// Whether the layer has the partial at this path.
     pub(super) fn has_partial(&self, path: &str) -> bool {
         self.partials.contains_key(path)
     }
 
-    /// Whether it holds any partial.
+    /// Whether the layer has any partial.
     pub(super) fn has_partials(&self) -> bool {
         !self.partials.is_empty()
     }

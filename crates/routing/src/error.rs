@@ -1,22 +1,22 @@
-//! What is wrong with a routing table, precisely enough to mend it without the manual.
+//! Mistakes in a routing table: the route, the field, what is wrong, and what to write instead.
 
 use serde::Serialize;
 
-/// One thing wrong with one route. Compiling a table reports all of them at once.
+/// One mistake in one route. Compiling a table reports all of them at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{}, `{field}`: {message}", headline(*route, name.as_deref()))]
 pub struct RouteError {
-    /// Which route, counted from 0.
+    /// The index of the route, from 0.
     pub route: usize,
     /// The route's name, if it has one.
     pub name: Option<String>,
-    /// Where in the route: `events[1]`, `to[0]`, `when.data.risk_score[0].numeric`.
+    /// The place in the route: `events[1]`, `to[0]`, `when.data.risk_score[0].numeric`.
     pub field: String,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what to write instead.
     pub message: String,
 }
 
-/// How a route is called in text: people count from 1.
+/// The name of a route in text, which counts from 1.
 pub(super) fn headline(route: usize, name: Option<&str>) -> String {
     match name {
         Some(name) => format!("route {} ({name})", route + 1),
@@ -24,7 +24,7 @@ pub(super) fn headline(route: usize, name: Option<&str>) -> String {
     }
 }
 
-/// One thing wrong with a part of a route, before it is known which route.
+/// One mistake in a part of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) field: String,
@@ -36,6 +36,7 @@ impl Fault {
         Self { field: field.into(), message: message.into() }
     }
 
+    /// The same mistake, in this route.
     pub(super) fn of_route(self, route: usize, name: Option<&str>) -> RouteError {
         RouteError {
             route,

@@ -1,4 +1,4 @@
-//! Where an event would go, and why not elsewhere: for `fanfare route`, the API and people.
+//! Which routes match an event and why the others do not, for `fanfare route` and the API.
 
 use std::fmt;
 
@@ -9,25 +9,25 @@ use super::error::headline;
 use super::pattern::WhyNot;
 use super::table::{Route, Table};
 
-/// How one route fared on one event.
+/// The result of one route on one event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// Which route, counted from 0.
+    /// The index of the route, from 0.
     pub route: usize,
     /// The route's name, if it has one.
     pub name: Option<String>,
     /// Whether the event goes to the route's destinations.
     pub matched: bool,
-    /// The event-type pattern, as written, that matched; also when the filter then did not.
+    /// The event-type pattern that matched, as written. It is set even if the filter did not match.
     pub matched_by: Option<String>,
     /// Ids of the route's destinations.
     pub to: Vec<String>,
-    /// Why it did not match; none when it did.
+    /// Why the route did not match. `None` if it did.
     pub reason: Option<WhyNot>,
 }
 
 impl Table {
-    /// One explanation for each route, in their order.
+    /// One explanation for each route, in the order of the routes.
     pub fn explain(&self, event: &Event) -> Vec<Explanation> {
         let routes = self.routes.iter().enumerate();
         routes.map(|(number, route)| self.explain_route(number, route, event)).collect()
@@ -39,7 +39,7 @@ impl Table {
             Some(WhyNot {
                 field: "enabled".to_owned(),
                 expected: "an enabled route".to_owned(),
-                found: "a disabled one".to_owned(),
+                found: "a disabled route".to_owned(),
             })
         } else if by.is_none() {
             let written = route.events.iter().map(|(written, _)| &**written);
@@ -51,7 +51,7 @@ impl Table {
         } else if let Some(exception) = route.excepted(&event.kind) {
             Some(WhyNot {
                 field: "type".to_owned(),
-                expected: format!("any but {exception}, an exception of this route"),
+                expected: format!("any type but {exception} (`except` of this route)"),
                 found: event.kind.to_string(),
             })
         } else {

@@ -1,9 +1,10 @@
-//! Which of many filtered routes are worth evaluating on an event.
+//! Finding the filtered routes that can match an event.
 //!
-//! Every filter names its guards ([`super::pattern`]): leaves of which one accepts a value in any
-//! event that it matches. They are laid out as a tree of field names. One walk over those parts
-//! of the event that the tree knows meets every guard: exact values by hash, others one by one.
-//! The walk costs what the event is large, however many fields the routes ask about.
+//! Every filter has guards ([`Pattern::guards`]): if it matches an event, at least one of them accepts
+//! a value of the event. The index holds the guards in a tree of field names. One walk over the parts
+//! of the event that are in the tree finds the guards that accept a value: guards with exact values
+//! through a hash map, the others one by one. So the cost depends on the size of the event and on the
+//! guards with operators, not on the number of fields in all filters.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,11 +13,11 @@ use serde_json::Value;
 
 use super::pattern::{Leaf, Pattern, Plain, Scalar};
 
-/// Most exact values that the indexes of one table hold together. Guards beyond it are tested
-/// one by one: slower, never wrong. It bounds what a small file can make a table weigh.
+/// Most exact values in all indexes of one table. Further guards are tested one by one, which is
+/// slower. The limit bounds the memory that a small file can use.
 const MAX_EXACT: usize = 250_000;
 
-/// What is left of [`MAX_EXACT`] while a table is compiled.
+/// The rest of [`MAX_EXACT`] while a table is compiled.
 pub(super) struct Budget(usize);
 
 impl Budget {
@@ -28,12 +29,12 @@ impl Budget {
 /// The filtered routes of one event-type pattern.
 #[derive(Debug, Default)]
 pub(super) struct FilterIndex {
-    /// Routes that may match whatever the event has.
+    /// Routes without a guard, which can match any event.
     always: Vec<u32>,
     root: Place,
 }
 
-/// A place in the event, and the guards that look at what is there.
+/// A place in the event, and the guards for the values there.
 #[derive(Debug, Default)]
 struct Place {
     fields: HashMap<Arc<str>, Place>,
@@ -57,7 +58,7 @@ impl FilterIndex {
         }
     }
 
-    /// Adds the routes that may match `envelope` to `found`.
+    /// Adds the routes that can match `envelope` to `found`.
     pub(super) fn candidates(&self, envelope: &Value, found: &mut NumberSet) {
         self.always.iter().for_each(|route| found.add(*route));
         self.root.walk(envelope, found);
@@ -119,14 +120,15 @@ impl Place {
     }
 }
 
-/// One route may have several guards at the same place.
+/// Adds a route that may already be the last one, because a route can have several guards at the same
+/// place.
 fn add_once(routes: &mut Vec<u32>, route: u32) {
     if routes.last() != Some(&route) {
         routes.push(route);
     }
 }
 
-/// A set of small numbers (routes, destinations) that allocates with its first member.
+/// A set of small numbers (routes or destinations). An empty set allocates nothing.
 #[derive(Default)]
 pub(super) struct NumberSet {
     members: Vec<u32>,

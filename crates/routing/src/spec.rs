@@ -1,7 +1,7 @@
-//! A route as it is written: in a tenant's TOML file, or as JSON through the API.
+//! A route as it is written: in a tenant's TOML file, or as JSON in the API.
 //!
-//! Filters are read with care for what TOML can say and JSON cannot: dates and `nan` would
-//! otherwise turn silently into an object or into null, and match something nobody meant.
+//! TOML has dates, `nan`, and `inf`, which JSON does not have. Plain conversion would silently turn
+//! them into an object or null. Here a filter keeps them until they are refused with their place.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-/// The key under which the `toml` crate hands over a date or time.
+/// The key under which the `toml` crate passes a date or time.
 const TOML_DATETIME: &str = "$__toml_private_datetime";
-/// The key under which a float without a JSON form is kept until it can be refused by name.
+/// The key under which a float that JSON cannot express is kept until it is refused.
 const NO_JSON_FLOAT: &str = "$__float_without_json_form";
 
 /// One `[[route]]` of a tenant file.
@@ -19,32 +19,32 @@ const NO_JSON_FLOAT: &str = "$__float_without_json_form";
 /// ```toml
 /// [[route]]
 /// name = "risky sessions"                # optional, for people
-/// events = ["kyc.session.processed"]     # `*`: one segment, `**`: one or more
-/// except = ["kyc.session.created"]       # types of these that are not meant, optional
-/// when = { data = { risk_score = [{ numeric = [">=", 70] }] } }   # EventBridge pattern, optional
+/// events = ["kyc.session.processed"]     # `*`: one word, `**`: one or more words
+/// except = ["kyc.session.created"]       # optional: types that do not match
+/// when = { data = { risk_score = [{ numeric = [">=", 70] }] } }   # optional: EventBridge pattern
 /// to = ["support"]                       # ids of destinations
 /// enabled = true                         # the default
 /// ```
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSpec {
-    /// By which the API knows it; made of what the route says when there is none.
+    /// The id in the API. If it is `None`, the API derives an id from the route's content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// What people call it.
+    /// A name for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Event-type patterns; one of them must match.
+    /// Event-type patterns. At least one must match.
     pub events: Vec<String>,
-    /// Event-type patterns, none of which may match.
+    /// Event-type patterns. None may match.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<String>,
-    /// An EventBridge event pattern on the whole envelope; none matches every event.
+    /// An EventBridge event pattern on the whole envelope. `None` matches every event.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "filter")]
     pub when: Option<Value>,
     /// Ids of the tenant's destinations.
     pub to: Vec<String>,
-    /// A disabled route is checked, but matches nothing.
+    /// Whether the route is on. A disabled route is checked, but matches no event.
     #[serde(default = "yes")]
     pub enabled: bool,
 }
@@ -57,23 +57,21 @@ fn filter<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error>
     Ok(Option::<Strict>::deserialize(from)?.map(|strict| strict.0))
 }
 
-/// Says what is wrong with a value that TOML can express and JSON cannot.
-pub(super) fn foreign(value: &Value) -> Option<String> {
+/// What is wrong with a value that TOML can express and JSON cannot, or `None`.
+pub(super) fn not_json(value: &Value) -> Option<String> {
     let map = value.as_object().filter(|map| map.len() == 1)?;
     let (key, text) = map.iter().next()?;
     let text = text.as_str().unwrap_or_default();
     match key.as_str() {
         TOML_DATETIME => Some(format!(
-            "a TOML date cannot be compared with JSON; write it as text, as the event has it: \"{text}\""
+            "is a TOML date, which JSON does not have; write it as text, as events have it: \"{text}\""
         )),
-        NO_JSON_FLOAT => {
-            Some(format!("`{text}` is no JSON number, so no event can have it; write a finite one"))
-        }
+        NO_JSON_FLOAT => Some(format!("`{text}` is not a JSON number; write a finite number")),
         _ => None,
     }
 }
 
-/// A JSON value that keeps what plain conversion would lose, and refuses duplicate keys.
+/// A JSON value that keeps what plain conversion would lose. Duplicate keys are an error.
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -145,7 +143,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
             let Strict(value) = entries.next_value()?;
             if map.contains_key(&key) {
                 return Err(A::Error::custom(format!(
-                    "`{key}` is there twice; put all its alternatives into one list"
+                    "`{key}` is present twice; put all its alternatives into one list"
                 )));
             }
             map.insert(key, value);

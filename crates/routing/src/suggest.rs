@@ -1,6 +1,6 @@
-//! "Did you mean …?": the known word nearest to one that is not known.
+//! "Did you mean …?": the known word that is most similar to an unknown one.
 
-/// The nearest of `known`, when it is near enough to be what was meant.
+/// The most similar word in `known`, if it is similar enough.
 pub(super) fn closest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let lower = word.to_lowercase();
     known
@@ -11,7 +11,7 @@ pub(super) fn closest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// The same as the end of a sentence: `; did you mean …?`, or nothing.
+/// The suggestion as the end of a sentence: `; did you mean …?`, or an empty text.
 pub fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     closest(word, known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }

@@ -1,4 +1,4 @@
-//! The compiled table: from an event to its destinations.
+//! The compiled routing table: from an event to its destinations.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +8,8 @@ use super::error::Fault;
 use super::index::{Budget, FilterIndex, NumberSet};
 use super::pattern::{self, Pattern};
 use super::suggest::did_you_mean;
-use super::types::{TypeIndex, TypePattern};
+use super::type_index::TypeIndex;
+use super::type_pattern::TypePattern;
 use super::{RouteError, RouteSpec};
 
 /// Most routes of one tenant.
@@ -16,13 +17,13 @@ pub(super) const MAX_ROUTES: usize = 100_000;
 /// Most event-type patterns of one route.
 const MAX_EVENTS: usize = 1_000;
 
-/// All routes of one tenant, compiled. Immutable, so it can be shared and replaced whole.
+/// All routes of one tenant, compiled. A table is immutable: a change of a route replaces it.
 #[derive(Debug)]
 pub struct Table {
     pub(super) routes: Vec<Route>,
     pub(super) destinations: Vec<Box<str>>,
     types: TypeIndex,
-    /// By the number that `types` gave a pattern.
+    /// One for each pattern, at its number in `types`.
     entries: Vec<Entry>,
 }
 
@@ -31,32 +32,34 @@ pub struct Table {
 pub(super) struct Route {
     pub(super) name: Option<Box<str>>,
     pub(super) enabled: bool,
-    /// As written, and compiled.
+    /// The patterns, as written and compiled.
     pub(super) events: Vec<(Box<str>, TypePattern)>,
-    /// Types that are not meant though they match; as written, and compiled.
+    /// The patterns under `except`, as written and compiled.
     pub(super) except: Vec<(Box<str>, TypePattern)>,
     pub(super) filter: Option<Pattern>,
-    /// Indexes of destinations, ascending, each once.
+    /// The indexes of destinations, ascending, each once.
     pub(super) to: Vec<u32>,
 }
 
-/// What an event-type pattern leads to.
+/// The routes of one event-type pattern.
 #[derive(Debug, Default)]
 struct Entry {
-    /// Destinations of the routes without a filter, ascending, each once.
+    /// The destinations of the routes without a filter, ascending, each once.
     direct: Vec<u32>,
     /// The routes with a filter.
     filtered: Option<Box<FilterIndex>>,
-    /// Numbers of the routes with exceptions, whether with a filter or without.
+    /// The numbers of the routes with `except`, with or without a filter.
     excepting: Vec<u32>,
 }
 
 impl Table {
-    /// Compiles the routes of a tenant that has these destinations. All errors at once, by route.
+    /// Compiles the routes of a tenant with these destinations. Returns all errors at once, in the
+    /// order of the routes.
     pub fn compile(routes: &[RouteSpec], destinations: &[&str]) -> Result<Self, Vec<RouteError>> {
         if routes.len() > MAX_ROUTES {
             let count = routes.len();
-            let message = format!("a table has at most {MAX_ROUTES} routes; this one has {count}");
+            let message =
+                format!("a tenant has at most {MAX_ROUTES} routes, but this one has {count}");
             return Err(vec![Fault::new("route", message).of_route(MAX_ROUTES, None)]);
         }
         let known: HashMap<&str, u32> = destinations.iter().copied().zip(0..).collect();
@@ -76,11 +79,11 @@ impl Table {
         Ok(Self { routes: compiled, destinations, types, entries })
     }
 
-    /// Replaces what is in `out` by the destinations of `event`: indexes into the list that the
-    /// table was compiled with, in its order, each once.
+    /// Replaces the content of `out` with the destinations of `event`: indexes into the list that the
+    /// table was compiled with, ascending, each once.
     ///
-    /// The event's JSON is parsed only if a filtered route of its type needs it, and nothing is
-    /// allocated (once `out` has grown) unless a filter may match.
+    /// The event's JSON is parsed only if a filtered route of its type needs it. Nothing is allocated
+    /// unless a filter can match, once `out` is large enough.
     pub fn matching(&self, event: &Event, out: &mut Vec<u32>) {
         out.clear();
         let mut sources = 0;
@@ -109,8 +112,8 @@ impl Table {
         }
     }
 
-    /// Adds the destinations of those candidates that match. One that could only lead to where
-    /// the event goes already is not evaluated.
+    /// Adds the destinations of the candidates that match. A candidate whose destinations already get
+    /// the event is not evaluated.
     fn evaluate(&self, candidates: &NumberSet, event: &Event, out: &mut Vec<u32>) {
         let mut reached = NumberSet::default();
         for to in out.iter() {
@@ -150,7 +153,7 @@ impl Route {
         }
     }
 
-    /// The exception that keeps a type out, as written.
+    /// The pattern under `except` that excludes a type, as written.
     pub(super) fn excepted(&self, kind: &str) -> Option<&str> {
         let by = self.except.iter().find(|(_, pattern)| pattern.matches(kind));
         by.map(|(written, _)| &**written)
@@ -159,8 +162,7 @@ impl Route {
 
 fn events(written: &[String], faults: &mut Vec<Fault>) -> Vec<(Box<str>, TypePattern)> {
     if written.is_empty() {
-        let message =
-            "is empty, so no event can match; name event types, or write [\"**\"] for all";
+        let message = "is empty, so no event can match; add event types, or write [\"**\"] for all";
         faults.push(Fault::new("events", message));
     }
     types("events", written, faults)
@@ -184,7 +186,7 @@ fn types(field: &str, written: &[String], faults: &mut Vec<Fault>) -> Vec<(Box<s
 
 fn to(written: &[String], known: &HashMap<&str, u32>, faults: &mut Vec<Fault>) -> Vec<u32> {
     if written.is_empty() {
-        let message = "is empty, so nobody would hear of the event; name a destination";
+        let message = "is empty; add the id of a destination";
         faults.push(Fault::new("to", message));
     }
     let mut read = Vec::with_capacity(written.len());
@@ -201,23 +203,21 @@ fn to(written: &[String], known: &HashMap<&str, u32>, faults: &mut Vec<Fault>) -
 
 fn unknown(id: &str, known: &HashMap<&str, u32>) -> String {
     if known.is_empty() {
-        return format!(
-            "there is no destination `{id}`, nor any other; add a [[destination]] with that id"
-        );
+        return format!("there is no destination `{id}`; add a [[destination]] with this id");
     }
-    // Sorted, so that the suggestion does not depend on the hash.
+    // Sorted, so the suggestion does not depend on the order of the hash map.
     let mut ids: Vec<_> = known.keys().copied().collect();
     ids.sort_unstable();
     let near = did_you_mean(id, ids.iter().copied());
     if near.is_empty() {
         let listed = ids.iter().take(10).copied().collect::<Vec<_>>().join(", ");
         let more = if ids.len() > 10 { ", …" } else { "" };
-        return format!("there is no destination `{id}`; there are {listed}{more}");
+        return format!("there is no destination `{id}`; the destinations are {listed}{more}");
     }
     format!("there is no destination `{id}`{near}")
 }
 
-/// Sorts the routes under the patterns of event types that lead to them.
+/// Groups the routes by their event-type patterns.
 fn index(routes: &[Route]) -> (TypeIndex, Vec<Entry>) {
     let mut types = TypeIndex::new();
     let mut entries: Vec<Entry> = Vec::new();
@@ -246,7 +246,7 @@ fn index(routes: &[Route]) -> (TypeIndex, Vec<Entry>) {
         entry.direct.shrink_to_fit();
         for number in numbers {
             let route = &routes[number as usize];
-            // A filter cannot add what the type alone already leads to.
+            // A filter is skipped if all its destinations already get every event of the type.
             let adds = route.to.iter().any(|to| entry.direct.binary_search(to).is_err());
             if let Some(filter) = route.filter.as_ref().filter(|_| adds) {
                 entry.filtered.get_or_insert_default().add(number, filter, &mut budget);

@@ -1,20 +1,23 @@
-//! Times as people read them, whatever form a producer gives them in.
+//! Times as people read them. Producers send Unix seconds, milliseconds, or RFC 3339.
 
 use chrono::{DateTime, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
 
-use super::super::escape;
-use super::values::show;
-use super::{Args, Function};
+use super::args::{Args, Function};
+use super::text::show;
+use crate::escape;
 
-pub(super) const HELPERS: [(&str, Function); 2] =
-    [("date", |args| date_helper(args, true)), ("day", |args| date_helper(args, false))];
+pub(super) const HELPERS: &[(&str, Function)] =
+    &[("date", |args| date_helper(args, true)), ("day", |args| date_helper(args, false))];
 
-fn date_helper(args: &Args<'_>, with_time: bool) -> Result<Value, String> {
+fn date_helper(args: &Args<'_, '_>, with_time: bool) -> Result<Value, String> {
     let zone = match args.named("zone").or(args.at(1)) {
         Some(Value::String(name)) => {
-            Some(name.parse::<Tz>().map_err(|_| format!("`{name}` is not an IANA time zone"))?)
+            let zone = name.parse::<Tz>().map_err(|_| {
+                format!("`{name}` is not a time zone; write an IANA name such as Europe/Madrid")
+            })?;
+            Some(zone)
         }
         _ => None,
     };
@@ -25,12 +28,13 @@ fn date_helper(args: &Args<'_>, with_time: bool) -> Result<Value, String> {
     })
 }
 
-/// Unix seconds (or milliseconds, which no date of this era has as seconds), or RFC 3339.
+/// The time in Unix seconds or RFC 3339. A number above 100 billion is taken as milliseconds,
+/// because as seconds it would be after the year 5000.
 fn instant(value: &Value) -> Option<DateTime<Utc>> {
     match value {
         Value::Number(number) => {
             let seconds = number.as_f64()?;
-            #[expect(clippy::cast_possible_truncation, reason = "a float saturates")]
+            #[expect(clippy::cast_possible_truncation, reason = "the conversion saturates")]
             let ms = if seconds.abs() > 1e11 { seconds as i64 } else { (seconds * 1000.0) as i64 };
             Utc.timestamp_millis_opt(ms).single()
         }
@@ -41,7 +45,7 @@ fn instant(value: &Value) -> Option<DateTime<Utc>> {
     }
 }
 
-/// `26 Dec 2024, 16:00 UTC`, or `None` when it is no time.
+/// The time as `26 Dec 2024, 16:00 UTC`, or `None` if the value is not a time.
 pub(super) fn date(value: &Value, zone: Option<Tz>, with_time: bool) -> Option<String> {
     if let Value::String(text) = value
         && let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d")
@@ -53,9 +57,9 @@ pub(super) fn date(value: &Value, zone: Option<Tz>, with_time: bool) -> Option<S
     Some(instant.format(format).to_string())
 }
 
-/// Slack's own date form; clients show it in the reader's zone, and the fallback elsewhere
+/// Slack's date format. Slack shows it in the reader's time zone, and other places show the fallback
 /// (<https://docs.slack.dev/messaging/formatting-message-text#date-formatting>).
-pub(super) fn slack_date(args: &Args<'_>) -> Result<Value, String> {
+pub(super) fn slack_date(args: &Args<'_, '_>) -> Result<Value, String> {
     let value = args.get(0)?;
     let Some(instant) = instant(value) else {
         return Ok(escape::clean(&show(value)).replace(['<', '>', '&'], "").into());

@@ -1,21 +1,24 @@
-//! Any object as a table of labels and values: how an event is shown that nobody wrote a template for.
+//! Any object as a table of labels and values. `_default` shows events with it that have no template
+//! of their own.
 
 use serde_json::{Value, json};
 
+use super::args::{Args, Function};
 use super::dates::date;
-use super::values::{duration, humanize, show};
-use super::{Args, Function};
+use super::numbers::duration;
+use super::text::{humanize, show};
+use crate::escape;
 
-/// Deeper objects are shown on one line.
+/// Objects below this level are shown on one line.
 const DEPTH: usize = 4;
-/// Longest value, in characters.
+/// Most characters of a value.
 const VALUE: usize = 500;
-/// Longest label, in characters.
+/// Most characters of a label.
 const LABEL: usize = 80;
 
-pub(super) const HELPERS: [(&str, Function); 2] = [("facts", facts), ("chunk", chunk)];
+pub(super) const HELPERS: &[(&str, Function)] = &[("facts", facts)];
 
-fn facts(args: &Args<'_>) -> Result<Value, String> {
+fn facts(args: &Args<'_, '_>) -> Result<Value, String> {
     let value = args.get(0)?;
     let limit = args.size("limit", 1, 40).clamp(1, 200);
     let mut rows = Rows { list: Vec::new(), limit, left: 0 };
@@ -25,17 +28,10 @@ fn facts(args: &Args<'_>) -> Result<Value, String> {
         other => rows.add("Value", "", other),
     }
     if rows.left > 0 {
-        let label = "More".to_owned();
-        let value = format!("{} fields are not shown here", rows.left);
-        rows.list.push(json!({ "label": label, "value": value }));
+        let value = format!("{} not shown", rows.left);
+        rows.list.push(json!({ "label": "More fields", "value": value }));
     }
     Ok(Value::Array(rows.list))
-}
-
-fn chunk(args: &Args<'_>) -> Result<Value, String> {
-    let items = args.get(0)?.as_array().ok_or("a list is needed")?;
-    let size = args.size("size", 1, 10).max(1);
-    Ok(items.chunks(size).map(|chunk| Value::Array(chunk.to_vec())).collect())
 }
 
 struct Rows {
@@ -48,7 +44,7 @@ impl Rows {
     fn flatten(&mut self, prefix: &str, value: &Value, depth: usize) {
         let Value::Object(fields) = value else { return };
         for (key, value) in fields {
-            // `metadata` only wraps what the tenant added; as a word it tells a reader nothing.
+            // `metadata` wraps the tenant's own fields. As a label it has no meaning for a reader.
             let name = if key == "metadata" && depth == 0 { String::new() } else { humanize(key) };
             let label = match (prefix, name.as_str()) {
                 ("", _) => name,
@@ -81,13 +77,13 @@ impl Rows {
         }
         let label = if label.is_empty() { "Details" } else { label };
         let value = readable(key, value);
-        let label = super::escape::truncate(label, LABEL);
-        let value = super::escape::truncate(&value, VALUE);
+        let label = escape::truncate(label, LABEL);
+        let value = escape::truncate(&value, VALUE);
         self.list.push(json!({ "label": label, "value": value }));
     }
 }
 
-/// A value as its field's name suggests to read it.
+/// The value as text. The name of the field shows whether it is a duration, a time, or a code.
 fn readable(key: &str, value: &Value) -> String {
     let key = key.to_lowercase();
     let ends = |endings: &[&str]| endings.iter().any(|ending| key.ends_with(ending));
@@ -112,7 +108,7 @@ fn readable(key: &str, value: &Value) -> String {
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     match (chars.next(), chars.clone().next()) {
-        // An abbreviation stays one.
+        // An abbreviation keeps its capitals.
         (Some(first), Some(second)) if first.is_uppercase() && second.is_uppercase() => {
             text.to_owned()
         }

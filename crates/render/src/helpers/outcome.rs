@@ -1,10 +1,10 @@
-//! Good or bad news? By what producers call their outcomes.
+//! Whether an outcome is good or bad news, by the words that producers use for outcomes.
 
 use serde_json::Value;
 
-use super::{Args, Function};
+use super::args::{Args, Function};
 
-/// How an outcome is to be taken.
+/// How good an outcome is, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tone {
     Bad,
@@ -25,8 +25,8 @@ impl Tone {
         }
     }
 
-    /// Text and background; at least 4.5 : 1 (WCAG AA) in light and, swapped, in dark mode.
-    fn colours(self) -> (&'static str, &'static str) {
+    /// Text and background. Their contrast is at least 4.5:1 (WCAG AA).
+    fn colors(self) -> (&'static str, &'static str) {
         match self {
             Self::Bad => ("#9b1c1c", "#fde8e8"),
             Self::Warn => ("#7c4a03", "#fdf0d5"),
@@ -126,7 +126,7 @@ const GOOD: &[&str] = &[
     "active",
 ];
 
-/// The tone of a status, a decision, a result. A number is a risk score of 100.
+/// The tone of a status, a decision, or a result. A number is a risk score from 0 to 100.
 pub(crate) fn tone(value: &Value) -> Tone {
     let word = match value {
         Value::Bool(true) => return Tone::Good,
@@ -153,42 +153,42 @@ pub(crate) fn tone(value: &Value) -> Tone {
     }
 }
 
-pub(super) const HELPERS: [(&str, Function); 4] = [
+pub(super) const HELPERS: &[(&str, Function)] = &[
     ("tone", tone_name),
     ("badge", badge),
     ("icon", icon),
     ("outcome", |args| Ok(outcome(args.get(0)?).cloned().unwrap_or_default())),
 ];
 
-/// The field that says how it went.
+/// The field with the outcome, if the data has one.
 pub(crate) fn outcome(data: &Value) -> Option<&Value> {
     let fields = ["final_decision", "decision", "outcome", "status", "result"];
     let mut values = fields.iter().filter_map(|field| data.get(field));
     values.find(|value| value.as_str().is_some_and(|word| !word.trim().is_empty()))
 }
 
-/// A tone by its own name, else by the outcome's.
-fn named(args: &Args<'_>) -> Result<Tone, String> {
+/// The tone with the name that the parameter has, or the tone of the outcome that it is.
+fn named(args: &Args<'_, '_>) -> Result<Tone, String> {
     let value = args.get(0)?;
     let tones = [Tone::Bad, Tone::Warn, Tone::Info, Tone::Neutral, Tone::Good];
     let by_name = value.as_str().and_then(|name| tones.into_iter().find(|t| t.name() == name));
     Ok(by_name.unwrap_or_else(|| tone(value)))
 }
 
-fn tone_name(args: &Args<'_>) -> Result<Value, String> {
+fn tone_name(args: &Args<'_, '_>) -> Result<Value, String> {
     Ok(named(args)?.name().into())
 }
 
-fn badge(args: &Args<'_>) -> Result<Value, String> {
-    let (text, background) = named(args)?.colours();
+fn badge(args: &Args<'_, '_>) -> Result<Value, String> {
+    let (text, background) = named(args)?.colors();
     match args.text(1) {
         Some("text") => Ok(text.into()),
         Some("background") => Ok(background.into()),
-        _ => Err("the second parameter is \"text\" or \"background\"".to_owned()),
+        _ => Err("parameter 2 must be \"text\" or \"background\"".to_owned()),
     }
 }
 
-fn icon(args: &Args<'_>) -> Result<Value, String> {
+fn icon(args: &Args<'_, '_>) -> Result<Value, String> {
     Ok(named(args)?.icon().into())
 }
 
@@ -198,7 +198,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn outcomes_have_the_tone_that_a_reader_expects() {
+    fn an_outcome_has_the_tone_that_a_reader_expects() {
         for (value, expected) in [
             (json!("APPROVED"), Tone::Good),
             (json!("IN_REVIEW"), Tone::Warn),
@@ -215,18 +215,18 @@ mod tests {
     }
 
     #[test]
-    fn badges_keep_the_contrast_that_wcag_aa_asks_for() {
+    fn badges_have_the_contrast_that_wcag_aa_requires() {
         fn channel(hex: &str) -> f64 {
             let part = f64::from(u8::from_str_radix(hex, 16).unwrap()) / 255.0;
             if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
         }
-        fn luminance(colour: &str) -> f64 {
-            0.2126 * channel(&colour[1..3])
-                + 0.7152 * channel(&colour[3..5])
-                + 0.0722 * channel(&colour[5..7])
+        fn luminance(color: &str) -> f64 {
+            0.2126 * channel(&color[1..3])
+                + 0.7152 * channel(&color[3..5])
+                + 0.0722 * channel(&color[5..7])
         }
         for tone in [Tone::Bad, Tone::Warn, Tone::Info, Tone::Neutral, Tone::Good] {
-            let (text, background) = tone.colours();
+            let (text, background) = tone.colors();
             let contrast = (luminance(background) + 0.05) / (luminance(text) + 0.05);
             assert!(contrast >= 4.5, "{tone:?}: {contrast}");
         }

@@ -1,8 +1,8 @@
-//! Every template on every sample: for people to read in `snapshots/`, and against the rules.
+//! Every template on every sample. The snapshots are there to be read.
 
 use super::*;
 
-/// All that a person sees of one delivery.
+/// Everything that a reader sees of one delivery, in every channel.
 fn shown(delivery: &Delivery) -> String {
     let [subject, html, text, slack] = parts(&ENGINE, delivery);
     let slack: Value = serde_json::from_str(&slack).expect("it is JSON");
@@ -35,7 +35,7 @@ fn a_type_without_a_template_reads_well_too() {
 }
 
 #[test]
-fn the_html_that_leaves_is_this() {
+fn the_html_of_a_mail_is_this() {
     let delivery =
         samples::delivery(Arc::new(samples::sample("kyc.session.manual_review").unwrap()));
     insta::assert_snapshot!(one(&ENGINE, &delivery, Part::Html).unwrap());
@@ -53,21 +53,21 @@ fn every_event_type_of_the_samples_has_its_own_templates() {
 }
 
 #[test]
-fn a_mail_loads_nothing_from_anywhere_and_has_what_readers_need() {
+fn a_mail_loads_nothing_remote_and_is_accessible() {
     for event in samples::all() {
         let html = one(&ENGINE, &samples::delivery(Arc::new(event)), Part::Html).unwrap();
         for remote in ["src=", "url(", "@import", "<link", "<script", "<img", "googleapis"] {
             assert!(!html.contains(remote), "{remote}");
         }
-        // The namespace and the one button.
+        // Only the XML namespace and the button have addresses.
         let links = html.matches("://").count();
         let known = html.matches("http://www.w3.org/1999/xhtml").count()
             + html.matches("href=\"https://backoffice.acme.example/").count();
-        assert_eq!(links, known, "a link that nobody configured");
+        assert_eq!(links, known, "a link that is not configured");
         assert!(html.starts_with("<!doctype html><html lang=\"en\" dir=\"ltr\""));
         assert!(html.contains("prefers-color-scheme: dark"));
         assert!(html.contains("<h1") && html.contains("scope=\"row\""));
-        assert!(html.len() < 100_000, "Gmail cuts longer mails");
+        assert!(html.len() < 100_000, "Gmail clips mails above 102 kB");
     }
 }
 
@@ -106,12 +106,12 @@ fn a_button_is_there_only_where_a_link_is_configured() {
     let actions =
         slack["blocks"].as_array().unwrap().iter().find(|b| b["type"] == "actions").unwrap();
     assert_eq!(actions["elements"][0]["url"], session);
-    // An address in JSON is not mrkdwn: its `&` stays.
+    // An address in JSON is not mrkdwn, so its `&` is not escaped.
     assert_eq!(actions["elements"][1]["url"], "https://backoffice.acme.example/?from=mail&to=kyc");
 }
 
 #[test]
-fn only_the_field_that_says_what_it_is_about_is_required() {
+fn only_the_id_of_the_subject_is_required() {
     let required = ["session_id", "watchlist_id", "job_id", "destination", "delivery"];
     for sample in samples::all() {
         let Value::Object(fields) = data_of(&sample) else { panic!("data is an object") };

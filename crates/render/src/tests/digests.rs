@@ -1,4 +1,4 @@
-//! A digest accounts for everything and stays small.
+//! A digest accounts for every event and stays small.
 
 use std::time::Instant;
 
@@ -35,7 +35,7 @@ fn a_digest_of_the_samples_reads_well() {
 }
 
 #[test]
-fn a_digest_states_what_became_of_everything_received() {
+fn a_digest_accounts_for_every_event_received() {
     let [subject, html, text, slack] = parts(&ENGINE, &samples::digest("acme", many(12)));
     assert_eq!(subject, "Acme Bank: 12 events, 26 Dec 2024 (Europe/Madrid)");
     for part in [&html, &text] {
@@ -52,7 +52,7 @@ fn ten_thousand_events_are_one_small_mail() {
     let _ = &*ENGINE;
     let start = Instant::now();
     let [subject, html, text, slack] = parts(&ENGINE, &delivery);
-    // Said once, for a look: tests assert no times.
+    // Shown only. Tests do not assert times.
     println!("10,000 events: {:?}", start.elapsed());
     assert!(subject.contains("10\u{202f}000 events"));
     assert!(html.len() < 100_000 && text.len() < 20_000 && slack.len() < 20_000);
@@ -71,12 +71,12 @@ fn ten_thousand_kinds_of_events_are_one_small_mail_too() {
     let events = (0..10_000).map(make).collect();
     let [_, html, text, slack] = parts(&ENGINE, &samples::digest("acme", events));
     assert!(html.len() < 150_000 && text.len() < 30_000 && slack.len() < 30_000);
-    assert!(text.contains("And 9\u{202f}970 events of 9\u{202f}970 other kinds"), "{text}");
+    assert!(text.contains("Plus 9\u{202f}970 events of 9\u{202f}970 other types"), "{text}");
     assert!(!html.contains("<b>"));
 }
 
 #[test]
-fn an_empty_digest_and_one_of_several_days_are_fine() {
+fn a_digest_can_be_empty_or_cover_several_days() {
     let [subject, ..] = parts(&ENGINE, &samples::digest("acme", Vec::new()));
     assert_eq!(subject, "Acme Bank: 0 events, 26 Dec 2024 (Europe/Madrid)");
 

@@ -1,10 +1,10 @@
-//! What the templates promise.
+//! Tests of whole templates: rendering, overriding, errors, and hostile events.
 
 mod all_templates;
 mod digests;
-mod nasty;
+mod errors;
+mod hostile;
 mod overrides;
-mod steps;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -32,6 +32,26 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     load(&Sources { tenants, ..Sources::default() }).unwrap_or_else(|errors| panic!("{errors:#?}"))
 });
 
+/// Paths of one type's templates.
+const SUBJECT: &str = "email/kyc.session.created/subject.txt.hbs";
+const BODY: &str = "email/kyc.session.created/body.mjml.hbs";
+const SLACK: &str = "slack/kyc.session.created.json.hbs";
+
+/// The tenant `acme` with these templates of its own.
+fn with(files: &[(&str, &str)]) -> Result<Engine, Vec<TemplateError>> {
+    let files = files.iter().map(|&(path, source)| (path.to_owned(), source.to_owned())).collect();
+    Engine::with_overrides(BTreeMap::from([("acme".to_owned(), files)]))
+}
+
+/// The one error of a template of the tenant `acme`.
+#[track_caller]
+fn refused(path: &str, source: &str) -> TemplateError {
+    let mut errors = with(&[(path, source)]).expect_err("it is refused");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(errors[0].tenant.as_deref(), Some("acme"));
+    errors.remove(0)
+}
+
 fn load(sources: &Sources) -> Result<Engine, Vec<TemplateError>> {
     Engine::load(sources)
 }
@@ -51,12 +71,12 @@ fn one(engine: &Engine, delivery: &Delivery, part: Part) -> Result<String, Rende
     engine.render(delivery, &[part]).map(|mut parts| parts.remove(0))
 }
 
-/// The sample's data, with something changed.
+/// A copy of the event's data.
 fn data_of(event: &Event) -> Value {
     event.data().clone()
 }
 
-/// What a reader of the HTML sees: no head, no comments, no tags; a line a row.
+/// The text that a reader of the HTML sees, with one line for each row.
 fn visible(html: &str) -> String {
     let body = html.split("<body").nth(1).unwrap_or_default();
     let mut text = String::new();

@@ -1,24 +1,24 @@
-//! Holding a pattern against an event.
+//! Whether a filter matches an event.
 //!
-//! The tree is walked as it is: the cost is bounded by the pattern's fields times the event's
-//! nodes, whatever the `$or`s. Array consistency falls out of the walk, because all that a nested
-//! pattern says of an array is asked of one element at a time ([`super::merge`] sees to it that
-//! the pattern mentions an array in one place only).
+//! The evaluation walks the tree without expanding `$or`, so its cost is at most the number of the
+//! filter's fields times the number of the event's nodes. The walk tests all conditions of a nested
+//! object on one element of an array at a time, which is array consistency. It relies on
+//! [`super::merge`]: the conditions for one array are in one place of the tree.
 
 use serde_json::{Map, Value};
 
-use super::leaf::any_scalar;
+use super::scalar::any_scalar;
 use super::{Node, Object};
 
-/// How a pattern fared on a value.
+/// The result of a pattern on a value. The order is from worst to best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
     /// It does not match.
     No,
-    /// It matches, and only because fields are absent. In an array this is not about one element:
-    /// the fields must be absent from all of them.
+    /// It matches only because fields are absent. In an array, the fields must be absent from all
+    /// elements, not just from one.
     Absent,
-    /// It matches, and a value that is there helped.
+    /// It matches, and at least one present value is part of the match.
     Bound,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn any_branch(branches: &[Object], map: &Map<String, Value>) -> Outco
     best
 }
 
-/// One field of the pattern against what the event has in its place.
+/// One field of the pattern on the value that the event has there, if any.
 pub(super) fn node(pattern: &Node, value: Option<&Value>) -> Outcome {
     let missing = |absentable| if absentable { Outcome::Absent } else { Outcome::No };
     match (pattern, value) {
@@ -76,7 +76,7 @@ pub(super) fn node(pattern: &Node, value: Option<&Value>) -> Outcome {
     }
 }
 
-/// Whether one element, at any depth of arrays in arrays, matches by a value that it has.
+/// Whether one element, also in nested arrays, matches with a present value.
 fn element_matches(pattern: &Object, value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(|item| element_matches(pattern, item)),
@@ -85,8 +85,7 @@ fn element_matches(pattern: &Object, value: &Value) -> bool {
     }
 }
 
-/// Whether all that the pattern asks of `value` is that fields be absent, and none of the
-/// elements has them.
+/// Whether the pattern only requires fields to be absent, and no element of `value` has them.
 fn absent<'p>(pattern: &'p Object, value: &Value, keys: &mut Vec<&'p str>) -> bool {
     let fields = pattern.fields.iter().all(|field| {
         keys.push(&field.key);
@@ -103,7 +102,7 @@ fn absent<'p>(pattern: &'p Object, value: &Value, keys: &mut Vec<&'p str>) -> bo
         })
 }
 
-/// Whether there is a scalar at the path, through any element of the arrays on the way.
+/// Whether there is a scalar at the path, in any element of the arrays on the way.
 fn has_scalar(value: &Value, keys: &[&str]) -> bool {
     match (value, keys) {
         (Value::Array(items), _) => items.iter().any(|item| has_scalar(item, keys)),

@@ -1,18 +1,18 @@
-//! Choosing the field by which a pattern is looked up.
+//! Choosing the field by which the index finds a filter.
 //!
-//! In a match, every field of an object accepts some value of the event, and so does one branch
-//! of each group. Any of these is therefore a cheap necessary condition; the one that rules out
-//! most is chosen: few exact values, rather than a range.
+//! If an event matches, every field of an object accepts one of its values, and so does one branch of
+//! each group. So each of them is a necessary condition that is cheap to test. The condition that
+//! excludes most events is chosen: few exact values are better than a range.
 
 use std::sync::Arc;
 
 use super::{Leaf, Node, Object};
 
-/// What a leaf that is no list of exact values costs more than one that is.
+/// The extra cost of a leaf with operators, which the index cannot look up by value.
 const UNINDEXED: usize = 1_000_000;
 
-/// The guards of a pattern: at least one accepts a value in every event that matches. None when
-/// a match needs no value at all.
+/// The guards of a pattern. At least one of them accepts a value in every event that matches.
+/// `None` if an event can match without any value.
 pub(super) fn guards(pattern: &Object) -> Option<Vec<Arc<Leaf>>> {
     choose(pattern).map(|chosen| chosen.leaves)
 }
@@ -27,7 +27,7 @@ fn choose(pattern: &Object) -> Option<Chosen> {
         Node::Leaf(leaf) if leaf.accepts_missing => None,
         Node::Leaf(leaf) => {
             let extra = if leaf.is_exact() { 0 } else { UNINDEXED };
-            let cost = leaf.exact.len() + leaf.tests.len() + extra;
+            let cost = leaf.exact.len() + leaf.operators.len() + extra;
             Some(Chosen { leaves: vec![Arc::clone(leaf)], cost })
         }
         Node::Object(inner) => choose(inner),

@@ -1,28 +1,29 @@
-//! Bringing all that a pattern says of one array into one place.
+//! Bringing all conditions for one array into one place of the tree.
 //!
-//! Array consistency asks that two fields inside one array be found in the same element. Within
-//! one nested object that is so by construction. When an object and its `$or` (or an `$or` inside
-//! an `$or`) speak of the same nested field, the branches are multiplied out, as EventBridge does
-//! with every `$or`; here only where it is needed, and within a budget.
+//! Array consistency requires that one element of an array meets all conditions for its fields.
+//! [`super::eval`] ensures that within one nested object. If an object and its `$or`, or an `$or`
+//! inside an `$or`, have conditions for the same nested field, the branches are multiplied out.
+//! EventBridge does that with every `$or`. Here it happens only where it is needed, and within a
+//! budget.
 
 use super::{Field, MAX_VALUES, Node, Object};
 use crate::error::Fault;
 
-/// The same pattern, where every object mentions each nested field in one place only.
+/// The same pattern, in which every object has the conditions for a nested field in one place.
 pub(super) fn join_arrays(root: Object) -> Result<Object, Fault> {
     let mut budget = Budget { left: MAX_VALUES };
     join(root, &mut budget).map_err(|TooMany| {
         Fault::new(
             "when",
-            "has an `$or` beside or inside another part on the same nested field, in too many \
-             combinations; move the `$or` into that field: data = { \"$or\" = [{ … }, { … }] }",
+            "has too many combinations of `$or` with other conditions for the same nested field; \
+             move the `$or` into that field: data = { \"$or\" = [{ … }, { … }] }",
         )
     })
 }
 
 struct TooMany;
 
-/// How many fields may be copied.
+/// How many fields can still be copied.
 struct Budget {
     left: usize,
 }
@@ -76,7 +77,7 @@ fn join_all(branches: Vec<Object>, budget: &mut Budget) -> Result<Vec<Object>, T
     branches.into_iter().map(|branch| join(branch, budget)).collect()
 }
 
-/// The fields that a group speaks of too, and the others.
+/// The nested fields that a group also has, and all other fields.
 fn split_fields(fields: Vec<Field>, groups: &[Vec<Object>]) -> (Vec<Field>, Vec<Field>) {
     fields.into_iter().partition(|field| {
         matches!(field.node, Node::Object(_))
@@ -84,12 +85,12 @@ fn split_fields(fields: Vec<Field>, groups: &[Vec<Object>]) -> (Vec<Field>, Vec<
     })
 }
 
-/// For each group, whether it speaks of a nested field that something else speaks of as well.
+/// For each group, whether it shares a nested field with the object or with another group.
 fn conflicts(shared: &[Field], groups: &[Vec<Object>]) -> Vec<bool> {
     let mut found = vec![false; groups.len()];
     for (i, branches) in groups.iter().enumerate() {
         let with_field = shared.iter().any(|field| mentions(branches, &field.key));
-        // Two groups side by side come from an earlier multiplication.
+        // Several groups in one object are the result of an earlier multiplication.
         let with_group = groups.iter().enumerate().any(|(j, other)| {
             i != j && nested_keys(other).iter().any(|key| mentions(branches, key))
         });
@@ -98,7 +99,7 @@ fn conflicts(shared: &[Field], groups: &[Vec<Object>]) -> Vec<bool> {
     found
 }
 
-/// Whether any branch speaks of the nested field `key`, at this level of the event.
+/// Whether any branch has the nested field `key` at this level of the event.
 fn mentions(branches: &[Object], key: &str) -> bool {
     branches.iter().any(|branch| {
         branch
@@ -109,7 +110,7 @@ fn mentions(branches: &[Object], key: &str) -> bool {
     })
 }
 
-/// The nested fields that the branches speak of, at this level of the event.
+/// The nested fields of the branches at this level of the event.
 fn nested_keys(branches: &[Object]) -> Vec<&str> {
     let mut keys = Vec::new();
     for branch in branches {
@@ -125,7 +126,7 @@ fn nested_keys(branches: &[Object]) -> Vec<&str> {
     keys
 }
 
-/// Every combination with every branch.
+/// Combines every combination so far with every branch.
 fn multiply(
     combinations: &[Object],
     branches: &[Object],
@@ -143,7 +144,7 @@ fn multiply(
     Ok(product)
 }
 
-/// One object that asks what both ask.
+/// One object with the conditions of both.
 fn both(a: Object, b: Object) -> Object {
     let Object { mut fields, mut groups, .. } = a;
     for Field { key, node } in b.fields {

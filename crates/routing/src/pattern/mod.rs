@@ -1,51 +1,58 @@
 //! Filters: Amazon EventBridge event patterns, compiled into a typed tree.
 //!
-//! The rules are those of AWS's user guide ("Comparison operators for use in event patterns",
-//! "Matching on null values and empty strings", "Arrays in event patterns") and of the README of
-//! its open-source matcher, `aws/event-ruler`.
+//! The rules come from AWS's user guide ("Comparison operators for use in event patterns", "Matching
+//! on null values and empty strings", "Arrays in event patterns") and from the README of its
+//! open-source matcher, `aws/event-ruler`. `docs/routing.md` describes them for users.
 //!
 //! # Shape
-//! A pattern is an object with the shape of the event. Every field that it names must match
-//! (*and*); a field's value in the pattern is a list, of which one entry must match (*or*).
-//! `$or`, a list of two or more such objects, matches when one of them does. Field names are
-//! compared whole, one level at a time.
 //!
-//! # Alternatives of a field
-//! | written | matches |
+//! A filter is an object in the shape of the event. All fields that it names must match. The value of
+//! a field is a list, and one of its entries must match. `$or`, a list of two or more objects,
+//! matches if one of the objects does. Names of fields are compared whole, one level at a time.
+//!
+//! # Entries of a field
+//!
+//! | entry | matches |
 //! |---|---|
-//! | `"x"`, `true`, `null` | that very value; null, `""` and a missing field are three things |
-//! | `300` | the number, however it is spelt: `300.0`, `3.0e2` |
-//! | `{ prefix = "x" }`, `{ suffix = "x" }` | text that begins or ends so |
-//! | `{ prefix = { equals-ignore-case = "x" } }`, same for `suffix` | the same, whatever the case |
-//! | `{ equals-ignore-case = "x" }` | text, whatever the case |
-//! | `{ wildcard = "a*b" }` | text; `*` is any number of characters, `\*` and `\\` are themselves |
-//! | `{ numeric = [">", 0, "<=", 5] }` | JSON numbers in that range; also `=` |
-//! | `{ cidr = "10.0.0.0/8" }` | text that is an IPv4 or IPv6 address in that network |
-//! | `{ exists = true }`, `{ exists = false }` | a value that is there (null too), or none |
-//! | `{ anything-but = … }` | any value but these: text, number, or a list of either |
-//! | `{ anything-but = { prefix = … } }`, also `suffix`, `wildcard`, `equals-ignore-case` | any value but those; one text or a list |
+//! | `"x"`, `true`, `null` | this value; null, `""`, and a missing field are three different things |
+//! | `300` | the number, however it is written: `300.0`, `3.0e2` |
+//! | `{ prefix = "x" }`, `{ suffix = "x" }` | text that begins or ends with `x` |
+//! | `{ equals-ignore-case = "x" }` | text, ignoring case; also allowed inside `prefix` and `suffix` |
+//! | `{ wildcard = "a*b" }` | text; `*` is any number of characters, `\*` and `\\` are a star and a backslash |
+//! | `{ numeric = [">", 0, "<=", 5] }` | a number in the range; the signs are `=`, `<`, `<=`, `>`, `>=` |
+//! | `{ cidr = "10.0.0.0/8" }` | text that is an IPv4 or IPv6 address in the network |
+//! | `{ exists = true }`, `{ exists = false }` | a value that is present, also null; no value |
+//! | `{ anything-but = … }` | any value except: a text, a number, a list of texts, or a list of numbers |
+//! | `{ anything-but = { prefix = … } }`, also `suffix`, `wildcard`, `equals-ignore-case` | any value except these texts; one text or a list |
 //!
 //! # Arrays in the event
-//! A list of alternatives matches an array when it matches any of its elements. A nested object
-//! pattern matches an array of objects when one single element matches all of it (array
-//! consistency), also across `$or`. An empty array, and an object where a list of alternatives
-//! looks for a value, count as missing: `exists` works on leaves only. Where nothing but
-//! `exists = false` is asked of the elements of an array, all of them must lack the field.
 //!
-//! # Where this differs from EventBridge
-//! - Numbers are compared exactly, without the documented limits of range and precision.
-//! - An exact value that happens to be an IP address is compared as text like any other.
-//! - `cidr` takes `/32` and `/128` too.
-//! - Case is ignored by Unicode's rules for whole characters (`ß` equals `SS`).
-//! - A dot in a field's name is an ordinary character.
+//! - A list of alternatives matches an array if it matches any of its elements.
+//! - A nested object matches an array of objects if one single element matches all of it (array
+//!   consistency), also across `$or`.
+//! - An empty array counts as missing. An object counts as missing where a list looks for a value.
+//! - Where only `exists = false` is asked of an array's elements, all of them must lack the field.
+//!
+//! # Differences from EventBridge
+//!
+//! - Numbers are compared exactly, without limits of range and precision.
+//! - A value that happens to be an IP address is compared as text, except by `cidr`.
+//! - `cidr` accepts `/32` and `/128`.
+//! - Case is ignored by Unicode's rules for whole characters, so `ß` equals `SS`.
+//! - A full stop in a field's name is an ordinary character.
 
+mod cursor;
+mod describe;
 mod eval;
 mod guard;
 mod leaf;
 mod merge;
 mod number;
-mod operators;
+mod operator;
 mod parse;
+mod parse_operator;
+mod range;
+mod scalar;
 mod text;
 mod why;
 
@@ -53,27 +60,28 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub(super) use leaf::{Leaf, Plain, Scalar};
+pub(super) use leaf::Leaf;
 pub(super) use parse::parse;
+pub(super) use scalar::{Plain, Scalar};
 pub use why::WhyNot;
 
-/// Deepest nesting of objects and `$or` in one pattern.
+/// Most levels of objects and `$or` in one filter.
 pub const MAX_DEPTH: usize = 32;
-/// Most values in one pattern, over all its fields.
+/// Most values in one filter, over all its fields.
 pub const MAX_VALUES: usize = 10_000;
 
-/// A compiled pattern.
+/// A compiled filter.
 #[derive(Debug)]
 pub(super) struct Pattern {
     root: Object,
 }
 
-/// Fields that must all match, and groups of which one branch each must match.
+/// Fields that must all match, and groups in each of which one branch must match.
 #[derive(Clone, Debug, Default)]
 struct Object {
     fields: Vec<Field>,
     groups: Vec<Vec<Object>>,
-    /// A missing value can satisfy it: only `exists = false` is asked, in some choice of branches.
+    /// Whether a missing value can match, because some choice of branches has only `exists = false`.
     absentable: bool,
 }
 
@@ -95,20 +103,20 @@ impl Pattern {
         envelope.as_object().is_some_and(|map| eval::object(&self.root, map) != eval::Outcome::No)
     }
 
-    /// The first field that fails, or none when the envelope matches.
+    /// The first field that fails, or `None` if the envelope matches.
     pub(super) fn why_not(&self, envelope: &Value) -> Option<WhyNot> {
         why::why_not(&self.root, envelope)
     }
 
-    /// Leaves of which at least one must accept a value in every event that matches, or none
-    /// when there are no such leaves.
+    /// Leaves at least one of which accepts a value in every event that matches, or `None` if there
+    /// are no such leaves.
     pub(super) fn guards(&self) -> Option<Vec<Arc<Leaf>>> {
         guard::guards(&self.root)
     }
 }
 
 impl Object {
-    /// Puts it together, with what follows from the parts.
+    /// The object with these parts.
     fn new(fields: Vec<Field>, groups: Vec<Vec<Self>>) -> Self {
         let absentable = fields.iter().all(|field| field.node.absentable())
             && groups.iter().all(|branches| branches.iter().any(|branch| branch.absentable));

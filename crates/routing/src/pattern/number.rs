@@ -1,21 +1,21 @@
-//! JSON numbers compared as the numbers they are, whole or not, without loss.
+//! JSON numbers, compared exactly.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// A finite number with one form only: whole numbers are `Whole`, however they were spelt.
+/// A finite number. Each has exactly one form: a whole number is `Whole`, however it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Number {
     Whole(i128),
-    /// The bits of an `f64` that is not whole, or too large for `Whole`.
+    /// The bits of an `f64` that is not whole, or is too large for `Whole`.
     Other(u64),
 }
 
-/// 2^127: whole floats below it fit an `i128`.
+/// 2^127. Whole floats below it fit into an `i128`.
 const WHOLE_LIMIT: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
 
 impl Number {
-    /// The one form of a JSON number, which is finite by `serde_json`'s promise.
+    /// The number in a JSON value. `serde_json` guarantees that it is finite.
     pub(super) fn new(number: &serde_json::Number) -> Self {
         if let Some(whole) = number.as_i128() {
             return Self::Whole(whole);
@@ -33,7 +33,7 @@ fn truncate(float: f64) -> i128 {
     float as i128
 }
 
-/// A whole number against a float that is not whole, or is beyond all whole ones.
+/// Compares a whole number with a float that is not whole, or is outside the range of `Whole`.
 fn compare(whole: i128, float: f64) -> Ordering {
     if float.abs() >= WHOLE_LIMIT {
         return if float > 0.0 { Ordering::Less } else { Ordering::Greater };
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn spelling_does_not_matter() {
+    fn the_notation_does_not_matter() {
         for text in ["300.0", "3.0e2", "3e2", "30000e-2"] {
             assert_eq!(number(text), number("300"), "{text}");
         }
@@ -86,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn large_neighbours_stay_apart() {
+    fn large_neighbors_are_different() {
         assert_ne!(number("9007199254740992"), number("9007199254740993"));
         assert!(number("9007199254740993") > number("9007199254740992.0"));
         assert!(number("18446744073709551615") < number("18446744073709551616"));
     }
 
     #[test]
-    fn order_is_that_of_numbers() {
+    fn the_order_is_numeric() {
         let ascending = [
             "-1e300",
             "-1e39",

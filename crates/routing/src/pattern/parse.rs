@@ -1,11 +1,13 @@
-//! From the JSON of a pattern to its tree, with every fault found at once.
+//! From the JSON of a filter to its tree. All mistakes are found at once.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::leaf::{Exact, Test};
-use super::{Field, Leaf, MAX_DEPTH, MAX_VALUES, Node, Object, Pattern, merge, operators};
+use super::cursor::Cursor;
+use super::operator::Operator;
+use super::scalar::Exact;
+use super::{Field, Leaf, MAX_DEPTH, Node, Object, Pattern, merge, parse_operator, range};
 use crate::error::Fault;
 use crate::spec;
 
@@ -14,209 +16,147 @@ const OR: &str = "$or";
 
 /// Compiles the `when` of a route.
 pub(crate) fn parse(when: &Value) -> Result<Pattern, Vec<Fault>> {
-    let mut parser = Parser { at: "when".to_owned(), ..Parser::default() };
+    let mut cursor = Cursor::new("when");
     let root = match when {
-        Value::Object(map) if spec::foreign(when).is_none() => parser.object(map),
+        Value::Object(map) if spec::not_json(when).is_none() => object(&mut cursor, map),
         _ => {
-            parser.fault("must be an object with the shape of the event, such as { data = { status = [\"done\"] } }");
+            cursor.fault(
+                "must be an object in the shape of the event, such as \
+                 { data = { status = [\"done\"] } }",
+            );
             Object::default()
         }
     };
-    let root = if parser.faults.is_empty() {
-        merge::join_arrays(root).map_err(|fault| vec![fault])?
-    } else {
-        return Err(parser.faults);
-    };
+    if !cursor.faults.is_empty() {
+        return Err(cursor.faults);
+    }
+    let root = merge::join_arrays(root).map_err(|fault| vec![fault])?;
     Ok(Pattern { root })
 }
 
-/// Where the parser is, and what it found.
-#[derive(Default)]
-pub(super) struct Parser {
-    faults: Vec<Fault>,
-    /// The path as written: `when.data.$or[1].x`.
-    at: String,
-    /// The path in the event: `data`, `x`.
-    keys: Vec<Arc<str>>,
-    depth: usize,
-    values: usize,
-}
-
-/// A leaf that is being read.
-#[derive(Default)]
-struct Draft {
-    exact: Exact,
-    tests: Vec<Test>,
-    accepts_missing: bool,
-}
-
-impl Parser {
-    /// Notes a fault at the current place.
-    pub(super) fn fault(&mut self, message: impl Into<String>) {
-        self.faults.push(Fault::new(self.at.clone(), message));
+fn object(cursor: &mut Cursor, map: &Map<String, Value>) -> Object {
+    if map.is_empty() {
+        cursor.fault("is an empty object; name a field in it, or leave it out");
     }
-
-    /// Runs `read` one step further down.
-    pub(super) fn within<T>(&mut self, step: &str, read: impl FnOnce(&mut Self) -> T) -> T {
-        let len = self.at.len();
-        self.at.push_str(step);
-        let result = read(self);
-        self.at.truncate(len);
-        result
+    if cursor.depth == MAX_DEPTH {
+        cursor.fault(format!("is nested deeper than {MAX_DEPTH} levels; use fewer levels"));
+        return Object::default();
     }
-
-    /// Counts a value, and refuses the first one too many.
-    pub(super) fn count_value(&mut self) -> bool {
-        self.values += 1;
-        if self.values == MAX_VALUES + 1 {
-            self.fault(format!(
-                "is value number {} of this filter; the limit is {MAX_VALUES}, so split the route",
-                self.values
-            ));
-        }
-        self.values <= MAX_VALUES
-    }
-
-    fn object(&mut self, map: &Map<String, Value>) -> Object {
-        if map.is_empty() {
-            self.fault(
-                "is an empty object, which says nothing; name a field in it, or leave it out",
-            );
-        }
-        if self.depth == MAX_DEPTH {
-            self.fault(format!("is nested deeper than {MAX_DEPTH} levels"));
-            return Object::default();
-        }
-        self.depth += 1;
-        let mut fields = Vec::new();
-        let mut groups = Vec::new();
-        for (key, value) in map {
-            self.within(&step(key), |parser| {
-                if key == OR {
-                    groups.push(parser.group(value));
-                } else {
-                    fields.extend(parser.field(key, value));
-                }
-            });
-        }
-        self.depth -= 1;
-        Object::new(fields, groups)
-    }
-
-    fn group(&mut self, value: &Value) -> Vec<Object> {
-        let Some(branches) = value.as_array().filter(|branches| branches.len() >= 2) else {
-            self.fault(
-                "must be a list of two or more patterns, of which one has to match; \
-                 a single one goes in without `$or`",
-            );
-            return Vec::new();
-        };
-        let mut read = Vec::with_capacity(branches.len());
-        for (i, branch) in branches.iter().enumerate() {
-            self.within(&format!("[{i}]"), |parser| match branch {
-                Value::Object(map) => {
-                    parser.branch_names(map);
-                    read.push(parser.object(map));
-                }
-                _ => parser.fault("must be an object of fields, such as { status = [\"done\"] }"),
-            });
-        }
-        read
-    }
-
-    /// `$or` is between patterns of fields, not between the alternatives of one.
-    fn branch_names(&mut self, map: &Map<String, Value>) {
-        for key in map.keys().filter(|key| operators::NAMES.contains(&key.as_str())) {
-            self.within(&step(key), |parser| {
-                parser.fault(format!(
-                    "`{key}` is an operator, and a field's name is needed here; the alternatives \
-                     of one field are listed without `$or`: field = [{{ {key} = … }}, …]"
-                ));
-            });
-        }
-    }
-
-    fn field(&mut self, key: &str, value: &Value) -> Option<Field> {
-        if let Some(message) = spec::foreign(value) {
-            self.fault(format!("{message}, in a list"));
-            return None;
-        }
-        if let Some(inner) = key.strip_prefix("data.").filter(|_| self.keys.is_empty()) {
-            self.fault(format!(
-                "names are compared whole, so the dot leads nowhere: write data = {{ {inner} = {value} }}"
-            ));
-            return None;
-        }
-        let key: Arc<str> = key.into();
-        self.keys.push(Arc::clone(&key));
-        let node = match value {
-            Value::Array(items) => Some(Node::Leaf(Arc::new(self.leaf(items)))),
-            Value::Object(map) => self.nested(map).then(|| Node::Object(self.object(map))),
-            bare => {
-                self.fault(format!("must be a list of alternatives: write [{bare}]"));
-                None
+    cursor.depth += 1;
+    let mut fields = Vec::new();
+    let mut groups = Vec::new();
+    for (key, value) in map {
+        cursor.within(&step(key), |cursor| {
+            if key == OR {
+                groups.push(group(cursor, value));
+            } else {
+                fields.extend(field(cursor, key, value));
             }
-        };
-        self.keys.pop();
-        node.map(|node| Field { key, node })
-    }
-
-    /// Refuses what looks like an operator that lacks its list, and would be read as a field.
-    fn nested(&mut self, map: &Map<String, Value>) -> bool {
-        let mistaken = map.iter().find(|(key, value)| match key.as_str() {
-            "anything-but" | "equals-ignore-case" => true,
-            "numeric" => value.get(0).and_then(Value::as_str).is_some_and(operators::is_comparison),
-            name => operators::NAMES.contains(&name) && !value.is_array() && !value.is_object(),
         });
-        if let Some((key, value)) = mistaken.filter(|_| map.len() == 1) {
-            self.fault(format!("an operator goes into a list: write [{{ {key} = {value} }}]"));
-            return false;
-        }
-        true
     }
+    cursor.depth -= 1;
+    Object::new(fields, groups)
+}
 
-    fn leaf(&mut self, items: &[Value]) -> Leaf {
-        if items.is_empty() {
-            self.fault(
-                "is an empty list, which nothing matches; put in a value, or leave the field out",
-            );
-        }
-        let mut draft = Draft::default();
-        for (i, item) in items.iter().enumerate() {
-            self.within(&format!("[{i}]"), |parser| parser.alternative(item, &mut draft));
-        }
-        Leaf {
-            keys: self.keys.as_slice().into(),
-            exact: draft.exact.seal(),
-            tests: draft.tests.into(),
-            accepts_missing: draft.accepts_missing,
-        }
+fn group(cursor: &mut Cursor, value: &Value) -> Vec<Object> {
+    let Some(branches) = value.as_array().filter(|branches| branches.len() >= 2) else {
+        cursor.fault(
+            "must be a list of two or more objects, one of which must match; write a single one \
+             without `$or`",
+        );
+        return Vec::new();
+    };
+    let mut read = Vec::with_capacity(branches.len());
+    for (i, branch) in branches.iter().enumerate() {
+        cursor.within(&format!("[{i}]"), |cursor| match branch {
+            Value::Object(map) => {
+                refuse_operators(cursor, map);
+                read.push(object(cursor, map));
+            }
+            _ => cursor.fault("must be an object of fields, such as { status = [\"done\"] }"),
+        });
     }
+    read
+}
 
-    fn alternative(&mut self, item: &Value, draft: &mut Draft) {
-        if let Some(message) = spec::foreign(item) {
-            self.fault(message);
-            return;
-        }
-        match item {
-            Value::Array(_) => {
-                self.fault("is a list in a list; write the alternatives in one list");
-            }
-            Value::Object(operator) => {
-                let Some(test) = operators::read(self, operator) else { return };
-                draft.accepts_missing |= matches!(test, Test::Exists(false));
-                draft.tests.push(test);
-            }
-            scalar => {
-                if self.count_value() {
-                    draft.exact.push(scalar);
-                }
-            }
-        }
+/// Refuses operators in a branch of `$or`, which takes fields.
+fn refuse_operators(cursor: &mut Cursor, map: &Map<String, Value>) {
+    for key in map.keys().filter(|key| parse_operator::NAMES.contains(&key.as_str())) {
+        cursor.within(&step(key), |cursor| {
+            cursor.fault(format!(
+                "`{key}` is an operator, but `$or` takes fields; list the alternatives of one \
+                 field without `$or`: field = [{{ {key} = … }}, …]"
+            ));
+        });
     }
 }
 
-/// One step of a written path; unusual names are quoted.
+fn field(cursor: &mut Cursor, key: &str, value: &Value) -> Option<Field> {
+    if let Some(message) = spec::not_json(value) {
+        cursor.fault(format!("{message}, in a list"));
+        return None;
+    }
+    if let Some(inner) = key.strip_prefix("data.").filter(|_| cursor.keys.is_empty()) {
+        cursor.fault(format!(
+            "is one name, and its dot does not lead into `data`; write data = {{ {inner} = {value} }}"
+        ));
+        return None;
+    }
+    let key: Arc<str> = key.into();
+    cursor.keys.push(Arc::clone(&key));
+    let node = match value {
+        Value::Array(items) => Some(Node::Leaf(Arc::new(leaf(cursor, items)))),
+        Value::Object(map) => {
+            (!refuse_bare_operator(cursor, map)).then(|| Node::Object(object(cursor, map)))
+        }
+        bare => {
+            cursor.fault(format!("must be a list of alternatives; write [{bare}]"));
+            None
+        }
+    };
+    cursor.keys.pop();
+    node.map(|node| Field { key, node })
+}
+
+/// Refuses an operator that is not in a list. It would be read as the name of a field.
+fn refuse_bare_operator(cursor: &mut Cursor, map: &Map<String, Value>) -> bool {
+    let bare = map.iter().find(|(key, value)| match key.as_str() {
+        "anything-but" | "equals-ignore-case" => true,
+        "numeric" => value.get(0).and_then(Value::as_str).is_some_and(range::is_comparison),
+        name => parse_operator::NAMES.contains(&name) && !value.is_array() && !value.is_object(),
+    });
+    let Some((key, value)) = bare.filter(|_| map.len() == 1) else { return false };
+    cursor.fault(format!("an operator must be in a list; write [{{ {key} = {value} }}]"));
+    true
+}
+
+fn leaf(cursor: &mut Cursor, items: &[Value]) -> Leaf {
+    if items.is_empty() {
+        cursor.fault("is an empty list, so no event could match; add a value, or leave it out");
+    }
+    let mut exact = Vec::new();
+    let mut operators = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        cursor.within(&format!("[{i}]"), |cursor| match (spec::not_json(item), item) {
+            (Some(message), _) => cursor.fault(message),
+            (None, Value::Array(_)) => {
+                cursor.fault("is a list in a list; write all alternatives in one list");
+            }
+            (None, Value::Object(operator)) => {
+                operators.extend(parse_operator::parse(cursor, operator));
+            }
+            (None, scalar) => exact.extend(cursor.count_value().then_some(scalar)),
+        });
+    }
+    Leaf {
+        keys: cursor.keys.as_slice().into(),
+        exact: Exact::new(exact),
+        accepts_missing: operators.iter().any(|it| matches!(it, Operator::Exists(false))),
+        operators: operators.into(),
+    }
+}
+
+/// One step of a path as it is written. Unusual names are quoted.
 fn step(key: &str) -> String {
     let usual = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '$');
     if !key.is_empty() && key.chars().all(usual) { format!(".{key}") } else { format!(".{key:?}") }

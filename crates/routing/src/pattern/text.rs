@@ -1,14 +1,14 @@
-//! Comparing text: regardless of case, and with wildcards, both in one pass over the value.
+//! Comparing text: ignoring case, and with wildcards. Each takes one pass over the value.
 
 use std::fmt;
 
-/// Text as it is compared when case does not matter: every character's lower case of its upper
-/// case, so that `ς`, `σ` and `Σ` are one.
+/// Text for a comparison that ignores case: the lower case of each character's upper case, so that
+/// `ς`, `σ`, and `Σ` are equal.
 fn fold(text: &str) -> impl DoubleEndedIterator<Item = char> {
     text.chars().flat_map(|c| c.to_uppercase().flat_map(char::to_lowercase))
 }
 
-/// Text that is compared regardless of case.
+/// Text that is compared ignoring case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AnyCase {
     written: Box<str>,
@@ -41,16 +41,16 @@ impl fmt::Display for AnyCase {
     }
 }
 
-/// A wildcard pattern: literal pieces with any text between them.
+/// A wildcard: literal pieces with any text between them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wildcard {
     written: Box<str>,
-    /// One piece more than there are `*`.
+    /// The pieces between the `*`. There is one more than there are `*`.
     pieces: Box<[Box<str>]>,
 }
 
 impl Wildcard {
-    /// Reads a pattern; the error says what is wrong and what would be right.
+    /// Parses a wildcard. The error says what is wrong and what to write instead.
     pub(super) fn parse(written: &str) -> Result<Self, String> {
         let mut pieces = vec![String::new()];
         let mut after_star = false;
@@ -58,7 +58,7 @@ impl Wildcard {
         while let Some(c) = chars.next() {
             let literal = match c {
                 '*' if after_star => {
-                    return Err(format!("{written:?} has two `*` in a row; one says the same"));
+                    return Err(format!("{written:?} has two `*` in a row; write one"));
                 }
                 '*' => {
                     after_star = true;
@@ -69,8 +69,8 @@ impl Wildcard {
                     Some(escaped @ ('*' | '\\')) => escaped,
                     _ => {
                         return Err(format!(
-                            "{written:?} has a lone backslash; only `\\*` and `\\\\` are known, \
-                             so write `\\\\` for a backslash"
+                            "{written:?} has a backslash that escapes nothing; write `\\\\` for a \
+                             backslash, or `\\*` for a star"
                         ));
                     }
                 },
@@ -83,8 +83,8 @@ impl Wildcard {
         Ok(Self { written: written.into(), pieces })
     }
 
-    /// Takes the first place where each piece fits, which is right because `*` takes any text: no
-    /// backtracking.
+    /// Searches each piece after the one before it. The first place is always right, because `*`
+    /// matches any text, so there is no backtracking.
     pub(super) fn matches(&self, text: &str) -> bool {
         let Some((first, rest)) = self.pieces.split_first() else { return false };
         let Some((last, middle)) = rest.split_last() else { return text == &**first };
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_wildcard_is_no_slower_than_its_length() {
+    fn a_hostile_wildcard_takes_linear_time() {
         let pattern = Wildcard::parse(&"*a".repeat(5_000)).unwrap();
         let text = "a".repeat(4_999) + &"b".repeat(200_000);
         let begin = Instant::now();
@@ -167,7 +167,7 @@ mod tests {
         assert!(begin.elapsed() < Duration::from_secs(2));
     }
 
-    /// What the pattern means, by trying everything.
+    /// The meaning of a wildcard, by trying every split.
     fn naive(pattern: &[char], text: &[char]) -> bool {
         match (pattern, text) {
             ([], []) => true,
@@ -179,7 +179,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_trying_everything(pattern in r"(\*?(a|b|\\\*|\\\\)){0,6}\*?", text in r"[ab*\\]{0,9}") {
+        fn a_wildcard_agrees_with_trying_every_split(pattern in r"(\*?(a|b|\\\*|\\\\)){0,6}\*?", text in r"[ab*\\]{0,9}") {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             prop_assert_eq!(
                 Wildcard::parse(&pattern).unwrap().matches(&text),

@@ -1,29 +1,29 @@
-//! Why a pattern does not match: the first field that fails, expected and found.
+//! Why a filter does not match: the first field that fails, the expected value, and the found one.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::eval::{self, Outcome};
-use super::leaf::any_scalar;
+use super::scalar::any_scalar;
 use super::{Leaf, Node, Object};
 
-/// How much of a found value is shown.
+/// Most characters of a found value.
 const SHOWN_CHARS: usize = 120;
-/// How many branches of an `$or` are told.
+/// Most branches of an `$or` that are shown.
 const SHOWN_BRANCHES: usize = 4;
 
-/// The first thing that kept a route from matching.
+/// The first condition of a route that an event does not meet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WhyNot {
     /// The field of the event: `type`, `data.risk_score`, `data.$or`.
     pub field: String,
-    /// What would have matched, in words.
+    /// What would match, in words.
     pub expected: String,
-    /// What the event has: its JSON, shortened, or `nothing`.
+    /// What the event has: the start of its JSON, or `nothing`.
     pub found: String,
 }
 
-/// The first field that fails, or none when the envelope matches.
+/// The first field that fails, or `None` if the envelope matches.
 pub(super) fn why_not(root: &Object, envelope: &Value) -> Option<WhyNot> {
     match envelope {
         Value::Object(map) => first_failure(root, map, &mut Vec::new()),
@@ -70,7 +70,7 @@ fn node_failure<'p>(node: &'p Node, value: Option<&Value>, path: &mut Vec<&'p st
     why.unwrap_or_else(|| WhyNot {
         field: path.join("."),
         expected: format!("one element with {}", summary(inner)),
-        found: format!("none such among {}", elements.len()),
+        found: format!("no such element among {}", elements.len()),
     })
 }
 
@@ -136,7 +136,7 @@ fn spread_failure<'p>(
     None
 }
 
-/// What is asked of one element, for when each part is met, but not by the same one.
+/// The conditions for one element, when each is met, but not all by the same element.
 fn summary(pattern: &Object) -> String {
     let fields = pattern.fields.iter().map(|field| match &field.node {
         Node::Leaf(leaf) => format!("{}: {leaf}", field.key),
@@ -146,7 +146,7 @@ fn summary(pattern: &Object) -> String {
     fields.chain(groups).collect::<Vec<_>>().join(" and ")
 }
 
-/// All scalars at the path.
+/// Collects all scalars at the path.
 fn collect<'v>(value: &'v Value, keys: &[&str], into: &mut Vec<&'v Value>) {
     match (value, keys) {
         (Value::Array(items), _) => items.iter().for_each(|item| collect(item, keys, into)),
@@ -167,9 +167,9 @@ fn group_failure<'p>(
 ) -> WhyNot {
     let shown = branches.iter().take(SHOWN_BRANCHES);
     let whys: Vec<_> = shown.filter_map(|branch| first_failure(branch, map, path)).collect();
-    let tell = |part: fn(&WhyNot) -> &str, between| {
-        let told = whys.iter().map(|why| format!("{}: {}", why.field, part(why)));
-        told.collect::<Vec<_>>().join(between)
+    let each = |part: fn(&WhyNot) -> &str, between| {
+        let parts = whys.iter().map(|why| format!("{}: {}", why.field, part(why)));
+        parts.collect::<Vec<_>>().join(between)
     };
     let more = match branches.len().saturating_sub(SHOWN_BRANCHES) {
         0 => String::new(),
@@ -180,8 +180,8 @@ fn group_failure<'p>(
     path.pop();
     WhyNot {
         field,
-        expected: tell(|why| &why.expected, ", or ") + &more,
-        found: tell(|why| &why.found, ", "),
+        expected: each(|why| &why.expected, ", or ") + &more,
+        found: each(|why| &why.found, ", "),
     }
 }
 

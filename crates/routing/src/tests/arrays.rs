@@ -33,7 +33,7 @@ fn a_nested_pattern_looks_into_arrays_of_objects_and_arrays_of_arrays() {
 }
 
 #[test]
-fn fields_of_one_array_must_meet_in_one_element() {
+fn one_element_must_match_all_fields_of_an_array() {
     let when = json!({"data": {"people": {"first": ["Anna"], "last": ["Jones"]}}});
     let split = json!({"data": {"people": [{"first": "Anna", "last": "Smith"}, {"first": "Peter", "last": "Jones"}]}});
     assert!(!passes(&when, &split));
@@ -68,7 +68,7 @@ fn consistency_holds_across_or() {
 }
 
 #[test]
-fn two_ors_on_one_array_agree_on_the_element() {
+fn two_ors_for_one_array_match_in_the_same_element() {
     let when = json!({"$or": [
         {"items": {"a": [1]}, "$or": [{"items": {"b": [1]}}, {"items": {"c": [1]}}]},
         {"never": [true]},
@@ -78,17 +78,17 @@ fn two_ors_on_one_array_agree_on_the_element() {
 }
 
 #[test]
-fn absence_is_asked_of_the_element_that_the_rest_is_about() {
+fn a_missing_field_is_checked_in_the_element_that_matches_the_rest() {
     let with_a = json!({"items": {"a": [1], "b": [{"exists": false}]}});
     assert!(passes(&with_a, &json!({"items": [{"a": 1, "b": 2}, {"a": 1}]})));
     assert!(!passes(&with_a, &json!({"items": [{"a": 1, "b": 2}, {"c": 1}]})));
-    // The name that comes first in the alphabet makes no difference.
+    // The alphabetical order of the names makes no difference.
     let with_z = json!({"items": {"z": [1], "b": [{"exists": false}]}});
     assert!(passes(&with_z, &json!({"items": [{"z": 1, "b": 2}, {"z": 1}]})));
 }
 
 #[test]
-fn absence_alone_is_asked_of_all_elements() {
+fn a_missing_field_alone_is_checked_in_all_elements() {
     let when = json!({"items": {"b": [{"exists": false}]}});
     assert!(!passes(&when, &json!({"items": [{"b": 1}, {"c": 2}]})));
     assert!(passes(&when, &json!({"items": [{"a": 1}, {"c": 2}]})));

@@ -1,4 +1,4 @@
-//! What is refused, and how it is said: everything at once, with the place and the mend.
+//! Mistakes in routes: all are reported at once, with the place and what to write instead.
 
 use serde_json::{Value, json};
 
@@ -9,14 +9,14 @@ fn errors(routes: &[RouteSpec], destinations: &[&str]) -> String {
     lines(&errors)
 }
 
-/// The errors of a filter, which is otherwise in a right route.
+/// The errors of a filter in a route without other mistakes.
 #[track_caller]
 fn refused(when: &Value) -> String {
     errors(&[filtered(when)], &["there"])
 }
 
 #[test]
-fn all_errors_of_all_routes_come_at_once() {
+fn all_errors_of_all_routes_are_reported_at_once() {
     let route = |name: &str, events: &[&str], when: Option<Value>, to: &[&str]| RouteSpec {
         id: None,
         name: Some(name.to_owned()).filter(|name| !name.is_empty()),
@@ -39,7 +39,7 @@ fn all_errors_of_all_routes_come_at_once() {
 }
 
 #[test]
-fn every_wrong_filter_is_told_how_to_be_right() {
+fn every_mistake_in_a_filter_is_reported_with_the_fix() {
     let wrong = json!({
         "data.risk_score": [70],
         "bare text": "approved",
@@ -76,7 +76,7 @@ fn every_wrong_filter_is_told_how_to_be_right() {
 }
 
 #[test]
-fn what_toml_can_say_and_json_cannot_is_refused_by_name() {
+fn toml_values_without_a_json_form_are_refused() {
     let route: RouteSpec = toml::from_str(
         "events = ['**']\nto = ['there']\n[when.data]\nday = [2024-12-26]\nat = 2024-12-26T16:00:00Z\n\
          rate = [nan]\nlimit = [{ numeric = ['<', inf] }]\nbut = [{ anything-but = [-inf, 1] }]\nwhole = nan",
@@ -86,10 +86,10 @@ fn what_toml_can_say_and_json_cannot_is_refused_by_name() {
 }
 
 #[test]
-fn a_field_that_is_there_twice_or_unknown_is_refused_on_reading() {
+fn duplicate_and_unknown_fields_are_refused() {
     let twice = r#"{"events": ["**"], "to": ["a"], "when": {"data": {"x": [1], "x": [2]}}}"#;
     let error = serde_json::from_str::<RouteSpec>(twice).unwrap_err().to_string();
-    assert!(error.contains("`x` is there twice"), "{error}");
+    assert!(error.contains("`x` is present twice"), "{error}");
     let unknown = r#"{"events": ["**"], "to": ["a"], "wen": {}}"#;
     assert!(serde_json::from_str::<RouteSpec>(unknown).unwrap_err().to_string().contains("`wen`"));
 }
@@ -110,7 +110,7 @@ fn depth_and_size_are_bounded() {
 }
 
 #[test]
-fn ors_that_would_have_to_be_multiplied_out_too_far_are_refused_and_others_are_not() {
+fn too_many_combinations_of_ors_are_refused() {
     let branches = |key: &str| (0..30).map(|n| json!({"items": {key: [n]}})).collect::<Vec<_>>();
     let joined = ["a", "b", "c"].iter().fold(json!({"items": {"z": [1]}}), |inner, key| {
         let mut all = branches(key);

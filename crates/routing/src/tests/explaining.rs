@@ -1,10 +1,10 @@
-//! What people are told.
+//! Explanations of matches, as people read them.
 
 use serde_json::{Value, json};
 
 use super::{RouteSpec, Table, event, filtered, lines};
 
-/// Every line that explains these filters on an envelope.
+/// The explanations of these filters on an envelope, one on each line.
 fn explain(whens: &[Value], envelope: &Value) -> String {
     let routes: Vec<_> = whens.iter().map(filtered).collect();
     let table = Table::compile(&routes, &["there"]).unwrap();
@@ -41,7 +41,7 @@ fn every_route_is_explained_by_the_first_field_that_fails() {
 }
 
 #[test]
-fn types_that_do_not_match_and_disabled_routes_are_told_apart() {
+fn wrong_types_and_disabled_routes_have_different_explanations() {
     let mut named = RouteSpec {
         id: None,
         name: Some("reviews".into()),
@@ -63,15 +63,15 @@ fn types_that_do_not_match_and_disabled_routes_are_told_apart() {
 }
 
 #[test]
-fn an_exception_is_told_of_by_name() {
+fn an_exception_is_named() {
     let mut route = filtered(&json!({"data": {"x": [1]}}));
     route.except = vec!["kyc.job.*".into(), "kyc.**.created".into()];
     let envelope = json!({"type": "kyc.session.created", "data": {"x": 1}});
     let table = Table::compile(&[route], &["there"]).unwrap();
-    let told = lines(&table.explain(&event(&envelope)));
+    let explained = lines(&table.explain(&event(&envelope)));
     assert_eq!(
-        told,
-        "route 1: no, type: expected any but kyc.**.created, an exception of this route, found \
+        explained,
+        "route 1: no, type: expected any type but kyc.**.created (`except` of this route), found \
          kyc.session.created"
     );
 }

@@ -1,4 +1,4 @@
-//! Promises of the routing table.
+//! Tests of whole routing tables.
 
 mod arrays;
 mod errors;
@@ -21,12 +21,12 @@ fn event(envelope: &Value) -> Event {
     Event::new("acme".into(), id, kind, 0, 0, Bytes::from(envelope.to_string()))
 }
 
-/// One line for each.
+/// The things as text, one on each line.
 fn lines(things: &[impl std::fmt::Display]) -> String {
     things.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// A route for every event that has this filter.
+/// A route for all event types with this filter.
 fn filtered(when: &Value) -> RouteSpec {
     RouteSpec {
         id: None,
@@ -39,8 +39,7 @@ fn filtered(when: &Value) -> RouteSpec {
     }
 }
 
-/// Whether the filter lets the envelope through: by the compiled table, which must agree with its
-/// own explanation.
+/// Whether the filter matches the envelope, by the compiled table. The explanation must agree.
 #[track_caller]
 fn passes(when: &Value, envelope: &Value) -> bool {
     let table = Table::compile(&[filtered(when)], &["there"]).unwrap_or_else(|e| panic!("{e:?}"));
@@ -52,7 +51,7 @@ fn passes(when: &Value, envelope: &Value) -> bool {
     !out.is_empty()
 }
 
-/// Asserts that a list of alternatives takes these values of a field, and not those.
+/// Asserts that a list of alternatives matches each of `takes` and none of `refuses`.
 #[track_caller]
 fn check(alternatives: &Value, takes: &[Value], refuses: &[Value]) {
     let when = serde_json::json!({"data": {"x": alternatives}});

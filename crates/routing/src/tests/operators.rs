@@ -1,4 +1,4 @@
-//! Every operator that EventBridge documents, on values that it takes and values that it does not.
+//! Every operator that EventBridge documents, on values that match and values that do not.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn exact_values_match_themselves_and_nothing_else() {
 }
 
 #[test]
-fn null_and_the_empty_string_and_a_missing_field_are_three_things() {
+fn null_the_empty_string_and_a_missing_field_are_different() {
     check(&json!([null]), &[json!(null)], &[json!(""), json!("null"), json!([]), json!({})]);
     check(&json!([""]), &[json!("")], &[json!(null), json!(" ")]);
     assert!(!missing(&json!([null])));
@@ -39,7 +39,7 @@ fn null_and_the_empty_string_and_a_missing_field_are_three_things() {
 }
 
 #[test]
-fn numbers_are_numbers_however_they_are_written() {
+fn numbers_match_however_they_are_written() {
     let spellings: Vec<Value> = ["300", "300.0", "3.0e2", "3e+2"]
         .iter()
         .map(|t| serde_json::from_str(t).unwrap())
@@ -62,7 +62,7 @@ fn numbers_are_numbers_however_they_are_written() {
 }
 
 #[test]
-fn numeric_is_a_range_of_json_numbers() {
+fn numeric_matches_a_range_of_json_numbers() {
     check(
         &json!([{"numeric": [">", 0, "<=", 5]}]),
         &[json!(1), json!(5), json!(0.000_1), json!(5.0)],
@@ -80,7 +80,7 @@ fn numeric_is_a_range_of_json_numbers() {
 }
 
 #[test]
-fn prefix_and_suffix_are_about_text() {
+fn prefix_and_suffix_match_text_only() {
     check(
         &json!([{"prefix": "eu-"}]),
         &[json!("eu-west"), json!("eu-")],
@@ -98,7 +98,7 @@ fn prefix_and_suffix_are_about_text() {
 }
 
 #[test]
-fn case_can_be_ignored_in_prefix_suffix_and_whole() {
+fn case_can_be_ignored_in_prefixes_suffixes_and_whole_text() {
     check(
         &json!([{"prefix": {"equals-ignore-case": "EventB"}}]),
         &[json!("eventbridge"), json!("EVENTB")],
@@ -118,7 +118,7 @@ fn case_can_be_ignored_in_prefix_suffix_and_whole() {
 }
 
 #[test]
-fn wildcards_stand_for_any_text() {
+fn a_wildcard_matches_any_text() {
     check(
         &json!([{"wildcard": "dir/*.png"}]),
         &[json!("dir/a.png"), json!("dir/.png"), json!("dir/a/b.png")],
@@ -134,7 +134,7 @@ fn wildcards_stand_for_any_text() {
 }
 
 #[test]
-fn cidr_takes_addresses_of_its_network() {
+fn cidr_matches_addresses_in_the_network() {
     check(
         &json!([{"cidr": "10.0.0.0/24"}]),
         &[json!("10.0.0.0"), json!("10.0.0.255"), json!("::ffff:10.0.0.7")],
@@ -159,7 +159,7 @@ fn cidr_takes_addresses_of_its_network() {
 }
 
 #[test]
-fn exists_is_about_leaves() {
+fn exists_checks_leaves() {
     check(
         &json!([{"exists": true}]),
         &everything(),
@@ -183,7 +183,7 @@ fn exists_is_about_leaves() {
 }
 
 #[test]
-fn anything_but_takes_every_other_value_that_is_there() {
+fn anything_but_matches_every_other_present_value() {
     check(
         &json!([{"anything-but": "text"}]),
         &[json!(""), json!(7), json!(true), json!(null), json!("Text")],
@@ -208,7 +208,7 @@ fn anything_but_takes_every_other_value_that_is_there() {
 }
 
 #[test]
-fn anything_but_combines_with_ways_to_compare_text() {
+fn anything_but_takes_operators_for_text() {
     let (number, null) = (json!(1), json!(null));
     check(
         &json!([{"anything-but": {"prefix": "init"}}]),
@@ -253,7 +253,7 @@ fn anything_but_combines_with_ways_to_compare_text() {
 }
 
 #[test]
-fn alternatives_of_one_field_are_or_and_fields_are_and() {
+fn one_alternative_of_every_field_must_match() {
     check(
         &json!(["a", {"prefix": "b"}, {"numeric": ["<", 3]}, {"exists": false}]),
         &[json!("a"), json!("bx"), json!(2), json!([])],
@@ -266,7 +266,7 @@ fn alternatives_of_one_field_are_or_and_fields_are_and() {
 }
 
 #[test]
-fn or_takes_any_branch_at_any_level() {
+fn any_branch_of_or_can_match_at_any_level() {
     let when = json!({
         "type": ["kyc.test"],
         "$or": [
@@ -290,7 +290,7 @@ fn or_takes_any_branch_at_any_level() {
 }
 
 #[test]
-fn the_whole_envelope_can_be_asked_about() {
+fn a_filter_applies_to_the_whole_envelope() {
     let envelope = json!({"id": "evt_1", "type": "kyc.test", "created": 1_735_228_800, "data": {}, "region": "eu", "a.b": 1});
     assert!(passes(&json!({"id": [{"prefix": "evt_"}]}), &envelope));
     assert!(passes(&json!({"type": [{"wildcard": "kyc.*"}]}), &envelope));
@@ -301,7 +301,7 @@ fn the_whole_envelope_can_be_asked_about() {
 }
 
 #[test]
-fn an_envelope_that_is_no_object_matches_no_filter() {
+fn an_envelope_that_is_not_an_object_matches_no_filter() {
     for broken in [json!(null), json!([]), json!("x")] {
         assert!(!passes(&json!({"data": {"x": [{"exists": false}]}}), &broken));
     }

@@ -1,6 +1,8 @@
-//! The compiled table against a reference that works as AWS's matcher describes itself: every
-//! `$or` multiplied out, the event flattened into fields that know the array elements they are
-//! in, and a search for a choice of fields that are in no two elements of one array.
+//! The compiled table compared with a reference implementation.
+//!
+//! The reference works as AWS describes its own matcher. It multiplies out every `$or`, flattens the
+//! event into fields with the array elements that contain them, and searches for a choice of fields
+//! without two different elements of one array.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +35,7 @@ fn rules(pattern: &Map<String, Value>, path: &[String]) -> Vec<Rule> {
     })
 }
 
-/// Only arrays that lead to objects are places: two fields cannot be in one scalar.
+/// Only elements that are objects or arrays are places, because a scalar cannot have two fields.
 fn flatten(value: &Value, path: &[String], address: &str, places: &Places, into: &mut Vec<Leaf>) {
     match value {
         Value::Object(map) => {
@@ -59,7 +61,7 @@ fn consistent(a: &Places, b: &Places) -> bool {
     a.iter().all(|(array, element)| b.get(array).is_none_or(|other| other == element))
 }
 
-/// Tries every choice of fields; absences are judged once all others are chosen.
+/// Tries every choice of fields. Missing fields are checked once all others are chosen.
 fn search(
     rule: &[(Vec<String>, Vec<Value>)],
     absent: &mut Vec<Vec<String>>,
@@ -197,7 +199,7 @@ fn alternative() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// A pattern: leaves are called `a`, `b`, `c` and nested fields `o`, `p`.
+/// A pattern with leaves `a`, `b`, `c` and nested fields `o`, `p`.
 fn pattern() -> impl Strategy<Value = Value> {
     let leaf = prop::collection::vec(alternative(), 1..3).prop_map(Value::Array);
     let leaves = prop::collection::btree_map(prop::sample::select(vec!["a", "b", "c"]), leaf, 1..3)
@@ -217,7 +219,7 @@ fn pattern() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Anything under any name, with arrays of objects more often than not.
+/// Any value under any name, most often an array of objects.
 fn envelope() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![3 => scalar(), 1 => prop::collection::vec(scalar(), 0..3).prop_map(Value::Array)];
     let flat = prop::collection::btree_map(prop::sample::select(vec!["a", "b", "c"]), leaf, 0..3)
@@ -237,7 +239,7 @@ fn envelope() -> impl Strategy<Value = Value> {
     })
 }
 
-/// What is asked of the elements of one array, in one place.
+/// Conditions for the elements of one array, in one place.
 fn about_elements() -> impl Strategy<Value = Value> {
     let list =
         prop_oneof![3 => (0..2_u8).prop_map(|n| json!([n])), 1 => Just(json!([{"exists": false}]))];
@@ -245,7 +247,7 @@ fn about_elements() -> impl Strategy<Value = Value> {
     prop::collection::btree_map(keys, list, 1..3).prop_map(|map| json!(map))
 }
 
-/// Patterns that speak of one array in several places, through `$or`.
+/// Patterns with conditions for one array in several places, through `$or`.
 fn scattered() -> impl Strategy<Value = Value> {
     let place = about_elements().prop_map(|elements| json!({"o": elements}));
     let within = (about_elements(), prop::collection::vec(about_elements(), 2..3)).prop_map(
@@ -270,7 +272,7 @@ fn one_array() -> impl Strategy<Value = Value> {
     prop::collection::vec(element, 0..4).prop_map(|elements| json!({"o": elements}))
 }
 
-/// The search is exponential by nature; patterns that would keep it busy for long are left out.
+/// Whether the search is fast enough for the pattern. Its cost is exponential.
 fn small(when: &Value) -> bool {
     let all = rules(when.as_object().unwrap(), &[]);
     all.len() <= 60 && all.iter().all(|rule| rule.len() <= 10)

@@ -1,4 +1,4 @@
-//! The example tenant and the sample events that come with Fanfare.
+//! The example tenant and the sample events in `config/`.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -23,14 +23,14 @@ fn the_sample_events_go_where_the_sample_tenant_says() {
     let ids: Vec<&str> = tenant.destination.iter().map(|place| place.id.as_str()).collect();
     let table = Table::compile(&tenant.route, &ids).unwrap();
     let mut out = Vec::new();
-    let mut told = Vec::new();
+    let mut routed = Vec::new();
     for line in include_str!("../../../../config/samples/kyc.ndjson").lines() {
         let envelope: Value = serde_json::from_str(line).unwrap();
         table.matching(&event(&envelope), &mut out);
         let to: Vec<&str> = out.iter().map(|index| ids[*index as usize]).collect();
-        told.push(format!("{} {}: {}", envelope["id"], envelope["type"], to.join(", ")));
+        routed.push(format!("{} {}: {}", envelope["id"], envelope["type"], to.join(", ")));
     }
-    insta::assert_snapshot!(lines(&told));
+    insta::assert_snapshot!(lines(&routed));
 }
 
 #[test]

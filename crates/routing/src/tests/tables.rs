@@ -1,4 +1,4 @@
-//! Whole tables: which destinations, how often, in which order, and at what cost.
+//! Which destinations a table returns, in which order, and at what cost.
 
 use bytes::Bytes;
 use fanfare_contract::Event;
@@ -34,7 +34,7 @@ fn a_table_can_be_shared_between_threads() {
 }
 
 #[test]
-fn an_exception_takes_a_type_out_of_its_own_route_alone() {
+fn an_exception_applies_to_its_own_route_only() {
     let but = |except: &[&str], route: RouteSpec| RouteSpec {
         except: except.iter().map(ToString::to_string).collect(),
         ..route
@@ -54,12 +54,12 @@ fn an_exception_takes_a_type_out_of_its_own_route_alone() {
     assert_eq!(of("kyc.b.c", 1), [0]);
     assert_eq!(of("other", 1), [1, 2]);
     let bad = but(&["kyc.sess*"], route(&["**"], None, &["a"]));
-    let told = Table::compile(&[bad], &PLACES).unwrap_err();
-    assert!(told[0].to_string().contains("except[0]"), "{}", told[0]);
+    let errors = Table::compile(&[bad], &PLACES).unwrap_err();
+    assert!(errors[0].to_string().contains("except[0]"), "{}", errors[0]);
 }
 
 #[test]
-fn destinations_come_once_in_declared_order() {
+fn destinations_are_returned_once_in_declared_order() {
     let routes = [
         route(&["kyc.a"], None, &["d", "b", "d"]),
         route(&["kyc.*", "kyc.**", "kyc.a"], None, &["b", "a"]),
@@ -85,7 +85,7 @@ fn an_empty_table_matches_nothing() {
     assert!(matching(&[], &event(&json!({"type": "x"}))).is_empty());
 }
 
-/// Whether `event` was parsed before: if so, it keeps what it was, whatever its body is now.
+/// Whether `event` was parsed before. If it was, a new body does not change its value.
 fn was_parsed(mut event: Event) -> bool {
     event.body = Bytes::from_static(b"\"later\"");
     *event.value() != json!("later")
@@ -96,7 +96,7 @@ fn an_event_is_parsed_only_for_a_filter_of_its_type() {
     let routes = [
         route(&["kyc.a"], None, &["a"]),
         route(&["kyc.b"], Some(json!({"x": [1]})), &["b"]),
-        // Adds nothing to what the type alone leads to.
+        // Its destination already gets every event of the type.
         route(&["kyc.a"], Some(json!({"x": [1]})), &["a"]),
     ];
     let a = event(&json!({"type": "kyc.a"}));
@@ -108,7 +108,7 @@ fn an_event_is_parsed_only_for_a_filter_of_its_type() {
 }
 
 #[test]
-fn a_filter_with_more_values_than_the_index_holds_still_matches() {
+fn filters_with_more_values_than_the_index_holds_still_match() {
     let many = |from: usize| (from..from + 9_000).map(|n| json!(n)).collect::<Vec<_>>();
     let routes: Vec<_> = (0..40)
         .map(|i| route(&["t"], Some(json!({"x": many(i * 10_000)})), &[PLACES[i % 4]]))
@@ -147,7 +147,7 @@ fn some_route() -> impl Strategy<Value = RouteSpec> {
 
 proptest! {
     #[test]
-    fn together_routes_match_what_each_matches_alone_in_any_order(
+    fn routes_together_match_what_each_matches_alone_in_any_order(
         routes in prop::collection::vec(some_route(), 0..8),
         kind in prop::sample::select(vec!["t", "t.u", "t.u.v", "z"]),
         x in prop::collection::vec(0..5_u8, 0..3),
