@@ -271,7 +271,7 @@ fn digests_arrive_by_their_schedule_and_account_for_every_event() {
         let listed: Vec<_> = own.iter().flat_map(|mail| listed(mail)).collect();
         assert_eq!(listed.len(), EVENTS, "each event is in one digest");
         assert_eq!(listed.iter().cloned().collect::<BTreeSet<_>>(), all);
-        for what in ["Received", "Delivered here"] {
+        for what in ["Received", "In this email"] {
             let sum: usize = own.iter().map(|mail| stated(mail, what)).sum();
             assert_eq!(sum, EVENTS, "and is counted there: {what}");
         }
