@@ -20,7 +20,10 @@ pub(super) fn explain(
     let (field, message) = match reason {
         RenderErrorReason::MissingVariable(path) => {
             let field = path.clone().filter(|path| !path.is_empty()).or_else(absent);
-            let message = missing(field.as_deref(), expression);
+            let message = match &field {
+                Some(field) if leads(field, context) => unusable(field, expression),
+                field => missing(field.as_deref(), expression),
+            };
             (field, message)
         }
         RenderErrorReason::InvalidJsonIndex(key) => {
@@ -57,7 +60,18 @@ fn missing(field: Option<&str>, expression: &str) -> String {
             "`{field}` is missing in the event; if it is optional, write `(opt {field})`, and \
              `(has (opt {field}))` in a condition"
         ),
-        None => format!("a field of {expression} is missing in the event"),
+        None => {
+            format!("a field that `{expression}` needs is missing in the event; check its name")
+        }
+    }
+}
+
+/// Handlebars also reports a present field as missing, if a block cannot use its value.
+fn unusable(field: &str, expression: &str) -> String {
+    if expression.contains("#each") {
+        format!("`{field}` is not a list or an object; write `{{{{#each (list {field})}}}}`")
+    } else {
+        format!("`{field}` is empty; write `{{{{#if (has {field})}}}}` around `{expression}`")
     }
 }
 
@@ -77,17 +91,40 @@ fn first_path(expression: &str) -> Option<&str> {
 
 /// The first path in the expression that leads to no value.
 fn absent_field(expression: &str, context: &Value) -> Option<String> {
-    let leads = |path: &str| {
-        let mut value = context;
-        for key in path.split('.').map(|key| key.trim_matches(['[', ']'])) {
-            let next = match value {
-                Value::Array(items) => key.parse::<usize>().ok().and_then(|at| items.get(at)),
-                other => other.get(key),
-            };
-            let Some(next) = next else { return false };
-            value = next;
-        }
-        true
-    };
-    paths(expression).find(|path| !leads(path)).map(str::to_owned)
+    paths(expression).find(|path| !leads(path, context)).map(str::to_owned)
+}
+
+/// Whether the path leads to a value.
+fn leads(path: &str, context: &Value) -> bool {
+    let mut keys = path.split('.').map(|key| key.trim_matches(['[', ']']));
+    let value = keys.try_fold(context, |value, key| match value {
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        other => other.get(key),
+    });
+    value.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_present_field_is_not_called_missing() {
+        let context = json!({ "data": { "count": 0, "name": "x" } });
+        let message = |field: &str, expression| {
+            let reason = RenderErrorReason::MissingVariable(Some(field.to_owned()));
+            explain(&reason, expression, &context).message
+        };
+        assert_eq!(
+            message("data.count", "{{#with data.count}}"),
+            "`data.count` is empty; write `{{#if (has data.count)}}` around `{{#with data.count}}`"
+        );
+        assert_eq!(
+            message("data.name", "{{#each data.name}}"),
+            "`data.name` is not a list or an object; write `{{#each (list data.name)}}`"
+        );
+        assert!(message("data.nope", "{{data.nope}}").contains("is missing in the event"));
+    }
 }

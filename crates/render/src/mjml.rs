@@ -40,8 +40,8 @@ pub(super) fn compile(source: &Expanded) -> Result<Html, MjmlError> {
         Some(source_at + (at - hidden_at).min(source.text.len().saturating_sub(source_at)))
     };
     let parsed = mrml::parse(&hidden).map_err(|error| MjmlError {
-        at: position(&error).and_then(back),
-        message: explain(&error),
+        at: position(&error, &hidden).and_then(back),
+        message: explain(&error, &hidden),
     })?;
     if let Some(warning) = parsed.warnings.first() {
         let message = format!("MJML: {}; remove it, or check its name", warning.kind);
@@ -117,7 +117,7 @@ fn reveal(html: &str, source: &Expanded) -> Result<Html, MjmlError> {
         text.push_str(before);
         let number = after.split_once(CLOSE).and_then(|(number, _)| number.parse::<usize>().ok());
         let Some(range) = number.and_then(|number| source.expressions.get(number)) else {
-            let message = format!("the word `{OPEN}` is reserved; write another one");
+            let message = format!("the word `{OPEN}` is reserved; use another word");
             return Err(MjmlError { at: None, message });
         };
         let number = number.unwrap_or_default();
@@ -143,7 +143,8 @@ fn reveal(html: &str, source: &Expanded) -> Result<Html, MjmlError> {
     }
 }
 
-fn position(error: &Error) -> Option<usize> {
+/// The byte of the hidden text where the error is.
+fn position(error: &Error, hidden: &str) -> Option<usize> {
     match error {
         Error::UnexpectedElement { position, .. }
         | Error::UnexpectedToken { position, .. }
@@ -151,24 +152,33 @@ fn position(error: &Error) -> Option<usize> {
         | Error::InvalidAttribute { position, .. }
         | Error::InvalidFormat { position, .. }
         | Error::IncludeLoaderError { position, .. } => Some(position.start),
+        Error::ParserError { source, .. } => {
+            let row = usize::try_from(source.pos().row).ok()?;
+            Some(hidden.split_inclusive('\n').take(row.checked_sub(1)?).map(str::len).sum())
+        }
         _ => None,
     }
 }
 
-fn explain(error: &Error) -> String {
+fn explain(error: &Error, hidden: &str) -> String {
     match error {
+        _ if !hidden.contains("<mjml") => {
+            "MJML: there is no <mjml> element; put the whole template into one".to_owned()
+        }
         Error::UnexpectedElement { .. } => {
             "MJML: this element is not allowed here; check its name and the element around it"
                 .to_owned()
         }
         Error::UnexpectedToken { .. } => {
-            "MJML: this is not allowed here; close the element before it".to_owned()
+            "MJML: this is not allowed in the element around it; move it, or close that element"
+                .to_owned()
         }
         Error::EndOfStream { .. } => {
             "MJML: the file ends inside an element; close every element".to_owned()
         }
-        Error::NoRootNode => {
-            "MJML: there is no <mjml> element; put the whole template into one".to_owned()
+        Error::ParserError { .. } => {
+            "MJML: a tag is not complete; close it with `>`, or write `&lt;` for a `<` in text"
+                .to_owned()
         }
         Error::IncludeLoaderError { .. } => {
             "MJML: <mj-include> is not supported; write {{> name}}".to_owned()

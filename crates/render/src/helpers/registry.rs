@@ -112,7 +112,7 @@ impl HelperDef for Condition {
     ) -> HelperResult {
         let param = h.param(0).ok_or_else(|| {
             let name = if self.positive { "if" } else { "unless" };
-            error(format!("`{name}` has no condition; write {{{{#{name} (has data.x)}}}}"))
+            error(format!("`{name}` has no condition; write `{{{{#{name} (has data.x)}}}}`"))
         })?;
         if param.is_value_missing() {
             return Err(RenderError::strict_error(param.relative_path()));

@@ -49,9 +49,6 @@ fn every_mistake_is_explained_to_its_author() {
         (BODY, text("{{data.status}} and\n{{data.nope}}")),
         (BODY, text("{{data.status!}}")),
         (BODY, text("a<")),
-        (BODY, page("<mj-text>a</mj-txt>")),
-        (BODY, page("<mj-tex>a</mj-tex>")),
-        (BODY, page("<mj-text colour=\"red\">a</mj-text>")),
         (BODY, page("<mj-spacer height=\"1px\">{{data.status}}</mj-spacer>")),
         (BODY, page("<mj-include path=\"x\" />")),
         (BODY, page("<mj-text>FanfareExpression</mj-text>")),
@@ -65,8 +62,12 @@ fn every_mistake_is_explained_to_its_author() {
         (SLACK, "{ \"text\": \"x\", \"blocks\": [] }".to_owned()),
     ];
     let explained = mistakes.map(|(path, source)| {
+<<<<<<< ours
         let error =
             with(&[(path, &source)]).map_or_else(|e| e[0].to_string(), |_| "ACCEPTED".into());
+=======
+        let error = refused(path, &source).to_string();
+>>>>>>> theirs
         for rule in ["hash_literal", "identifier", "helper_parameter", "expected "] {
             assert!(!error.contains(rule) || path == SLACK, "{error}");
         }
