@@ -66,7 +66,7 @@ impl EventType {
 }
 
 /// An event type with its compiled schema.
-struct Known {
+struct CompiledType {
     kept: EventType,
     validator: Option<Validator>,
 }
@@ -74,7 +74,7 @@ struct Known {
 /// All event types, as known to this process.
 pub struct Catalogue {
     records: Arc<dyn Records>,
-    types: ArcSwap<BTreeMap<String, Known>>,
+    types: ArcSwap<BTreeMap<String, CompiledType>>,
 }
 
 impl Catalogue {
@@ -164,7 +164,7 @@ impl Catalogue {
             for record in page {
                 let Some(kept) = read(&record) else { continue };
                 let validator = kept.validator().unwrap_or_default();
-                types.insert(record.id, Known { kept, validator });
+                types.insert(record.id, CompiledType { kept, validator });
             }
             if last {
                 break;

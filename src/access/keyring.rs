@@ -34,7 +34,7 @@ pub struct Keyring {
     clock: Clock,
     /// The rate limit of each key. `None` for no limit.
     limit: Option<RateLimit>,
-    known: ArcSwap<Known>,
+    known: ArcSwap<KnownKeys>,
     /// One read at a time, so that older keys never replace newer ones.
     reading: Mutex<()>,
     /// When the store was last read because of an unknown key.
@@ -42,7 +42,7 @@ pub struct Keyring {
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownKeys {
     version: u64,
     by_hash: HashMap<[u8; 16], Arc<Entry>>,
 }
@@ -51,11 +51,11 @@ struct Entry {
     hash: Hash,
     principal: Arc<Principal>,
     expires_ms: Option<Ms>,
-    state: Arc<State>,
+    state: Arc<KeyState>,
 }
 
 /// The state of a key that is kept when keys are reloaded.
-struct State {
+struct KeyState {
     bucket: Bucket,
     /// 0 until this process uses the key.
     used_ms: AtomicI64,
@@ -156,7 +156,7 @@ impl Keyring {
         if version == before.version && version != 0 {
             return Ok(());
         }
-        let states: HashMap<&str, &Arc<State>> =
+        let states: HashMap<&str, &Arc<KeyState>> =
             before.by_hash.values().map(|entry| (&*entry.principal.key_id, &entry.state)).collect();
         let mut by_hash = HashMap::new();
         for record in keys::all(&*self.records, KEYS).await? {
@@ -167,7 +167,7 @@ impl Keyring {
             let expires_ms = document.expires_ms();
             by_hash.insert(hash.index(), Arc::new(Entry { hash, principal, expires_ms, state }));
         }
-        self.known.store(Arc::new(Known { version, by_hash }));
+        self.known.store(Arc::new(KnownKeys { version, by_hash }));
         Ok(())
     }
 
@@ -211,7 +211,7 @@ impl Keyring {
     }
 }
 
-impl Default for State {
+impl Default for KeyState {
     fn default() -> Self {
         Self { bucket: Bucket::full(), used_ms: AtomicI64::new(0), saved_ms: AtomicI64::new(0) }
     }

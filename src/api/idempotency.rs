@@ -44,15 +44,15 @@ const MAX_ANSWER: usize = 1024 * 1024;
 
 /// What the store holds for a key.
 #[derive(Serialize, Deserialize)]
-struct Known {
+struct KeptRequest {
     /// A hash of the request's path and body.
     request: String,
     /// `None` while the request is in progress.
-    answer: Option<Answer>,
+    answer: Option<KeptAnswer>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Answer {
+struct KeptAnswer {
     status: u16,
     headers: Vec<(String, String)>,
     body: String,
@@ -86,10 +86,10 @@ async fn events_once(state: &ApiState, request: Request, next: Next) -> Result<R
     if !response.status().is_success() {
         return Ok(response);
     }
-    let (answer, response) = Answer::of(response).await?;
+    let (answer, response) = KeptAnswer::of(response).await?;
     // An answer that is too large to be kept is computed again, with the same event ids.
     if let Some(answer) = answer {
-        let known = document(&Known { request: asked.request, answer: Some(answer) });
+        let known = document(&KeptRequest { request: asked.request, answer: Some(answer) });
         match records.put(COLLECTION, &asked.id, known, Some(0), Some(ANSWER_TTL)).await {
             // Another request with the same key was faster. Both accepted the same events.
             Ok(_) | Err(StoreError::Conflict { .. }) => {}
@@ -132,7 +132,7 @@ impl Asked {
     }
 }
 
-impl Answer {
+impl KeptAnswer {
     /// Copies a response for later, unless it is too large. Returns the response as well.
     async fn of(response: Response) -> Result<(Option<Self>, Response), ApiError> {
         let (parts, body) = response.into_parts();
@@ -155,7 +155,7 @@ impl Answer {
 async fn once(state: &ApiState, request: Request, next: Next) -> Result<Response, ApiError> {
     let (asked, request) = Asked::read(request, MAX_BODY).await?;
     let records = &state.store.records;
-    let marker = document(&Known { request: asked.request.clone(), answer: None });
+    let marker = document(&KeptRequest { request: asked.request.clone(), answer: None });
     let revision = match records.put(COLLECTION, &asked.id, marker, Some(0), Some(MARKER_TTL)).await
     {
         Ok(revision) => revision,
@@ -170,13 +170,13 @@ async fn once(state: &ApiState, request: Request, next: Next) -> Result<Response
         let _ = records.remove(COLLECTION, &asked.id, Some(revision)).await;
         return Ok(response);
     }
-    let (answer, response) = Answer::of(response).await?;
+    let (answer, response) = KeptAnswer::of(response).await?;
     // If the answer is too large, keep only that the request succeeded.
     let answer = answer.or_else(|| {
         let body = json!({"status": "success", "data": null}).to_string();
-        Some(Answer { status: status.as_u16(), headers: Vec::new(), body })
+        Some(KeptAnswer { status: status.as_u16(), headers: Vec::new(), body })
     });
-    let known = document(&Known { request: asked.request, answer });
+    let known = document(&KeptRequest { request: asked.request, answer });
     if let Err(error) =
         records.put(COLLECTION, &asked.id, known, Some(revision), Some(ANSWER_TTL)).await
     {
@@ -201,7 +201,7 @@ async fn repeated(state: &ApiState, asked: &Asked) -> Result<Response, ApiError>
         ApiError::conflict("in_progress", message)
     };
     let found = state.store.records.get(COLLECTION, &asked.id).await?.ok_or_else(in_progress)?;
-    let known: Known = serde_json::from_slice(&found.doc).map_err(|_| {
+    let known: KeptRequest = serde_json::from_slice(&found.doc).map_err(|_| {
         StoreError::Corrupt("an answer kept for an idempotency key cannot be read".to_owned())
     })?;
     if known.request != asked.request {
@@ -226,7 +226,7 @@ fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     names.iter().filter_map(|name| Some((name.to_string(), value(name)?))).collect()
 }
 
-fn document(known: &Known) -> Bytes {
+fn document(known: &KeptRequest) -> Bytes {
     serde_json::to_vec(known).expect("texts and numbers are JSON").into()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::select::{Chosen, Kinds, Selection, kind};
+use super::select::{Kinds, Selected, Selection, kind};
 use fanfare_contract::LaneId;
 use fanfare_store::{
     Change, DeliveryRecord, DeliveryUpdate, LaneKey, Ms, Reason, Result, StateKind, Store,
@@ -95,7 +95,7 @@ async fn write(
     work: &Work<'_>,
     done: &(dyn Fn(u64) + Sync),
 ) -> Result<Changed> {
-    let mut chosen = Chosen::new(store, selection);
+    let mut selected = Selected::new(store, selection);
     let mut changed = Changed::default();
     loop {
         let before = changed.count;
@@ -103,7 +103,7 @@ async fn write(
         let size = usize::try_from(left).unwrap_or(BATCH).min(BATCH);
         let mut batch = Vec::with_capacity(size);
         while batch.len() < size
-            && let Some(delivery) = chosen.next().await?
+            && let Some(delivery) = selected.next().await?
         {
             if (work.wanted)(&delivery) {
                 batch.push(delivery);
@@ -114,7 +114,7 @@ async fn write(
         let written = changed.count - before;
         done(changed.count);
         if last {
-            changed.left = if full { chosen.count_rest(work.wanted).await? } else { 0 };
+            changed.left = if full { selected.count_rest(work.wanted).await? } else { 0 };
             return Ok(changed);
         }
         if let Some(rate) = work.rate {

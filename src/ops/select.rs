@@ -59,9 +59,9 @@ pub(super) fn kind(delivery: &DeliveryRecord) -> (String, StateKind, Option<Reas
 
 /// Counts the selected deliveries.
 pub async fn count(store: &Store, selection: &Selection) -> Result<Counted> {
-    let mut chosen = Chosen::new(store, selection);
+    let mut selected = Selected::new(store, selection);
     let mut counted = Counted::default();
-    while let Some(delivery) = chosen.next().await? {
+    while let Some(delivery) = selected.next().await? {
         *counted.by.entry(kind(&delivery)).or_insert(0) += 1;
         counted.total += 1;
     }
@@ -69,7 +69,7 @@ pub async fn count(store: &Store, selection: &Selection) -> Result<Counted> {
 }
 
 /// Iterates over the selected deliveries, oldest first.
-pub(super) struct Chosen<'a> {
+pub(super) struct Selected<'a> {
     store: &'a Store,
     selection: &'a Selection,
     /// One list per state, each in order. The oldest of their first deliveries is next.
@@ -85,7 +85,7 @@ struct List {
     is_at_end: bool,
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> Selected<'a> {
     pub(super) fn new(store: &'a Store, selection: &'a Selection) -> Self {
         let id = selection.id.as_deref();
         let list = |state: &StateKind| List {

@@ -15,7 +15,7 @@ const VALUE: &[u8] = b"fanfare";
 
 /// What the store records about master keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Check {
+pub(super) struct KeyChecks {
     /// Secrets may be stored unencrypted, because the store was served in development without a
     /// key.
     #[serde(default)]
@@ -25,7 +25,7 @@ pub(super) struct Check {
     pub(super) keys: BTreeMap<String, String>,
 }
 
-impl Check {
+impl KeyChecks {
     /// Whether every given key opens its check value.
     pub(super) fn holds(&self, vault: &Vault) -> bool {
         let right = |(id, sealed): (&String, &String)| {
@@ -46,7 +46,7 @@ impl Check {
 }
 
 /// Reads the check values and their revision, which is 0 if there are none yet.
-pub(super) async fn read(records: &dyn Records) -> Result<(Check, u64)> {
+pub(super) async fn read(records: &dyn Records) -> Result<(KeyChecks, u64)> {
     let Some(record) = records.get(COLLECTION, ID).await? else { return Ok(Default::default()) };
     let unreadable =
         |_| StoreError::Corrupt("the check values of the master keys cannot be read".to_owned());
@@ -56,7 +56,7 @@ pub(super) async fn read(records: &dyn Records) -> Result<(Check, u64)> {
 /// Changes the check values. Repeated if another process changes them at the same time.
 pub(super) async fn change(
     records: &dyn Records,
-    change: impl Fn(&mut Check) -> Result<()>,
+    change: impl Fn(&mut KeyChecks) -> Result<()>,
 ) -> Result<()> {
     loop {
         let (before, revision) = read(records).await?;

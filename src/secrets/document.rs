@@ -13,7 +13,7 @@ const SEALED: &str = "$sealed";
 
 /// The secrets found in a document.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct SecretCounts {
     /// The ids of the keys that encrypt something.
     pub(super) keys: std::collections::BTreeSet<String>,
     /// The number of unencrypted secrets.
@@ -31,8 +31,8 @@ pub(super) struct Undecryptable {
 }
 
 /// Counts secrets and changes nothing.
-pub(super) fn inspect(doc: &mut Value, fields: Fields) -> Found {
-    let mut found = Found::default();
+pub(super) fn inspect(doc: &mut Value, fields: Fields) -> SecretCounts {
+    let mut found = SecretCounts::default();
     each(doc, fields, |_, value| match sealed(value) {
         Some(text) => {
             found.sealed += 1;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::check::{self, Check};
+use super::check::{self, KeyChecks};
 use super::document::{self, Undecryptable};
 use super::setup::Secrets;
 use fanfare_store::{Result, StoreError};
@@ -63,7 +63,7 @@ impl Secrets {
             }
             if left == 0 {
                 let current = vault.current();
-                let forget = |check: &mut Check| {
+                let forget = |check: &mut KeyChecks| {
                     check.keys.retain(|id, _| id == current);
                     Ok(())
                 };

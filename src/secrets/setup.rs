@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::check::{self, Check};
+use super::check::{self, KeyChecks};
 use super::directory::{Rule, SealedDirectory};
 use super::document::{self, Fields};
 use super::vault::Vault;
@@ -60,7 +60,7 @@ impl Secrets {
                             .to_owned(),
                     ));
                 }
-                let note = |check: &mut Check| {
+                let note = |check: &mut KeyChecks| {
                     check.plain = false;
                     if check.keys.contains_key(vault.current()) { Ok(()) } else { check.add(vault) }
                 };
@@ -68,7 +68,7 @@ impl Secrets {
                 (Rule::Sealed(vault.clone()), false)
             }
             None if policy.development => {
-                let note = |check: &mut Check| {
+                let note = |check: &mut KeyChecks| {
                     check.plain = check.keys.is_empty();
                     Ok(())
                 };
@@ -111,7 +111,7 @@ impl Secrets {
 /// nothing in the store is encrypted with another key.
 fn own_key(
     keys: &mut Vec<MasterKey>,
-    check: &Check,
+    check: &KeyChecks,
     policy: KeyPolicy<'_>,
 ) -> Result<Option<PathBuf>> {
     let Some(path) = policy.own_file else { return Ok(None) };
@@ -133,7 +133,7 @@ fn own_key(
 
 /// The ids of all keys that encrypt something in the store.
 async fn in_use(
-    check: &Check,
+    check: &KeyChecks,
     directory: &dyn Directory,
     fields: Fields,
 ) -> Result<BTreeSet<String>> {

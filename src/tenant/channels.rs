@@ -10,12 +10,12 @@ use crate::delivery::{Stack, StackOptions, compose};
 /// Channels by name.
 #[derive(Clone)]
 pub struct Channels {
-    by_name: BTreeMap<&'static str, Chosen>,
+    by_name: BTreeMap<&'static str, ChannelEntry>,
 }
 
 /// A channel and the defaults for its destinations.
 #[derive(Clone)]
-pub struct Chosen {
+pub struct ChannelEntry {
     /// The channel.
     pub channel: Arc<dyn Channel>,
     /// The channel's policy.
@@ -29,13 +29,13 @@ impl Channels {
     pub fn new(channels: Vec<Arc<dyn Channel>>, options: &StackOptions) -> Self {
         let with_stack = |channel: Arc<dyn Channel>| {
             let stack = Arc::new(compose(&*channel, options));
-            (channel.name(), Chosen { policy: Arc::new(channel.policy()), stack, channel })
+            (channel.name(), ChannelEntry { policy: Arc::new(channel.policy()), stack, channel })
         };
         Self { by_name: channels.into_iter().map(with_stack).collect() }
     }
 
     /// A channel by name.
-    pub fn get(&self, name: &str) -> Option<&Chosen> {
+    pub fn get(&self, name: &str) -> Option<&ChannelEntry> {
         self.by_name.get(name)
     }
 

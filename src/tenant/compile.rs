@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use fanfare_contract::{Destination, Environment, Event, FieldError, LaneId, Policy};
 use tower::Layer as _;
 
-use super::channels::Chosen;
+use super::channels::ChannelEntry;
 use super::{Channels, DestinationSpec, Options, Problem, TenantSpec, Wording};
 use crate::agenda::{Gate, Lane};
 use crate::delivery::Stack;
@@ -192,7 +192,7 @@ fn lanes_of(
 }
 
 /// The channel's stack, with the destination's timeout if it is shorter.
-fn with_timeout(chosen: &Chosen, policy: &Policy) -> Arc<Stack> {
+fn with_timeout(chosen: &ChannelEntry, policy: &Policy) -> Arc<Stack> {
     if policy.attempt_timeout >= chosen.policy.attempt_timeout {
         return chosen.stack.clone();
     }

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use document::{One, forget_disabled};
+use document::{DestinationResource, forget_disabled};
 pub(super) use document::{complete, enable, is_enabled, masked, remove};
 use shapes::{Destination, DestinationBody, DestinationPatch, LaneLine, NewDestination};
 
@@ -77,7 +77,7 @@ pub(super) async fn create(
     let id = new.id.unwrap_or_else(|| format!("{}-{:08x}", new.channel, rand::random::<u32>()));
     let given = DestinationSpec { id: id.clone(), channel: new.channel, fields: new.settings };
     let channels = state.registry.channels();
-    let edited = edit(&state, &scope, One(&id), "create", &IfMatch::No, |spec| {
+    let edited = edit(&state, &scope, DestinationResource(&id), "create", &IfMatch::No, |spec| {
         if spec.destinations.iter().any(|one| one.id == id) {
             let message = format!("the destination `{id}` already exists; choose another id");
             return Err(ApiError::conflict("exists", message));
@@ -100,10 +100,10 @@ pub(super) async fn get(
     PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<Response, ApiError> {
     let (spec, _) = load(&state, &scope.tenant).await?;
-    let Some(tag) = tag(&state, &One(&id), &spec).await? else {
+    let Some(tag) = tag(&state, &DestinationResource(&id), &spec).await? else {
         return Err(ApiError::not_found("destination", &id));
     };
-    Ok(tagged(success(StatusCode::OK, One(&id).shown(&state, &spec)), &tag))
+    Ok(tagged(success(StatusCode::OK, DestinationResource(&id).shown(&state, &spec)), &tag))
 }
 
 /// Create or replace a destination
@@ -118,7 +118,7 @@ pub(super) async fn put(
     Body(body): Body<DestinationBody>,
 ) -> Result<Response, ApiError> {
     let channels = state.registry.channels();
-    let edited = edit(&state, &scope, One(&id), "update", &if_match, |spec| {
+    let edited = edit(&state, &scope, DestinationResource(&id), "update", &if_match, |spec| {
         let (id, channel) = (id.clone(), body.channel.clone());
         let mut new = DestinationSpec { id, channel, fields: body.settings.clone() };
         let at = spec.destinations.iter().position(|old| old.id == new.id);
@@ -156,7 +156,7 @@ pub(super) async fn patch(
     Body(body): Body<DestinationPatch>,
 ) -> Result<Response, ApiError> {
     let channels = state.registry.channels();
-    let edited = edit(&state, &scope, One(&id), "update", &if_match, |spec| {
+    let edited = edit(&state, &scope, DestinationResource(&id), "update", &if_match, |spec| {
         let found = spec.destinations.iter_mut().find(|one| one.id == id);
         let one = found.ok_or_else(|| ApiError::not_found("destination", &id))?;
         let (shown, old) = (masked(channels, one), one.fields.clone());
@@ -184,8 +184,8 @@ pub(super) async fn delete(
     if_match: IfMatch,
     PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let edited = edit(&state, &scope, One(&id), "delete", &if_match, |spec| {
-        if One(&id).find(spec).is_none() {
+    let edited = edit(&state, &scope, DestinationResource(&id), "delete", &if_match, |spec| {
+        if DestinationResource(&id).find(spec).is_none() {
             return Err(ApiError::not_found("destination", &id));
         }
         remove(spec, &id);
@@ -202,7 +202,9 @@ fn answer(
     id: &str,
     edited: Edited<Map<String, Value>>,
 ) -> Result<Response, ApiError> {
-    let one = One(id).find(&edited.spec).ok_or_else(|| ApiError::not_found("destination", id))?;
+    let one = DestinationResource(id)
+        .find(&edited.spec)
+        .ok_or_else(|| ApiError::not_found("destination", id))?;
     let mut shown = Destination::of(&edited.spec, one, state.registry.channels());
     shown.shown_once = edited.out;
     let status = if edited.created { StatusCode::CREATED } else { StatusCode::OK };

@@ -160,9 +160,9 @@ impl Document {
 }
 
 /// The whole document.
-struct Whole;
+struct DocumentResource;
 
-impl Resource for Whole {
+impl Resource for DocumentResource {
     fn name(&self) -> String {
         "document".to_owned()
     }
@@ -194,7 +194,7 @@ pub(super) async fn get(
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
     let (spec, _) = load(&state, &scope.tenant).await?;
-    let tag = edit::tag(&state, &Whole, &spec).await?.unwrap_or_default();
+    let tag = edit::tag(&state, &DocumentResource, &spec).await?.unwrap_or_default();
     Ok(tagged(success(StatusCode::OK, Document::of(&spec, state.registry.channels())), &tag))
 }
 
@@ -219,14 +219,14 @@ pub(super) async fn put(
         return create(&scope, &state, &if_match, &query, &document).await;
     };
     if query.dry_run {
-        let tag = edit::tag(&state, &Whole, &old).await?;
+        let tag = edit::tag(&state, &DocumentResource, &old).await?;
         if_match.check(tag.as_deref())?;
         let (new, _) = document.over(id, Some(&old), channels);
-        edit::check(&state, &Whole, &old, &new)?;
+        edit::check(&state, &DocumentResource, &old, &new)?;
         let applied = Applied::of(id, tenant::changes(Some(&old), &new), Vec::new());
         return Ok(tagged(success(StatusCode::OK, applied), &tag.unwrap_or_default()));
     }
-    let edited = edit(&state, &scope, Whole, "apply", &if_match, |spec| {
+    let edited = edit(&state, &scope, DocumentResource, "apply", &if_match, |spec| {
         let (new, made) = document.over(id, Some(spec), channels);
         let changes = tenant::changes(Some(spec), &new);
         *spec = new;
@@ -251,16 +251,16 @@ async fn create(
     }
     if_match.check(None)?;
     let (spec, made) = document.over(id, None, state.registry.channels());
-    edit::check(state, &Whole, &TenantSpec::empty(id), &spec)?;
+    edit::check(state, &DocumentResource, &TenantSpec::empty(id), &spec)?;
     let mut applied = Applied::of(id, tenant::changes(None, &spec), Vec::new());
     applied.outcome = "created";
     if query.dry_run {
         return Ok(success(StatusCode::OK, applied));
     }
-    let after = Whole.shown(state, &spec).unwrap_or_default();
+    let after = DocumentResource.shown(state, &spec).unwrap_or_default();
     let spec = tenants::insert(state, &scope.principal, spec, "document", after).await?;
     applied.shown_once = made.into_iter().map(ShownOnce::of).collect();
-    let tag = edit::tag(state, &Whole, &spec).await?.unwrap_or_default();
+    let tag = edit::tag(state, &DocumentResource, &spec).await?.unwrap_or_default();
     Ok(tagged(applied.answer(StatusCode::CREATED), &tag))
 }
 

@@ -58,9 +58,9 @@ struct NotificationConfig {
 }
 
 /// The view as a resource.
-struct View;
+struct NotificationResource;
 
-impl Resource for View {
+impl Resource for NotificationResource {
     fn name(&self) -> String {
         "notification-channels".to_owned()
     }
@@ -130,7 +130,7 @@ pub(in crate::api) async fn get(
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
     let (spec, _) = load(&state, &scope.tenant).await?;
-    let tag = edit::tag(&state, &View, &spec).await?.unwrap_or_default();
+    let tag = edit::tag(&state, &NotificationResource, &spec).await?.unwrap_or_default();
     let shown = Notification { notification_config: config(&state, &spec, None) };
     Ok(tagged(success(StatusCode::OK, shown), &tag))
 }
@@ -148,7 +148,7 @@ pub(in crate::api) async fn patch(
     if_match: IfMatch,
     Body(patch): Body<NotificationPatch>,
 ) -> Result<Response, ApiError> {
-    let edited = edit(&state, &scope, &View, "update", &if_match, |spec| {
+    let edited = edit(&state, &scope, &NotificationResource, "update", &if_match, |spec| {
         patch.apply(state.registry.channels(), spec)
     });
     let edited = edited.await?;

@@ -75,9 +75,9 @@ pub(super) struct PreferencesBody {
 }
 
 /// The view as a resource, with the event types of the catalog.
-struct View(BTreeSet<String>);
+struct PreferencesResource(BTreeSet<String>);
 
-impl Resource for View {
+impl Resource for PreferencesResource {
     fn name(&self) -> String {
         "preferences".to_owned()
     }
@@ -96,7 +96,7 @@ fn is_pattern(text: &str) -> bool {
     text.contains('*')
 }
 
-impl View {
+impl PreferencesResource {
     fn of(state: &ApiState) -> Self {
         Self(state.catalogue.names().into_iter().collect())
     }
@@ -155,7 +155,7 @@ pub(super) async fn get(
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
     let (spec, _) = load(&state, &scope.tenant).await?;
-    let view = View::of(&state);
+    let view = PreferencesResource::of(&state);
     let tag = edit::tag(&state, &view, &spec).await?.unwrap_or_default();
     Ok(tagged(success(StatusCode::OK, view.answer(&spec)), &tag))
 }
@@ -172,7 +172,7 @@ pub(super) async fn put(
     if_match: IfMatch,
     Body(body): Body<PreferencesBody>,
 ) -> Result<Response, ApiError> {
-    let view = View::of(&state);
+    let view = PreferencesResource::of(&state);
     let edited = edit(&state, &scope, &view, "update", &if_match, |spec| {
         let mut details = Vec::new();
         for (kind, row) in &body.preferences {

@@ -25,9 +25,9 @@ use crate::tenant::TenantSpec;
 use fanfare_routing::RouteSpec;
 
 /// All routes of a document.
-pub(super) struct Table;
+pub(super) struct RoutesResource;
 
-impl Resource for Table {
+impl Resource for RoutesResource {
     fn name(&self) -> String {
         "routes".to_owned()
     }
@@ -38,15 +38,15 @@ impl Resource for Table {
 }
 
 /// One route of a document, by id.
-struct One<'a>(&'a str);
+struct RouteResource<'a>(&'a str);
 
-impl One<'_> {
+impl RouteResource<'_> {
     fn find(&self, spec: &TenantSpec) -> Result<usize, ApiError> {
         position(spec, self.0).ok_or_else(|| ApiError::not_found("route", self.0))
     }
 }
 
-impl Resource for One<'_> {
+impl Resource for RouteResource<'_> {
     fn name(&self) -> String {
         format!("routes/{}", self.0)
     }
@@ -74,7 +74,7 @@ pub(super) async fn list(
 }
 
 async fn answer_all(state: &ApiState, spec: &TenantSpec) -> Result<Response, ApiError> {
-    let tag = edit::tag(state, &Table, spec).await?.unwrap_or_default();
+    let tag = edit::tag(state, &RoutesResource, spec).await?.unwrap_or_default();
     Ok(tagged(success(StatusCode::OK, Routes { routes: all(spec) }), &tag))
 }
 
@@ -89,7 +89,7 @@ pub(super) async fn put_all(
     if_match: IfMatch,
     Body(body): Body<RoutesBody>,
 ) -> Result<Response, ApiError> {
-    let edited = edit(&state, &scope, &Table, "update", &if_match, |spec| {
+    let edited = edit(&state, &scope, &RoutesResource, "update", &if_match, |spec| {
         let known = ids(spec);
         let mut details = Vec::new();
         let mut routes = Vec::with_capacity(body.routes.len());
@@ -126,7 +126,7 @@ pub(super) async fn create(
     Body(body): Body<RouteBody>,
 ) -> Result<Response, ApiError> {
     let id = format!("rte_{:012x}", rand::random::<u64>() >> 16);
-    let edited = edit(&state, &scope, One(&id), "create", &IfMatch::No, |spec| {
+    let edited = edit(&state, &scope, RouteResource(&id), "create", &IfMatch::No, |spec| {
         spec.routes.push(body.clone().spec(Some(id.clone())));
         Ok(())
     });
@@ -134,7 +134,8 @@ pub(super) async fn create(
 }
 
 fn answer(id: &str, status: StatusCode, edited: Edited<()>) -> Result<Response, ApiError> {
-    let route = One(id).whole(&edited.spec).ok_or_else(|| ApiError::not_found("route", id))?;
+    let route =
+        RouteResource(id).whole(&edited.spec).ok_or_else(|| ApiError::not_found("route", id))?;
     Ok(tagged(success(status, route), &edited.tag.unwrap_or_default()))
 }
 
@@ -147,10 +148,10 @@ pub(super) async fn get(
     PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<Response, ApiError> {
     let (spec, _) = load(&state, &scope.tenant).await?;
-    let Some(tag) = edit::tag(&state, &One(&id), &spec).await? else {
+    let Some(tag) = edit::tag(&state, &RouteResource(&id), &spec).await? else {
         return Err(ApiError::not_found("route", &id));
     };
-    Ok(tagged(success(StatusCode::OK, One(&id).whole(&spec)), &tag))
+    Ok(tagged(success(StatusCode::OK, RouteResource(&id).whole(&spec)), &tag))
 }
 
 /// Replace a route
@@ -165,8 +166,8 @@ pub(super) async fn put(
     PathParams((_, id)): PathParams<(String, String)>,
     Body(body): Body<RouteBody>,
 ) -> Result<Response, ApiError> {
-    let edited = edit(&state, &scope, One(&id), "update", &if_match, |spec| {
-        let at = One(&id).find(spec)?;
+    let edited = edit(&state, &scope, RouteResource(&id), "update", &if_match, |spec| {
+        let at = RouteResource(&id).find(spec)?;
         // If its id was derived from its content, it keeps the id although the content changes.
         let old = RouteSpec { id: None, ..spec.routes[at].clone() };
         if old != body.clone().spec(None) {
@@ -186,8 +187,8 @@ pub(super) async fn delete(
     if_match: IfMatch,
     PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let edited = edit(&state, &scope, One(&id), "delete", &if_match, |spec| {
-        let at = One(&id).find(spec)?;
+    let edited = edit(&state, &scope, RouteResource(&id), "delete", &if_match, |spec| {
+        let at = RouteResource(&id).find(spec)?;
         spec.routes.remove(at);
         Ok(())
     });

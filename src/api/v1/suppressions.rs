@@ -67,9 +67,9 @@ fn all(spec: &TenantSpec) -> BTreeMap<&str, Option<&Disabled>> {
 }
 
 /// One suppression by id, for the audit trail.
-struct One<'a>(&'a str);
+struct SuppressionResource<'a>(&'a str);
 
-impl Resource for One<'_> {
+impl Resource for SuppressionResource<'_> {
     fn name(&self) -> String {
         format!("suppressions/{}", self.0)
     }
@@ -193,7 +193,7 @@ pub(super) async fn lift(
     PathParams((_, id)): PathParams<(String, String)>,
     OptionalBody(given): OptionalBody<Lifting>,
 ) -> Result<Response, ApiError> {
-    let edited = edit(&state, &scope, One(&id), "lift", &IfMatch::No, |spec| {
+    let edited = edit(&state, &scope, SuppressionResource(&id), "lift", &IfMatch::No, |spec| {
         if !all(spec).contains_key(id.as_str()) {
             return Err(ApiError::not_found("suppression", &id));
         }

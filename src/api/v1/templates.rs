@@ -67,12 +67,12 @@ fn origin(origin: Origin) -> &'static str {
 }
 
 /// One template of a document.
-struct One<'a> {
+struct TemplateResource<'a> {
     kind: &'a str,
     part: PartName,
 }
 
-impl Resource for One<'_> {
+impl Resource for TemplateResource<'_> {
     fn name(&self) -> String {
         format!("templates/{}", self.part.path(self.kind))
     }
@@ -119,13 +119,13 @@ pub(super) async fn get(
     PathParams((_, kind, part)): PathParams<(String, String, PartName)>,
 ) -> Result<Response, ApiError> {
     let (spec, _) = load(&state, &scope.tenant).await?;
-    answer(&state, &spec, &One { kind: &kind, part }, StatusCode::OK).await
+    answer(&state, &spec, &TemplateResource { kind: &kind, part }, StatusCode::OK).await
 }
 
 async fn answer(
     state: &ApiState,
     spec: &TenantSpec,
-    one: &One<'_>,
+    one: &TemplateResource<'_>,
     status: StatusCode,
 ) -> Result<Response, ApiError> {
     let engine = edit::engine(state, spec)?;
@@ -154,7 +154,7 @@ pub(super) async fn put(
     PathParams((_, kind, part)): PathParams<(String, String, PartName)>,
     Body(body): Body<TemplateBody>,
 ) -> Result<Response, ApiError> {
-    let one = One { kind: &kind, part };
+    let one = TemplateResource { kind: &kind, part };
     let edited = edit(&state, &scope, &one, "update", &if_match, |spec| {
         spec.templates.insert(part.path(&kind), body.source.clone());
         Ok(())
@@ -175,7 +175,7 @@ pub(super) async fn delete(
     if_match: IfMatch,
     PathParams((_, kind, part)): PathParams<(String, String, PartName)>,
 ) -> Result<StatusCode, ApiError> {
-    let one = One { kind: &kind, part };
+    let one = TemplateResource { kind: &kind, part };
     let edited = edit(&state, &scope, &one, "delete", &if_match, |spec| {
         let gone = spec.templates.remove(&part.path(&kind));
         gone.map(drop).ok_or_else(|| ApiError::not_found("template", &kind))

@@ -82,9 +82,9 @@ pub(super) struct TenantPatch {
 }
 
 /// The tenant itself: the part of its document that is not about other resources.
-struct Head<'a>(&'a str);
+struct TenantResource<'a>(&'a str);
 
-impl Resource for Head<'_> {
+impl Resource for TenantResource<'_> {
     fn name(&self) -> String {
         "tenant".to_owned()
     }
@@ -129,10 +129,10 @@ pub(super) async fn create(
         links: new.links.unwrap_or_default(),
         ..TenantSpec::empty(&new.id)
     };
-    let part = Head(&spec.id).part(&spec);
+    let part = TenantResource(&spec.id).part(&spec);
     edit::compiled(&state, &spec).map_err(|problems| part.refuse(problems))?;
     (state.v1.engine)(&spec).map_err(|problems| part.refuse(problems))?;
-    let after = Head(&spec.id).whole(&spec).unwrap_or_default();
+    let after = TenantResource(&spec.id).whole(&spec).unwrap_or_default();
     let spec = insert(&state, &principal, spec, "tenant", after).await?;
     Ok(success(StatusCode::CREATED, Tenant::of(&spec)))
 }
@@ -189,7 +189,7 @@ pub(super) async fn patch(
     if_match: IfMatch,
     Body(patch): Body<TenantPatch>,
 ) -> Result<Response, ApiError> {
-    let head = Head(&scope.tenant);
+    let head = TenantResource(&scope.tenant);
     let edited = edit(&state, &scope, &head, "update", &if_match, |spec| {
         if let Some(name) = &patch.name {
             spec.name.clone_from(name);
@@ -203,7 +203,7 @@ pub(super) async fn patch(
 }
 
 async fn answer(state: &ApiState, spec: &TenantSpec) -> Result<Response, ApiError> {
-    let tag = edit::tag(state, &Head(&spec.id), spec).await?.unwrap_or_default();
+    let tag = edit::tag(state, &TenantResource(&spec.id), spec).await?.unwrap_or_default();
     Ok(tagged(success(StatusCode::OK, Tenant::of(spec)), &tag))
 }
 
@@ -221,9 +221,9 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, ApiError> {
     let Caller { principal, tenant } = &*scope;
     let (spec, _) = load(&state, tenant).await?;
-    if_match.check(edit::tag(&state, &Head(tenant), &spec).await?.as_deref())?;
+    if_match.check(edit::tag(&state, &TenantResource(tenant), &spec).await?.as_deref())?;
     audit::flush(&state.store, &spec).await?;
-    let before = Head(tenant).whole(&spec).unwrap_or_default();
+    let before = TenantResource(tenant).whole(&spec).unwrap_or_default();
     let now = state.clock.now_ms();
     let line = audit::entry(principal, now, "delete", "tenant", before, Value::Null);
     audit::around(&state.store, tenant, line, async {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Walk, add, problem};
+use super::{EventPages, add, problem};
 use fanfare_contract::LaneId;
 use fanfare_store::{Counts, DeliveryQuery, LaneKey, Ms, Result, StateKind, Store};
 
@@ -47,7 +47,7 @@ pub(super) struct Account {
 }
 
 /// One check of a range.
-struct Check {
+struct RangeCheck {
     index: Counts,
     events: Counts,
     /// Whether nothing changed during the check.
@@ -56,11 +56,11 @@ struct Check {
     spans: Option<(Ms, Ms)>,
 }
 
-impl Check {
+impl RangeCheck {
     async fn of(store: &Store, tenant: &str, from: Ms, to: Ms) -> Result<Self> {
         let before = store.ledger.counts(tenant, from, to).await?;
         let (mut events, mut spans) = (Counts::default(), None);
-        let mut walk = Walk::new(store, tenant, from, to);
+        let mut walk = EventPages::new(store, tenant, from, to);
         while let Some(page) = walk.next().await? {
             for event in &page {
                 add(&mut events, event);
@@ -106,10 +106,10 @@ pub(super) async fn account(store: &Store, tenant: &str, from: Ms, to: Ms) -> Re
 }
 
 /// Checks until both agree, or disagree although nothing changes, or the range should be split.
-async fn repeated_check(store: &Store, tenant: &str, from: Ms, to: Ms) -> Result<Check> {
+async fn repeated_check(store: &Store, tenant: &str, from: Ms, to: Ms) -> Result<RangeCheck> {
     let (mut checks, mut unchanged) = (0, 0);
     loop {
-        let check = Check::of(store, tenant, from, to).await?;
+        let check = RangeCheck::of(store, tenant, from, to).await?;
         checks += 1;
         unchanged = if check.still { unchanged + 1 } else { 0 };
         let narrow = check.spans.is_none_or(|(first, last)| first == last);

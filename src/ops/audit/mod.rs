@@ -70,7 +70,7 @@ pub async fn audit(
     let counts = store.ledger.counts(tenant, from_ms, to_ms).await?;
     let mut audit = Audit { tenant: tenant.to_owned(), from_ms, to_ms, counts, ..Audit::default() };
     let mut waiting = BTreeMap::new();
-    let mut walk = Walk::new(store, tenant, from_ms, to_ms);
+    let mut walk = EventPages::new(store, tenant, from_ms, to_ms);
     while let Some(page) = walk.next().await? {
         let mut suspects = Vec::new();
         for event in &page {
@@ -103,13 +103,13 @@ pub async fn audit(
 }
 
 /// All events of a time range, page by page.
-struct Walk<'a> {
+struct EventPages<'a> {
     store: &'a Store,
     query: EventQuery,
     ended: bool,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> EventPages<'a> {
     fn new(store: &'a Store, tenant: &str, from_ms: Ms, to_ms: Ms) -> Self {
         let query = EventQuery {
             tenant: tenant.to_owned(),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::document::{One, complete};
+use super::document::{DestinationResource, complete};
 use super::shapes::Destination;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{OptionalBody, PathParams};
@@ -56,22 +56,23 @@ pub(in crate::api::v1) async fn rotate_secret(
     let overlap = rotation.overlap_seconds.unwrap_or(DEFAULT_OVERLAP);
     let now = state.clock.now_ms() / 1000;
     let channels = state.registry.channels();
-    let edited = edit(&state, &scope, One(&id), "rotate_secret", &IfMatch::No, |spec| {
-        let found = spec.destinations.iter_mut().find(|there| there.id == id);
-        let one = found.ok_or_else(|| ApiError::not_found("destination", &id))?;
-        let old = retire_secret(one, now, overlap)?;
-        match &rotation.secret {
-            Some(given) => {
-                if old.as_str() == Some(given) {
-                    let message = "is already the current secret; send a different one";
-                    return Err(ApiError::field("secret", message));
+    let edited =
+        edit(&state, &scope, DestinationResource(&id), "rotate_secret", &IfMatch::No, |spec| {
+            let found = spec.destinations.iter_mut().find(|there| there.id == id);
+            let one = found.ok_or_else(|| ApiError::not_found("destination", &id))?;
+            let old = retire_secret(one, now, overlap)?;
+            match &rotation.secret {
+                Some(given) => {
+                    if old.as_str() == Some(given) {
+                        let message = "is already the current secret; send a different one";
+                        return Err(ApiError::field("secret", message));
+                    }
+                    one.fields.insert("secret".to_owned(), given.clone().into());
+                    Ok(Map::new())
                 }
-                one.fields.insert("secret".to_owned(), given.clone().into());
-                Ok(Map::new())
+                None => Ok(complete(channels, one)),
             }
-            None => Ok(complete(channels, one)),
-        }
-    });
+        });
     super::answer(&state, &id, edited.await?)
 }
 
@@ -151,7 +152,7 @@ async fn switch(
     action: &str,
     change: impl Fn(&mut TenantSpec, &str),
 ) -> Result<Response, ApiError> {
-    let edited = edit(state, scope, One(id), action, &IfMatch::No, |spec| {
+    let edited = edit(state, scope, DestinationResource(id), action, &IfMatch::No, |spec| {
         if !spec.destinations.iter().any(|there| there.id == id) {
             return Err(ApiError::not_found("destination", id));
         }
@@ -160,7 +161,7 @@ async fn switch(
     });
     let edited = edited.await?;
     let tag = edited.tag.unwrap_or_default();
-    Ok(tagged(success(StatusCode::OK, One(id).shown(state, &edited.spec)), &tag))
+    Ok(tagged(success(StatusCode::OK, DestinationResource(id).shown(state, &edited.spec)), &tag))
 }
 
 /// What to resend.

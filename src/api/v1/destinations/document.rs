@@ -9,15 +9,15 @@ use crate::api::state::ApiState;
 use crate::tenant::{Channels, DestinationSpec, TenantSpec};
 
 /// One destination of a document, by id.
-pub(in crate::api::v1) struct One<'a>(pub(in crate::api::v1) &'a str);
+pub(in crate::api::v1) struct DestinationResource<'a>(pub(in crate::api::v1) &'a str);
 
-impl One<'_> {
+impl DestinationResource<'_> {
     pub(super) fn find<'s>(&self, spec: &'s TenantSpec) -> Option<&'s DestinationSpec> {
         spec.destinations.iter().find(|destination| destination.id == self.0)
     }
 }
 
-impl Resource for One<'_> {
+impl Resource for DestinationResource<'_> {
     fn name(&self) -> String {
         format!("destinations/{}", self.0)
     }

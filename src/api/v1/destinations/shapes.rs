@@ -65,7 +65,7 @@ enum DestinationState {
 #[derive(Serialize, ToSchema)]
 struct Disabled {
     /// The code of the failure.
-    #[schema(example = "http_410")]
+    #[schema(example = "gone")]
     reason: String,
     /// What happened and how to fix it.
     message: String,

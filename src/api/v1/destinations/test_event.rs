@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use tower::{Service as _, ServiceExt as _};
 use utoipa::ToSchema;
 
-use super::document::One;
+use super::document::DestinationResource;
 use crate::agenda::Lane;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{OptionalBody, PathParams};
@@ -79,8 +79,8 @@ pub(in crate::api::v1) async fn test(
     OptionalBody(given): OptionalBody<TestEvent>,
 ) -> Result<Response, ApiError> {
     let (spec, _) = load(&state, &scope.tenant).await?;
-    let compiled =
-        compiled(&state, &spec).map_err(|problems| One(&id).part(&spec).refuse(problems))?;
+    let compiled = compiled(&state, &spec)
+        .map_err(|problems| DestinationResource(&id).part(&spec).refuse(problems))?;
     let target = compiled.targets.iter().find(|target| *target.id == *id);
     let target = target.ok_or_else(|| ApiError::not_found("destination", &id))?;
     let event = test_event(&state, &scope.tenant, given)?;

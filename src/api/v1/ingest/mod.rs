@@ -38,7 +38,7 @@ pub(super) struct IngestQuery {
 
 /// The result for one event of a request.
 #[derive(Serialize)]
-struct Answer {
+struct EventResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<Arc<str>>,
     outcome: &'static str,
@@ -91,7 +91,7 @@ pub(super) async fn post_events(
                 decode(body, None).map_err(|refusal: Refusal| counted(refusal.into()))?;
             let appended = append(&state, vec![event.clone()], began).await?;
             let outcome = outcome(appended.first().copied());
-            let answer = Answer { id: Some(event.id.clone()), outcome, flagged, error: None };
+            let answer = EventResult { id: Some(event.id.clone()), outcome, flagged, error: None };
             Ok(success(StatusCode::ACCEPTED, answer))
         }
         Some(parts) => {
@@ -196,16 +196,16 @@ async fn batch(
     }
     let appended = append(state, good, began).await?;
     let mut appended = appended.into_iter();
-    let answers: Vec<Answer> = decoded
+    let answers: Vec<EventResult> = decoded
         .into_iter()
         .map(|event| match event {
-            Ok((event, flagged)) => Answer {
+            Ok((event, flagged)) => EventResult {
                 id: Some(event.id.clone()),
                 outcome: outcome(appended.next()),
                 flagged,
                 error: None,
             },
-            Err(refusal) => Answer {
+            Err(refusal) => EventResult {
                 id: None,
                 outcome: "refused",
                 flagged: Vec::new(),
@@ -226,7 +226,7 @@ async fn batch(
     Ok(success(StatusCode::ACCEPTED, data))
 }
 
-fn all_refused(answers: &[Answer]) -> ApiError {
+fn all_refused(answers: &[EventResult]) -> ApiError {
     let message = "no event of the batch was accepted; see `details` for each event";
     let mut error = ApiError::invalid("all_refused", message);
     let refusals = answers.iter().filter_map(|answer| answer.error.as_ref()).enumerate();
