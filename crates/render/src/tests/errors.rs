@@ -62,12 +62,7 @@ fn every_mistake_is_explained_to_its_author() {
         (SLACK, "{ \"text\": \"x\", \"blocks\": [] }".to_owned()),
     ];
     let explained = mistakes.map(|(path, source)| {
-<<<<<<< ours
-        let error =
-            with(&[(path, &source)]).map_or_else(|e| e[0].to_string(), |_| "ACCEPTED".into());
-=======
         let error = refused(path, &source).to_string();
->>>>>>> theirs
         for rule in ["hash_literal", "identifier", "helper_parameter", "expected "] {
             assert!(!error.contains(rule) || path == SLACK, "{error}");
         }
