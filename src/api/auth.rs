@@ -158,7 +158,7 @@ fn seconds_up(time: Duration) -> u64 {
 impl<S: Sync> FromRequestParts<S> for Principal {
     type Rejection = ApiError;
 
-    /// The principal that [`guard`] found. Fails on a path without that guard.
+    /// The principal that `guard` found. Fails on a path without that guard.
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let found = parts.extensions.get::<Arc<Self>>();
         found.map(|principal| (**principal).clone()).ok_or_else(|| Denied::NoKey.into())

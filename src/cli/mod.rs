@@ -1,7 +1,7 @@
 //! The command line. `fanfare COMMAND` runs the file of the same name in this folder.
 //!
 //! Commands that read or change tenants, events, and deliveries are clients of the HTTP API: over
-//! HTTP with `--server`, otherwise in this process over a store. See [`remote`].
+//! HTTP with `--server`, otherwise in this process over a store. See `remote`.
 
 mod apply;
 mod audit;

@@ -17,7 +17,7 @@ use crate::delivery::layers::Pace;
 use crate::flow::{BACKLOG_LASTS, FAST_LINE, LINE_COUNT_MAX, LINE_WAIT, LINE_WAIT_AMPLE};
 use fanfare_store::{Ms, Reason};
 
-/// One lane's gate. The decisions are in [`super`].
+/// One lane's gate. The decisions are in `gate`.
 pub struct Gate {
     state: Mutex<State>,
     /// Notified when an attempt ended: there may be room.

@@ -32,7 +32,7 @@ pub(super) struct NewEvent {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a body")]
 pub(super) struct NewEvents {
-    /// The events, at most 1,000 (`max_batch` in [events] of the server's settings).
+    /// The events, at most 1,000 (`max_batch` in the section `events` of the server's settings).
     #[schema(min_items = 1, max_items = 1000)]
     events: Vec<NewEvent>,
 }
