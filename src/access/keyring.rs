@@ -218,5 +218,4 @@ impl Default for KeyState {
 }
 
 #[cfg(test)]
-#[path = "keyring_tests.rs"]
 mod tests;

@@ -129,5 +129,4 @@ fn failed(
 }
 
 #[cfg(test)]
-#[path = "conclude_tests.rs"]
 mod tests;

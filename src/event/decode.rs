@@ -96,5 +96,4 @@ fn completed(text: &str, id: Option<&String>, created: Option<i64>) -> Bytes {
 }
 
 #[cfg(test)]
-#[path = "decode_tests.rs"]
 mod tests;

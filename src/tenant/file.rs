@@ -72,5 +72,4 @@ pub fn parse(text: &str, env: Env<'_>) -> Result<TenantSpec, Vec<Problem>> {
 }
 
 #[cfg(test)]
-#[path = "file_tests.rs"]
 mod tests;

@@ -13,7 +13,7 @@ fn problems(text: &str) -> Vec<String> {
 
 #[test]
 fn the_sample_file_is_valid() {
-    let text = include_str!("../../config/tenants/acme.toml");
+    let text = include_str!("../../../config/tenants/acme.toml");
     let spec = parse(text, &none).expect("the sample is valid");
     assert_eq!((spec.id.as_str(), spec.name.as_str()), ("acme", "Acme Bank"));
     assert_eq!(spec.destinations.len(), 4);
