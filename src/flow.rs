@@ -48,7 +48,7 @@ pub(crate) const LINE_WAIT_AMPLE: Duration = Duration::from_secs(2);
 /// Most deliveries in one lane's line. Bounds memory even if the receiver is very fast.
 pub(crate) const LINE_COUNT_MAX: usize = 1_024;
 
-/// Memory is ample while this share of the window is free: one in so many. Slow receivers can take
+/// Memory is ample while at least one place of the window in four is free. Slow receivers can take
 /// three quarters of the window and leave the rest to others.
 pub(crate) const AMPLE_WINDOW_SHARE: usize = 4;
 

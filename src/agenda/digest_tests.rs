@@ -1,4 +1,4 @@
-//! All that is due at a tick is one message, and stays that message.
+//! All deliveries that are due at a tick are one message, and stay one message.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ async fn every_hour(setup: Setup) -> Scene {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_digest_is_tried_again_as_it_was() {
+async fn a_failed_digest_is_retried_unchanged() {
     let scene = every_hour(Setup::default()).await;
     scene.receivers.script(|call| if call.attempt < 3 { Reply::Refuse } else { Reply::Take });
     scene.send("acme", ids(300)).await;
@@ -32,7 +32,7 @@ async fn a_failed_digest_is_tried_again_as_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_late_to_a_failed_digest_is_a_digest_of_its_own() {
+async fn a_delivery_that_is_late_for_a_failed_digest_is_a_digest_of_its_own() {
     let scene = every_hour(Setup::default()).await;
     scene.receivers.script(|call| if call.attempt == 1 { Reply::Refuse } else { Reply::Take });
     scene.send("acme", ids(3)).await;
@@ -69,7 +69,7 @@ async fn a_missed_tick_is_its_own_digest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_tick_follows_the_clock_of_its_zone() {
+async fn the_tick_follows_the_clock_of_its_time_zone() {
     let setup = Setup { start: "2026-03-28T12:00:00Z", ..Setup::default() };
     let digest =
         json!({"mail": {"digest": {"schedule": "0 8 * * *", "timezone": "Europe/Madrid"}}});
@@ -77,14 +77,14 @@ async fn the_tick_follows_the_clock_of_its_zone() {
     scene.send_one("acme", "evt_1").await;
     scene.pass(Duration::from_secs(1)).await;
     scene.skip().await;
-    // 8:00 is 6:00 UTC since that night.
+    // Since that night, 8:00 is 6:00 UTC.
     let at = chrono::DateTime::parse_from_rfc3339("2026-03-29T06:00:00Z").unwrap();
     let late = scene.receivers.calls()[0].at_ms - at.timestamp_millis();
     assert!((0..1_000).contains(&late), "{late} ms late");
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_than_one_message_holds_are_several_and_none_is_lost() {
+async fn more_events_than_one_message_holds_become_several_and_none_is_lost() {
     let mut setup = Setup::default();
     setup.options.serve.digest_events = 3;
     let scene = every_hour(setup).await;

@@ -1,4 +1,4 @@
-//! What fails for days is left alone, and whoever looks after it is told.
+//! A destination that fails for days is disabled, and the tenant is informed.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn suppressed(reason: &str) -> DeliveryState {
 }
 
 #[tokio::test(start_paused = true)]
-async fn five_days_of_only_failures_disable_a_destination_across_restarts_and_are_told() {
+async fn five_days_of_only_failures_disable_a_destination_across_restarts_and_are_reported() {
     let tenants = [("acme", json!({"hook": {}, "well": {}}))];
     let mut scene = Scene::start(patient(), &tenants).await;
     scene.receivers.script(|call| match call.destination.as_str() {
@@ -43,7 +43,7 @@ async fn five_days_of_only_failures_disable_a_destination_across_restarts_and_ar
         _ => Reply::Take,
     });
     scene.send_one("acme", "evt_0").await;
-    // One is stopped, one is killed: the time goes on.
+    // One router is stopped, one is killed: the time goes on.
     scene.leap(48).await;
     scene.stop().await;
     scene.run().await;
@@ -63,16 +63,16 @@ async fn five_days_of_only_failures_disable_a_destination_across_restarts_and_ar
     scene.leap(24).await;
     let state = scene.delivery("acme", "evt_1", "hook").await.state;
     assert_eq!(state, suppressed("disabled: only_failures"));
-    assert_eq!(scene.receivers.calls().len(), calls + 1, "only the other hears of it");
+    assert_eq!(scene.receivers.calls().len(), calls + 1, "only the other destination receives it");
 
-    let told = scene.events_of("acme", "fanfare.destination.disabled").await;
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0]["data"]["destination"], "hook");
-    assert_eq!(told[0]["data"]["code"], "only_failures");
+    let reports = scene.events_of("acme", "fanfare.destination.disabled").await;
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert_eq!(reports[0]["data"]["destination"], "hook");
+    assert_eq!(reports[0]["data"]["code"], "only_failures");
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_success_in_five_days_begins_them_anew() {
+async fn one_success_in_five_days_starts_the_time_again() {
     let scene = Scene::start(patient(), &[("acme", json!({"hook": {}}))]).await;
     scene.receivers.script(|call| match call.id.as_str() {
         "evt_1" => Reply::Take,
@@ -90,7 +90,7 @@ async fn one_success_in_five_days_begins_them_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_failures_with_a_long_silence_between_are_no_days_of_failures() {
+async fn two_failures_with_a_long_silence_between_them_are_not_days_of_failures() {
     let mut setup = patient();
     setup.policy.schedule = Vec::new();
     let scene = Scene::start(setup, &[("acme", json!({"hook": {}}))]).await;
@@ -104,7 +104,7 @@ async fn two_failures_with_a_long_silence_between_are_no_days_of_failures() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_destination_has_its_own_time_or_none_and_enabling_gives_it_a_new_start() {
+async fn a_destination_has_its_own_time_or_none_and_enabling_starts_it_again() {
     let tenants =
         [("acme", json!({"soon": {"disable_after": "12h"}, "never": {"disable_after": false}}))];
     let scene = Scene::start(patient(), &tenants).await;
@@ -126,7 +126,7 @@ async fn a_destination_has_its_own_time_or_none_and_enabling_gives_it_a_new_star
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_that_bounces_again_and_again_gets_no_more_and_the_others_go_on() {
+async fn an_address_that_keeps_bouncing_is_disabled_and_the_others_go_on() {
     let mut setup = Setup::default();
     setup.policy.bounces = Some(3);
     let tenants = [("acme", json!({"mail": {"recipients": ["ann", "bob"]}}))];
@@ -139,7 +139,7 @@ async fn an_address_that_bounces_again_and_again_gets_no_more_and_the_others_go_
     for id in ids(5) {
         scene.send_one("acme", &id).await;
         scene.pass(Duration::from_secs(2)).await;
-        // In no process's memory alone.
+        // The count is not only in one process's memory.
         scene.stop().await;
         scene.run().await;
     }
@@ -155,9 +155,9 @@ async fn an_address_that_bounces_again_and_again_gets_no_more_and_the_others_go_
     let state = scene.delivery("acme", "evt_6", "mail~bob").await.state;
     assert_eq!(state, suppressed("disabled: bounces"));
     assert_eq!(scene.receivers.calls_of("mail~bob").len(), 6);
-    let told = scene.events_of("acme", "fanfare.destination.disabled").await;
-    let told: Vec<&Value> = told.iter().map(|event| &event["data"]["lane"]).collect();
-    assert_eq!(told, ["mail~bob"]);
+    let reports = scene.events_of("acme", "fanfare.destination.disabled").await;
+    let lanes: Vec<&Value> = reports.iter().map(|event| &event["data"]["lane"]).collect();
+    assert_eq!(lanes, ["mail~bob"]);
 
     enable(&scene, "acme", "mail").await;
     scene.pass(Duration::from_secs(2)).await;

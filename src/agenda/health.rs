@@ -18,11 +18,11 @@ use fanfare_store::Ms;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
     /// It accepted a delivery.
-    Well,
+    Healthy,
     /// It failed, but may recover.
     Failing,
-    /// The address was refused.
-    Bounced,
+    /// It refused the address.
+    Bouncing,
 }
 
 /// What was last reported of one lane.
@@ -34,20 +34,20 @@ pub struct FailureStreak {
 #[derive(Debug, Default)]
 struct Reported {
     /// When a success was last reported.
-    well_ms: Option<Ms>,
+    healthy_ms: Option<Ms>,
     /// When a failure was last reported.
     failing_ms: Option<Ms>,
     /// The last report was a success.
-    is_well: bool,
+    was_healthy: bool,
 }
 
 impl FailureStreak {
     /// Learns from one attempt. Returns what is to be reported, if anything.
     pub(super) fn learn(&self, end: &Concluded, policy: &Policy, now: Ms) -> Option<Health> {
         let health = match end.judgement {
-            Judgement::Well => Health::Well,
-            _ if end.bounced && policy.bounces.is_some() => Health::Bounced,
-            Judgement::Unwell { .. } if policy.disable_after.is_some() => Health::Failing,
+            Judgement::Healthy => Health::Healthy,
+            _ if end.bounced && policy.bounces.is_some() => Health::Bouncing,
+            Judgement::Unhealthy { .. } if policy.disable_after.is_some() => Health::Failing,
             _ => return None,
         };
         if policy.disable_after.is_none() && policy.bounces.is_none() {
@@ -59,15 +59,15 @@ impl FailureStreak {
         let long_ago = |at: Option<Ms>| at.is_none_or(|at| now - at >= every);
         let mut last = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = match health {
-            Health::Well => !last.is_well || long_ago(last.well_ms),
+            Health::Healthy => !last.was_healthy || long_ago(last.healthy_ms),
             Health::Failing => long_ago(last.failing_ms),
-            Health::Bounced => true,
+            Health::Bouncing => true,
         };
         if !is_news {
             return None;
         }
-        last.is_well = health == Health::Well;
-        let at = if last.is_well { &mut last.well_ms } else { &mut last.failing_ms };
+        last.was_healthy = health == Health::Healthy;
+        let at = if last.was_healthy { &mut last.healthy_ms } else { &mut last.failing_ms };
         *at = Some(now);
         Some(health)
     }
@@ -103,24 +103,28 @@ mod tests {
         Concluded { attempt: None, change: Change::Delivered, judgement, bounced }
     }
 
-    const BAD: Judgement = Judgement::Unwell { spare: None };
+    const BAD: Judgement = Judgement::Unhealthy { retry_after: None };
 
     #[test]
     fn a_change_is_reported_at_once_and_the_same_again_only_now_and_then() {
         let (streak, policy) = (FailureStreak::default(), policy(Some(100 * EVERY), None));
         let hour = Ms::try_from(EVERY.as_millis()).unwrap();
         let learn = |judgement, now| streak.learn(&end(judgement, false), &policy, now);
-        assert_eq!(learn(Judgement::Well, 0), Some(Health::Well), "the first report");
-        assert_eq!(learn(Judgement::Well, 1), None);
+        assert_eq!(learn(Judgement::Healthy, 0), Some(Health::Healthy), "the first report");
+        assert_eq!(learn(Judgement::Healthy, 1), None);
         assert_eq!(learn(BAD, 2), Some(Health::Failing));
         assert_eq!(learn(BAD, 3), None);
         assert_eq!(learn(Judgement::Neutral, 4), None);
-        assert_eq!(learn(Judgement::Well, 5), Some(Health::Well), "it ends the failures");
+        assert_eq!(learn(Judgement::Healthy, 5), Some(Health::Healthy), "it ends the failures");
         assert_eq!(learn(BAD, 6), None, "a lane that goes up and down is not reported each time");
-        assert_eq!(learn(Judgement::Well, 7), None);
+        assert_eq!(learn(Judgement::Healthy, 7), None);
         assert_eq!(learn(BAD, 2 + hour), Some(Health::Failing));
-        assert_eq!(learn(Judgement::Well, 3 + hour), Some(Health::Well));
-        assert_eq!(learn(Judgement::Well, 3 + 2 * hour), Some(Health::Well), "for other replicas");
+        assert_eq!(learn(Judgement::Healthy, 3 + hour), Some(Health::Healthy));
+        assert_eq!(
+            learn(Judgement::Healthy, 3 + 2 * hour),
+            Some(Health::Healthy),
+            "for other replicas"
+        );
     }
 
     #[test]
@@ -129,9 +133,9 @@ mod tests {
         let bounce = end(Judgement::Neutral, true);
         for now in 0..3 {
             let report = streak.learn(&bounce, &policy(None, Some(3)), now);
-            assert_eq!(report, Some(Health::Bounced));
+            assert_eq!(report, Some(Health::Bouncing));
         }
-        for end in [bounce, end(BAD, false), end(Judgement::Well, false)] {
+        for end in [bounce, end(BAD, false), end(Judgement::Healthy, false)] {
             assert_eq!(streak.learn(&end, &policy(None, None), 9), None);
         }
     }

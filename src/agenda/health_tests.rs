@@ -1,4 +1,4 @@
-//! One bad receiver delays no other, and is not flooded when it comes back.
+//! A bad receiver delays no other one, and is not flooded when it recovers.
 
 use std::time::Duration;
 
@@ -100,10 +100,10 @@ async fn a_broken_receiver_is_probed_one_at_a_time_and_then_drained_with_a_slow_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paced_lane_sends_at_its_pace_from_the_queue_too_and_loses_nothing() {
+async fn a_lane_with_a_rate_keeps_it_from_the_queue_too_and_loses_nothing() {
     let scene = Scene::start(Setup::default(), &[("acme", json!({"hook": {"rate": "1/s"}}))]).await;
     scene.receivers.script(|call| match call.id.as_str() {
-        // One slow answer must not make those behind it leave in a bunch.
+        // One slow answer must not make those behind it leave in a burst.
         "evt_3" => Reply::Slowly(Duration::from_secs(4)),
         _ => Reply::Take,
     });
@@ -119,7 +119,7 @@ async fn a_paced_lane_sends_at_its_pace_from_the_queue_too_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_lane_sends_nothing_and_goes_on_when_it_is_resumed() {
+async fn a_paused_lane_sends_nothing_and_continues_when_it_is_resumed() {
     let modes = json!({"hook": {"paused": true}, "order": {"paused": true, "fifo": true}});
     let mut scene = Scene::start(Setup::default(), &[("acme", modes)]).await;
     scene.send("acme", ids(30)).await;
@@ -130,7 +130,7 @@ async fn a_paused_lane_sends_nothing_and_goes_on_when_it_is_resumed() {
     scene.pass(Duration::from_secs(2)).await;
     assert_eq!(scene.receivers.calls_of("hook").len(), 30, "at once");
 
-    // Nobody runs who could hear of it: it is found all the same.
+    // No process runs that could be notified. The change is found all the same.
     scene.stop().await;
     scene.put("acme", &json!({"hook": {}, "order": {"fifo": true}})).await;
     scene.run().await;
@@ -140,7 +140,7 @@ async fn a_paused_lane_sends_nothing_and_goes_on_when_it_is_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pausing_takes_effect_amid_a_backlog() {
+async fn pausing_takes_effect_in_the_middle_of_a_backlog() {
     let destinations = json!({"hook": {"concurrency": 1}});
     let scene = Scene::start(Setup::default(), &[("acme", destinations)]).await;
     scene.receivers.script(|_| Reply::Slowly(Duration::from_millis(400)));

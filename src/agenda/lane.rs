@@ -73,8 +73,8 @@ pub trait Lanes: Send + Sync {
     /// The lane in the current table. `None` if it is not in the table any more.
     fn lane(&self, key: &LaneKey) -> Option<Arc<Lane>>;
 
-    /// Whether the tenant's document cannot be used. Then it is not known whether a missing lane was
-    /// removed.
+    /// Whether the tenant's document cannot be used. Then it is not known whether a missing lane
+    /// was removed.
     fn is_unusable(&self, tenant: &str) -> bool {
         let _ = tenant;
         false

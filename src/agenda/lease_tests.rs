@@ -1,4 +1,4 @@
-//! One process serves a lane at a time, and what was sent is not sent again for want of a store.
+//! One process serves a lane at a time, and an outage of the store causes no duplicates.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn leases_are_renewed_during_long_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_cannot_renew_begins_nothing_more() {
+async fn a_process_that_cannot_renew_starts_nothing_more() {
     let mut setup = long_attempts();
     setup.options.serve.slice = Duration::from_hours(1);
     let destinations = json!({"order": {"fifo": true}});
@@ -63,7 +63,7 @@ async fn nothing_is_sent_twice_when(call: &'static str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_makes_no_duplicates() {
+async fn a_store_that_is_away_causes_no_duplicates() {
     for call in ["agenda.settle", "agenda.due", "agenda.release", "agenda.claim", "log.settle"] {
         nothing_is_sent_twice_when(call).await;
     }

@@ -38,7 +38,7 @@ impl Leases {
     }
 
     /// Renews all leases every third of `lease`, forever. If the store is away or does not answer,
-    /// they expire: another process may serve the lane then, and this one starts nothing more on it.
+    /// they expire. Another process may serve the lane then, and this one starts nothing more.
     pub(super) async fn keep(self: Arc<Self>, store: Store, clock: Clock, lease: Duration) {
         let mut tick = tokio::time::interval(lease / 3);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

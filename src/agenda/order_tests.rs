@@ -1,4 +1,4 @@
-//! A FIFO lane keeps its order whatever happens.
+//! A FIFO lane always keeps its order.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn order_holds_across_failures_and_arrivals_do_not_bring_the_retry_forward
     assert!(calls.iter().all(|call| call.in_flight == 1));
     for pair in calls.windows(2).filter(|pair| pair[0].id == pair[1].id) {
         let gap = pair[1].at_ms - pair[0].at_ms;
-        assert!((4_000..7_100).contains(&gap), "tried again after {gap} ms");
+        assert!((4_000..7_100).contains(&gap), "retried after {gap} ms");
     }
     assert_eq!(scene.counts("acme").await.delivered, 20);
 }
@@ -73,7 +73,7 @@ async fn a_strict_head_blocks_beyond_its_schedule_for_as_long_as_it_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_receiver_of_the_same_events_does_not_upset_the_order() {
+async fn a_slow_receiver_of_the_same_events_does_not_change_the_order() {
     let destinations = json!({"hook": {}, "order": {"fifo": true}});
     let scene = Scene::start(Setup::default(), &[("acme", destinations)]).await;
     scene.receivers.script(|call| match (call.destination.as_str(), call.id.as_str()) {
@@ -85,11 +85,15 @@ async fn a_slow_receiver_of_the_same_events_does_not_upset_the_order() {
         scene.pass(Duration::from_millis(300)).await;
     }
     let order: Vec<_> = scene.receivers.calls_of("order").into_iter().map(|call| call.id).collect();
-    assert_eq!(order, ids(8).collect::<Vec<_>>(), "in order, and none waits for the slow one");
+    assert_eq!(
+        order,
+        ids(8).collect::<Vec<_>>(),
+        "in order, without waiting for the slow receiver"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_router_is_slow_to_queue_is_not_overtaken() {
+async fn an_event_that_another_router_is_slow_to_queue_is_not_overtaken() {
     let destinations = json!({"order": {"fifo": true}, "hook": {}});
     let mut scene = Scene::start(Setup::default(), &[("acme", destinations)]).await;
     scene.stop().await;
@@ -100,8 +104,8 @@ async fn what_another_router_is_slow_to_queue_is_not_overtaken() {
     scene.run().await;
     scene.send("acme", ids(3).skip(1)).await;
     scene.pass(Duration::from_secs(20)).await;
-    assert!(scene.receivers.calls_of("order").is_empty(), "the first is still to come");
-    assert_eq!(scene.receivers.calls_of("hook").len(), 2, "and nobody else waits for it");
+    assert!(scene.receivers.calls_of("order").is_empty(), "the first event is not queued yet");
+    assert_eq!(scene.receivers.calls_of("hook").len(), 2, "other lanes do not wait for it");
 
     let now = scene.now();
     let update = DeliveryUpdate {

@@ -58,7 +58,7 @@ async fn a_receiver_may_ask_for_more_time_up_to_the_cap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_asked_to_be_spared_is_spared_newcomers_too() {
+async fn a_retry_after_holds_new_deliveries_too() {
     let scene = Scene::start(scheduled(&[5; 9]), &[("acme", json!({"hook": {}}))]).await;
     let begin = scene.now();
     let clock = scene.clock;
@@ -70,14 +70,14 @@ async fn a_receiver_that_asked_to_be_spared_is_spared_newcomers_too() {
     scene.pass(Duration::from_secs(2)).await;
     scene.send("acme", ids(50)).await;
     scene.pass(Duration::from_secs(26)).await;
-    assert_eq!(scene.receivers.calls().len(), 1, "not a call while it is to be spared");
+    assert_eq!(scene.receivers.calls().len(), 1, "no call before that time");
     scene.pass(Duration::from_secs(10)).await;
     assert_eq!(scene.counts("acme").await.delivered, 51);
     assert_eq!(scene.receivers.calls().len(), 52, "and then each once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_channel_is_no_attempt_and_no_fault_of_the_receiver() {
+async fn a_full_channel_makes_no_attempt_and_is_not_held_against_the_receiver() {
     let destinations = json!({"hook": {}, "order": {"fifo": true}});
     let scene = Scene::start(scheduled(&[5]), &[("acme", destinations)]).await;
     let busy_until = scene.now() + 4_500;
@@ -114,7 +114,7 @@ async fn a_channel_that_panics_costs_one_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_timed_out_is_tried_again_on_the_same_schedule() {
+async fn an_attempt_that_timed_out_is_retried_by_the_same_schedule() {
     let scene = Scene::start(scheduled(&[5, 5]), &[("acme", json!({"hook": {}}))]).await;
     scene.receivers.script(|call| if call.attempt == 1 { Reply::Hang } else { Reply::Take });
     scene.send_one("acme", "evt_1").await;

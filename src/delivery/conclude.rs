@@ -13,13 +13,13 @@ use fanfare_store::{Attempt, Change, Ms, Reason};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
     /// It accepted the delivery.
-    Well,
+    Healthy,
     /// It refused this message, which says nothing about its health.
     Neutral,
     /// It is slow or down, or asked for a pause.
-    Unwell {
-        /// The pause that it asked for, with `Retry-After`.
-        spare: Option<Duration>,
+    Unhealthy {
+        /// The pause that it asked for.
+        retry_after: Option<Duration>,
     },
     /// Nothing will reach it until a person repairs it.
     Gone,
@@ -85,7 +85,7 @@ fn accepted(attempt: Attempt, receipt: &Receipt) -> Concluded {
             ..attempt
         }),
         change: Change::Delivered,
-        judgement: Judgement::Well,
+        judgement: Judgement::Healthy,
         bounced: false,
     }
 }
@@ -121,8 +121,8 @@ fn failed(
                 }
                 None => Change::GivenUp(code()),
             };
-            let spare = not_before.map(|wait| wait.min(policy.retry_after_cap));
-            (change, Judgement::Unwell { spare })
+            let retry_after = not_before.map(|wait| wait.min(policy.retry_after_cap));
+            (change, Judgement::Unhealthy { retry_after })
         }
     };
     Concluded { attempt: Some(attempt), change, judgement, bounced: error.bounced }

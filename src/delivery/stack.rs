@@ -1,8 +1,8 @@
 //! The layers around a channel, composed in one place.
 //!
-//! What is *not* here: the limits and the rate of one destination. Waiting for those must be durable
-//! and must not hold memory, so the agenda applies them ([`crate::agenda::Gate`]) before a delivery
-//! enters the stack. The limits here are for the whole channel in this process.
+//! What is *not* here: the limits and the rate of one destination. Waiting for those must be
+//! durable and must not hold memory, so the agenda applies them ([`crate::agenda::Gate`]) before a
+//! delivery enters the stack. The limits here are for the whole channel in this process.
 
 use std::sync::Arc;
 use std::time::Duration;

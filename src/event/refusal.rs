@@ -21,8 +21,8 @@ impl Refusal {
     /// The tenant exists, but its document cannot be used.
     pub fn unusable_tenant(tenant: &str) -> Self {
         let message = format!(
-            "the document of tenant `{tenant}` cannot be used, and the server's log says why; \
-             apply a good one and send the event again"
+            "the document of tenant `{tenant}` cannot be used (see the server's log for why); \
+             apply a corrected document, then send the event again"
         );
         Self::new("unusable_tenant", message)
     }

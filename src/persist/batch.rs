@@ -37,8 +37,8 @@ pub enum Written<A> {
 
 /// Writes `items`. Waits for a store that is away, full or read-only for as long as it takes.
 ///
-/// If the store refuses the batch for good, each item is tried alone, `flow::REFUSED_TRIES` times. An
-/// item that is still refused is set aside ([`BatchWrite::set_aside`]), with one line in the log.
+/// If the store refuses the batch for good, each item is tried alone, `flow::REFUSED_TRIES` times.
+/// An item that is still refused is set aside ([`BatchWrite::set_aside`]), with a line in the log.
 pub async fn write_batch<W: BatchWrite>(to: &W, items: &mut [W::Item]) -> Written<W::Answer> {
     let never = CancellationToken::new();
     write_batch_until(to, items, &never).await.expect("nothing cancels this token")

@@ -91,7 +91,7 @@ impl NoticeWriter {
 /// Records the health of a lane. Returns why it is to be disabled, if it is.
 async fn judge(store: &Store, report: &Report) -> Result<Option<Gone>, StoreError> {
     let Report { lane, channel, environment, health, at_ms, disable_after, bounces } = report;
-    if *health == Health::Well {
+    if *health == Health::Healthy {
         store.agenda.well(lane).await?;
         return Ok(None);
     }
@@ -99,7 +99,7 @@ async fn judge(store: &Store, report: &Report) -> Result<Option<Gone>, StoreErro
     let failing = store.agenda.failing(lane, *at_ms, gap).await?;
     let failing_ms = u64::try_from(at_ms - failing.since_ms).unwrap_or(0);
     let (code, message) = match (health, disable_after, bounces) {
-        (Health::Bounced, _, Some(most)) if failing.told >= u64::from(*most) => {
+        (Health::Bouncing, _, Some(most)) if failing.told >= u64::from(*most) => {
             let times = failing.told;
             ("bounces", format!("the address was refused {times} times in a row; correct it"))
         }

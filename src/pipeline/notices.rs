@@ -1,5 +1,5 @@
-//! Notices: what the router itself reports to a tenant. A destination was disabled, or a delivery is
-//! dead.
+//! Notices: what the router itself reports to a tenant. A destination was disabled, or a delivery
+//! is dead.
 //!
 //! Both become events of the tenant and are routed like any other. A notice that cannot be
 //! delivered makes no further notice.

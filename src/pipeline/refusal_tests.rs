@@ -1,4 +1,5 @@
-//! What the store or a tenant's document will not have holds up nothing else, and is not lost.
+//! What the store refuses delays nothing else and is not lost. Nor is what waits for a tenant whose
+//! document cannot be used.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ fn dead() -> DeliveryState {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_the_store_will_not_know_becomes_a_dead_letter_alone() {
+async fn an_event_that_the_store_refuses_becomes_a_dead_letter_alone() {
     let scene = Scene::start(Setup::default(), &[("acme", json!({"hook": {}}))]).await;
     scene.world.faults.refuse("log.admit", "evt_7");
     scene.send("acme", ids(20)).await;
@@ -27,7 +28,7 @@ async fn an_event_that_the_store_will_not_know_becomes_a_dead_letter_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outcome_that_the_store_will_not_have_is_set_aside_as_dead() {
+async fn an_outcome_that_the_store_refuses_is_set_aside_as_dead() {
     let scene = Scene::start(Setup::default(), &[("acme", json!({"hook": {}}))]).await;
     scene.world.faults.refuse("log.settle", "evt_7");
     scene.send("acme", ids(20)).await;
@@ -39,11 +40,11 @@ async fn an_outcome_that_the_store_will_not_have_is_set_aside_as_dead() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_outcome_of_a_waiting_delivery_holds_up_neither_its_lane_nor_a_stop() {
+async fn a_refused_outcome_of_a_waiting_delivery_delays_neither_its_lane_nor_a_stop() {
     let lanes = json!({"order": {"fifo": true}, "slow": {"concurrency": 1}});
     let mut scene = Scene::start(Setup::default(), &[("acme", lanes)]).await;
     scene.receivers.script(|call| match call.destination.as_str() {
-        // Longer than its event waits for it.
+        // Longer than its event waits for an attempt.
         "slow" => Reply::Slowly(Duration::from_secs(1)),
         _ => Reply::Take,
     });
@@ -66,7 +67,7 @@ async fn a_refused_outcome_of_a_waiting_delivery_holds_up_neither_its_lane_nor_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_a_tenant_whose_document_cannot_be_used_waits_on_until_it_can() {
+async fn deliveries_of_a_tenant_whose_document_cannot_be_used_wait_until_it_can() {
     let destinations = json!({"hook": {}, "order": {"fifo": true}});
     let mut scene = Scene::start(Setup::default(), &[("acme", destinations.clone())]).await;
     scene.receivers.script(|_| Reply::Refuse);
@@ -83,9 +84,13 @@ async fn what_waits_for_a_tenant_whose_document_cannot_be_used_waits_on_until_it
     assert_eq!(scene.counts("acme").await.waiting, 20);
     assert_eq!(scene.receivers.calls().len(), sent);
     let kept = scene.store.ledger.rejected(None, 10).await.unwrap().items;
-    assert_eq!((kept.len(), kept[0].code.as_str()), (1, "unusable_tenant"), "not as unrouted");
+    assert_eq!(
+        (kept.len(), kept[0].code.as_str()),
+        (1, "unusable_tenant"),
+        "a dead letter, not unrouted"
+    );
 
-    // Removed and made anew, as an operator would who cannot mend it.
+    // Removed and created again, as an operator would who cannot repair it.
     scene.store.directory.remove("acme").await.unwrap();
     scene.put("acme", &destinations).await;
     scene.pass(Duration::from_mins(1)).await;

@@ -1,4 +1,4 @@
-//! From the log to the outcome: bounded, in order of shutdown, whatever the store does.
+//! From the log to the outcome: bounded, with an orderly stop, whatever the store does.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ async fn every_delivery_of_an_event_is_concluded_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_while_events_are_taken_in_loses_and_repeats_nothing() {
+async fn a_store_that_is_away_while_events_are_read_loses_and_repeats_nothing() {
     let scene = Scene::start(Setup::default(), &[("acme", json!({"hook": {}}))]).await;
     for call in ["log.read", "log.admit", "log.settle", "log.take_over"] {
         scene.world.faults.fail(call, 6);
@@ -62,7 +62,7 @@ async fn no_more_entries_are_read_than_the_window_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_batch_is_read_while_another_is_made_known_and_no_more() {
+async fn one_batch_is_read_while_another_is_admitted_and_no_more() {
     let mut setup = Setup::default();
     (setup.options.window, setup.options.batch) = (64, 8);
     let scene = Scene::start(setup, &[("acme", json!({"order": {"fifo": true}}))]).await;
@@ -78,7 +78,7 @@ async fn one_batch_is_read_while_another_is_made_known_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_that_is_hardly_larger_than_a_batch_is_enough_for_events_with_many_deliveries() {
+async fn a_window_hardly_larger_than_a_batch_is_enough_for_events_with_many_deliveries() {
     let hooks: serde_json::Map<_, _> = (0..10).map(|n| (format!("hook-{n}"), json!({}))).collect();
     for (window, batch) in [(1, 1), (8, 8), (9, 8), (12, 8), (20, 8), (40, 8)] {
         let mut setup = Setup::default();
@@ -92,7 +92,7 @@ async fn a_window_that_is_hardly_larger_than_a_batch_is_enough_for_events_with_m
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_router_that_stops_ends_what_is_in_flight_and_leaves_the_rest_to_the_next() {
+async fn a_router_that_stops_finishes_what_is_in_flight_and_leaves_the_rest_to_the_next() {
     let mut setup = Setup::default();
     (setup.options.window, setup.options.batch) = (4, 4);
     let destinations = json!({"hook": {}, "order": {"fifo": true}});
@@ -103,12 +103,12 @@ async fn a_router_that_stops_ends_what_is_in_flight_and_leaves_the_rest_to_the_n
     let began = scene.now();
     scene.stop().await;
     let took = scene.now() - began;
-    assert!((1_000..6_000).contains(&took), "what was in flight: {took} ms");
+    assert!((1_000..6_000).contains(&took), "only what was in flight: {took} ms");
     let sent = scene.receivers.calls().len();
-    assert_eq!(scene.counts("acme").await.delivered, sent as u64, "nothing was broken off");
+    assert_eq!(scene.counts("acme").await.delivered, sent as u64, "no attempt was cut off");
     assert!(sent < 20);
     scene.pass(Duration::from_mins(1)).await;
-    assert_eq!(scene.receivers.calls().len(), sent, "nothing goes on");
+    assert_eq!(scene.receivers.calls().len(), sent, "nothing more is sent");
 
     scene.run().await;
     scene.pass(Duration::from_mins(3)).await;
@@ -116,7 +116,7 @@ async fn a_router_that_stops_ends_what_is_in_flight_and_leaves_the_rest_to_the_n
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_process_takes_over_what_a_dead_one_had_read() {
+async fn another_process_takes_over_what_a_killed_one_had_read() {
     let mut scene = Scene::start(Setup::default(), &[("acme", json!({"hook": {}}))]).await;
     scene.world.faults.hang("log.admit");
     scene.send("acme", ids(2_000)).await;
@@ -137,17 +137,17 @@ async fn a_backlog_of_any_length_is_not_held_in_memory() {
     scene.send("acme", ids(MANY)).await;
     scene.pass(Duration::from_secs(5)).await;
     let held = MANY as u64 - scene.waiting("acme", "hook").await;
-    assert!(held <= 16, "{held} are in flight or in line, all others wait in the store");
-    // The store's own hold on an event is one.
+    assert!(held <= 16, "{held} are in flight or in line, and all others wait in the store");
+    // The store itself holds each event once.
     let held = scene.world.events().iter().filter(|event| Arc::strong_count(event) > 2).count();
     assert!(held < 600, "{held} events are held by the router");
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_tenants_burst_holds_up_nobody_who_comes_behind_it_in_the_log() {
+async fn one_tenants_burst_does_not_delay_the_events_behind_it_in_the_log() {
     let tenants = [("acme", json!({"hook": {}})), ("globex", json!({"hook": {}}))];
     let scene = Scene::start(Setup::default(), &tenants).await;
-    // Quick, but the burst is ten seconds of its work.
+    // Fast, but the burst takes it ten seconds.
     scene.receivers.script(|_| Reply::Slowly(Duration::from_millis(20)));
     scene.send("acme", ids(16_000)).await;
     scene.send("globex", ids(1)).await;
@@ -158,8 +158,8 @@ async fn one_tenants_burst_holds_up_nobody_who_comes_behind_it_in_the_log() {
     assert_eq!(scene.counts("acme").await.delivered, 16_000);
 }
 
-/// The most that was parked while a receiver with 64 places took 8,000 deliveries, each in so many
-/// milliseconds: of the first half, and of the others.
+/// The largest number of parked deliveries while a receiver with 64 places accepts 8,000: each of
+/// the first half in `first` milliseconds, and each of the others in `then`.
 async fn most_parked(first: u64, then: u64) -> u64 {
     let mut setup = Setup::default();
     setup.policy.concurrency = 64;
@@ -179,11 +179,12 @@ async fn most_parked(first: u64, then: u64) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_keeps_up_needs_no_detour_and_none_when_it_slows_down_by_half() {
+async fn a_receiver_that_keeps_up_needs_no_queue_and_none_when_it_slows_down_by_half() {
     // 3,200 a second, then 1,600.
     assert_eq!(most_parked(20, 20).await, 0);
     assert_eq!(most_parked(20, 40).await, 0);
-    // Others do not wait for one that was never quicker, nor for one that is much slower now: 640.
+    // Others do not wait for a receiver that was never faster, nor for one that is much slower now:
+    // 640 a second.
     assert!(most_parked(40, 40).await > 1_000);
     assert!(most_parked(20, 100).await > 1_000);
 }

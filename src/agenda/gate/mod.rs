@@ -96,9 +96,9 @@ impl Gate {
             && state.hold(now).is_none()
     }
 
-    /// An attempt has taken `so_far` and goes on. If no other has ended since it began, the receiver
-    /// is at least as slow as that. Returns the deliveries in line that it will not serve soon after
-    /// all, to be parked.
+    /// An attempt has taken `so_far` and goes on. If no other has ended since it began, the
+    /// receiver is at least as slow as that. Returns the deliveries in line that it will not serve
+    /// soon after all, to be parked.
     pub fn takes_long(&self, so_far: Duration) -> Vec<Job> {
         self.lock().attempt_takes(so_far).into()
     }
@@ -146,8 +146,8 @@ impl Gate {
         }
     }
 
-    /// Learns from an attempt. `random` in `[0, 1)` spreads probes. Returns a change of the circuit:
-    /// `Some(true)` opened, `Some(false)` closed.
+    /// Learns from an attempt. `random` in `[0, 1)` spreads probes. Returns a change of the
+    /// circuit: `Some(true)` opened, `Some(false)` closed.
     pub fn learn(
         &self,
         judgement: Judgement,

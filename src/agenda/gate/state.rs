@@ -52,7 +52,7 @@ pub(super) struct State {
     pub(super) workers: u32,
     pub(super) line: VecDeque<Job>,
     /// `Retry-After`: nothing goes before.
-    spared_until: Ms,
+    held_until: Ms,
     /// Something due waits in the durable queue, so new deliveries queue behind it. It expires,
     /// because another process may serve what was parked.
     backlog_until: Option<Instant>,
@@ -67,7 +67,7 @@ impl State {
             in_flight: 0,
             workers: 0,
             line: VecDeque::new(),
-            spared_until: Ms::MIN / 2,
+            held_until: Ms::MIN / 2,
             backlog_until: None,
         }
     }
@@ -77,8 +77,8 @@ impl State {
         if let Some(until) = self.circuit.open_until(now) {
             return Some(Hold { reason: Reason::CircuitOpen, until: Some(until) });
         }
-        (self.spared_until > now)
-            .then_some(Hold { reason: Reason::RetryAfter, until: Some(self.spared_until) })
+        (self.held_until > now)
+            .then_some(Hold { reason: Reason::RetryAfter, until: Some(self.held_until) })
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -102,8 +102,8 @@ impl State {
         self.line_allowed(Space::Scarce) >= FAST_LINE
     }
 
-    /// How many deliveries may be in line: what the receiver serves in [`LINE_WAIT`] or, if it makes
-    /// progress and space is ample, in [`LINE_WAIT_AMPLE`].
+    /// How many deliveries may be in line: what the receiver serves in [`LINE_WAIT`] or, if it is
+    /// making progress and space is ample, in [`LINE_WAIT_AMPLE`].
     pub(super) fn line_allowed(&self, space: Space) -> usize {
         if !self.circuit.is_closed() {
             return 0;
@@ -151,16 +151,16 @@ impl State {
     ) -> Option<bool> {
         self.speed.attempt_took(took);
         match judgement {
-            Judgement::Well => {
+            Judgement::Healthy => {
                 self.adaptive.succeeded(self.in_flight);
                 self.circuit.succeeded(now).then_some(false)
             }
             Judgement::Neutral | Judgement::Gone => None,
-            Judgement::Unwell { spare } => {
+            Judgement::Unhealthy { retry_after } => {
                 self.adaptive.failed(now);
-                if let Some(spare) = spare {
-                    let until = now + Ms::try_from(spare.as_millis()).unwrap_or(0);
-                    self.spared_until = self.spared_until.max(until);
+                if let Some(pause) = retry_after {
+                    let until = now + Ms::try_from(pause.as_millis()).unwrap_or(0);
+                    self.held_until = self.held_until.max(until);
                 }
                 let opened = self.circuit.failed(now, random);
                 if opened {

@@ -90,20 +90,20 @@ proptest! {
         let tried = Tried { number, at_ms: NOW, took: Duration::ZERO, now_ms: NOW };
         let not_before = Some(Duration::from_millis(asked));
         let result = Err(DeliveryError::new(Verdict::Retry { not_before }, "http_429", ""));
-        let Judgement::Unwell { spare: Some(spare) } =
+        let Judgement::Unhealthy { retry_after: Some(pause) } =
             conclude(&policy, tried, &result, 0.5).judgement
         else {
             return Err(TestCaseError::fail("it asked for a pause"));
         };
-        prop_assert!(spare <= policy.retry_after_cap);
+        prop_assert!(pause <= policy.retry_after_cap);
     }
 
     #[test]
-    fn an_accepted_delivery_is_delivered_whatever_its_number(policy in policies(), number in 1_u32..99) {
+    fn an_accepted_delivery_is_delivered_at_any_attempt(policy in policies(), number in 1_u32..99) {
         let tried = Tried { number, at_ms: NOW, took: Duration::ZERO, now_ms: NOW };
         let end = conclude(&policy, tried, &Ok(Receipt::default()), 0.5);
         prop_assert_eq!(end.change, Change::Delivered);
-        prop_assert_eq!(end.judgement, Judgement::Well);
+        prop_assert_eq!(end.judgement, Judgement::Healthy);
         prop_assert_eq!(end.attempt.map(|attempt| attempt.code), Some("ok".to_owned()));
     }
 }

@@ -1,0 +1,112 @@
+//! Puts a router together from the settings. The one place that names concrete stores and
+//! channels.
+
+mod channels;
+mod store;
+mod templates;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use self::templates::{base_sources, follow_templates};
+use crate::agenda::{Clock, ServeOptions};
+use crate::catalogue::Catalogue;
+use crate::config::Config;
+use crate::event::Limits;
+use crate::observe::Observe;
+use crate::pipeline::{Router, RouterOptions};
+use crate::tenant::{Channels, Registry};
+use fanfare_store::{Store, metered};
+
+pub use self::channels::channels;
+pub(crate) use self::store::OWN_KEY;
+pub use self::store::{Purpose, is_redis, open_sealed, open_store};
+pub use self::templates::{LiveTemplates, TenantEngines, engine, render_tenant, tenant_engines};
+
+/// What exists before the tenants are loaded.
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// The channels.
+    pub channels: Channels,
+    templates: Arc<LiveTemplates>,
+    observe: Arc<Observe>,
+}
+
+impl Parts {
+    /// For an open store.
+    pub fn new(config: &Config, store: Store) -> anyhow::Result<Self> {
+        let observe = Observe::new(config)?;
+        let store = metered(store, observe.clone());
+        let templates = LiveTemplates(ArcSwap::from_pointee(engine(config, &BTreeMap::new())?));
+        let templates = Arc::new(templates);
+        let channels = channels(config, templates.clone(), store.memo.clone(), observe.clone())?;
+        Ok(Self { store, channels, templates, observe })
+    }
+}
+
+/// Everything that a router needs.
+pub struct App {
+    /// The store.
+    pub store: Store,
+    /// The tenants.
+    pub registry: Arc<Registry>,
+    /// The templates.
+    pub templates: Arc<LiveTemplates>,
+    /// The clock.
+    pub clock: Clock,
+    /// The version of the directory when the tenants were loaded.
+    pub version: u64,
+    /// The event types.
+    pub catalogue: Arc<Catalogue>,
+    /// Metrics and traces.
+    pub observe: Arc<Observe>,
+    options: RouterOptions,
+}
+
+impl App {
+    /// Puts a router together.
+    pub async fn build(config: &Config, parts: Parts) -> anyhow::Result<Self> {
+        let Parts { store, channels, templates, observe } = parts;
+        let follow = follow_templates(base_sources(config)?, templates.clone());
+        let clock = Clock::System;
+        let (registry, version) = Registry::load(store.clone(), channels, clock, follow).await?;
+        let options = router_options(config);
+        let catalogue = Catalogue::load(store.records.clone()).await?;
+        Ok(Self { store, registry, templates, clock, version, catalogue, observe, options })
+    }
+
+    /// The router. Call [`Router::run`] to run it.
+    pub fn router(&self) -> Router {
+        let (store, registry) = (self.store.clone(), self.registry.clone());
+        let observe = self.observe.clone();
+        let router = Router::new(store, registry, self.clock, self.options, observe);
+        router.checking(self.catalogue.clone())
+    }
+}
+
+fn router_options(config: &Config) -> RouterOptions {
+    RouterOptions {
+        window: config.router.window.max(1),
+        batch: config.router.batch.max(1),
+        limits: limits(config),
+        serve: ServeOptions {
+            lease: config.router.lease.0.max(Duration::from_secs(1)),
+            lanes: config.router.lanes.max(1),
+            digest_events: config.router.digest_events.max(1),
+            ..ServeOptions::default()
+        },
+        retention: config.retention.0,
+    }
+}
+
+/// Limits on events from the settings, capped at what the program can handle.
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        max_bytes: config.events.max_bytes.min(8 * 1024 * 1024),
+        max_depth: config.events.max_depth.clamp(2, 100),
+    }
+}
