@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::options::{ServerArgs, StoreArgs};
-use super::remote::{Api, ApiRequest};
+use super::remote::{ACTOR, Api, ApiRequest};
 use super::{CommandResult, Failure, output};
 use crate::access::{Environment, Principal, Role};
 use crate::agenda::Clock;
@@ -54,9 +54,6 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
 }
-
-/// Who erases, in the audit trail.
-const ACTOR: &str = "cli";
 
 pub(super) async fn run(args: Args) -> CommandResult {
     event::tenant_id(args.tenant.as_bytes())

@@ -19,7 +19,7 @@ use crate::config::Config;
 use fanfare_store::Store;
 
 /// The actor in the audit trail for commands on a store.
-const ACTOR: &str = "cli";
+pub(in crate::cli) const ACTOR: &str = "cli";
 /// Maximum size of a response.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 

@@ -14,6 +14,7 @@ use super::{Failure, output};
 use crate::config::Config;
 use fanfare_store::Store;
 
+pub(super) use in_process::ACTOR;
 pub(super) use request::ApiRequest;
 
 /// What a command needs of a store, if it does not use a server.
