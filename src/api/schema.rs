@@ -7,8 +7,8 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use jsonschema::Validator;
-use jsonschema::error::ValidationErrorKind;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
@@ -61,35 +61,47 @@ impl BodySchema {
     }
 
     fn check(&self, body: &Value) -> Vec<Detail> {
-        let mut details = Vec::new();
-        for error in self.validator.iter_errors(body).take(MAX_DETAILS) {
-            let path = error.instance_path().to_string();
-            let path = path.trim_start_matches('/').replace('/', ".");
-            let under = |name: &str| match path.as_str() {
-                "" => name.to_owned(),
-                path => format!("{path}.{name}"),
-            };
-            match error.kind() {
-                ValidationErrorKind::Required { property } => {
-                    let name = property.as_str().unwrap_or_default();
-                    details.push(Detail::new(under(name), "is missing"));
-                }
-                ValidationErrorKind::AdditionalProperties { unexpected } => {
-                    for name in unexpected {
-                        let is_top = path.is_empty();
-                        let suggestion = if is_top { self.suggest(name) } else { String::new() };
-                        details.push(Detail::new(under(name), format!("is unknown{suggestion}")));
+        let errors = self.validator.iter_errors(body).take(MAX_DETAILS);
+        errors.flat_map(|error| self.details(&error)).collect()
+    }
+
+    /// An error may be about several fields.
+    fn details(&self, error: &ValidationError<'_>) -> Vec<Detail> {
+        let path = error.instance_path().to_string();
+        let path = path.trim_start_matches('/').replace('/', ".");
+        let under = |name: &str| match path.as_str() {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        };
+        match error.kind() {
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                vec![Detail::new(under(name), "is missing")]
+            }
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                let unknown = |name: &String| {
+                    let is_top = path.is_empty();
+                    let suggestion = if is_top { self.suggest(name) } else { String::new() };
+                    Detail::new(under(name), format!("is unknown{suggestion}"))
+                };
+                unexpected.iter().map(unknown).collect()
+            }
+            ValidationErrorKind::Type { kind } => {
+                let types: Vec<String> = match kind {
+                    TypeKind::Single(one) => vec![one.to_string()],
+                    TypeKind::Multiple(several) => {
+                        several.iter().map(|one| one.to_string()).collect()
                     }
-                }
-                _ => {
-                    // The message must not repeat the value, because it may be a secret.
-                    let message = error.masked_with("it").to_string();
-                    let message = message.strip_prefix("it ").unwrap_or(&message);
-                    details.push(Detail::new(path, message));
-                }
+                };
+                vec![Detail::new(&*path, format!("must be of type {}", types.join(" or ")))]
+            }
+            _ => {
+                // The message must not repeat the value, because it may be a secret.
+                let message = error.masked_with("it").to_string();
+                let message = message.strip_prefix("it ").unwrap_or(&message);
+                vec![Detail::new(&*path, message)]
             }
         }
-        details
     }
 
     fn suggest(&self, name: &str) -> String {
@@ -135,7 +147,9 @@ mod tests {
     #[test]
     fn a_message_does_not_repeat_the_value() {
         let details = check::<Outer>(&json!({"name": 123_456_789}));
-        assert_eq!(details.len(), 1);
-        assert!(!details[0].message.contains("123456789"), "{details:?}");
+        assert_eq!(details, [Detail::new("name", "must be of type string")]);
+        let details = check::<Outer>(&json!({"name": "x", "inner": {"count": -123_456_789}}));
+        assert!(!details.is_empty());
+        assert!(!format!("{details:?}").contains("123456789"), "{details:?}");
     }
 }

@@ -142,7 +142,7 @@ fn delivery(
         }
         Some(kind) => {
             let sample = samples::sample(kind).ok_or_else(|| {
-                let message = "is a type without a sample event; send an `event` instead";
+                let message = "has no sample event; send an `event` instead";
                 ApiError::field("type", message)
             })?;
             Ok((samples::delivery(own(sample)), kind.to_owned()))
