@@ -1,10 +1,11 @@
 //! `fanfare deliveries`: lists deliveries, or shows one with its attempts.
 
 use clap::Args as ClapArgs;
+use fanfare_store::StateKind;
 use http::Method;
 use serde_json::Value;
 
-use super::options::{PageArgs, TenantTarget, Window};
+use super::options::{PageArgs, TenantTarget, Window, states};
 use super::{CommandResult, output, show};
 
 /// Options.
@@ -20,8 +21,8 @@ pub(super) struct Args {
     #[command(flatten)]
     at: TenantTarget,
     /// Only deliveries in this state
-    #[arg(long, value_parser = ["delivered", "waiting", "suppressed", "dead"])]
-    state: Option<String>,
+    #[arg(long, value_parser = states(&StateKind::ALL))]
+    state: Option<StateKind>,
     /// Only deliveries to this destination
     #[arg(long, value_name = "DESTINATION")]
     destination: Option<String>,
@@ -62,7 +63,7 @@ async fn list(args: &Args) -> CommandResult {
     let request = args
         .at
         .request(Method::GET, ["deliveries"])
-        .query("status", args.state.as_ref())
+        .query("status", args.state.map(StateKind::as_str))
         .query("destination", args.destination.as_ref())
         .query("type", args.event_type.as_ref())
         .query("error", args.error.as_ref())

@@ -1,6 +1,7 @@
 //! `fanfare events`: lists or follows events, or shows one with its deliveries.
 
 use clap::Args as ClapArgs;
+use fanfare_store::StateKind;
 use http::Method;
 use serde_json::Value;
 
@@ -103,11 +104,11 @@ async fn list(args: &Args) -> CommandResult {
 
 /// The number of deliveries in each state: `2 delivered, 1 dead`.
 fn counts(deliveries: &Value) -> String {
-    let count = |state: &str| match deliveries[state].as_u64() {
+    let count = |state: StateKind| match deliveries[state.as_str()].as_u64() {
         None | Some(0) => None,
         Some(count) => Some(format!("{count} {state}")),
     };
-    let counts = ["delivered", "waiting", "suppressed", "dead"].into_iter().filter_map(count);
+    let counts = StateKind::ALL.into_iter().filter_map(count);
     counts.collect::<Vec<_>>().join(", ")
 }
 

@@ -16,7 +16,7 @@ use super::remote::{Api, ApiRequest, StoreUse};
 use crate::agenda::Clock;
 use crate::app::{self, Purpose};
 use crate::config::{Config, Period};
-use fanfare_store::{Ms, Store};
+use fanfare_store::{Ms, StateKind, Store};
 
 /// Heading of the options that choose a store or a server.
 pub(super) const CONNECTION: &str = "Connection options";
@@ -265,6 +265,11 @@ impl FromStr for When {
 /// Parses `live` and `test`.
 pub(super) fn environment() -> impl TypedValueParser<Value = Environment> {
     PossibleValuesParser::new(["live", "test"]).try_map(|word| word.parse())
+}
+
+/// Parses one of these states of a delivery.
+pub(super) fn states(kinds: &[StateKind]) -> impl TypedValueParser<Value = StateKind> + use<> {
+    PossibleValuesParser::new(kinds.iter().map(|kind| kind.as_str())).try_map(|word| word.parse())
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use fanfare_store::StateKind;
 use http::Method;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use super::options::{TenantTarget, Window};
+use super::options::{TenantTarget, Window, states};
 use super::remote::Api;
 use super::{CommandResult, Failure, output, progress, show};
 
@@ -62,10 +63,10 @@ pub(super) struct Args {
     #[arg(
         long,
         value_name = "STATE",
-        value_parser = ["delivered", "suppressed", "dead"],
+        value_parser = states(&[StateKind::Delivered, StateKind::Suppressed, StateKind::Dead]),
         conflicts_with = "id"
     )]
-    state: Vec<String>,
+    state: Vec<StateKind>,
     /// Maximum number of deliveries to put back per second
     #[arg(
         long,
@@ -104,7 +105,10 @@ impl Selection {
 pub(super) async fn run(args: Args) -> CommandResult {
     let mut filter = args.selection.filter();
     if !args.state.is_empty() {
-        filter.insert("status".to_owned(), json!(args.state));
+        filter.insert(
+            "status".to_owned(),
+            json!(args.state.iter().map(|kind| kind.as_str()).collect::<Vec<_>>()),
+        );
     }
     let change = Change {
         selection: &args.selection,

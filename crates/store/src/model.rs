@@ -234,6 +234,17 @@ pub enum EventState {
     Routed,
 }
 
+impl EventState {
+    /// The serialized form.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Unrouted => "unrouted",
+            Self::Routed => "routed",
+        }
+    }
+}
+
 /// One event with its deliveries.
 #[derive(Clone, Debug)]
 pub struct EventRecord {

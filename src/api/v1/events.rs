@@ -19,7 +19,7 @@ use crate::api::page::{self, Page, check_limit};
 use crate::api::scope::{Read, Scope};
 use crate::api::state::ApiState;
 use fanfare_routing::Explanation;
-use fanfare_store::{Counts, EventQuery, EventState, EventSummary};
+use fanfare_store::{Counts, EventQuery, EventSummary};
 
 /// An event in a list.
 #[derive(Serialize, ToSchema)]
@@ -61,14 +61,6 @@ impl DeliveryCounts {
     }
 }
 
-fn word(state: EventState) -> &'static str {
-    match state {
-        EventState::Pending => "pending",
-        EventState::Unrouted => "unrouted",
-        EventState::Routed => "routed",
-    }
-}
-
 impl EventLine {
     fn of(event: EventSummary) -> Self {
         Self {
@@ -76,7 +68,7 @@ impl EventLine {
             kind: event.kind,
             created: event.created,
             received_ms: event.received_ms,
-            state: word(event.state),
+            state: event.state.as_str(),
             environment: event.environment.word(),
             deliveries: DeliveryCounts::of(event.deliveries),
         }
@@ -209,7 +201,7 @@ pub(super) async fn get(
     let answer = EventPath {
         event: record.event.value().clone(),
         received_ms: record.event.received_ms,
-        state: word(record.state),
+        state: record.state.as_str(),
         environment: record.event.environment.word(),
         routes,
         deliveries: record.deliveries.into_iter().map(Delivery::of).collect(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fanfare_store::{EventState, StateKind};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -28,7 +29,7 @@ pub(super) async fn outcomes(
             let ended = found.as_ref().is_some_and(has_ended);
             if ended || Instant::now() >= deadline {
                 // An event that no router has read from the stream is not in the ledger yet.
-                let unread = || json!({"event": {"id": id}, "state": "pending", "deliveries": []});
+                let unread = || json!({"event": {"id": id}, "state": EventState::Pending.as_str(), "deliveries": []});
                 events.push(found.unwrap_or_else(unread));
                 break;
             }
@@ -43,11 +44,13 @@ fn deliveries(event: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn has_ended(event: &Value) -> bool {
-    event["state"] != "pending" && deliveries(event).all(|delivery| delivery["state"] != "waiting")
+    let waits = |delivery: &Value| delivery["state"] == StateKind::Waiting.as_str();
+    event["state"] != EventState::Pending.as_str() && !deliveries(event).any(waits)
 }
 
 fn is_delivered(event: &Value) -> bool {
-    event["state"] == "routed" && deliveries(event).all(|delivery| delivery["state"] == "delivered")
+    let delivered = |delivery: &Value| delivery["state"] == StateKind::Delivered.as_str();
+    event["state"] == EventState::Routed.as_str() && deliveries(event).all(delivered)
 }
 
 /// Prints the events. A success only if every delivery was delivered.
@@ -60,9 +63,13 @@ pub(super) fn report(events: &[Value], as_json: bool) -> CommandResult {
 
 fn print(event: &Value) {
     let id = output::bold(&show::word(&event["event"]["id"]));
-    let state = match event["state"].as_str() {
-        Some("unrouted") => "unrouted: no route matches it; `fanfare route` explains why",
-        Some("pending") => "pending: not processed yet; check that `fanfare serve` is running",
+    let state = match &event["state"] {
+        state if state == EventState::Unrouted.as_str() => {
+            "unrouted: no route matches it; `fanfare route` explains why"
+        }
+        state if state == EventState::Pending.as_str() => {
+            "pending: not processed yet; check that `fanfare serve` is running"
+        }
         _ => "",
     };
     output::line(format!("{id}  {state}").trim_end());
