@@ -89,4 +89,5 @@ pub mod ops;
 pub mod persist;
 pub mod pipeline;
 pub mod secrets;
+pub mod server;
 pub mod tenant;

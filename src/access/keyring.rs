@@ -45,6 +45,7 @@ pub struct Keyring {
 struct KnownKeys {
     version: u64,
     by_hash: HashMap<[u8; 16], Arc<Entry>>,
+    by_id: HashMap<Arc<str>, Arc<Entry>>,
 }
 
 struct Entry {
@@ -105,6 +106,15 @@ impl Keyring {
         Ok(Admitted { principal: entry.principal.clone(), rate })
     }
 
+    /// Fails if the key with this id was revoked or has expired since it was admitted.
+    pub fn check(&self, key_id: &str) -> Result<(), Denied> {
+        let known = self.known.load();
+        let entry = known.by_id.get(key_id).ok_or(Denied::UnknownKey)?;
+        let now = self.clock.now_ms();
+        let expired = entry.expires_ms.is_some_and(|expires| expires <= now);
+        if expired { Err(Denied::Expired) } else { Ok(()) }
+    }
+
     /// Like [`Keyring::admit`], but reads the store before it refuses an unknown key, because
     /// another process may have created the key a moment ago.
     pub async fn admit_or_refresh(&self, key: &str) -> Result<Admitted, Denied> {
@@ -156,18 +166,20 @@ impl Keyring {
         if version == before.version && version != 0 {
             return Ok(());
         }
-        let states: HashMap<&str, &Arc<KeyState>> =
-            before.by_hash.values().map(|entry| (&*entry.principal.key_id, &entry.state)).collect();
         let mut by_hash = HashMap::new();
+        let mut by_id = HashMap::new();
         for record in keys::all(&*self.records, KEYS).await? {
             let Some(document) = Document::read(&record) else { continue };
             let Some(hash) = document.hash() else { continue };
-            let state = states.get(record.id.as_str()).map_or_else(Arc::default, |s| (*s).clone());
+            let known = before.by_id.get(record.id.as_str());
+            let state = known.map_or_else(Arc::default, |entry| entry.state.clone());
             let principal = Arc::new(document.principal(&record.id));
             let expires_ms = document.expires_ms();
-            by_hash.insert(hash.index(), Arc::new(Entry { hash, principal, expires_ms, state }));
+            let entry = Arc::new(Entry { hash, principal, expires_ms, state });
+            by_id.insert(entry.principal.key_id.clone(), entry.clone());
+            by_hash.insert(hash.index(), entry);
         }
-        self.known.store(Arc::new(KnownKeys { version, by_hash }));
+        self.known.store(Arc::new(KnownKeys { version, by_hash, by_id }));
         Ok(())
     }
 

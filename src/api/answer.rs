@@ -23,6 +23,8 @@ pub struct ApiError {
     pub(super) code: &'static str,
     pub(super) message: Box<str>,
     pub(super) details: Vec<Detail>,
+    /// When the request may be sent again, in seconds. The default for 503 is 1.
+    pub(super) retry_after_s: Option<u64>,
 }
 
 /// One wrong field of a request.
@@ -47,7 +49,13 @@ impl ApiError {
         code: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        Self { status, kind, code, message: message.into().into(), details: Vec::new() }
+        let (message, details) = (message.into().into(), Vec::new());
+        Self { status, kind, code, message, details, retry_after_s: None }
+    }
+
+    /// Says when the request may be sent again.
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
     }
 
     /// The request is invalid.
@@ -99,8 +107,9 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let unavailable = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        if let Some(seconds) = self.retry_after_s.or(unavailable) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

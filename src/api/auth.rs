@@ -1,27 +1,20 @@
-//! Authentication: the API key of a request, and its rate limit.
+//! Authentication: which principal a request comes from.
 //!
-//! [`guard`] runs before every path that requires a key. A handler behind it takes a [`Principal`]
-//! as an argument. Whether that principal may do what the handler does is checked by the handler
+//! `guard` runs before every path that requires a key. A handler behind it takes a [`Principal`] as
+//! an argument. Whether that principal may do what the handler does is checked by the handler
 //! (`scope`).
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::answer::ApiError;
-use crate::access::{Admitted, Denied, Environment, Hash, Keyring, Principal, RateDecision, Role};
+use crate::access::{Admitted, Denied, Environment, Hash, Keyring, Principal, Role};
 use crate::agenda::Clock;
-
-const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// Decides which principal a request comes from.
 pub struct Authenticator {
@@ -58,6 +51,13 @@ impl Authenticator {
         }
         self.keyring.admit(key)
     }
+
+    /// Fails if the key of a request that takes long was revoked or has expired meanwhile.
+    pub(super) fn check(&self, principal: &Principal) -> Result<(), Denied> {
+        // The others have no key in the store.
+        let has_key = principal.key_id.starts_with("key_");
+        if has_key { self.keyring.check(&principal.key_id) } else { Ok(()) }
+    }
 }
 
 /// A principal without a key in the store.
@@ -80,79 +80,12 @@ fn authorization<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
 /// Turns the password of `Authorization: Basic`, which a browser can ask its user for, into a
 /// bearer key. Only the documentation accepts it, because a browser sends a stored password with
 /// every request, including those that another site triggers.
-fn basic_as_bearer(headers: &HeaderMap) -> Option<HeaderValue> {
+pub(super) fn basic_as_bearer(headers: &HeaderMap) -> Option<HeaderValue> {
     let given = BASE64_STANDARD.decode(authorization(headers, "basic")?).ok()?;
     let (_user, key) = std::str::from_utf8(&given).ok()?.split_once(':')?;
     let mut value = HeaderValue::try_from(format!("Bearer {key}")).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-/// Guards the documentation: any key is accepted, also as the password of HTTP Basic.
-pub(super) async fn guard_docs(
-    authenticator: State<Arc<Authenticator>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    if let Some(bearer) = basic_as_bearer(request.headers()) {
-        request.headers_mut().insert(header::AUTHORIZATION, bearer);
-    }
-    let mut response = guard(authenticator, request, next).await;
-    if response.status() == StatusCode::UNAUTHORIZED {
-        let ask = HeaderValue::from_static("Basic realm=\"Fanfare: any name, a key as password\"");
-        response.headers_mut().append(header::WWW_AUTHENTICATE, ask);
-    }
-    response
-}
-
-/// Guards a path: authenticates the request, applies the key's rate limit, and reports the limit in
-/// the answer's headers.
-pub(super) async fn guard(
-    State(authenticator): State<Arc<Authenticator>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let admitted = match authenticator.authenticate(request.headers()).await {
-        Ok(admitted) => admitted,
-        Err(denied) => return ApiError::from(denied).into_response(),
-    };
-    let Some(rate) = admitted.rate else {
-        request.extensions_mut().insert(admitted.principal);
-        return next.run(request).await;
-    };
-    let mut response = if rate.allowed {
-        request.extensions_mut().insert(admitted.principal);
-        next.run(request).await
-    } else {
-        too_many_requests(rate)
-    };
-    insert_rate_headers(response.headers_mut(), rate, authenticator.clock.now_ms());
-    response
-}
-
-fn too_many_requests(rate: RateDecision) -> Response {
-    let wait = seconds_up(rate.next_in).max(1);
-    let message = format!(
-        "this key has exceeded its rate limit; try again in {wait} s. A batch of events counts as one \
-         request"
-    );
-    let error =
-        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too_many_requests", message);
-    let mut response = error.into_response();
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
-    response
-}
-
-/// `X-RateLimit-Reset` is when the limit fully resets, in Unix seconds.
-fn insert_rate_headers(headers: &mut HeaderMap, rate: RateDecision, now_ms: i64) {
-    let now = u64::try_from(now_ms / 1000).unwrap_or(0);
-    headers.insert(LIMIT, HeaderValue::from(rate.limit));
-    headers.insert(REMAINING, HeaderValue::from(rate.remaining));
-    headers.insert(RESET, HeaderValue::from(now.saturating_add(seconds_up(rate.full_in))));
-}
-
-fn seconds_up(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 impl<S: Sync> FromRequestParts<S> for Principal {

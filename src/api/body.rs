@@ -1,5 +1,6 @@
 //! Reads the parts of a request: JSON bodies, query parameters and path parameters.
 
+use std::error::Error;
 use std::ops::RangeInclusive;
 
 use axum::body::Bytes;
@@ -12,7 +13,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::answer::{ApiError, Detail};
-use super::schema;
+use super::body_memory::NoMemory;
+use super::{json, schema};
+use crate::server::BodyError;
 
 /// Largest body of a request in bytes, except for ingest. It can hold all settings of a tenant.
 pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -57,7 +60,30 @@ where
 /// The error for a body that could not be read, for example because it is too large.
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(super) fn unreadable(error: BytesRejection) -> ApiError {
-    ApiError::new(error.status(), "invalid_request", "bad_body", error.body_text())
+    let known = interrupted(&error);
+    known.unwrap_or_else(|| {
+        ApiError::new(error.status(), "invalid_request", "bad_body", error.body_text())
+    })
+}
+
+/// The error for a body that Fanfare did not read to its end, if that is what `error` is about.
+pub(super) fn interrupted(error: &(dyn Error + 'static)) -> Option<ApiError> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<NoMemory>() {
+            return Some(error.into());
+        }
+        if let Some(error) = error.downcast_ref::<BodyError>() {
+            let (status, kind, code) = match error {
+                BodyError::Slow => (StatusCode::REQUEST_TIMEOUT, "invalid_request", "slow_body"),
+                BodyError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "stopping"),
+                BodyError::Broken(_) => (StatusCode::BAD_REQUEST, "invalid_request", "bad_body"),
+            };
+            return Some(ApiError::new(status, kind, code, error.to_string()));
+        }
+        cause = error.source();
+    }
+    None
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -76,6 +102,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 fn parse<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T, ApiError> {
+    json::check(bytes)?;
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| ApiError::invalid("not_json", format!("the body is not JSON: {error}")))?;
     let details = schema::check::<T>(&value);
@@ -107,6 +134,10 @@ fn bad_query(error: &QueryRejection) -> ApiError {
     let text = error.body_text();
     let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
     let (field, message) = text.split_once(": ").unwrap_or(("", text));
+    let twice = message.strip_prefix("duplicate field `").and_then(|rest| rest.split('`').next());
+    if let Some(field) = twice {
+        return ApiError::field(field, "occurs twice; send it once");
+    }
     ApiError::field(field, message)
 }
 

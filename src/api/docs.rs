@@ -4,13 +4,13 @@
 use std::io::Read as _;
 use std::sync::{Arc, LazyLock};
 
-use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use flate2::read::GzDecoder;
 use utoipa_swagger_ui::Config;
 
 use super::answer::ApiError;
+use super::body::PathParams;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
                       img-src 'self' data:; font-src 'self'; connect-src 'self'; \
@@ -32,7 +32,7 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
 }
 
 /// `GET /docs/{file}`.
-pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn asset(PathParams(name): PathParams<String>, headers: HeaderMap) -> Response {
     file(&name, &headers)
 }
 

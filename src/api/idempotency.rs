@@ -26,7 +26,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::answer::ApiError;
-use super::body::MAX_BODY;
+use super::body::{MAX_BODY, interrupted};
 use super::shown_once::MaskedBody;
 use super::state::ApiState;
 use crate::access::Principal;
@@ -41,6 +41,10 @@ const ANSWER_TTL: Duration = Duration::from_hours(24);
 const MARKER_TTL: Duration = Duration::from_mins(1);
 /// Largest answer that is kept, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
+
+/// Answers that say nothing about the request, besides those of server errors.
+const NOT_KEPT: [StatusCode; 3] =
+    [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED, StatusCode::REQUEST_TIMEOUT];
 
 /// What the store holds for a key.
 #[derive(Serialize, Deserialize)]
@@ -112,11 +116,13 @@ impl Asked {
     async fn read(request: Request, largest: usize) -> Result<(Self, Request), ApiError> {
         let key = read_key(request.headers())?;
         let (parts, body) = request.into_parts();
-        let too_large = |_| {
-            let message = format!("the body is larger than {largest} bytes; send less at once");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "bad_body", message)
+        let unreadable = |error: axum::Error| {
+            interrupted(&error).unwrap_or_else(|| {
+                let message = format!("the body is larger than {largest} bytes; send less at once");
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "bad_body", message)
+            })
         };
-        let body = to_bytes(body, largest).await.map_err(too_large)?;
+        let body = to_bytes(body, largest).await.map_err(unreadable)?;
         let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
         let tenant = parts.headers.get("fanfare-tenant").map_or(&b""[..], HeaderValue::as_bytes);
         // Keys of different callers are independent, so that a key reveals nothing about others.
@@ -164,8 +170,7 @@ async fn once(state: &ApiState, request: Request, next: Next) -> Result<Response
     };
     let response = next.run(request).await;
     let status = response.status();
-    let depends_on_request = !(status.is_server_error()
-        || [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED].contains(&status));
+    let depends_on_request = !(status.is_server_error() || NOT_KEPT.contains(&status));
     if !depends_on_request {
         let _ = records.remove(COLLECTION, &asked.id, Some(revision)).await;
         return Ok(response);

@@ -25,7 +25,8 @@ pub(super) async fn metrics(State(state): State<Arc<ApiState>>, headers: HeaderM
         return ApiError::from(denied).into_response();
     }
     let text = meter.text(&state.store, &state.registry, state.clock).await;
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
+    let headers = [(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
+    (headers, text).into_response()
 }
 
 /// Metrics require their own key or an operator's, unless they are public.

@@ -24,6 +24,30 @@ pub(super) async fn layer(request: Request, next: Next) -> Response {
     response
 }
 
+/// Whether an id can be copied into logs, pages and shells without an escape.
 fn is_id(text: &[u8]) -> bool {
-    (1..=MAX_LENGTH).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
+    (1..=MAX_LENGTH).contains(&text.len()) && text.iter().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_common_clients_are_kept_and_markup_is_not() {
+        let longest = "x".repeat(MAX_LENGTH);
+        for id in [
+            "0b9cbb6e-7c1d-4f2e-9d0a-3f8f9d1c2b3a",
+            "Root=1-5759e988-bd862e3fe1be46a994272793",
+            "01J8Z0:trace/7.a+b==",
+            &longest,
+        ] {
+            assert!(is_id(id.as_bytes()), "{id}");
+        }
+        let longer = format!("{longest}x");
+        for id in ["", "two words", "<b>", "a\"b", "$(id)", "a;b", "é", "a\u{1b}[0m", &longer] {
+            assert!(!is_id(id.as_bytes()), "{id}");
+        }
+    }
 }

@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::answer::ApiError;
 use super::state::ApiState;
 use crate::access::{Action, Denied, Principal};
 use crate::event;
+
+const TENANT: HeaderName = HeaderName::from_static("fanfare-tenant");
 
 /// What a handler does.
 pub(super) trait Does: Send + Sync {
@@ -66,11 +69,35 @@ impl<D: Does> FromRequestParts<Arc<ApiState>> for Scope<D> {
         let params = params.map_err(|_| ApiError::not_found("path", ""))?;
         let named = params.iter().find(|(name, _)| *name == "tenant").map(|(_, value)| value);
         let tenant = principal.tenant_of(named)?;
+        check_named(&parts.headers, &tenant, named)?;
         if event::tenant_id(tenant.as_bytes()).is_err() {
             return Err(Denied::no_tenant(&tenant).into());
         }
         Ok(Self(Caller { principal, tenant }, PhantomData))
     }
+}
+
+/// The tenant that a request names as a query parameter or in `Fanfare-Tenant`.
+pub(super) fn named_tenant<'r>(
+    query: Option<&'r str>,
+    headers: &'r HeaderMap,
+) -> Result<Option<&'r [u8]>, ApiError> {
+    let in_headers = headers.get_all(TENANT).iter().map(HeaderValue::as_bytes);
+    let mut named = query.map(str::as_bytes).into_iter().chain(in_headers);
+    let first = named.next();
+    if named.all(|other| Some(other) == first) { Ok(first) } else { Err(conflicting()) }
+}
+
+/// Checks that `Fanfare-Tenant` names the tenant of the path, if it names one.
+fn check_named(headers: &HeaderMap, tenant: &str, path: Option<&str>) -> Result<(), ApiError> {
+    let is_same = |value: &HeaderValue| value == tenant || path.is_some_and(|path| value == path);
+    if headers.get_all(TENANT).iter().all(is_same) { Ok(()) } else { Err(conflicting()) }
+}
+
+fn conflicting() -> ApiError {
+    let message = "the request names two tenants; name one, in the path, as `?tenant=` or in the \
+                   header `Fanfare-Tenant`";
+    ApiError::invalid("conflicting_tenants", message)
 }
 
 /// A caller that may do `D`, on a path without a tenant.

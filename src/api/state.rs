@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Authenticator;
+use super::body::MAX_BODY;
+use super::body_memory::BodyMemory;
 use super::etag::Tags;
+use super::local::LocalHosts;
 use super::meter::Meter;
+use super::waiters::Waiters;
 use super::write_locks::WriteLocks;
 use crate::agenda::Clock;
 use crate::catalogue::Catalogue;
@@ -17,9 +20,6 @@ use crate::tenant::{Problem, Registry, TenantSpec};
 use fanfare_render::Engine;
 use fanfare_store::Store;
 
-/// Most requests of one process that wait for an event (`?wait=`) at the same time. Further
-/// requests are answered at once.
-const MAX_WAITING: usize = 1_000;
 /// Largest body of an ingest request in bytes, unless a single event may be larger.
 const MAX_INGEST: usize = 32 * 1024 * 1024;
 
@@ -38,6 +38,9 @@ pub struct ApiState {
     pub max_batch: usize,
     /// Checks API keys.
     pub authenticator: Arc<Authenticator>,
+    /// The names under which the API may be called while it needs no key. `None` if it needs one,
+    /// or if no browser can reach it.
+    pub local_hosts: Option<Arc<LocalHosts>>,
     /// Whether `/docs` and `/openapi.json` are served without an API key.
     pub open_docs: bool,
     /// Counts and traces requests.
@@ -53,10 +56,28 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// Largest body of an ingest request in bytes. A single event always fits.
+    /// Largest body of an ingest request in bytes.
     pub(super) fn max_ingest_body(&self) -> usize {
-        (self.limits.max_bytes + 1024).max(MAX_INGEST)
+        max_ingest_body(self.limits)
     }
+}
+
+/// A single event always fits.
+fn max_ingest_body(limits: Limits) -> usize {
+    (limits.max_bytes + 1024).max(MAX_INGEST)
+}
+
+/// Limits on what the requests of one process may use at the same time.
+#[derive(Clone, Copy, Debug)]
+pub struct ApiLimits {
+    /// Limits on one event.
+    pub event: Limits,
+    /// Most memory for the bodies of requests in progress, in bytes.
+    pub body_memory: usize,
+    /// Most requests that wait for an event (`?wait=`).
+    pub waiting: usize,
+    /// The same for one tenant.
+    pub waiting_per_tenant: usize,
 }
 
 /// Compiles the templates of a tenant's document, or returns everything wrong with them.
@@ -67,8 +88,8 @@ pub struct Shared {
     pub(super) tags: Tags,
     pub(super) write_locks: WriteLocks,
     pub(super) engine: MakeEngine,
-    /// Permits for requests that wait for an event.
-    pub(super) waiters: Semaphore,
+    pub(super) waiters: Waiters,
+    pub(super) body_memory: Arc<BodyMemory>,
     /// A second path prefix for the notification channels, such as `/kyc`.
     pub(super) alias: Option<String>,
     /// Where an event names the person that it is about.
@@ -78,12 +99,19 @@ pub struct Shared {
 impl Shared {
     /// Creates the shared state. `alias` is a second path prefix for the notification channels, and
     /// `subject_paths` are the paths in an event that name the person that it is about.
-    pub fn new(engine: MakeEngine, alias: Option<String>, subject_paths: Vec<String>) -> Self {
+    pub fn new(
+        engine: MakeEngine,
+        alias: Option<String>,
+        subject_paths: Vec<String>,
+        limits: ApiLimits,
+    ) -> Self {
+        let largest = max_ingest_body(limits.event).max(MAX_BODY);
         Self {
             tags: Tags::default(),
             write_locks: WriteLocks::default(),
             engine,
-            waiters: Semaphore::new(MAX_WAITING),
+            waiters: Waiters::new(limits.waiting, limits.waiting_per_tenant),
+            body_memory: BodyMemory::new(limits.body_memory, largest),
             alias,
             subject_paths,
         }

@@ -85,6 +85,29 @@ pub struct Http {
     pub alias: Option<String>,
     /// Whether `/openapi.json` and `/docs` can be read without a key.
     pub open_docs: bool,
+    /// Host names, besides those of this machine, under which requests without a key are accepted
+    /// in development.
+    pub development_hosts: Vec<String>,
+    /// Maximum number of open connections.
+    pub max_connections: usize,
+    /// Further connections for health checks, metrics and operators.
+    pub reserved_connections: usize,
+    /// Maximum number of open connections from one address. 0 means no limit.
+    pub max_connections_per_address: usize,
+    /// How long the head of a request may take.
+    pub header_timeout: Period,
+    /// Longest pause in the body of a request, and while a client reads an answer.
+    pub body_timeout: Period,
+    /// Lowest rate in bytes per second of what takes longer than `body_timeout`.
+    pub min_body_rate: u64,
+    /// How long a connection may be idle between two requests.
+    pub idle_timeout: Period,
+    /// Maximum memory for the bodies of requests in progress, in bytes.
+    pub body_memory_bytes: usize,
+    /// Maximum number of requests that wait for an event at the same time.
+    pub max_waiting: usize,
+    /// The same for one tenant.
+    pub max_waiting_per_tenant: usize,
 }
 
 impl Default for Http {
@@ -95,6 +118,17 @@ impl Default for Http {
             burst: 5_000,
             alias: None,
             open_docs: false,
+            development_hosts: Vec::new(),
+            max_connections: 4_096,
+            reserved_connections: 32,
+            max_connections_per_address: 1_024,
+            header_timeout: Period::seconds(10),
+            body_timeout: Period::seconds(10),
+            min_body_rate: 4_096,
+            idle_timeout: Period::seconds(75),
+            body_memory_bytes: 128 * 1024 * 1024,
+            max_waiting: 1_000,
+            max_waiting_per_tenant: 100,
         }
     }
 }

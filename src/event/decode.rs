@@ -15,6 +15,7 @@ use bytes::Bytes;
 use fanfare_contract::Event;
 
 use scan::scan;
+pub(crate) use strict::{Keys, Text};
 
 use super::limits::Limits;
 use super::refusal::Refusal;

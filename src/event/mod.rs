@@ -11,6 +11,7 @@ mod trace;
 
 pub use accept::{OWN_TYPES, accept};
 pub use decode::{Fill, decode};
+pub(crate) use decode::{Keys, Text};
 pub use id::{event_id_for_key, new_event_id, own_event_id};
 pub use limits::Limits;
 pub use names::tenant_id;

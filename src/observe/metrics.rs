@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::connections::ConnectionMetrics;
 use super::gauges::Gauges;
 use super::labels::{
     ACCEPTED, Accepted, CHANNELS, OUTCOMES, REFUSALS, RESULTS, STATES, Source, place, result,
@@ -42,6 +43,8 @@ type ByDestination = Family<[(&'static str, Arc<str>); 3], Counter>;
 /// All metrics, with a handle for each series.
 pub struct Metrics {
     registry: Registry,
+    /// The connections of clients.
+    pub connections: ConnectionMetrics,
     http: [Counter; ACCEPTED.len()],
     events: Table<{ Source::ALL.len() }, { OUTCOMES.len() }>,
     /// One row for HTTP, one for the log.
@@ -78,6 +81,7 @@ impl Metrics {
 
         let help = "Events sent to POST /v1/events, by result";
         let http = row(all, "http_events", help, ("outcome", &ACCEPTED));
+        let connections = ConnectionMetrics::new(all);
         let help = "Entries of the log that were settled, by source and outcome";
         let events = table(all, "events", help, ("source", &Source::ALL), ("outcome", &OUTCOMES));
         let help = "Events that were refused, by source and error code";
@@ -121,6 +125,7 @@ impl Metrics {
         });
         let per_tenant = per_tenant.then(|| by_tenant(all));
         Self {
+            connections,
             http,
             events,
             rejected,

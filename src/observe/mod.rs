@@ -6,6 +6,7 @@
 //! ever becomes a label or an attribute.
 
 mod attempts;
+mod connections;
 mod gauges;
 mod labels;
 mod metrics;
@@ -20,6 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use fanfare_contract::Event;
 
+pub use connections::{ConnectionEnd, ConnectionMetrics};
 pub use gauges::Gauges;
 pub use labels::{Accepted, Source};
 pub use metrics::Metrics;

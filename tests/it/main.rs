@@ -22,6 +22,7 @@ mod forgery;
 mod main_path;
 mod memory;
 mod observed;
+mod occupied;
 mod packaging;
 mod peers;
 mod recovery;

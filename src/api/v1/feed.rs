@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::deliveries::Delivery;
 use crate::api::answer::ApiError;
+use crate::api::scope::Caller;
 use crate::api::state::ApiState;
 use fanfare_store::EventRecord;
 
@@ -103,10 +104,11 @@ async fn read(
     Ok(Batch { data, next: after, more: true })
 }
 
-/// Reads events after a cursor. If there are none, polls for up to `wait`.
+/// Reads events after a cursor. If there are none, polls for up to `wait`, but not longer than the
+/// caller's key is valid.
 pub(super) async fn read_or_wait(
     state: &ApiState,
-    tenant: &str,
+    Caller { principal, tenant }: &Caller,
     after: u64,
     limit: usize,
     wait: Duration,
@@ -116,13 +118,14 @@ pub(super) async fn read_or_wait(
     if wait.is_zero() || !batch.data.is_empty() {
         return Ok(batch);
     }
-    let Ok(_permit) = state.v1.waiters.try_acquire() else { return Ok(batch) };
+    let _waiter = state.v1.waiters.enter(tenant)?;
     let until = Instant::now() + wait;
     while batch.data.is_empty() && Instant::now() < until {
         tokio::select! {
             () = tokio::time::sleep(POLL_INTERVAL) => {}
             () = state.stop.cancelled() => break,
         }
+        state.authenticator.check(principal)?;
         batch = read(state, tenant, batch.next, limit, verdict).await?;
     }
     Ok(batch)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use crate::api::answer::{ApiError, success};
 use crate::api::body::{QueryParams, within};
 use crate::api::edit::load;
 use crate::api::page::{self, check_limit};
-use crate::api::scope::{By, Read};
+use crate::api::scope::{By, Caller, Read, named_tenant};
 use crate::api::state::ApiState;
 use fanfare_contract::LaneId;
 use fanfare_routing::type_matches;
@@ -69,10 +69,14 @@ pub(super) struct Followed {
 pub(super) async fn follow(
     By(principal, _): By<Read>,
     State(state): State<Arc<ApiState>>,
+    headers: HeaderMap,
     QueryParams(query): QueryParams<FollowQuery>,
 ) -> Result<Response, ApiError> {
-    let tenant = principal.tenant_of(query.tenant.as_deref())?;
+    let named = named_tenant(query.tenant.as_deref(), &headers)?;
+    let named = named.map(String::from_utf8_lossy);
+    let tenant = principal.tenant_of(named.as_deref())?;
     load(&state, &tenant).await?;
+    let caller = Caller { principal, tenant };
     check_limit(query.limit)?;
     let wait = within("wait", query.wait, 0..=MAX_WAIT)?.unwrap_or(0);
     let after = parse_cursor("after", query.after.as_deref())?;
@@ -99,7 +103,7 @@ pub(super) async fn follow(
         })
     };
     let (limit, wait) = (page::limit(query.limit), Duration::from_secs(wait));
-    let batch = read_or_wait(&state, &tenant, after, limit, wait, &verdict).await?;
+    let batch = read_or_wait(&state, &caller, after, limit, wait, &verdict).await?;
     let next_cursor = batch.next.to_string();
     Ok(success(StatusCode::OK, Followed { data: batch.data, next_cursor, more: batch.more }))
 }

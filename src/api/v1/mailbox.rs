@@ -159,7 +159,7 @@ pub(super) async fn messages(
     };
     let (limit, wait) = (page::limit(query.limit), Duration::from_secs(wait));
     let after = given.unwrap_or(committed);
-    let batch = read_or_wait(&state, &scope.tenant, after, limit, wait, &verdict).await?;
+    let batch = read_or_wait(&state, &scope, after, limit, wait, &verdict).await?;
     let answer = Messages {
         data: batch.data,
         next_cursor: batch.next.to_string(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use utoipa::OpenApi;
 use utoipa::openapi::{Info, OpenApiBuilder};
@@ -15,6 +16,9 @@ use super::{
     types,
 };
 use crate::api::state::ApiState;
+
+/// Largest request for a preview in bytes: an event and four templates.
+const MAX_PREVIEW: usize = 512 * 1024;
 
 const DESCRIPTION: &str = "\
 Fanfare delivers events to webhooks, email and Slack. Producers send events, and each tenant's routes \
@@ -62,6 +66,8 @@ pub(in crate::api) fn resource_paths() -> OpenApiRouter<Arc<ApiState>> {
 /// What a tenant configures.
 fn configuration(router: OpenApiRouter<Arc<ApiState>>) -> OpenApiRouter<Arc<ApiState>> {
     use destinations::{actions, test_event};
+    let previews = OpenApiRouter::new().routes(routes!(templates::preview::preview));
+    let previews = previews.layer(DefaultBodyLimit::max(MAX_PREVIEW));
     router
         .routes(routes!(destinations::list, destinations::create))
         .routes(routes!(
@@ -83,7 +89,7 @@ fn configuration(router: OpenApiRouter<Arc<ApiState>>) -> OpenApiRouter<Arc<ApiS
         .routes(routes!(preferences::get, preferences::put))
         .routes(routes!(templates::list))
         .routes(routes!(templates::get, templates::put, templates::delete))
-        .routes(routes!(templates::preview::preview))
+        .merge(previews)
         .routes(routes!(types::list))
         .routes(routes!(types::get, types::put, types::delete))
         .routes(routes!(suppressions::list))

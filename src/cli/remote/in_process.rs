@@ -13,7 +13,7 @@ use url::Url;
 use super::super::Failure;
 use super::{ApiRequest, RawResponse, etag};
 use crate::access::Keyring;
-use crate::api::{self, ApiState, Authenticator, Shared};
+use crate::api::{self, ApiLimits, ApiState, Authenticator, Shared};
 use crate::app::{self, App, Parts};
 use crate::config::Config;
 use fanfare_store::Store;
@@ -30,6 +30,12 @@ pub(super) async fn router(config: &Config, store: Store) -> Result<Router, Fail
     let (open, clock) = (Some(ACTOR), app.clock);
     let authenticator = Arc::new(Authenticator { keyring, ingest: None, open, clock });
     let subject_paths = config.privacy.subject_paths.clone();
+    let limits = ApiLimits {
+        event: app::limits(config),
+        body_memory: usize::MAX,
+        waiting: usize::MAX,
+        waiting_per_tenant: usize::MAX,
+    };
     let state = ApiState {
         store: app.store.clone(),
         registry: app.registry.clone(),
@@ -41,7 +47,8 @@ pub(super) async fn router(config: &Config, store: Store) -> Result<Router, Fail
         meter: None,
         open_docs: true,
         catalogue: app.catalogue.clone(),
-        v1: Arc::new(Shared::new(app::tenant_engines(config)?, None, subject_paths)),
+        local_hosts: None,
+        v1: Arc::new(Shared::new(app::tenant_engines(config)?, None, subject_paths, limits)),
         stop: CancellationToken::new(),
     };
     Ok(api::router(state))

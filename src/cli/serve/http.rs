@@ -1,18 +1,23 @@
 //! The HTTP API of a server: its state, who may use it, and how it stops.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use crate::access::{Hash, Keyring, RateLimit};
-use crate::api::{self, ApiState, Authenticator, Meter, Shared};
+use crate::api::{self, ApiLimits, ApiState, Authenticator, LocalHosts, Meter, Shared};
 use crate::app::{self, App};
-use crate::config::Config;
+use crate::config::{Config, Http, Period};
+use crate::server::{self, Descriptors, Options};
 
 /// Minimum length of the ingest key.
 const MIN_INGEST_KEY: usize = 16;
+
+/// Shortest time limit of a connection, so that a mistake does not close all of them at once.
+const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the API's handlers share.
 pub(super) fn state(
@@ -31,8 +36,10 @@ pub(super) fn state(
     // An ingest key says that publishing needs a key, so it also closes the rest.
     let open = config.development && config.is_local() && ingest.is_none();
     let open = open.then_some("development");
+    let local_hosts = open.map(|_| Arc::new(LocalHosts::new(&config.http.development_hosts)));
     let alias = config.http.alias.clone();
     let subject_paths = config.privacy.subject_paths.clone();
+    let limits = api_limits(config);
     Ok(ApiState {
         store: app.store.clone(),
         registry: app.registry.clone(),
@@ -43,19 +50,60 @@ pub(super) fn state(
         observe: app.observe.clone(),
         meter,
         catalogue: app.catalogue.clone(),
+        local_hosts,
         open_docs: config.http.open_docs,
-        v1: Arc::new(Shared::new(app::tenant_engines(config)?, alias, subject_paths)),
+        v1: Arc::new(Shared::new(app::tenant_engines(config)?, alias, subject_paths, limits)),
         stop: stop.clone(),
     })
+}
+
+/// What the API's requests may use at the same time.
+fn api_limits(config: &Config) -> ApiLimits {
+    ApiLimits {
+        event: app::limits(config),
+        body_memory: config.http.body_memory_bytes,
+        waiting: config.http.max_waiting,
+        waiting_per_tenant: config.http.max_waiting_per_tenant,
+    }
+}
+
+/// The limits on connections. Fails if the system allows too few file descriptors for them.
+pub(super) fn options(http: &Http) -> Result<Options, Failure> {
+    let at_least = |period: Period| period.0.max(MIN_TIMEOUT);
+    let per_address = http.max_connections_per_address;
+    let mut options = Options {
+        max_connections: http.max_connections.max(1),
+        reserved_connections: http.reserved_connections,
+        // All clients of a proxy have the proxy's address.
+        max_per_address: (per_address > 0 && !http.behind_proxy).then_some(per_address),
+        header_timeout: at_least(http.header_timeout),
+        body_timeout: at_least(http.body_timeout),
+        min_body_rate: http.min_body_rate,
+        idle_timeout: at_least(http.idle_timeout),
+    };
+    let descriptors = Descriptors::fit(&mut options);
+    let descriptors = descriptors.map_err(|error| Failure::refused(error.to_string()))?;
+    if let Some(lowered) = descriptors.lowered {
+        tracing::warn!(
+            "this process may open {} file descriptors, so it serves {lowered} connections instead \
+             of the {} of http.max_connections: half of the descriptors are left to deliveries and \
+             the store. Raise the limit with `ulimit -n` or LimitNOFILE",
+            descriptors.limit,
+            http.max_connections
+        );
+    }
+    Ok(options)
 }
 
 /// Serves the API until `stop`, then finishes the requests in flight.
 pub(super) async fn serve(
     listener: TcpListener,
     state: ApiState,
+    options: Options,
     stop: CancellationToken,
-) -> std::io::Result<()> {
-    axum::serve(listener, api::router(state)).with_graceful_shutdown(stop.cancelled_owned()).await
+) {
+    let (observe, reserve) = (state.observe.clone(), api::reserve(state.authenticator.clone()));
+    server::serve(listener, api::router(state), reserve, options, &observe, stop).await;
 }
 
 /// The ingest key of the settings, as a hash.

@@ -125,6 +125,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
     let config = args.load()?;
     logging::set_up(&config.log)?;
     let ingest_key = http::ingest_key(&config)?;
+    let connections = http::options(&config.http)?;
     let (store, secrets) = app::open_sealed(&config, Purpose::Route).await?;
     notices::master_key(&secrets);
     for warning in store.upkeep.warnings().await {
@@ -149,7 +150,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
     let catalogue = tokio::spawn(app.catalogue.clone().follow(stop.clone()));
     let state = http::state(&app, &config, keyring, ingest_key, &stop)?;
     let authenticator = state.authenticator.clone();
-    let api = tokio::spawn(http::serve(listener, state, stop.clone()));
+    let api = tokio::spawn(http::serve(listener, state, connections, stop.clone()));
     // In the background: with many tenants it takes a while, and all secrets can be read meanwhile.
     let resealing = tokio::spawn(notices::reseal(secrets, stop.clone()));
     // Handled from now on: a SIGHUP must not end a server that has said it is ready.

@@ -90,14 +90,14 @@ const FEW: usize = 16;
 /// The keys of one object: first a short list, then a set. Small objects then need no allocation,
 /// and large ones no quadratic time.
 #[derive(Default)]
-pub(super) struct Keys<'a> {
+pub(crate) struct Keys<'a> {
     few: SmallVec<[Cow<'a, str>; FEW]>,
     many: HashSet<Cow<'a, str>>,
 }
 
 impl<'a> Keys<'a> {
     /// Returns false if the key is already present.
-    pub(super) fn insert(&mut self, key: Cow<'a, str>) -> bool {
+    pub(crate) fn insert(&mut self, key: Cow<'a, str>) -> bool {
         if self.many.is_empty() {
             if self.few.contains(&key) {
                 return false;
@@ -113,7 +113,7 @@ impl<'a> Keys<'a> {
 }
 
 /// A string, borrowed from the input where it has no escapes.
-pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de> serde::Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {

@@ -8,6 +8,7 @@ mod destinations;
 mod following;
 mod lookups;
 mod routes;
+mod strict;
 mod writers;
 
 use serde_json::{Value, json};

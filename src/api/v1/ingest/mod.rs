@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use fanfare_contract::Event;
@@ -21,7 +21,8 @@ use split::split;
 
 use crate::access::{Action, Denied, Environment, Principal};
 use crate::api::answer::{ApiError, Detail, success};
-use crate::api::body::unreadable;
+use crate::api::body::{QueryParams, unreadable};
+use crate::api::scope::named_tenant;
 use crate::api::state::ApiState;
 use crate::event::{
     Fill, Refusal, accept, event_id_for_key, new_event_id, tenant_id, trace_parent,
@@ -64,14 +65,14 @@ struct EventResult {
 pub(super) async fn post_events(
     State(state): State<Arc<ApiState>>,
     principal: Principal,
-    Query(params): Query<IngestQuery>,
+    QueryParams(params): QueryParams<IngestQuery>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
     principal.require(Action::Publish)?;
     let began = SystemTime::now();
     let counted = |error: ApiError| count(&state, error);
-    let tenant = tenant(&state, &principal, params, &headers).map_err(counted)?;
+    let tenant = tenant(&state, &principal, &params, &headers).map_err(counted)?;
     let body = body.map_err(unreadable)?;
     let trace = headers.get("traceparent").and_then(|value| trace_parent(value.as_bytes()));
     let key = headers.get("idempotency-key").map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -106,12 +107,11 @@ pub(super) async fn post_events(
 fn tenant(
     state: &ApiState,
     principal: &Principal,
-    params: IngestQuery,
+    params: &IngestQuery,
     headers: &HeaderMap,
 ) -> Result<Arc<str>, ApiError> {
-    let header = headers.get("fanfare-tenant").map(|value| value.as_bytes().to_vec());
-    let named = params.tenant.map(String::into_bytes).or(header);
-    let named = named.as_deref().map(tenant_id).transpose()?;
+    let named = named_tenant(params.tenant.as_deref(), headers)?;
+    let named = named.map(tenant_id).transpose()?;
     let tenant = principal.tenant_of(named)?;
     let known = state.registry.snapshot().get(&*tenant).map(|tenant| tenant.id.clone());
     known.ok_or_else(|| {

@@ -1,11 +1,20 @@
 //! Splits the body of an ingest request into events.
+//!
+//! Splitting stops at the first event beyond the limit. A list of tiny values would otherwise take
+//! many times the memory of its text.
+
+use std::cell::Cell;
+use std::fmt;
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
-use serde::Deserialize;
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::value::RawValue;
 
 use crate::api::answer::ApiError;
+use crate::event::Text;
 
 /// Splits a batch: a JSON array, `{"events": […]}`, or NDJSON according to the content type.
 /// Returns `None` if the body is a single event.
@@ -14,32 +23,155 @@ pub(super) fn split(
     headers: &HeaderMap,
     max_batch: usize,
 ) -> Result<Option<Vec<Bytes>>, ApiError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Wrapped<'a> {
-        #[serde(borrow)]
-        events: Vec<&'a RawValue>,
-    }
+    let limit = Limit { max: max_batch, exceeded: Cell::new(false) };
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let parts: Vec<Bytes> = if content_type.is_some_and(|t| t.contains("ndjson")) {
-        body.split(|&byte| byte == b'\n')
-            .filter(|line| !line.trim_ascii().is_empty())
-            .map(|line| body.slice_ref(line))
-            .collect()
-    } else if body.trim_ascii_start().first() == Some(&b'[') {
-        let parts: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| {
-            ApiError::invalid("not_json", format!("the body is not a valid JSON array: {error}"))
-        })?;
-        parts.into_iter().map(|part| body.slice_ref(part.get().as_bytes())).collect()
-    } else if let Ok(wrapped) = serde_json::from_slice::<Wrapped<'_>>(body) {
-        wrapped.events.into_iter().map(|part| body.slice_ref(part.get().as_bytes())).collect()
+    let parts = if content_type.is_some_and(|t| t.contains("ndjson")) {
+        Some(limit.lines(body))
     } else {
-        return Ok(None);
+        let is_array = body.trim_ascii_start().first() == Some(&b'[');
+        match limit.json(body, is_array) {
+            Ok(parts) => Some(parts),
+            Err(_) if limit.exceeded.get() => None,
+            Err(error) if is_array => {
+                let message = format!("the body is not a valid JSON array: {error}");
+                return Err(ApiError::invalid("not_json", message));
+            }
+            Err(_) => return Ok(None),
+        }
     };
-    if parts.is_empty() || parts.len() > max_batch {
-        let message =
-            format!("the batch has {} events; send 1 to {max_batch} per request", parts.len());
-        return Err(ApiError::invalid("bad_batch", message));
+    match parts {
+        Some(parts) if !parts.is_empty() && !limit.exceeded.get() => Ok(Some(parts)),
+        parts => {
+            let count = if parts.is_some_and(|parts| parts.is_empty()) { "no" } else { "too many" };
+            let message =
+                format!("the batch has {count} events; send 1 to {max_batch} per request");
+            Err(ApiError::invalid("bad_batch", message))
+        }
     }
-    Ok(Some(parts))
+}
+
+/// The most events in a batch, and whether there were more.
+struct Limit {
+    max: usize,
+    exceeded: Cell<bool>,
+}
+
+impl Limit {
+    fn lines(&self, body: &Bytes) -> Vec<Bytes> {
+        let mut parts = Vec::new();
+        let lines = body.split(|&byte| byte == b'\n');
+        for line in lines.filter(|line| !line.trim_ascii().is_empty()) {
+            if parts.len() == self.max {
+                self.exceeded.set(true);
+                break;
+            }
+            parts.push(body.slice_ref(line));
+        }
+        parts
+    }
+
+    fn json(&self, body: &Bytes, is_array: bool) -> serde_json::Result<Vec<Bytes>> {
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let parts = if is_array {
+            Items(self).deserialize(&mut json)?
+        } else {
+            json.deserialize_map(Wrapped(self))?
+        };
+        json.end()?;
+        Ok(parts.into_iter().map(|part| body.slice_ref(part.get().as_bytes())).collect())
+    }
+}
+
+/// A list of events.
+struct Items<'l>(&'l Limit);
+
+impl<'de> DeserializeSeed<'de> for Items<'_> {
+    type Value = Vec<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Items<'_> {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            if items.len() == self.0.max {
+                self.0.exceeded.set(true);
+                return Err(A::Error::custom("too many events"));
+            }
+            items.push(item);
+        }
+        Ok(items)
+    }
+}
+
+/// `{"events": […]}` and nothing else. Any other object is a single event.
+struct Wrapped<'l>(&'l Limit);
+
+impl<'de> Visitor<'de> for Wrapped<'_> {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with the field `events`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let first: Option<Text<'_>> = map.next_key()?;
+        if first.is_none_or(|Text(key)| key != "events") {
+            return Err(A::Error::custom("not a batch"));
+        }
+        let items = map.next_value_seed(Items(self.0))?;
+        match map.next_key::<IgnoredAny>()? {
+            None => Ok(items),
+            Some(_) => Err(A::Error::custom("not a batch")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(body: &str, content_type: &'static str) -> Result<Option<usize>, &'static str> {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, content_type.parse().unwrap())]);
+        let parts = split(&Bytes::from(body.to_owned()), &headers, 3);
+        parts.map(|parts| parts.map(|parts| parts.len())).map_err(|error| error.code)
+    }
+
+    #[test]
+    fn each_form_of_a_batch_is_split_and_stops_at_the_limit() {
+        let json = "application/json";
+        for (body, expected) in [
+            ("[1,2,3]", Ok(Some(3))),
+            ("[1,2,3,4 and the rest is not even read", Err("bad_batch")),
+            ("[]", Err("bad_batch")),
+            ("[1,2", Err("not_json")),
+            ("[1] 2", Err("not_json")),
+            (r#"{"events":[1,2,3]}"#, Ok(Some(3))),
+            (r#" {"\u0065vents":[1]} "#, Ok(Some(1))),
+            (r#"{"events":[1,2,3,4"#, Err("bad_batch")),
+            (r#"{"events":[]}"#, Err("bad_batch")),
+            // The decoder of a single event says what is wrong with these.
+            (r#"{"events":[1],"more":2}"#, Ok(None)),
+            (r#"{"events":[1],"events":[2]}"#, Ok(None)),
+            (r#"{"events":1}"#, Ok(None)),
+            (r#"{"type":"a.b","data":{}}"#, Ok(None)),
+            ("{}", Ok(None)),
+            ("nonsense", Ok(None)),
+        ] {
+            assert_eq!(outcome(body, json), expected, "{body}");
+        }
+        let ndjson = "application/x-ndjson";
+        assert_eq!(outcome("1\n\n 2\r\n3\n", ndjson), Ok(Some(3)));
+        assert_eq!(outcome("1\n2\n3\n4", ndjson), Err("bad_batch"));
+        assert_eq!(outcome("\n", ndjson), Err("bad_batch"));
+    }
 }

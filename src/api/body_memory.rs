@@ -1,0 +1,198 @@
+//! The memory for the bodies of requests in progress, bounded in total and for each tenant.
+//!
+//! Bytes count as they arrive, not as a header announces them, and are free again when the request
+//! is answered.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+
+use super::answer::ApiError;
+
+/// There is no memory for more of a body.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoMemory {
+    /// The tenant's share is in use.
+    #[error(
+        "the tenant's requests in progress have bodies of {0} bytes, the most that one tenant may \
+         send at once; send fewer or smaller requests at once"
+    )]
+    Tenant(usize),
+    /// All of it is in use.
+    #[error("the server has no memory for the body at the moment; send the request again")]
+    All,
+}
+
+impl From<&NoMemory> for ApiError {
+    fn from(error: &NoMemory) -> Self {
+        let (status, kind) = match error {
+            NoMemory::Tenant(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            NoMemory::All => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        };
+        Self::new(status, kind, "no_memory", error.to_string()).retry_after(1)
+    }
+}
+
+/// The bodies of all requests in progress.
+pub(super) struct BodyMemory {
+    most: usize,
+    most_per_tenant: usize,
+    used: Mutex<Used>,
+}
+
+#[derive(Default)]
+struct Used {
+    total: usize,
+    tenants: HashMap<Arc<str>, usize>,
+}
+
+/// The bytes of one body. They are free again when this is dropped.
+pub(super) struct Held {
+    memory: Arc<BodyMemory>,
+    tenant: Option<Arc<str>>,
+    bytes: Mutex<usize>,
+}
+
+impl BodyMemory {
+    /// `largest` is the largest body that is allowed. One such body always fits.
+    pub(super) fn new(most: usize, largest: usize) -> Arc<Self> {
+        let most_per_tenant = (most / 2).max(largest);
+        let most = most.max(largest);
+        Arc::new(Self { most, most_per_tenant, used: Mutex::default() })
+    }
+
+    /// Counts the body of a request until the returned value is dropped.
+    pub(super) fn meter(
+        self: &Arc<Self>,
+        request: Request,
+        tenant: Option<&Arc<str>>,
+    ) -> (Request, Option<Arc<Held>>) {
+        if request.body().is_end_stream() {
+            return (request, None);
+        }
+        let (memory, tenant) = (self.clone(), tenant.cloned());
+        let held = Arc::new(Held { memory, tenant, bytes: Mutex::new(0) });
+        let metered = held.clone();
+        (request.map(|inner| Body::new(MeteredBody { inner, held: metered })), Some(held))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn take(&self, bytes: usize) -> Result<(), NoMemory> {
+        let memory = &self.memory;
+        let mut used = memory.lock();
+        if used.total.saturating_add(bytes) > memory.most {
+            return Err(NoMemory::All);
+        }
+        if let Some(tenant) = &self.tenant {
+            let own = used.tenants.get(tenant).copied().unwrap_or(0).saturating_add(bytes);
+            if own > memory.most_per_tenant {
+                return Err(NoMemory::Tenant(memory.most_per_tenant));
+            }
+            used.tenants.insert(tenant.clone(), own);
+        }
+        used.total += bytes;
+        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let bytes = *self.bytes.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if bytes == 0 {
+            return;
+        }
+        let mut used = self.memory.lock();
+        used.total -= bytes;
+        if let Some(tenant) = &self.tenant
+            && let Some(own) = used.tenants.get_mut(tenant)
+        {
+            *own -= bytes;
+            if *own == 0 {
+                used.tenants.remove(tenant);
+            }
+        }
+    }
+}
+
+struct MeteredBody {
+    inner: Body,
+    held: Arc<Held>,
+}
+
+impl HttpBody for MeteredBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+            && let Err(error) = self.held.take(data.len())
+        {
+            return Poll::Ready(Some(Err(axum::Error::new(error))));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+
+    use super::*;
+
+    fn request(bytes: usize) -> Request {
+        Request::new(Body::from(vec![b'x'; bytes]))
+    }
+
+    async fn read(memory: &Arc<BodyMemory>, bytes: usize, tenant: &str) -> Option<Arc<Held>> {
+        let (request, held) = memory.meter(request(bytes), Some(&tenant.into()));
+        to_bytes(request.into_body(), usize::MAX).await.ok()?;
+        held
+    }
+
+    #[tokio::test]
+    async fn bodies_are_bounded_in_total_and_for_each_tenant_until_they_are_answered() {
+        let memory = BodyMemory::new(100, 10);
+        let acme = read(&memory, 50, "acme").await.expect("half of it is the tenant's");
+        assert!(read(&memory, 1, "acme").await.is_none(), "its share is in use");
+        let globex = read(&memory, 45, "globex").await.expect("others have theirs");
+        assert!(read(&memory, 6, "initech").await.is_none(), "all of it is in use");
+        drop((acme, globex));
+        assert_eq!(memory.lock().total, 0);
+        assert!(memory.lock().tenants.is_empty());
+        assert!(read(&memory, 50, "acme").await.is_some());
+    }
+
+    #[tokio::test]
+    async fn one_body_of_the_largest_size_always_fits() {
+        let memory = BodyMemory::new(0, 10);
+        let held = read(&memory, 10, "acme").await;
+        assert!(held.is_some());
+        assert!(read(&memory, 1, "globex").await.is_none());
+    }
+}

@@ -1,0 +1,206 @@
+//! What one connection is doing, and since when.
+//!
+//! The state is a few atomics, so a request on a busy connection costs no lock and no timer. The
+//! server's tick compares them with the limits.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::Options;
+use crate::observe::ConnectionEnd;
+
+/// A silent connection can make room for a new one after this time. A client that means to send a
+/// request has begun by then.
+const SILENT_SPARE_MS: u64 = 1_000;
+/// An idle connection can make room for a new one after this time.
+const IDLE_SPARE_MS: u64 = 5_000;
+/// Bits of the time in [`Connection::state`]. The rest is the phase.
+const TIME_BITS: u32 = 56;
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It has sent nothing yet.
+    Silent = 0,
+    /// It has sent a part of a request's head.
+    Head = 1,
+    /// It waits for its next request.
+    Idle = 2,
+    /// Its request is being served.
+    Request = 3,
+}
+
+/// One connection. Times are milliseconds of the server's clock.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: u64,
+    /// The address that counts it.
+    pub(super) address: IpAddr,
+    /// Whether it is one of the reserve.
+    pub(super) reserved: bool,
+    /// The phase, and since when.
+    state: AtomicU64,
+    /// Since when the client does not take what was sent. 0 if it does.
+    blocked_since: AtomicU64,
+    /// When the current answer began, and how many bytes of it were taken.
+    answer_since: AtomicU64,
+    answered: AtomicU64,
+    close: Notify,
+}
+
+impl Connection {
+    pub(super) fn new(id: u64, address: IpAddr, reserved: bool, now: u64) -> Self {
+        Self {
+            id,
+            address,
+            reserved,
+            state: AtomicU64::new(pack(Phase::Silent, now)),
+            blocked_since: AtomicU64::new(0),
+            answer_since: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            close: Notify::new(),
+        }
+    }
+
+    /// The phase, and since when.
+    pub(super) fn phase(&self) -> (Phase, u64) {
+        unpack(self.state.load(Ordering::Relaxed))
+    }
+
+    fn enter(&self, phase: Phase, now: u64) {
+        self.state.store(pack(phase, now), Ordering::Relaxed);
+    }
+
+    /// Notes that bytes have arrived.
+    pub(super) fn received(&self, now: u64) {
+        if matches!(self.phase().0, Phase::Silent | Phase::Idle) {
+            self.enter(Phase::Head, now);
+        }
+    }
+
+    /// Notes that the client has taken this many bytes.
+    pub(super) fn sent(&self, bytes: usize) {
+        self.answered.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.blocked_since.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes that the client takes no more bytes at the moment.
+    pub(super) fn blocked(&self, now: u64) {
+        let since = now.max(1);
+        let _ = self.blocked_since.compare_exchange(0, since, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Begins to serve a request, until the guard is dropped.
+    pub(super) fn serve(self: &Arc<Self>, clock: &Arc<Clock>) -> Serving {
+        self.enter(Phase::Request, clock.now());
+        Serving { connection: self.clone(), clock: clock.clone() }
+    }
+
+    /// Whether a stop must wait for it.
+    pub(super) fn is_busy(&self) -> bool {
+        self.phase().0 == Phase::Request || self.blocked_since.load(Ordering::Relaxed) != 0
+    }
+
+    /// How readily it makes room for a new connection: a smaller value goes first. `None` if it
+    /// does not. `at_once` ignores how long it has been silent.
+    pub(super) fn spare(&self, now: u64, at_once: bool) -> Option<(u8, u64, u64)> {
+        let (phase, since) = self.phase();
+        let (rank, after) = match phase {
+            Phase::Silent | Phase::Head => (0, if at_once { 0 } else { SILENT_SPARE_MS }),
+            Phase::Idle => (1, IDLE_SPARE_MS),
+            Phase::Request => return None,
+        };
+        (now.saturating_sub(since) >= after).then_some((rank, since, self.id))
+    }
+
+    /// Why it must be closed now, if a limit is exceeded.
+    pub(super) fn overdue(&self, now: u64, options: &Options) -> Option<ConnectionEnd> {
+        let pause = millis(options.body_timeout);
+        let blocked = self.blocked_since.load(Ordering::Relaxed);
+        if blocked != 0 {
+            let took = now.saturating_sub(self.answer_since.load(Ordering::Relaxed));
+            let answered = self.answered.load(Ordering::Relaxed);
+            let slow = answered < least(took.saturating_sub(pause), options.min_body_rate);
+            let stalled = now.saturating_sub(blocked) > pause;
+            return (stalled || slow).then_some(ConnectionEnd::AnswerTimeout);
+        }
+        let (phase, since) = self.phase();
+        let (limit, end) = match phase {
+            Phase::Silent | Phase::Head => (options.header_timeout, ConnectionEnd::HeaderTimeout),
+            Phase::Idle => (options.idle_timeout, ConnectionEnd::Idle),
+            Phase::Request => return None,
+        };
+        (now.saturating_sub(since) > millis(limit)).then_some(end)
+    }
+
+    /// Closes it, whatever it is doing.
+    pub(super) fn close(&self) {
+        self.close.notify_one();
+    }
+
+    /// Returns when it must be closed.
+    pub(super) async fn closed(&self) {
+        self.close.notified().await;
+    }
+}
+
+/// A request that is being served. Dropped when its answer has been handed over.
+pub(super) struct Serving {
+    connection: Arc<Connection>,
+    clock: Arc<Clock>,
+}
+
+impl Serving {
+    /// Notes that the answer begins.
+    pub(super) fn answer(&self) {
+        self.connection.answered.store(0, Ordering::Relaxed);
+        self.connection.answer_since.store(self.clock.now(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.connection.enter(Phase::Idle, self.clock.now());
+    }
+}
+
+/// The server's clock: milliseconds since its start, as of its last tick. Reading it is one load.
+#[derive(Debug, Default)]
+pub(super) struct Clock(AtomicU64);
+
+impl Clock {
+    pub(super) fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, now: u64) {
+        self.0.store(now, Ordering::Relaxed);
+    }
+}
+
+/// The least number of bytes in a time.
+fn least(ms: u64, per_second: u64) -> u64 {
+    ms.saturating_mul(per_second) / 1_000
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn pack(phase: Phase, ms: u64) -> u64 {
+    ((phase as u64) << TIME_BITS) | (ms & ((1 << TIME_BITS) - 1))
+}
+
+fn unpack(state: u64) -> (Phase, u64) {
+    let phase = match state >> TIME_BITS {
+        0 => Phase::Silent,
+        1 => Phase::Head,
+        2 => Phase::Idle,
+        _ => Phase::Request,
+    };
+    (phase, state & ((1 << TIME_BITS) - 1))
+}
