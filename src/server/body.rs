@@ -44,8 +44,8 @@ pub(super) struct TimedBody {
 /// Exists as soon as the client did not send fast enough once.
 struct Wait {
     began: Instant,
-    /// When the client last sent something.
-    progress: Instant,
+    /// Since when the handler waits for more. `None` while it has something to do.
+    pausing: Option<Instant>,
     /// The end of the body if the server stops.
     cut: Option<Instant>,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -65,7 +65,7 @@ impl TimedBody {
             let now = Instant::now();
             let stopped = Box::pin(self.stop.clone().cancelled_owned());
             let timer = Box::pin(sleep_until(now + pause));
-            Box::pin(Wait { began: now, progress: now, cut: None, stopped, timer })
+            Box::pin(Wait { began: now, pausing: None, cut: None, stopped, timer })
         });
         if wait.cut.is_none() && wait.stopped.as_mut().poll(cx).is_ready() {
             wait.cut = Some(Instant::now() + AT_STOP);
@@ -73,8 +73,9 @@ impl TimedBody {
         let earned = self.received.saturating_mul(1_000).checked_div(rate);
         let by_rate = earned
             .and_then(|ms| wait.began.checked_add(pause.checked_add(Duration::from_millis(ms))?));
-        let ends = [Some(wait.progress + pause), by_rate, wait.cut].into_iter().flatten().min();
-        let Some(end) = ends else { return Poll::Pending };
+        let since = *wait.pausing.get_or_insert_with(Instant::now);
+        let ends = [by_rate, wait.cut].into_iter().flatten();
+        let end = ends.fold(since + pause, Instant::min);
         if wait.timer.deadline() != end {
             wait.timer.as_mut().reset(end);
         }
@@ -101,7 +102,7 @@ impl Body for TimedBody {
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
             self.received += data.len() as u64;
             if let Some(wait) = &mut self.wait {
-                wait.progress = Instant::now();
+                wait.pausing = None;
             }
         }
         Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))

@@ -46,8 +46,8 @@ pub(super) struct Connection {
     state: AtomicU64,
     /// Since when the client does not take what was sent. 0 if it does.
     blocked_since: AtomicU64,
-    /// When the current answer began, and how many bytes of it were taken.
-    answer_since: AtomicU64,
+    /// How long the client took nothing of the current answer, and how many bytes it took.
+    blocked_ms: AtomicU64,
     answered: AtomicU64,
     close: Notify,
 }
@@ -60,7 +60,7 @@ impl Connection {
             reserved,
             state: AtomicU64::new(pack(Phase::Silent, now)),
             blocked_since: AtomicU64::new(0),
-            answer_since: AtomicU64::new(0),
+            blocked_ms: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             close: Notify::new(),
         }
@@ -83,9 +83,13 @@ impl Connection {
     }
 
     /// Notes that the client has taken this many bytes.
-    pub(super) fn sent(&self, bytes: usize) {
+    pub(super) fn sent(&self, bytes: usize, now: u64) {
         self.answered.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.blocked_since.store(0, Ordering::Relaxed);
+        let since = self.blocked_since.load(Ordering::Relaxed);
+        if since != 0 {
+            self.blocked_since.store(0, Ordering::Relaxed);
+            self.blocked_ms.fetch_add(now.saturating_sub(since), Ordering::Relaxed);
+        }
     }
 
     /// Notes that the client takes no more bytes at the moment.
@@ -122,11 +126,11 @@ impl Connection {
         let pause = millis(options.body_timeout);
         let blocked = self.blocked_since.load(Ordering::Relaxed);
         if blocked != 0 {
-            let took = now.saturating_sub(self.answer_since.load(Ordering::Relaxed));
+            let stalled = now.saturating_sub(blocked);
+            let all = self.blocked_ms.load(Ordering::Relaxed).saturating_add(stalled);
             let answered = self.answered.load(Ordering::Relaxed);
-            let slow = answered < least(took.saturating_sub(pause), options.min_body_rate);
-            let stalled = now.saturating_sub(blocked) > pause;
-            return (stalled || slow).then_some(ConnectionEnd::AnswerTimeout);
+            let slow = answered < least(all.saturating_sub(pause), options.min_body_rate);
+            return (stalled > pause || slow).then_some(ConnectionEnd::AnswerTimeout);
         }
         let (phase, since) = self.phase();
         let (limit, end) = match phase {
@@ -158,7 +162,7 @@ impl Serving {
     /// Notes that the answer begins.
     pub(super) fn answer(&self) {
         self.connection.answered.store(0, Ordering::Relaxed);
-        self.connection.answer_since.store(self.clock.now(), Ordering::Relaxed);
+        self.connection.blocked_ms.store(0, Ordering::Relaxed);
     }
 }
 

@@ -25,7 +25,7 @@ impl Io {
 
     fn note(&self, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
         match &written {
-            Poll::Ready(Ok(bytes)) => self.connection.sent(*bytes),
+            Poll::Ready(Ok(bytes)) => self.connection.sent(*bytes, self.clock.now()),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => self.connection.blocked(self.clock.now()),
         }

@@ -205,6 +205,8 @@ impl Traits {
             "precondition_failed",
             "The resource changed since you read it: its `ETag` does not match `If-Match`.",
         );
+        const TOO_SLOW: ErrorKind =
+            (408, "invalid_request", "slow_body", "The body arrived too slowly.");
         const TOO_LARGE: ErrorKind = (413, "invalid_request", "bad_body", "The body is too large.");
         const NOT_JSON: ErrorKind =
             (415, "invalid_request", "unsupported_media_type", "The content type is not JSON.");
@@ -223,6 +225,7 @@ impl Traits {
             (self.finds, NOT_FOUND),
             (self.changes, CONFLICT),
             (self.conditional, CHANGED),
+            (self.has_body, TOO_SLOW),
             (self.has_body, TOO_LARGE),
             (self.has_body, NOT_JSON),
             (self.checked, INVALID),

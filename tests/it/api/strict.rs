@@ -12,9 +12,9 @@ use crate::support::{Fanfare, request};
 fn raw(server: &Fanfare, start: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     let mut text = format!("{start} HTTP/1.1\r\nconnection: close\r\n");
     for (name, value) in headers {
-        text += &format!("{name}: {value}\r\n");
+        text += &[name, ": ", value, "\r\n"].concat();
     }
-    text += &format!("content-length: {}\r\n\r\n{body}", body.len());
+    text += &["content-length: ", &body.len().to_string(), "\r\n\r\n", body].concat();
     let stream = connect(server.address());
     assert!(send(&stream, text.as_bytes()));
     let answer = rest(&stream);
