@@ -172,6 +172,10 @@ pub(crate) const SHARE_FULL_WAIT_MS: Ms = 500;
 /// those tries (1.6 s plus 30 %).
 pub(crate) const OUTAGE_GRACE: Duration = Duration::from_millis(2_500);
 
+/// After the clock has followed a jump, wait this long before claiming: every process notices it
+/// within two seconds and then renews its leases.
+pub(crate) const CLOCK_GRACE: Duration = Duration::from_secs(5);
+
 /// When a lane is served again after a temporary error of the store.
 pub(crate) const SERVE_AGAIN_MS: Ms = 1_000;
 
@@ -216,10 +220,6 @@ pub(crate) const HOLD_WORTH_WAITING_MS: Ms = 500;
 
 // ---- Agenda: lanes in order ------------------------------------------------------------------
 
-/// Arrival times come from the clock of the store, which may be ahead of this process's clock by
-/// this much.
-pub(crate) const STORE_CLOCK_AHEAD_MS: Ms = 2_000;
-
 /// Shortest wait for an earlier entry that another replica has read and not finished.
 pub(crate) const EARLIER_WAIT_MIN_MS: Ms = 2;
 
@@ -256,6 +256,19 @@ pub(crate) const NOTICES_MAX: usize = 4_096;
 
 /// How often this process reports that it is alive.
 pub(crate) const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
+
+/// How often the store is compared with itself. What is stranded waits for about this long.
+pub(crate) const RECONCILE_EVERY: Duration = Duration::from_secs(10);
+
+/// The clock of the retention may be this much ahead of what elapsed time says. A larger difference
+/// is a jump, or a server that did not run for a while.
+pub(crate) const RETENTION_JUMP_MS: Ms = 60 * 60 * 1_000;
+
+/// How long nothing is removed after such a jump, unless the retention itself is shorter.
+pub(crate) const RETENTION_JUMP_WAIT: Duration = Duration::from_hours(1);
+
+/// How often the clock of the retention is stored, so that the next start can compare.
+pub(crate) const RETENTION_CLOCK_STORED: Duration = Duration::from_mins(1);
 
 /// Most events that one step of the cleanup removes. Short steps do not block other writes.
 pub(crate) const CLEANUP_STEP: usize = 500;

@@ -66,7 +66,7 @@ async fn send(
         destination: lane.destination.clone(),
         content: Content::Digest(Arc::new(digest)),
         attempt: items.iter().map(|item| item.attempts).max().unwrap_or(0) + 1,
-        at_ms: round.now_ms(),
+        at_ms: round.context.clock.wall_ms(),
     };
     let mut end = run_attempt(lane, delivery, round.context.clock, &*round.context.notices).await;
     if let Some(attempt) = &mut end.attempt {

@@ -13,13 +13,14 @@ use fanfare_store::{Head, Ms, Next, StoreError};
 
 /// Serves the head of the queue again and again.
 ///
-/// A delivery's due time is its arrival. A failed attempt does not change it, so the order never
-/// changes: the lane waits, not the delivery.
+/// A delivery's due time is its arrival in the log, which may even lie in the future, and only
+/// gives the order. A failed attempt does not change it, so the order never changes: the lane
+/// waits, not the delivery.
 pub(super) async fn serve(round: &Round<'_>, lane: &Arc<Lane>) -> Result<Next, StoreError> {
     let until = Instant::now() + round.context.options.slice;
     while !round.ends_for(lane) && Instant::now() < until {
         let item = match round.head(lane).await? {
-            Head::None => return Ok(Next::WhenDue),
+            Head::None => return Ok(Next::NotBefore(round.now_ms())),
             Head::Ready(item) => item,
             Head::Early { due_ms } => match wait_for_earlier(round, due_ms).await {
                 None => continue,
@@ -41,7 +42,7 @@ pub(super) async fn serve(round: &Round<'_>, lane: &Arc<Lane>) -> Result<Next, S
             return Ok(Next::NotBefore(at));
         }
     }
-    Ok(Next::WhenDue)
+    Ok(Next::NotBefore(round.now_ms()))
 }
 
 /// An entry that arrived before the head was read, perhaps by another replica, and is not settled.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Clock;
-use fanfare_store::{Claim, Store};
+use fanfare_store::{Claim, LaneKey, Store};
 
 /// The leases held now.
 #[derive(Default)]
@@ -33,6 +33,11 @@ impl Leases {
         Lease { claim, lost, leases: self.clone() }
     }
 
+    /// Whether this process still serves the lane.
+    pub(super) fn has(&self, lane: &LaneKey) -> bool {
+        self.lock().values().any(|held| held.claim.lane == *lane)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -43,7 +48,11 @@ impl Leases {
         let mut tick = tokio::time::interval(lease / 3);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
+            // After a jump of the clock, leases must be renewed before they seem to have ended.
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = clock.stepped() => {}
+            }
             let claims: Vec<Claim> = self.lock().values().map(|held| held.claim.clone()).collect();
             if claims.is_empty() {
                 continue;

@@ -9,9 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::outcomes::{Outcomes, record_outcomes};
 use super::shares::Shares;
 use super::unknown_lanes::UnknownLanes;
-use super::{Clock, Lane, Lanes, Notices, ServeOptions, run_attempt};
+use super::{Clock, FAR_MS, Lane, Lanes, Notices, ServeOptions, run_attempt};
 use crate::delivery::Concluded;
-use crate::flow::STORE_CLOCK_AHEAD_MS;
 use fanfare_store::{
     Change, Claim, DeliveryUpdate, Head, Ms, Reason, Store, StoreError, WaitingItem,
 };
@@ -89,8 +88,9 @@ impl Round<'_> {
     /// The first delivery of a lane that keeps the order of arrival.
     pub(super) async fn head(&self, lane: &Lane) -> Result<Head, StoreError> {
         loop {
-            let now = self.now_ms() + STORE_CLOCK_AHEAD_MS;
-            let head = self.context.store.agenda.head(self.claim, now).await?;
+            // The order of the log decides, not the time: a producer may have chosen a stream id
+            // that lies in the future.
+            let head = self.context.store.agenda.head(self.claim, FAR_MS).await?;
             match head {
                 Head::Ready(item) if !lane.takes(&item.event) => {
                     let channel = &lane.destination.channel;
@@ -149,7 +149,7 @@ pub(super) async fn attempt(
         destination: lane.destination.clone(),
         content: Content::Event(item.event.clone()),
         attempt: item.attempts + 1,
-        at_ms: clock.now_ms(),
+        at_ms: clock.wall_ms(),
     };
     run_attempt(lane, delivery, clock, notices).await
 }

@@ -15,8 +15,8 @@ use super::shares::{Share, Shares};
 use super::unknown_lanes::UnknownLanes;
 use super::{Clock, Lanes, Notices, ServeOptions};
 use crate::flow::{
-    CLAIM_MAX, CLAIM_WAIT_MAX_MS, CLAIM_WAIT_MIN_MS, CLAIM_WAIT_SHARE_FULL, OUTAGE_GRACE,
-    SERVE_AGAIN_MS, SERVE_AGAIN_REFUSED_MS, SHARE_FULL_WAIT_MS,
+    CLAIM_MAX, CLAIM_WAIT_MAX_MS, CLAIM_WAIT_MIN_MS, CLAIM_WAIT_SHARE_FULL, CLOCK_GRACE,
+    OUTAGE_GRACE, SERVE_AGAIN_MS, SERVE_AGAIN_REFUSED_MS, SHARE_FULL_WAIT_MS,
 };
 use crate::persist::Backoff;
 use fanfare_store::{Claim, Next, Store, StoreError};
@@ -60,8 +60,13 @@ impl Server {
         let keeper = tokio::spawn(keeper);
         let mut backoff = Backoff::default();
         let mut away_since = None;
+        let mut steps = clock.steps();
         while !stop.is_cancelled() {
             self.let_others_finish(&mut away_since).await;
+            if std::mem::replace(&mut steps, clock.steps()) != clock.steps() {
+                // Leases that seem to have ended are being renewed, here and in other processes.
+                self.sleep(CLOCK_GRACE).await;
+            }
             match self.claim().await {
                 Ok(claims) => {
                     backoff.recovered("the agenda");
@@ -118,7 +123,12 @@ impl Server {
         let Context { store, clock, shares, .. } = &*self.context;
         let mut is_any_started = false;
         for (claim, slot) in claims {
-            if let Some(share) = shares.take(&claim.lane.tenant) {
+            if self.leases.has(&claim.lane) {
+                // The lease ended while this process still serves the lane. It must not serve it
+                // twice at the same time.
+                let next = Next::NotBefore(clock.now_ms() + SERVE_AGAIN_MS);
+                let _ = store.agenda.release(&claim, next).await;
+            } else if let Some(share) = shares.take(&claim.lane.tenant) {
                 self.start(claim, slot, share);
                 is_any_started = true;
             } else {
@@ -171,15 +181,15 @@ async fn serve_claim(context: &Context, lease: &Lease) {
         Ok(next) => next,
         Err(error) => {
             let (tenant, destination) = (&*claim.lane.tenant, &*claim.lane.id);
-            if error.is_temporary() {
-                tracing::debug!(tenant, destination, %error, "a lane could not be served");
-                Next::NotBefore(context.clock.now_ms() + SERVE_AGAIN_MS)
-            } else {
+            if error.is_about_data() {
                 tracing::warn!(
                     tenant, destination, %error,
                     "a lane could not be served; it will be tried again in a minute"
                 );
                 Next::NotBefore(context.clock.now_ms() + SERVE_AGAIN_REFUSED_MS)
+            } else {
+                tracing::debug!(tenant, destination, %error, "a lane could not be served");
+                Next::NotBefore(context.clock.now_ms() + SERVE_AGAIN_MS)
             }
         }
     };

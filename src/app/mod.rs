@@ -73,6 +73,7 @@ impl App {
         let Parts { store, channels, templates, observe } = parts;
         let follow = follow_templates(base_sources(config)?, templates.clone());
         let clock = Clock::System;
+        clock.begin(&*store.upkeep).await;
         let (registry, version) = Registry::load(store.clone(), channels, clock, follow).await?;
         let options = router_options(config);
         let catalogue = Catalogue::load(store.records.clone()).await?;

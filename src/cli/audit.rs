@@ -15,7 +15,9 @@ use crate::ops;
 
 Checks for each tenant that received = pending + unrouted + routed, that every delivery of a \
 routed event is delivered, suppressed, waiting, or dead, and that every waiting delivery is in a \
-queue. It works beside running servers. The exit code is 1 if there is an exception.")]
+queue. Also checks that the log, the ledger, the queues and the agenda of the whole store agree. \
+What does not is listed under `(store)`. It works beside running servers. The exit code is 1 if \
+there is an exception.")]
 pub(super) struct Args {
     /// Only this tenant
     #[arg(long, env = "FANFARE_TENANT")]
@@ -42,6 +44,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
     for tenant in tenants {
         audits.push(ops::audit(&store, &tenant, from, to, now, &|_| {}).await?);
     }
+    audits.extend(ops::audit_store(&store, now).await?);
     if args.json {
         output::json(&audits);
     } else {

@@ -126,7 +126,9 @@ async fn blocking(
     let copied = copying.await.context("the copy was interrupted")?;
     copied.map_err(|error| match error {
         StoreError::Held(reason) | StoreError::Newer(reason) => Failure::Refused(reason),
-        error @ StoreError::Corrupt(_) => Failure::refused(error.to_string()),
+        error @ (StoreError::Corrupt(_) | StoreError::Damaged(_)) => {
+            Failure::refused(error.to_string())
+        }
         other => other.into(),
     })
 }

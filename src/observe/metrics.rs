@@ -20,7 +20,7 @@ use super::labels::{
 };
 use super::process::Process;
 use super::series::{count, histograms, row, table};
-use fanfare_store::{Call, DeliveryUpdate, Ms, Outcome, StateKind};
+use fanfare_store::{Call, DeliveryUpdate, Findings, Ms, Outcome, StateKind};
 
 /// Buckets for one attempt: 1 ms to one minute, which is longer than any attempt.
 const ATTEMPT_S: &[f64] =
@@ -55,6 +55,7 @@ pub struct Metrics {
     deliveries: Table<{ CHANNELS.len() }, { STATES.len() }>,
     delivery_time: Vec<Histogram>,
     calls: Calls,
+    repairs: [Counter; Findings::KINDS.len()],
     leases: Gauge,
     on_path: Gauge,
     gauges: [Gauge<f64, AtomicU64>; Gauges::NAMES.len()],
@@ -106,6 +107,8 @@ impl Metrics {
         let delivery_time = histograms(all, name, help, labels, PATH_S);
 
         let calls = Calls::new(all);
+        let help = "What reconciliation found in disagreement and repaired, by kind";
+        let repairs = row(all, "store_repairs", help, ("kind", &Findings::KINDS));
         let leases = Gauge::default();
         all.register(
             "leases_held",
@@ -135,6 +138,7 @@ impl Metrics {
             deliveries,
             delivery_time,
             calls,
+            repairs,
             leases,
             on_path,
             gauges,
@@ -232,6 +236,13 @@ impl Metrics {
             Call::Claim => _ = self.leases.inc_by(i64::try_from(items).unwrap_or(0)),
             Call::Release => _ = self.leases.dec(),
             _ => {}
+        }
+    }
+
+    /// Counts what reconciliation repaired.
+    pub(crate) fn reconciled(&self, found: &Findings) {
+        for (counter, count) in self.repairs.iter().zip(found.counts()) {
+            counter.inc_by(count);
         }
     }
 

@@ -11,7 +11,7 @@ mod failures;
 mod select;
 mod subject;
 
-pub use audit::{Audit, Exception, audit};
+pub use audit::{Audit, Exception, audit, audit_store};
 pub use change::{Changed, cancel, replay, send_now};
 pub use erase::{Erasing, ErasureReport, Extent, Found, erase, find};
 pub use export::{Export, LINES_AHEAD, export};

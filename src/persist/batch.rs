@@ -35,9 +35,10 @@ pub enum Written<A> {
     Each(Vec<Result<A>>),
 }
 
-/// Writes `items`. Waits for a store that is away, full or read-only for as long as it takes.
+/// Writes `items`. Waits for as long as it takes while the error says something about the store: it
+/// is away, full, read-only, damaged, or refuses access.
 ///
-/// If the store refuses the batch for good, each item is tried alone, `flow::REFUSED_TRIES` times.
+/// If the store refuses the data, each item is tried alone, `flow::REFUSED_TRIES` times.
 /// An item that is still refused is set aside ([`BatchWrite::set_aside`]), with a line in the log.
 pub async fn write_batch<W: BatchWrite>(to: &W, items: &mut [W::Item]) -> Written<W::Answer> {
     let never = CancellationToken::new();
@@ -70,7 +71,7 @@ async fn write<W: BatchWrite>(
     let mut backoff = Backoff::default();
     while !stop.is_cancelled() {
         match to.write(items).await {
-            Err(error) if error.is_temporary() => backoff.wait("the ledger", &error, stop).await,
+            Err(error) if !error.is_about_data() => backoff.wait("the ledger", &error, stop).await,
             result => return Some(result),
         }
     }

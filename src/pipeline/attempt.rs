@@ -45,7 +45,7 @@ impl AttemptStage {
             destination: lane.destination.clone(),
             content: Content::Event(job.event.clone()),
             attempt: 1,
-            at_ms: self.clock.now_ms(),
+            at_ms: self.clock.wall_ms(),
         };
         let attempt = run_attempt(lane, delivery, self.clock, &*self.notices);
         tokio::pin!(attempt);

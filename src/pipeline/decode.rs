@@ -2,6 +2,7 @@
 //! decoded becomes a dead letter alone.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use fanfare_contract::Event;
@@ -14,7 +15,7 @@ use crate::catalogue::Catalogue;
 use crate::event::{Limits, Refusal};
 use crate::observe::{Observe, Source};
 use crate::tenant::{Registry, Snapshot, TenantStatus};
-use fanfare_store::{Entry, EntryId, Outcome, Payload, Rejected};
+use fanfare_store::{Entry, EntryId, Ms, Outcome, Payload, Rejected};
 
 /// The events of one batch. Both lists have the same length and order.
 pub(super) struct Decoded {
@@ -33,7 +34,12 @@ pub(super) struct Decoder {
     pub(super) limits: Limits,
     pub(super) outbox: Outbox,
     pub(super) observe: Arc<Observe>,
+    /// When an entry of the future was last logged.
+    pub(super) warned_ms: AtomicI64,
 }
+
+/// An entry that is further ahead is remarkable. Also the pause between two remarks.
+const FUTURE_MS: Ms = 60_000;
 
 impl Decoder {
     /// Decodes a batch. `places` has at least one place in the window for each entry.
@@ -91,7 +97,13 @@ impl Decoder {
             let is_usable = tenants.contains_key(tenant);
             if is_usable { TenantStatus::Usable } else { self.registry.status(tenant) }
         };
-        let event = event_of(entry, fields, self.limits, &status).and_then(|event| {
+        let now = self.clock.now_ms();
+        let event = event_of(entry, fields, self.limits, &status).and_then(|mut event| {
+            // A producer may have chosen an id that lies in the future.
+            if event.received_ms > now {
+                self.warn_of_future(entry, now);
+                event.received_ms = now;
+            }
             match self.catalogue.as_ref().map(|catalogue| catalogue.check(&event)) {
                 Some(Err(refusal)) => Err(refusal),
                 // A type that is only flagged is accepted. The stream has no answer in which the
@@ -99,6 +111,19 @@ impl Decoder {
                 _ => Ok(Arc::new(event)),
             }
         });
-        event.map_err(|refusal| rejected_entry(entry, fields, refusal, self.clock.now_ms()))
+        event.map_err(|refusal| rejected_entry(entry, fields, refusal, now))
+    }
+
+    /// Logs, once a minute at most, that the ids of the stream are far ahead of the clock.
+    fn warn_of_future(&self, entry: EntryId, now: Ms) {
+        let ahead = Ms::try_from(entry.major).unwrap_or(Ms::MAX).saturating_sub(now);
+        let warned = self.warned_ms.load(Ordering::Relaxed);
+        if ahead > FUTURE_MS && now - warned >= FUTURE_MS {
+            self.warned_ms.store(now, Ordering::Relaxed);
+            tracing::warn!(
+                %entry, seconds = ahead / 1_000,
+                "a producer added an entry whose id lies in the future; add entries with the id `*`"
+            );
+        }
     }
 }

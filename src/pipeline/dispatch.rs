@@ -45,7 +45,7 @@ impl DispatchStage {
     /// Puts a delivery in its lane's queue, to be served from now on.
     pub(super) fn queue(&self, lane: &Lane, event: &Event, ticket: &dyn Ticket) {
         let now = self.now_ms();
-        let due_ms = event.received_ms;
+        let due_ms = event.received_ms.min(now);
         let change = without_attempt(lane, event, ticket, now).unwrap_or(Change::Queued {
             due_ms,
             serve_ms: now,
@@ -64,8 +64,11 @@ fn without_attempt(lane: &Lane, event: &Event, ticket: &dyn Ticket, now: Ms) -> 
     if !lane.takes(event) {
         return Some(Change::Suppressed(Reason::OtherEnvironment));
     }
-    // The log's own arrival times keep its order: the clocks of its producers may differ.
+    // The log's own arrival times keep its order: the clocks of its producers may differ. Where the
+    // order does not matter, nothing is due in the future.
     let arrived_ms = ticket.arrived_ms().unwrap_or(event.received_ms);
+    let is_ordered = matches!(lane.mode, Mode::Fifo);
+    let arrived_ms = if is_ordered { arrived_ms } else { arrived_ms.min(now) };
     let check = now + PAUSED_CHECK_MS;
     match &lane.mode {
         Mode::Digest(calendar) => {

@@ -34,7 +34,7 @@ impl NoticeWriter {
         while let Some(notice) = inbox.recv().await {
             let mut backoff = Backoff::default();
             while let Err(error) = self.write(&store, &registry, &notice).await {
-                if !error.is_temporary() {
+                if error.is_about_data() {
                     tracing::error!(%error, "the store refuses a notice for good; it is dropped");
                     break;
                 }

@@ -55,7 +55,7 @@ impl RouteStage {
             return self.outbox.finish(origin, Outcome::Unrouted(event));
         }
         self.take_places(&mut origin.place, lanes.len(), backpressure).await;
-        let arrived_ms = self.log.arrived_ms(origin.entry);
+        let arrived_ms = self.log.arrived_ms(origin.entry, &event);
         let outbox = self.outbox.clone();
         let ticket = Tracking::new(origin, arrived_ms, event.clone(), lanes.len(), outbox);
         // The order in a FIFO lane must not depend on how fast another receiver answers, so an

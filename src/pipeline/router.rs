@@ -2,6 +2,7 @@
 //! beside it, then stops them in order.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -90,8 +91,12 @@ impl Router {
     /// rest back. The caller limits how long that may take.
     pub async fn run(self, version: u64, stop: CancellationToken) {
         let (store, clock, options) = (self.store.clone(), self.clock, self.options);
-        let heartbeat = tokio::spawn(upkeep::beat(store.clone(), clock));
-        let cleanup = tokio::spawn(upkeep::clean_up(store.clone(), clock, options.retention));
+        let beside = [
+            tokio::spawn(upkeep::beat(store.clone(), clock)),
+            tokio::spawn(upkeep::keep_time(store.clone(), clock)),
+            tokio::spawn(upkeep::clean_up(store.clone(), clock, options.retention)),
+            tokio::spawn(upkeep::reconcile(store.clone(), clock, self.observe.clone())),
+        ];
         let server = self.server(stop.clone());
         let server = tokio::spawn(server.run());
         let follow = tokio::spawn(self.registry.clone().follow(version, stop.clone()));
@@ -112,8 +117,9 @@ impl Router {
         for task in [settle, server, notices, follow] {
             let _: Result<(), _> = task.await;
         }
-        end(heartbeat).await;
-        end(cleanup).await;
+        for task in beside {
+            end(task).await;
+        }
         let _ = store.upkeep.leave().await;
     }
 
@@ -125,6 +131,7 @@ impl Router {
             limits: self.options.limits,
             outbox,
             observe: self.observe.clone(),
+            warned_ms: AtomicI64::new(0),
         }
     }
 

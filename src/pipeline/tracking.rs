@@ -34,7 +34,7 @@ pub(super) fn update_to(lane: &Lane, event: &Event, change: Change, now: Ms) -> 
 
 /// Counts the open deliveries of one event.
 pub(super) struct Tracking {
-    arrived_ms: Option<Ms>,
+    arrived_ms: Ms,
     event: Arc<Event>,
     open: AtomicUsize,
     inner: Mutex<Inner>,
@@ -52,7 +52,7 @@ impl Tracking {
     /// For `deliveries` of one event, at least one.
     pub(super) fn new(
         origin: Origin,
-        arrived_ms: Option<Ms>,
+        arrived_ms: Ms,
         event: Arc<Event>,
         deliveries: usize,
         outbox: Outbox,
@@ -83,7 +83,7 @@ impl Ticket for Tracking {
     }
 
     fn arrived_ms(&self) -> Option<Ms> {
-        self.arrived_ms
+        Some(self.arrived_ms)
     }
 
     fn durable(&self) -> CancellationToken {

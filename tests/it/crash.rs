@@ -71,7 +71,11 @@ impl Counter {
     }
 
     pub(crate) fn table(&self) -> String {
-        hooks_at(&self.receiver.url("/"))
+        hooks_at(&self.url())
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.receiver.url("/")
     }
 
     /// How many different events came.

@@ -63,7 +63,7 @@ fn a_file_that_is_not_ours_is_left_alone() {
     let text = "a text that somebody wrote, long enough to be a header of something. ".repeat(40);
     std::fs::write(&path, &text).unwrap();
     let error = refused(dir.path(), Role::Router);
-    assert!(matches!(&error, StoreError::Corrupt(_)), "{error:?}");
+    assert!(matches!(&error, StoreError::Damaged(_)), "{error:?}");
     assert!(error.to_string().contains("not a store of Fanfare"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
 

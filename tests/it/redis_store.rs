@@ -17,6 +17,7 @@ use crate::support::Redis;
 
 mod door;
 mod order;
+mod reconcile;
 mod replicas;
 mod server;
 

@@ -14,6 +14,8 @@ enum Problem {
     Away,
     Full,
     ReadOnly,
+    Denied,
+    Damaged,
 }
 
 /// The condition of one store.
@@ -47,6 +49,8 @@ impl Condition {
             StoreError::Away { .. } => Problem::Away,
             StoreError::Full(_) => Problem::Full,
             StoreError::ReadOnly(_) => Problem::ReadOnly,
+            StoreError::Denied { .. } => Problem::Denied,
+            StoreError::Damaged(_) => Problem::Damaged,
             _ => return,
         };
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,6 +71,11 @@ impl Condition {
             Problem::ReadOnly => {
                 tracing::warn!("{error}; new events are refused until it can be written");
             }
+            Problem::Denied => {
+                tracing::error!("{error}; check the user, its password and its permissions");
+            }
+            // The store itself logs damage, once.
+            Problem::Damaged => {}
         }
     }
 
@@ -82,6 +91,8 @@ impl Condition {
             Problem::Away => "the store is back",
             Problem::Full => "the store has room again",
             Problem::ReadOnly => "the store can be written again",
+            Problem::Denied => "the store grants access again",
+            Problem::Damaged => "the store can be used again",
         };
         *now = None;
         drop(now);

@@ -1,4 +1,9 @@
-//! Errors of a store, by what the caller can do about them.
+//! Errors of a store, by what they say something about.
+//!
+//! Only an error of the data itself ([`StoreError::is_about_data`]) allows the router to set an
+//! event or an outcome aside. Every other error says something about the connection, the server,
+//! its memory, its disk, or its configuration. The router waits then, however long it takes, and
+//! continues by itself.
 
 /// A failed call to the store.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +23,18 @@ pub enum StoreError {
     /// It cannot be written: a read-only folder, or a replica of Redis.
     #[error("the store cannot be written: {0}")]
     ReadOnly(String),
+    /// It refuses access: the password is wrong, or the user lacks a permission.
+    #[error("the store refuses access: {message}")]
+    Denied {
+        /// The answer of the store, without credentials.
+        message: String,
+        /// The underlying error.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// Its file is damaged.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
     /// Its address is not valid.
     #[error("{0}")]
     Address(String),
@@ -38,14 +55,23 @@ pub enum StoreError {
     /// A cursor or an id that Fanfare never gave out.
     #[error("{0}")]
     BadQuery(String),
-    /// Its data is damaged or was changed by another program.
-    #[error("the store is damaged: {0}")]
+    /// A value in it is not as Fanfare wrote it. Other values can still be read.
+    #[error("the store has a value that Fanfare did not write: {0}")]
     Corrupt(String),
+    /// It refuses what this call brings: the data itself, such as a value that is too big.
+    #[error("the store refuses this data: {message}")]
+    Refused {
+        /// The call, and the answer.
+        message: String,
+        /// The underlying error.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// Secrets cannot be sealed or opened: the master key is missing or is another one.
     #[error("{0}")]
     Secrets(String),
     /// Anything else: a defect, or a server of another kind.
-    #[error("the store refused: {message}")]
+    #[error("the store failed: {message}")]
     Other {
         /// The call, and the answer.
         message: String,
@@ -56,8 +82,28 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later.
+    /// Whether the error says something about the data of this call, so that a call with other data
+    /// may succeed, and this one never will.
+    pub fn is_about_data(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. }
+                | Self::Corrupt(_)
+                | Self::Conflict { .. }
+                | Self::BadQuery(_)
+                | Self::Secrets(_)
+        )
+    }
+
+    /// Whether the store is in a condition that ends: the same call may succeed later.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Away { .. } | Self::Full(_) | Self::ReadOnly(_))
+        matches!(
+            self,
+            Self::Away { .. }
+                | Self::Full(_)
+                | Self::ReadOnly(_)
+                | Self::Denied { .. }
+                | Self::Damaged(_)
+        )
     }
 }

@@ -18,7 +18,9 @@ pub mod lifecycle;
 pub mod memory;
 mod metered;
 mod model;
+mod reconcile;
 pub mod redis;
+pub mod steady;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +39,8 @@ pub use model::{
     Head, LaneKey, Ms, Next, Outcome, Page, Payload, Record, Rejected, Settlement, StoredTenant,
     Tail, WaitingItem,
 };
+
+pub use reconcile::Findings;
 
 /// The result of every store call.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -86,9 +90,9 @@ pub trait Log: Send + Sync {
     /// however slow, are never among them.
     async fn take_over(&self, max: usize) -> Result<Vec<Entry>>;
 
-    /// When an entry arrived, by the log's own clock if it has one. Unlike the clocks of the
-    /// producers, it has the order of the entries.
-    fn arrived_ms(&self, entry: EntryId) -> Option<Ms>;
+    /// When an entry arrived, as a time that has the order of the log: it never decreases from one
+    /// entry to the next. It may lie in the future, if a producer chose the id of a stream entry.
+    fn arrived_ms(&self, entry: EntryId, event: &Event) -> Ms;
 
     /// Records each event in the ledger under (tenant, id). Answers for each whether it is new (or
     /// the same entry again, not settled yet), already settled, or a duplicate of another entry.
@@ -276,6 +280,14 @@ pub trait Upkeep: Send + Sync {
     /// Removes up to `max` events that were received before `before` and have no waiting delivery,
     /// with everything that belongs to them. Returns how many. Less than `max` means done for now.
     async fn tidy(&self, before: Ms, max: usize) -> Result<u64>;
+    /// Compares what must agree (what is pending with what is in hand, the log with the ledger,
+    /// queues with their lines) and repairs what does not. A call does a bounded part. Entries that
+    /// it finds come with the next [`Log::read`].
+    async fn reconcile(&self, now: Ms) -> Result<Findings>;
+    /// Compares all of that without changing anything.
+    async fn inspect(&self, now: Ms) -> Result<Findings>;
+    /// The store's own clock, if it is another machine's. `None` if it is this machine's.
+    async fn time(&self) -> Result<Option<Ms>>;
     /// Counts what waits in all queues, for metrics. The cost grows with the number of queues.
     async fn backlog(&self) -> Result<Backlog>;
     /// What an operator should know about durability. Logged at start.

@@ -14,8 +14,8 @@ use super::condition::Condition;
 use super::{
     Admission, Agenda, Appended, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryUpdate, Directory, Entry, EntryId, Erased, Erasure, EventQuery, EventRecord,
-    EventSummary, Failing, Head, LaneKey, Ledger, Log, Ms, Next, Page, Record, Records, Rejected,
-    Result, Settlement, Store, StoredTenant, Tail, Upkeep, WaitingItem,
+    EventSummary, Failing, Findings, Head, LaneKey, Ledger, Log, Ms, Next, Page, Record, Records,
+    Rejected, Result, Settlement, Store, StoredTenant, Tail, Upkeep, WaitingItem,
 };
 
 /// Which call; calls of one kind and cost share a name.
@@ -177,8 +177,8 @@ impl Log for Metered {
         self.timed(Call::TakeOver, self.store.log.take_over(max), Vec::len).await
     }
 
-    fn arrived_ms(&self, entry: EntryId) -> Option<Ms> {
-        self.store.log.arrived_ms(entry)
+    fn arrived_ms(&self, entry: EntryId, event: &Event) -> Ms {
+        self.store.log.arrived_ms(entry, event)
     }
 
     async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>> {
@@ -388,6 +388,19 @@ impl Upkeep for Metered {
 
     async fn tidy(&self, before: Ms, max: usize) -> Result<u64> {
         self.one(Call::Upkeep, self.store.upkeep.tidy(before, max)).await
+    }
+
+    async fn reconcile(&self, now: Ms) -> Result<Findings> {
+        self.one(Call::Upkeep, self.store.upkeep.reconcile(now)).await
+    }
+
+    async fn inspect(&self, now: Ms) -> Result<Findings> {
+        // As long as the store is large: its time says nothing.
+        self.store.upkeep.inspect(now).await
+    }
+
+    async fn time(&self) -> Result<Option<Ms>> {
+        self.one(Call::Upkeep, self.store.upkeep.time()).await
     }
 
     async fn backlog(&self) -> Result<Backlog> {

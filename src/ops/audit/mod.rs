@@ -7,6 +7,7 @@
 mod again;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -100,6 +101,25 @@ pub async fn audit(
         audit.exception(lane, problem);
     }
     Ok(audit)
+}
+
+/// The name under which the findings about the whole store are reported.
+const WHOLE_STORE: &str = "(store)";
+/// Pause between two looks at the whole store. What is on its way settles within it.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Compares the log, the ledger, the queues and the agenda of all tenants. `None` if they agree.
+pub async fn audit_store(store: &Store, now: Ms) -> Result<Option<Audit>> {
+    if store.upkeep.inspect(now).await?.is_empty() {
+        return Ok(None);
+    }
+    tokio::time::sleep(LOOK_AGAIN).await;
+    let found = store.upkeep.inspect(now).await?;
+    let mut audit = Audit { tenant: WHOLE_STORE.to_owned(), to_ms: now, ..Audit::default() };
+    for problem in found.problems() {
+        audit.exception("store", problem);
+    }
+    Ok((audit.exceptions_total > 0).then_some(audit))
 }
 
 /// All events of a time range, page by page.

@@ -148,6 +148,7 @@ async fn an_outage_of_the_server_makes_no_living_replica_dead() {
     assert!(two.upkeep.beat(0).await.unwrap_err().is_temporary());
     tokio::time::sleep(DEAD * 2).await;
     server.redis.restart();
+    eventually("it beats again", || async { two.upkeep.beat(0).await.ok() }).await;
     // Nobody could give a sign of life meanwhile.
     let taken = eventually("it is back", || async { two.log.take_over(9).await.ok() }).await;
     assert!(taken.is_empty(), "{taken:?}");

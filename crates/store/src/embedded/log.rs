@@ -1,6 +1,7 @@
 //! [`Log`]: append, read, settle.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +26,8 @@ const CHUNK: usize = 4_096;
 #[async_trait]
 impl Log for Embedded {
     async fn append(&self, mut events: Vec<Arc<Event>>) -> Result<Vec<Appended>> {
+        self.folder.check_sound()?;
+        self.folder.check_identity(self.identity)?;
         self.folder.check_room()?;
         let mut answers = Vec::with_capacity(events.len());
         while !events.is_empty() {
@@ -67,8 +70,10 @@ impl Log for Embedded {
         Ok(Vec::new())
     }
 
-    fn arrived_ms(&self, _: EntryId) -> Option<Ms> {
-        None
+    fn arrived_ms(&self, _: EntryId, event: &Event) -> Ms {
+        // Events are read in the order of the log, by one reader. They may have been received by
+        // several callers in another order, or by a clock that was set back.
+        self.newest_ms.fetch_max(event.received_ms, Ordering::AcqRel).max(event.received_ms)
     }
 
     async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>> {
@@ -147,6 +152,14 @@ fn append(writing: &mut Writing, events: &[Arc<Event>]) -> Result<Vec<Appended>>
         answers.push(Appended::Accepted);
     }
     Ok(answers)
+}
+
+/// The latest time at which one of the last events was received. A router that starts after its
+/// clock was set back continues from here.
+pub(super) fn newest_ms(conn: &Connection) -> Result<Ms> {
+    let sql = "SELECT coalesce(max(received_ms), 0) FROM \
+               (SELECT received_ms FROM events ORDER BY seq DESC LIMIT 1000)";
+    Ok(conn.query_row(sql, [], |row| row.get(0))?)
 }
 
 /// Entries in `[from, until)` that are not settled.

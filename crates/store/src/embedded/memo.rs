@@ -1,13 +1,13 @@
 //! [`Memo`]: best effort by contract, so failures are only logged.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fanfare_contract::Memo;
 use rusqlite::OptionalExtension;
 
 use super::Embedded;
-use crate::{Ms, Result};
+use crate::{Ms, Result, steady};
 
 #[async_trait]
 impl Memo for Embedded {
@@ -42,6 +42,5 @@ fn noted<T>(result: Result<T>) -> Option<T> {
 
 /// The only place that reads the clock, because the trait of a memo passes no time.
 pub(super) fn wall_clock() -> Ms {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Ms::try_from(since.as_millis()).unwrap_or(Ms::MAX)
+    steady::now_ms()
 }

@@ -36,6 +36,7 @@ mod writer;
 mod writing;
 
 use std::path::Path;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 
 pub use self::backup::{Copied, InTheWay, Progress, backup, restore};
@@ -73,7 +74,9 @@ struct Embedded {
     folder: Folder,
     /// The file that is open; see [`Folder::identity`].
     identity: (u64, u64),
-    tidied_up_to: Mutex<Option<upkeep::Mark>>,
+    tidied_up_to: Mutex<upkeep::Tidied>,
+    /// The latest time at which an event was received that was read so far.
+    newest_ms: AtomicI64,
 }
 
 /// Opens the store in `dir` and creates it if it does not exist. Blocks on the disk.
@@ -111,9 +114,11 @@ fn open_in(folder: &Folder, options: Options) -> Result<Embedded> {
     // they are read again, and there is nothing to take over.
     let tail = Arc::new(Tail::new(writing.number("settled_below")?, writing.next_seq));
     let readers = Readers::open(folder, options.readers)?;
+    let newest_ms = AtomicI64::new(log::newest_ms(&writing.conn)?);
     let identity = folder.identity()?;
     let parts = Parts { writing, folder: folder.clone(), tail: Arc::clone(&tail), hold };
     let writer = Writer::start(parts)?;
     let (role, folder) = (options.role, folder.clone());
-    Ok(Embedded { role, writer, readers, tail, folder, identity, tidied_up_to: Mutex::new(None) })
+    let tidied_up_to = Mutex::default();
+    Ok(Embedded { role, writer, readers, tail, folder, identity, tidied_up_to, newest_ms })
 }

@@ -1,6 +1,5 @@
 //! The pool of reading connections. In WAL mode, readers never wait for the writer.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
@@ -14,7 +13,7 @@ use crate::{Result, StoreError};
 pub(super) struct Readers {
     idle: Arc<Mutex<Vec<Connection>>>,
     free: Arc<Semaphore>,
-    dir: PathBuf,
+    folder: Folder,
 }
 
 /// A borrowed connection. Dropping it returns it, even during a panic.
@@ -28,7 +27,7 @@ impl Readers {
         let count = count.clamp(1, 64);
         let idle = (0..count).map(|_| schema::open_reader(folder)).collect::<Result<_>>()?;
         let idle = Arc::new(Mutex::new(idle));
-        Ok(Self { idle, free: Arc::new(Semaphore::new(count)), dir: folder.dir.clone() })
+        Ok(Self { idle, free: Arc::new(Semaphore::new(count)), folder: folder.clone() })
     }
 
     /// Runs `work` on a blocking thread. It sees one consistent state of the store.
@@ -51,7 +50,7 @@ impl Readers {
             answer
         });
         match done.await {
-            Ok(answer) => answer.map_err(|error| failure::in_folder(&self.dir, error)),
+            Ok(answer) => answer.map_err(|error| self.folder.judge(error)),
             Err(error) => {
                 let message = "reading from the store was cut off".to_owned();
                 Err(StoreError::Other { message, source: Some(Box::new(error)) })

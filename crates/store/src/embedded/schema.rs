@@ -81,7 +81,7 @@ pub(super) fn open_checkpointer(folder: &Folder) -> Result<Connection> {
 pub(super) fn check(path: &Path, conn: &Connection) -> Result<i64> {
     check_owner(path, conn)?;
     match conn.pragma_query_value(None, "user_version", |row| row.get(0))? {
-        0 => Err(StoreError::Corrupt(format!("{} is empty", path.display()))),
+        0 => Err(StoreError::Damaged(format!("{} is empty", path.display()))),
         version => Ok(version),
     }
 }
@@ -89,7 +89,7 @@ pub(super) fn check(path: &Path, conn: &Connection) -> Result<i64> {
 fn check_owner(path: &Path, conn: &Connection) -> Result<()> {
     let number = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let foreign = || {
-        StoreError::Corrupt(format!(
+        StoreError::Damaged(format!(
             "{} is not a store of Fanfare; move it away or name another folder with --store",
             path.display()
         ))

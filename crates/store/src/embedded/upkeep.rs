@@ -1,7 +1,8 @@
 //! [`Upkeep`]: health, and removing old events without stalling the writer.
 
 use std::path::Path;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -9,7 +10,7 @@ use rusqlite::Connection;
 use super::memo::wall_clock;
 use super::writing::Writing;
 use super::{Embedded, names};
-use crate::{Backlog, Ms, Result, StoreError, Upkeep};
+use crate::{Backlog, Findings, Ms, Result, Upkeep};
 
 /// Events removed in one transaction: some ten milliseconds.
 const CHUNK: usize = 256;
@@ -20,8 +21,16 @@ const PAGES_AT_ONCE: i64 = 256;
 /// Steps in one call, 16 MiB in total.
 const GIVEN_BACK: usize = 16;
 
+/// A search from the beginning that takes longer is repeated less often.
+const LONG_SEARCH: Duration = Duration::from_millis(20);
+/// Longest pause between two searches from the beginning.
+const SEARCH_AGAIN_MAX: Duration = Duration::from_mins(5);
+
 /// Where the search for removable events continues: (tenant, received, position).
-pub(super) type Mark = (i64, Ms, i64);
+type Mark = (i64, Ms, i64);
+
+/// After every event.
+const NOWHERE: Mark = (i64::MAX, Ms::MAX, i64::MAX);
 
 #[async_trait]
 impl Upkeep for Embedded {
@@ -30,13 +39,8 @@ impl Upkeep for Embedded {
     }
 
     async fn ping(&self) -> Result<()> {
-        if self.folder.identity()? != self.identity {
-            let message = format!(
-                "{} was replaced under way; restart Fanfare on the new one",
-                self.folder.database().display()
-            );
-            return Err(StoreError::Away { message, source: None });
-        }
+        self.folder.check_sound()?;
+        self.folder.check_identity(self.identity)?;
         let pinged =
             |writing: &mut Writing| writing.set_number("pings", writing.number("pings")? + 1);
         self.writer.call(1, pinged).await?;
@@ -53,12 +57,11 @@ impl Upkeep for Embedded {
     }
 
     async fn tidy(&self, before: Ms, max: usize) -> Result<u64> {
-        let mark = self.mark();
+        let began = Instant::now();
+        let mark = self.tidied().next(began);
         let search = move |conn: &Connection| removable(conn, before, max, mark);
         let found = self.readers.run(search).await?;
-        // A full answer may have more after it. Otherwise the next search starts from the
-        // beginning.
-        let next = found.last().copied().filter(|_| found.len() == max);
+        let searched = began.elapsed();
         let mut removed = 0;
         for chunk in found.chunks(CHUNK) {
             let seqs: Vec<i64> = chunk.iter().map(|(_, _, seq)| *seq).collect();
@@ -73,8 +76,28 @@ impl Upkeep for Embedded {
                 break;
             }
         }
-        *self.tidied_up_to.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        // A full answer may have more after it.
+        let last = found.last().copied().filter(|_| found.len() == max);
+        self.tidied().searched(last, searched);
         Ok(removed)
+    }
+
+    async fn reconcile(&self, now: Ms) -> Result<Findings> {
+        let lanes = self.readers.run(without_line).await?;
+        let unscheduled = lanes.len() as u64;
+        if !lanes.is_empty() {
+            self.writer.call(lanes.len(), move |writing| add_lines(writing, &lanes, now)).await?;
+        }
+        Ok(Findings { unscheduled, ..Findings::default() })
+    }
+
+    async fn inspect(&self, _now: Ms) -> Result<Findings> {
+        let lanes = self.readers.run(without_line).await?;
+        Ok(Findings { unscheduled: lanes.len() as u64, ..Findings::default() })
+    }
+
+    async fn time(&self) -> Result<Option<Ms>> {
+        Ok(None)
     }
 
     async fn backlog(&self) -> Result<Backlog> {
@@ -87,8 +110,39 @@ impl Upkeep for Embedded {
 }
 
 impl Embedded {
-    fn mark(&self) -> Option<Mark> {
-        *self.tidied_up_to.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tidied(&self) -> MutexGuard<'_, Tidied> {
+        self.tidied_up_to.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the search for removable events continues, and when it may start again from the beginning.
+/// A search passes over old events that still wait, which may be many.
+#[derive(Default)]
+pub(super) struct Tidied {
+    mark: Option<Mark>,
+    /// The time that the current search has taken so far.
+    took: Duration,
+    again: Option<Instant>,
+}
+
+impl Tidied {
+    /// Where to continue at `now`. Until a long search may be repeated, none.
+    fn next(&mut self, now: Instant) -> Option<Mark> {
+        let is_early = self.mark.is_none() && self.again.is_some_and(|again| now < again);
+        if is_early { Some(NOWHERE) } else { self.mark }
+    }
+
+    /// A search ended at `last`, or found everything.
+    fn searched(&mut self, last: Option<Mark>, took: Duration) {
+        self.took += took;
+        self.mark = last;
+        let is_over = last.is_none() && self.again.is_none_or(|again| Instant::now() >= again);
+        if is_over {
+            let took = std::mem::take(&mut self.took);
+            // One percent of a core at most.
+            let pause = (took >= LONG_SEARCH).then(|| took.saturating_mul(100));
+            self.again = pause.map(|pause| Instant::now() + pause.min(SEARCH_AGAIN_MAX));
+        }
     }
 }
 
@@ -101,6 +155,37 @@ fn backlog(conn: &Connection) -> Result<Backlog> {
          WHERE d.tenant_id = t.tenant_id AND d.state = 1 AND d.state >= 1)) FROM tenants t";
     let oldest_ms = conn.prepare_cached(oldest)?.query_row([], |row| row.get(0))?;
     Ok(Backlog { waiting: waiting.unsigned_abs(), oldest_ms })
+}
+
+/// Lanes in which a delivery waits and that have no line in the agenda. One step in an index for
+/// each lane with a queue.
+fn without_line(conn: &Connection) -> Result<Vec<i64>> {
+    let sql = "WITH RECURSIVE queues (lane_id) AS ( \
+         SELECT min(lane_id) FROM deliveries INDEXED BY deliveries_waiting WHERE state = 1 \
+         UNION ALL \
+         SELECT (SELECT min(d.lane_id) FROM deliveries d INDEXED BY deliveries_waiting \
+                 WHERE d.state = 1 AND d.lane_id > queues.lane_id) \
+         FROM queues WHERE queues.lane_id IS NOT NULL) \
+         SELECT lane_id FROM queues WHERE lane_id IS NOT NULL \
+         AND lane_id NOT IN (SELECT lane_id FROM agenda)";
+    let mut lanes = conn.prepare_cached(sql)?;
+    Ok(lanes.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Adds their lines, to be served now. Checks again inside the transaction.
+fn add_lines(writing: &mut Writing, lanes: &[i64], now: Ms) -> Result<()> {
+    let sql = "INSERT INTO agenda (lane_id, tenant_id, at_ms, token) \
+         SELECT lane_id, tenant_id, ?2, NULL FROM lanes l WHERE lane_id = ?1 \
+         AND EXISTS (SELECT 1 FROM deliveries d WHERE d.lane_id = l.lane_id AND d.state = 1) \
+         ON CONFLICT (lane_id) DO NOTHING";
+    let mut add = writing.conn.prepare_cached(sql)?;
+    let mut added = 0;
+    for lane in lanes {
+        added += add.execute((lane, now))?;
+    }
+    drop(add);
+    writing.effects.agenda_changed |= added > 0;
+    Ok(())
 }
 
 /// Finds up to `max` settled events that were received before `before` and have no waiting

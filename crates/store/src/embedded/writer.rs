@@ -5,7 +5,6 @@
 //! groups. A request that fails after it has changed something rolls back the whole group. Each
 //! request then runs again alone, so only that one fails.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
@@ -31,7 +30,7 @@ const MARK_EVERY: Duration = Duration::from_millis(500);
 
 /// The way to the thread.
 pub(super) struct Writer {
-    dir: PathBuf,
+    folder: Folder,
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -48,7 +47,7 @@ pub(super) struct Parts {
 impl Writer {
     pub(super) fn start(parts: Parts) -> Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUED);
-        let dir = parts.folder.dir.clone();
+        let folder = parts.folder.clone();
         let mut thread = Thread::new(parts)?;
         let spawned =
             std::thread::Builder::new().name("fanfare-store".to_owned()).spawn(move || {
@@ -59,7 +58,7 @@ impl Writer {
             message: "cannot start the writer thread of the store".to_owned(),
             source: Some(Box::new(error)),
         })?;
-        Ok(Self { dir, queue: Some(queue), thread: Some(thread) })
+        Ok(Self { folder, queue: Some(queue), thread: Some(thread) })
     }
 
     /// Runs `work`, which touches about `rows` rows, and returns once it is durable. It may run
@@ -74,7 +73,7 @@ impl Writer {
         let queue = self.queue.as_ref().ok_or_else(failure::thread_gone)?;
         queue.send(job).await.map_err(|_| failure::thread_gone())?;
         let answer = answer.await.map_err(|_| failure::thread_gone())?;
-        answer.map_err(|error| failure::in_folder(&self.dir, error))
+        answer.map_err(|error| self.folder.judge(error))
     }
 }
 
@@ -164,7 +163,7 @@ struct Thread {
 impl Thread {
     fn new(parts: Parts) -> Result<Self> {
         let Parts { mut writing, folder, tail, hold } = parts;
-        let wal_pages = Arc::new(AtomicI32::new(0));
+        let wal_pages = Arc::clone(&folder.log_pages);
         let checkpointer = match hold {
             Some(_) => {
                 let pages = Arc::clone(&wal_pages);

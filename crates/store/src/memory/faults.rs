@@ -57,7 +57,8 @@ impl Faults {
         let refuse = self.refuse.lock().unwrap_or_else(PoisonError::into_inner);
         let is_bad = |event: &str| refuse.iter().any(|(of, id)| *of == name && id == event);
         if events.into_iter().any(is_bad) {
-            return Err(StoreError::Other { message: format!("{name} will not"), source: None });
+            let message = format!("{name} will not");
+            return Err(StoreError::Refused { message, source: None });
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! [`Log`] in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -49,8 +50,8 @@ impl Log for Memory {
         Ok(left.into_iter().map(|seq| self.hand_over(&mut state, seq)).collect())
     }
 
-    fn arrived_ms(&self, _: EntryId) -> Option<Ms> {
-        None
+    fn arrived_ms(&self, _: EntryId, event: &Event) -> Ms {
+        self.world.newest_ms.fetch_max(event.received_ms, Ordering::AcqRel).max(event.received_ms)
     }
 
     async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>> {

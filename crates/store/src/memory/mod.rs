@@ -10,6 +10,7 @@ mod records;
 mod state;
 mod upkeep;
 
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fanfare_contract::Event;
@@ -26,6 +27,8 @@ pub struct World {
     state: Mutex<State>,
     appended: Notify,
     agenda: Notify,
+    /// The latest time at which an event was received that was routed so far.
+    newest_ms: AtomicI64,
     /// Failures to come.
     pub faults: Faults,
 }

@@ -21,7 +21,7 @@ use super::keys::{SHARDS, Tag, unescape};
 use super::{Core, log, order, pack, queue, reply, script};
 use crate::{
     Agenda, Claim, DeliveryUpdate, EntryId, Failing, Head, LaneKey, Ms, Next, Reason, Result,
-    StateKind, StoreError, WaitingItem,
+    StateKind, WaitingItem,
 };
 
 /// How often to check the agendas for changes by other replicas.
@@ -99,8 +99,8 @@ impl RedisAgenda {
             order.push(places);
         }
         let mut taken = vec![false; found.len()];
-        // Not repeated: the second answer would say that another replica was first.
-        let answers = self.core.link.run_once(&batch).await?;
+        // A repeated call finds its own tokens.
+        let answers = self.core.link.run(&batch).await?;
         for (places, answer) in order.into_iter().zip(answers) {
             for (place, digit) in places.into_iter().zip(reply::text(answer)?.bytes()) {
                 taken[place] = digit == b'1';
@@ -238,10 +238,7 @@ impl Agenda for RedisAgenda {
                 .collect();
             log::admit(&self.core, &back).await?;
             if !self.write(lane, part).await?.is_empty() {
-                return Err(StoreError::Corrupt(
-                    "events disappear while they are settled; check that Redis does not evict keys"
-                        .to_owned(),
-                ));
+                return Err(super::events_disappear());
             }
         }
         let waits =
@@ -277,7 +274,7 @@ impl Agenda for RedisAgenda {
             cmd.arg(&claim.token).arg(after(now, lease));
             batch.push(keys.tag(), cmd);
         }
-        let answers = self.core.link.run(&batch).await?;
+        let answers = self.core.pulse.run(&batch).await?;
         Ok(answers.iter().map(|answer| matches!(answer, Value::Int(1))).collect())
     }
 

@@ -4,9 +4,12 @@
 //! more over a new one: every command of this store can be repeated. If there is no new connection,
 //! the caller gets [`StoreError::Away`] at once, and later calls connect again. Nothing here waits
 //! for a server to return, because only the caller knows how long it can wait.
+//!
+//! What replicas of the server must confirm goes over a connection that a call has for itself
+//! ([`Confirming`]): `WAIT` blocks its connection, and must use the one that has written.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -14,7 +17,7 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelServerType};
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, Value};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use super::address::{Address, Target};
@@ -27,6 +30,8 @@ use crate::{Result, StoreError};
 const DIAL_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// After a failed connection attempt, calls fail at once for this long.
 const DIAL_PAUSE: Duration = Duration::from_millis(100);
+/// Most batches that wait for the confirmation of replicas at the same time.
+const CONFIRMING: usize = 8;
 
 /// Commands that are sent together. They are not a transaction.
 pub(super) struct Batch {
@@ -100,6 +105,16 @@ impl Batch {
     pub(super) fn is_empty(&self) -> bool {
         self.tags.is_empty()
     }
+
+    /// The same commands with the scripts themselves, for a server that does not know them.
+    fn with_scripts(&self) -> Self {
+        let mut batch = Self::new();
+        for (tag, cmd) in self.tags.iter().zip(self.pipe.cmd_iter()) {
+            batch.push(*tag, script::whole(cmd));
+        }
+        batch.confirm.clone_from(&self.confirm);
+        batch
+    }
 }
 
 /// Makes connections.
@@ -134,6 +149,20 @@ impl Dialer {
         };
         let (away, outages) = (AtomicBool::new(false), AtomicU64::new(0));
         Ok(Self { label, kind, confirm, away, outages })
+    }
+
+    /// The same server, as a node of a Cluster.
+    pub(super) fn of_cluster(self) -> Result<Self> {
+        let Kind::Single(client) = self.kind else { return Ok(self) };
+        let info = client.get_connection_info().clone();
+        if info.redis_settings().db() != 0 {
+            return Err(StoreError::Address(format!(
+                "Redis at {} is a node of a Cluster, which has only database 0; remove the \
+                 database from the URL",
+                self.label
+            )));
+        }
+        Ok(Self { kind: Kind::Cluster(vec![info]), ..self })
     }
 
     async fn dial(&self, answer_within: Duration) -> Result<Wire, Fault> {
@@ -211,18 +240,6 @@ impl Wire {
             }
         }
     }
-
-    /// Loads all scripts, on the server or on every master of a Cluster. Only a single command
-    /// reaches all masters; a pipeline does not.
-    async fn load_scripts(&mut self) -> Result<(), RedisError> {
-        for cmd in script::loads() {
-            match self {
-                Self::Plain(connection) => cmd.query_async::<Value>(connection).await?,
-                Self::Cluster(connection) => cmd.query_async::<Value>(connection).await?,
-            };
-        }
-        Ok(())
-    }
 }
 
 /// Runs one pipeline per tag at the same time, because a pipeline in a Cluster has one slot. `wait`
@@ -270,6 +287,39 @@ pub(super) struct Link {
     dialer: Arc<Dialer>,
     answer_within: Duration,
     held: Mutex<Held>,
+    /// Where batches go that replicas must confirm.
+    confirming: Option<Arc<Confirming>>,
+}
+
+/// Connections for batches that replicas must confirm. Each batch has one for itself.
+pub(super) struct Confirming {
+    dialer: Arc<Dialer>,
+    answer_within: Duration,
+    free: Semaphore,
+    idle: StdMutex<Vec<Link>>,
+}
+
+impl Confirming {
+    pub(super) fn new(dialer: &Arc<Dialer>, answer_within: Duration) -> Arc<Self> {
+        let answer_within = answer_within + dialer.confirm.within;
+        let (free, idle) = (Semaphore::new(CONFIRMING), StdMutex::default());
+        Arc::new(Self { dialer: Arc::clone(dialer), answer_within, free, idle })
+    }
+
+    async fn run_once(&self, batch: &Batch) -> Result<Vec<Value>, Fault> {
+        let closed = |_| StoreError::Other {
+            message: "the connections to Redis are closed".to_owned(),
+            source: None,
+        };
+        let _free = self.free.acquire().await.map_err(closed)?;
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // A call that is dropped half-way closes its connection with it.
+        let taken = idle().pop();
+        let link = taken.unwrap_or_else(|| Link::new(Arc::clone(&self.dialer), self.answer_within));
+        let answer = link.once(batch).await;
+        idle().push(link);
+        answer
+    }
 }
 
 #[derive(Default)]
@@ -282,7 +332,13 @@ struct Held {
 
 impl Link {
     pub(super) fn new(dialer: Arc<Dialer>, answer_within: Duration) -> Self {
-        Self { dialer, answer_within, held: Mutex::default() }
+        Self { dialer, answer_within, held: Mutex::default(), confirming: None }
+    }
+
+    /// Sends what replicas must confirm over connections of its own.
+    pub(super) fn with(mut self, confirming: &Arc<Confirming>) -> Self {
+        self.confirming = Some(Arc::clone(confirming));
+        self
     }
 
     /// Sends commands and returns their answers, none of which is an error. Sends them once more if
@@ -301,11 +357,18 @@ impl Link {
 
     /// Like `run`, without a second try after a broken connection.
     pub(super) async fn run_once(&self, batch: &Batch) -> Result<Vec<Value>, Fault> {
-        match self.exchange(batch).await {
-            Err(fault) if fault.no_script => {
-                self.load_scripts().await?;
-                self.exchange(batch).await
+        match &self.confirming {
+            Some(apart) if self.dialer.confirm.replicas > 0 && !batch.confirm.is_empty() => {
+                // Boxed, because the layout of futures may nest only so deep.
+                Box::pin(apart.run_once(batch)).await
             }
+            _ => self.once(batch).await,
+        }
+    }
+
+    async fn once(&self, batch: &Batch) -> Result<Vec<Value>, Fault> {
+        match self.exchange(batch).await {
+            Err(fault) if fault.no_script => self.exchange(&batch.with_scripts()).await,
             answer => answer,
         }
     }
@@ -335,11 +398,6 @@ impl Link {
     /// Closes the connection. The next call opens a new one.
     pub(super) async fn hang_up(&self) {
         self.held.lock().await.wire = None;
-    }
-
-    async fn load_scripts(&self) -> Result<(), Fault> {
-        let (_, mut wire) = self.wire().await?;
-        wire.load_scripts().await.map_err(|error| Fault::read(&self.dialer.label, error))
     }
 
     async fn exchange(&self, batch: &Batch) -> Result<Vec<Value>, Fault> {
@@ -399,7 +457,7 @@ fn first_error(label: &str, values: Vec<Value>) -> Result<Vec<Value>, Fault> {
         _ => None,
     });
     let Some(first) = errors.next() else { return Ok(values) };
-    // An unknown script is loaded here. Any other failure shows again in the second try.
+    // An unknown script is sent whole. Any other failure shows again in the second try.
     let missing = std::iter::once(first).chain(errors).find(|error| error.code() == "NOSCRIPT");
     let error = RedisError::from(missing.unwrap_or(first).clone());
     debug_assert!(error.kind() != ErrorKind::Client, "server errors come from the server");

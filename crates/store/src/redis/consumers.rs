@@ -1,7 +1,7 @@
 //! The replicas: the consumer group, heartbeats, and takeover from replicas that are gone.
 
-use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use redis::{Cmd, Value};
@@ -39,13 +39,9 @@ impl Core {
     /// Writes the heartbeat of this replica.
     pub(super) async fn beat(&self) -> Result<()> {
         let count = self.beats.fetch_add(1, Ordering::Relaxed);
-        self.beat_with_key(self.sign(&count.to_string())).await
-    }
-
-    fn sign(&self, sign: &str) -> Cmd {
-        let mut cmd = redis::cmd("HSET");
-        cmd.arg(self.keys.replicas()).arg(&self.replica).arg(sign);
-        cmd
+        let written = self.beat_with_key(&count.to_string()).await;
+        self.heart.note(written.is_ok());
+        written
     }
 
     async fn unshow(&self, replica: &str) -> Result<()> {
@@ -62,10 +58,37 @@ impl Core {
             Ok(values) if matches!(values.first(), Some(Value::Int(1))) => {
                 self.unshow(&self.replica).await
             }
-            Ok(_) => self.link.ask(Tag::Replicas, self.sign(LEFT)).await.map(drop),
+            Ok(_) => self.beat_with_key(LEFT).await,
             Err(fault) if fault.no_group => self.unshow(&self.replica).await,
             Err(fault) => Err(fault.into()),
         }
+    }
+}
+
+/// Whether this replica's own heartbeats arrive. While they do not, the heartbeats of the others
+/// may fail for the same reason, so no other replica is judged.
+#[derive(Default)]
+pub(super) struct Heart {
+    missed: AtomicBool,
+    /// How often heartbeats began to fail.
+    failures: AtomicU64,
+}
+
+impl Heart {
+    fn note(&self, arrived: bool) {
+        if arrived {
+            self.missed.store(false, Ordering::Release);
+        } else if !self.missed.swap(true, Ordering::AcqRel) {
+            self.failures.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn misses(&self) -> bool {
+        self.missed.load(Ordering::Acquire)
+    }
+
+    fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Acquire)
     }
 }
 
@@ -79,8 +102,9 @@ pub(super) struct Watch {
 struct Seen {
     /// The last heartbeat of each replica, and since when it is unchanged.
     signs: HashMap<String, (String, Instant)>,
-    /// During an outage no replica can write a heartbeat, so the observation starts again after it.
-    outages: u64,
+    /// Lost connections and failed heartbeats of this replica. No replica may have been able to
+    /// write a heartbeat then, so the observation starts again.
+    outages: (u64, u64),
 }
 
 impl Watch {
@@ -122,7 +146,7 @@ impl Watch {
         signs.remove(&core.replica);
         let now = Instant::now();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let outages = core.link.outages();
+        let outages = (core.link.outages(), core.heart.failures());
         if seen.outages != outages {
             *seen = Seen { signs: HashMap::new(), outages };
         }
@@ -131,6 +155,7 @@ impl Watch {
         let mut gone = Vec::new();
         for (name, sign) in signs {
             let left = sign == LEFT;
+            let may_judge = !core.heart.misses();
             let since = match seen.get(&name) {
                 Some((last, since)) if *last == sign => *since,
                 _ => {
@@ -138,13 +163,19 @@ impl Watch {
                     now
                 }
             };
-            if left || now.duration_since(since) >= core.dead_after {
+            if left || (may_judge && now.duration_since(since) >= core.dead_after) {
                 gone.push(name);
             }
         }
         gone.sort_unstable();
         Ok(gone)
     }
+}
+
+/// Replicas that have a heartbeat and have not said that they stop.
+pub(super) async fn alive(core: &Core) -> Result<HashSet<String>> {
+    let beats = heartbeats(core).await?.into_iter();
+    Ok(beats.filter(|(_, sign)| sign != LEFT).map(|(name, _)| name).collect())
 }
 
 async fn heartbeats(core: &Core) -> Result<Vec<(String, String)>> {

@@ -63,7 +63,8 @@ impl Directory for RedisDirectory {
         cmd.arg(expected.map(|revision| revision.to_string()).unwrap_or_default());
         let answer = reply::array(self.core.link.ask(Tag::Directory, cmd).await?)?;
         let (Some(done), Some(revision)) = (answer.first(), answer.get(1)) else {
-            return Err(StoreError::Corrupt("a script gave an empty answer".to_owned()));
+            let message = "a script gave an empty answer".to_owned();
+            return Err(StoreError::Other { message, source: None });
         };
         let actual = reply::count(revision)?;
         match (done, expected) {

@@ -195,6 +195,7 @@ impl Erasure for RedisErasure {
             keys.events(),
             keys.outcomes(),
             keys.seen(),
+            keys.settled_mark(),
             keys.index("w"),
             keys.index("s"),
             keys.index("x"),

@@ -98,6 +98,11 @@ impl Keys {
         format!("{}:{{up}}:replicas", self.prefix)
     }
 
+    /// Which replica reconciles for all at the moment.
+    pub(super) fn reconciling(&self) -> String {
+        format!("{}:{{up}}:reconciling", self.prefix)
+    }
+
     /// The key of the MAC that marks our entries.
     pub(super) fn mark_key(&self) -> String {
         format!("{}:{{up}}:mark", self.prefix)
@@ -165,6 +170,16 @@ impl TenantKeys {
     /// The last of those numbers.
     pub(super) fn last_seen(&self) -> String {
         self.key("last")
+    }
+
+    /// The number up to which all admitted events are settled.
+    pub(super) fn settled_mark(&self) -> String {
+        self.key("done")
+    }
+
+    /// Which replica routes an event again that the log has lost.
+    pub(super) fn taken_again(&self, id: &str) -> String {
+        self.lane_key("again", id)
     }
 
     /// Lanes by the time they may next be served.

@@ -16,7 +16,7 @@ use super::reader::Reader;
 use super::{Core, enter, pack, reply, script};
 use crate::{
     Admission, Appended, Change, DeliveryUpdate, Entry, EntryId, Log, Ms, Outcome, Rejected,
-    Result, Settlement, StoreError,
+    Result, Settlement,
 };
 
 /// Most events in one script, which blocks other clients for about a millisecond.
@@ -88,8 +88,9 @@ impl Log for RedisLog {
         self.watch.take_over(&self.core, &self.reader, max).await
     }
 
-    fn arrived_ms(&self, entry: EntryId) -> Option<Ms> {
-        Ms::try_from(entry.major).ok()
+    fn arrived_ms(&self, entry: EntryId, _: &Event) -> Ms {
+        // Times are scores, which are exact up to 2^53.
+        Ms::try_from(entry.major.min(1 << 53)).unwrap_or(1 << 53)
     }
 
     async fn admit(&self, entries: &[(EntryId, Arc<Event>)]) -> Result<Vec<Admission>> {
@@ -108,10 +109,7 @@ impl Log for RedisLog {
             // event.
             admit(&self.core, &missing).await?;
             if !self.write(&batch).await?.is_empty() {
-                return Err(StoreError::Corrupt(
-                    "events disappear while they are settled; check that Redis does not evict keys"
-                        .to_owned(),
-                ));
+                return Err(super::events_disappear());
             }
         }
         self.acknowledge(&batch).await?;

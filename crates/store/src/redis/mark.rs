@@ -19,10 +19,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use redis::{Cmd, Value};
 use sha2::Sha256;
 
-use super::connection::Batch;
 use super::keys::Tag;
 use super::pack::{quote, unquote};
-use super::{Core, reply};
+use super::{Core, reply, script};
 use crate::Result;
 
 /// The name of the field. Producers do not write it.
@@ -76,8 +75,7 @@ impl Core {
 
     /// Writes the key if there is none, and returns the stored one.
     pub(super) fn offer_key(&self) -> (Cmd, Arc<str>) {
-        let random = || Arc::from(hex::encode(rand::random::<[u8; 32]>()));
-        let offered: Arc<str> = self.held.get().map_or_else(random, |seal| seal.text);
+        let offered = self.offered();
         let mut cmd = redis::cmd("SET");
         cmd.arg(self.keys.mark_key()).arg(&*offered).arg("NX").arg("GET");
         (cmd, offered)
@@ -92,12 +90,19 @@ impl Core {
     }
 
     /// Writes the heartbeat, and the key if it is missing.
-    pub(super) async fn beat_with_key(&self, beat: Cmd) -> Result<()> {
-        let (cmd, offered) = self.offer_key();
-        let mut batch = Batch::one(Tag::Replicas, beat);
-        batch.push(Tag::Replicas, cmd);
-        let answer = self.link.run(&batch).await?.pop();
-        self.note_key(answer.unwrap_or(Value::Nil), &offered).map(drop)
+    pub(super) async fn beat_with_key(&self, sign: &str) -> Result<()> {
+        let offered = self.offered();
+        let (replicas, key) = (self.keys.replicas(), self.keys.mark_key());
+        let mut cmd = script::call(&script::BEAT, &[&replicas, &key]);
+        cmd.arg(&self.replica).arg(sign).arg(&*offered);
+        let answer = self.pulse.ask(Tag::Replicas, cmd).await?;
+        self.note_key(answer, &offered).map(drop)
+    }
+
+    /// The key that this process knows, or a new one.
+    fn offered(&self) -> Arc<str> {
+        let random = || Arc::from(hex::encode(rand::random::<[u8; 32]>()));
+        self.held.get().map_or_else(random, |seal| seal.text)
     }
 }
 

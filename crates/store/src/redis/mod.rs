@@ -15,6 +15,7 @@
 //! | `fanfare:{s07}:a:<tenant>` | sorted set | the tenant's lanes by the time of their next service |
 //! | `fanfare:{s07}:l:<tenant>` | hash | lane → token of its claim |
 //! | `fanfare:{s07}:gone:<tenant>` | sorted set | positions and hashes of what was erased in flight, for a day |
+//! | `fanfare:{s07}:done:<tenant>`, `again:<tenant>:<id>` | number, text | reconciliation: settled up to here; routed again by |
 //! | `fanfare:{s07}:agenda` | sorted set | the shard's tenants by their earliest lane |
 //! | `fanfare:{s07}:tenants` | set | the shard's tenants that have events |
 //! | `fanfare:{dir}:…`, `{dead}:…`, `{up}:…` | | tenants' tables and records, rejected entries, heartbeats, the key of marks |
@@ -39,11 +40,14 @@
 //! - **The first outcome counts.** The script that writes outcomes skips events that have one, so a
 //!   repeated batch (a lost answer, a takeover) changes nothing.
 //! - **Every command can be sent twice**, and is, when a connection breaks.
+//! - **Only an error of the data sets an event aside** (`fault.rs`). Any other answer of the server
+//!   means that it is away, and the call is repeated.
 //! - **The group can disappear.** It is created again from the start of the stream, which does not
 //!   contain settled entries.
 //! - **A MAC marks our own entries** (`mark.rs`), so no producer can act as the router.
 //! - **A replica is gone when its heartbeat does not change** for [`Options::dead_after`] on the
-//!   *observer's* clock. Clocks of different machines are never compared.
+//!   *observer's* clock, while the observer's own heartbeats arrive. Clocks of different machines
+//!   are never compared.
 
 mod address;
 mod agenda;
@@ -63,6 +67,7 @@ mod order;
 mod pack;
 mod queue;
 mod reader;
+mod reconcile;
 mod records;
 mod reply;
 mod script;
@@ -75,9 +80,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Result, Store};
+use super::{Result, Store, StoreError};
 use address::Address;
-use connection::{Confirm, Dialer, Link};
+use connection::{Confirm, Confirming, Dialer, Link};
 use keys::Keys;
 
 /// Longest time that one read blocks in the server.
@@ -150,22 +155,26 @@ impl fmt::Debug for Options {
 /// there is no server ([`Away`](super::StoreError::Away)). Once open, the store recovers by itself.
 pub async fn open(options: Options) -> Result<Store> {
     let confirm = Confirm { replicas: options.wait_replicas, within: options.wait_timeout };
-    let dialer = Arc::new(Dialer::new(Address::parse(&options.url)?, confirm)?);
+    let dialer = Dialer::new(Address::parse(&options.url)?, confirm)?;
+    let dialer = Arc::new(upkeep::suited(dialer).await?);
+    let confirming = Confirming::new(&dialer, ANSWER_WITHIN);
+    let link = || Link::new(Arc::clone(&dialer), ANSWER_WITHIN);
     let core = Arc::new(Core {
         keys: Keys::new(&options.prefix, &options.stream),
-        link: Link::new(Arc::clone(&dialer), ANSWER_WITHIN),
-        bulk: Link::new(Arc::clone(&dialer), ANSWER_WITHIN),
-        reads: Link::new(dialer, LONGEST_BLOCK + ANSWER_WITHIN),
+        link: link().with(&confirming),
+        bulk: link().with(&confirming),
+        pulse: link(),
+        reads: Link::new(Arc::clone(&dialer), LONGEST_BLOCK + ANSWER_WITHIN),
         group: options.group,
         replica: options.replica,
         dead_after: options.dead_after,
         retention: options.retention,
         changed: Notify::new(),
         beats: AtomicU64::new(0),
+        heart: consumers::Heart::default(),
         tokens: AtomicU64::new(0),
         held: mark::Held::default(),
     });
-    upkeep::check_version(&core).await?;
     let reader = Arc::new(reader::Reader::new(Arc::clone(&core)));
     Ok(Store {
         log: Arc::new(log::RedisLog::new(Arc::clone(&core), Arc::clone(&reader))),
@@ -186,6 +195,8 @@ struct Core {
     link: Link,
     /// Large batches: append, admit, settle. Separate, so small commands do not wait behind them.
     bulk: Link,
+    /// Heartbeats and renewals of leases only: they must not wait behind anything.
+    pulse: Link,
     /// Blocking reads only: any command behind a blocking read waits for it.
     reads: Link,
     group: String,
@@ -196,10 +207,19 @@ struct Core {
     changed: Notify,
     /// Counts heartbeats, so that each one is different.
     beats: AtomicU64,
+    /// Whether this replica's own heartbeats arrive.
+    heart: consumers::Heart,
     /// Counts claims, so that each token is different.
     tokens: AtomicU64,
     /// Distinguishes our entries from those of producers.
     held: mark::Held,
+}
+
+/// Outcomes cannot be written because their events are gone again each time.
+fn events_disappear() -> StoreError {
+    let message = "events disappear while they are settled; check that Redis evicts no keys \
+                   (maxmemory-policy noeviction) and that no other program removes them";
+    StoreError::Away { message: message.to_owned(), source: None }
 }
 
 fn replica_name() -> String {

@@ -76,9 +76,10 @@ impl Settled {
         match word.as_str() {
             "first" | "last" => Ok(Self { through, all: false }),
             "all" => Ok(Self { through, all: true }),
-            _ => Err(StoreError::Corrupt(
-                "Redis gave an unexpected answer about settled entries".to_owned(),
-            )),
+            _ => Err(StoreError::Other {
+                message: "Redis gave an unexpected answer about settled entries".to_owned(),
+                source: None,
+            }),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! for missing ones.
 
 use std::collections::hash_map::Entry as MapEntry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -169,6 +169,34 @@ impl Reader {
     /// The ledger's answer for an entry that was admitted when it was added.
     pub(super) fn admission(&self, entry: EntryId) -> Option<Admission> {
         self.shared.hand().get(&entry).copied().flatten()
+    }
+
+    /// Registers events that come again without a read. Returns those that were not in hand.
+    pub(super) fn adopt(&self, entries: Vec<Entry>) -> Vec<Entry> {
+        let mut hand = self.shared.hand();
+        let mut is_new = |entry: &Entry| hand.insert(entry.id, None).is_none();
+        entries.into_iter().filter(|entry| is_new(entry)).collect()
+    }
+
+    /// Entries that were returned and are not settled.
+    pub(super) fn in_hand(&self) -> HashSet<EntryId> {
+        self.shared.hand().keys().copied().collect()
+    }
+
+    /// Whether an entry was returned and is not settled.
+    pub(super) fn has(&self, entry: EntryId) -> bool {
+        self.shared.hand().contains_key(&entry)
+    }
+
+    /// Those of `entries` that are not in hand, and were not `before`.
+    pub(super) fn not_in_hand(
+        &self,
+        mut entries: Vec<EntryId>,
+        before: &HashSet<EntryId>,
+    ) -> Vec<EntryId> {
+        let hand = self.shared.hand();
+        entries.retain(|entry| !before.contains(entry) && !hand.contains_key(entry));
+        entries
     }
 
     /// Records that a failed call may have read entries.

@@ -95,7 +95,8 @@ impl RedisRecords {
     async fn changed(&self, cmd: redis::Cmd, expected: Option<u64>) -> Result<(u64, u64)> {
         let answer = reply::array(self.core.link.ask(Tag::Directory, cmd).await?)?;
         let (Some(done), Some(revision)) = (answer.first(), answer.get(1)) else {
-            return Err(StoreError::Corrupt("a script gave an empty answer".to_owned()));
+            let message = "a script gave an empty answer".to_owned();
+            return Err(StoreError::Other { message, source: None });
         };
         let (done, actual) = (reply::count(done)?, reply::count(revision)?);
         match expected {

@@ -4,8 +4,10 @@ use redis::Value;
 
 use crate::{EntryId, Result, StoreError};
 
+/// An answer of another type than the command has. It says something about the server (a proxy, or
+/// a server of another kind), not about the data.
 fn unexpected(what: &str) -> StoreError {
-    StoreError::Corrupt(format!("Redis did not answer with {what}"))
+    StoreError::Other { message: format!("Redis did not answer with {what}"), source: None }
 }
 
 /// Bytes; `None` for nil.

@@ -1,13 +1,18 @@
 //! The Lua scripts. Each uses keys of one hash tag, except `enter`, which does not run in a
-//! Cluster. They are sent by digest (EVALSHA) and loaded again when the server does not know them
-//! (NOSCRIPT, after a restart, a failover or SCRIPT FLUSH).
+//! Cluster. They are sent by digest (EVALSHA). When the server does not know one (NOSCRIPT, after a
+//! restart, a failover or SCRIPT FLUSH), the commands are sent once more with the scripts
+//! themselves (EVAL), which also teaches them to the server.
+//!
+//! Scripts that begin with `always.lua` also run when Redis is at its `maxmemory`: they keep leases
+//! and heartbeats alive, and record what was sent, which needs little memory or frees some.
 //!
 //! Some key names are made inside a script, such as the queue of a lane. They always have the same
 //! base with the hash tag, so they are on the same node as the declared keys.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use redis::{Cmd, Script};
+use redis::{Arg, Cmd, Script};
 
 macro_rules! scripts {
     ($($name:ident = $($file:literal)+;)+) => {
@@ -19,20 +24,23 @@ macro_rules! scripts {
 }
 
 scripts! {
-    ACK = "ack";
+    ACK = "always" "ack";
     ADMIT = "admit";
     ALL = "all";
     BACKLOG = "backlog";
+    BEAT = "always" "beat";
     COUNTS = "page" "counts";
     DUE = "due";
     ENTER = "enter";
     ERASE = "refresh" "erase";
-    FAILING = "failing";
+    FAILING = "always" "failing";
     FORGET = "forget";
     FORGET_TENANT = "forget_tenant";
-    INHERIT = "inherit";
-    LANE = "refresh" "lane";
+    INHERIT = "always" "inherit";
+    LANE = "always" "refresh" "lane";
     LOOK = "page" "look";
+    RELINE = "always" "refresh" "reline";
+    ORPHANS = "always" "orphans";
     PEEK = "peek";
     PUT = "bump" "put";
     RECORD_GET = "record" "record_get";
@@ -40,17 +48,21 @@ scripts! {
     RECORD_PUT = "bump" "record" "record_put";
     RECORD_REMOVE = "bump" "record" "record_remove";
     REJECT = "reject";
-    RELEASE = "refresh" "release";
+    RELEASE = "always" "refresh" "release";
     REMOVE = "bump" "remove";
-    RENEW = "refresh" "renew";
-    RESCHEDULE = "refresh" "reschedule";
-    RETIRE = "retire";
+    RENEW = "always" "refresh" "renew";
+    RENEW_STREAM = "renew_stream";
+    RESCHEDULE = "always" "refresh" "reschedule";
+    RETIRE = "always" "retire";
     SETTLE = "settle";
     SETTLED = "settled";
     TAIL = "tail";
-    TAKE = "refresh" "take";
+    TAKE = "always" "refresh" "take";
     TALLY = "tally";
-    TIDY = "tidy";
+    THERE = "there";
+    TIDY = "always" "tidy";
+    TIME = "time";
+    UNSETTLED = "always" "unsettled";
 }
 
 /// A call of `script` on `keys`; the caller adds the arguments.
@@ -70,11 +82,45 @@ pub(super) fn call_with(script: &Script, keys: &[&str], arguments: usize, bytes:
     cmd
 }
 
-/// The commands that load all scripts.
-pub(super) fn loads() -> impl Iterator<Item = Cmd> {
-    SOURCES.iter().map(|source| {
-        let mut cmd = redis::cmd("SCRIPT");
-        cmd.arg("LOAD").arg(*source);
-        cmd
-    })
+/// The scripts by their digest.
+static BY_DIGEST: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
+    SOURCES.iter().map(|source| (Script::new(source).get_hash().to_owned(), *source)).collect()
+});
+
+/// The same command with the script itself in place of its digest. Any other command is unchanged.
+pub(super) fn whole(cmd: &Cmd) -> Cmd {
+    let args: Vec<&[u8]> = cmd
+        .args_iter()
+        .filter_map(|arg| if let Arg::Simple(bytes) = arg { Some(bytes) } else { None })
+        .collect();
+    let source = match args[..] {
+        [b"EVALSHA", digest, ..] => {
+            std::str::from_utf8(digest).ok().and_then(|digest| BY_DIGEST.get(digest))
+        }
+        _ => None,
+    };
+    let Some(source) = source else { return cmd.clone() };
+    let bytes = args[2..].iter().map(|arg| arg.len()).sum::<usize>();
+    let mut whole = Cmd::with_capacity(args.len(), bytes + source.len());
+    whole.arg("EVAL").arg(*source).arg(&args[2..]);
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_is_sent_whole_with_the_same_keys_and_arguments() {
+        let mut cmd = call(&ACK, &["stream"]);
+        cmd.arg("group").arg("1-0");
+        let whole = whole(&cmd);
+        let args: Vec<_> = whole.args_iter().skip(2).collect();
+        let expected: Vec<_> = cmd.args_iter().skip(2).collect();
+        assert_eq!(args, expected);
+        assert!(whole.args_iter().next() == Some(Arg::Simple(b"EVAL")));
+        let mut other = redis::cmd("SET");
+        other.arg("a").arg(1);
+        assert_eq!(super::whole(&other).get_packed_command(), other.get_packed_command());
+    }
 }

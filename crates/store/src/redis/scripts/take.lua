@@ -6,7 +6,10 @@ for at = 4, #ARGV, 3 do
   local tenant, lane = ARGV[at], ARGV[at + 1]
   local lanes = ARGV[1] .. 'a:' .. tenant
   local time = redis.call('ZSCORE', lanes, lane)
-  if time and tonumber(time) <= tonumber(ARGV[2]) then
+  if redis.call('HGET', ARGV[1] .. 'l:' .. tenant, lane) == ARGV[at + 2] then
+    -- The answer to the same call was lost.
+    answers[#answers + 1] = 1
+  elseif time and tonumber(time) <= tonumber(ARGV[2]) then
     redis.call('HSET', ARGV[1] .. 'l:' .. tenant, lane, ARGV[at + 2])
     redis.call('ZADD', lanes, ARGV[3], lane)
     refresh(KEYS[1], lanes, tenant)
