@@ -8,8 +8,8 @@ use fanfare_contract::LaneId;
 use fanfare_store::embedded::{self, Role};
 use fanfare_store::redis::Options;
 use fanfare_store::{
-    Change, DeliveryQuery, DeliveryRecord, DeliveryState, DeliveryUpdate, LaneKey, Reason,
-    StateKind, Store,
+    Change, DeliveryQuery, DeliveryRecord, DeliveryState, DeliveryUpdate, EventQuery, LaneKey,
+    Reason, StateKind, Store,
 };
 
 use crate::support::Redis;
@@ -48,6 +48,7 @@ async fn check(store: &Store) {
     let other = |one: &&DeliveryRecord| matches!(one.state.reason(), Some(Reason::Other(_)));
     assert_eq!(all.iter().find(other), None, "every word is known");
     let before = store.ledger.counts("acme", 0, i64::MAX).await.expect("counts");
+    check_usage(store, before.waiting).await;
 
     change(store, "evt_4", "busy", Change::Cancelled).await;
     change(store, "evt_1", "gone", Change::Replayed { due_ms: 1 }).await;
@@ -59,6 +60,7 @@ async fn check(store: &Store) {
     assert_eq!(after.dead, before.dead - 1);
     assert_eq!(after.suppressed, before.suppressed, "one came, one went");
     assert_eq!(after.waiting, before.waiting);
+    check_usage(store, after.waiting).await;
     let waiting = DeliveryQuery {
         tenant: "acme".into(),
         state: Some(StateKind::Waiting),
@@ -70,6 +72,22 @@ async fn check(store: &Store) {
     assert_eq!(replayed.len(), 1);
     let state = DeliveryState::Waiting { due_ms: 1, serve_ms: 1, reason: Reason::Replay };
     assert_eq!(replayed[0].state, state);
+}
+
+/// That version kept no such numbers: they are counted once, and follow every change from then on.
+async fn check_usage(store: &Store, waiting: u64) {
+    let query = EventQuery { tenant: "acme".into(), limit: 1_000, ..EventQuery::default() };
+    let events = store.ledger.events(&query).await.expect("events").items;
+    let mut bodies = 0;
+    for event in &events {
+        let record = store.ledger.event("acme", &event.id).await.expect("the ledger");
+        bodies += record.expect("an event").event.body.len() as u64;
+    }
+    let usage = store.ledger.usage(&["acme".into()]).await.expect("usage")[0];
+    assert_eq!(usage.waiting, waiting);
+    // Redis counts the few fields beside a body as well.
+    let most = bodies + 200 * events.len() as u64;
+    assert!((bodies..=most).contains(&usage.stored_bytes), "{usage:?}, bodies {bodies}");
 }
 
 async fn change(store: &Store, event: &str, lane: &str, change: Change) {

@@ -37,7 +37,7 @@ pub use model::{
     Admission, Appended, Attempt, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState, EventSummary, Failing,
     Head, LaneKey, Ms, Next, Outcome, Page, Payload, Record, Rejected, Settlement, StoredTenant,
-    Tail, WaitingItem,
+    Tail, Usage, WaitingItem,
 };
 
 pub use reconcile::Findings;
@@ -206,6 +206,9 @@ pub trait Ledger: Send + Sync {
     async fn tally(&self, lane: &LaneKey, from: Ms, to: Ms) -> Result<(Vec<Tally>, Vec<Tally>)>;
     /// The counts of a tenant over events received in `[from, to)`.
     async fn counts(&self, tenant: &str, from: Ms, to: Ms) -> Result<Counts>;
+    /// What each of the tenants holds now, in their order. The cost does not depend on how much
+    /// that is.
+    async fn usage(&self, tenants: &[Arc<str>]) -> Result<Vec<Usage>>;
 }
 
 /// The tenants' documents. The store does not look inside.

@@ -15,7 +15,7 @@ use super::{
     Admission, Agenda, Appended, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryUpdate, Directory, Entry, EntryId, Erased, Erasure, EventQuery, EventRecord,
     EventSummary, Failing, Findings, Head, LaneKey, Ledger, Log, Ms, Next, Page, Record, Records,
-    Rejected, Result, Settlement, Store, StoredTenant, Tail, Upkeep, WaitingItem,
+    Rejected, Result, Settlement, Store, StoredTenant, Tail, Upkeep, Usage, WaitingItem,
 };
 
 /// Which call; calls of one kind and cost share a name.
@@ -290,6 +290,10 @@ impl Ledger for Metered {
 
     async fn counts(&self, tenant: &str, from: Ms, to: Ms) -> Result<Counts> {
         self.one(Call::Ledger, self.store.ledger.counts(tenant, from, to)).await
+    }
+
+    async fn usage(&self, tenants: &[Arc<str>]) -> Result<Vec<Usage>> {
+        self.one(Call::Ledger, self.store.ledger.usage(tenants)).await
     }
 }
 

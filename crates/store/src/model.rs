@@ -345,6 +345,15 @@ pub struct Backlog {
     pub oldest_ms: Option<Ms>,
 }
 
+/// What one tenant holds in the store. Kept up to date with every write, so reading it is cheap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of its events: their bodies and, in Redis, the few fields that are stored with them.
+    pub stored_bytes: u64,
+    /// Its deliveries that wait in queues.
+    pub waiting: u64,
+}
+
 /// Which events to list.
 #[derive(Clone, Debug, Default)]
 pub struct EventQuery {

@@ -14,6 +14,7 @@ pub(crate) mod records;
 pub(crate) mod serving;
 pub(crate) mod tail;
 pub(crate) mod upkeep;
+pub(crate) mod usage;
 
 use fanfare_store::Store;
 
@@ -123,6 +124,11 @@ macro_rules! every_promise {
             upkeep: a_memo_ends_with_its_time,
             upkeep: a_well_store_says_so,
             upkeep: the_backlog_is_all_that_waits_and_since_when,
+            usage: usage_follows_what_is_stored_and_what_waits,
+            usage: a_repetition_counts_once,
+            usage: usage_is_right_after_a_crash,
+            usage: usage_falls_with_retention_and_erasure,
+            usage: a_rejected_entry_is_not_usage,
             erasure: an_erased_event_is_gone_with_all_that_belongs_to_it,
             erasure: an_erased_event_leaves_its_queue_and_an_idle_lane_its_line,
             erasure: an_outcome_of_the_log_that_comes_late_does_not_bring_an_erased_event_back,

@@ -244,7 +244,7 @@ fn settle(
     lane: &LaneKey,
     updates: &[(Arc<Event>, DeliveryUpdate)],
 ) -> Result<()> {
-    let Writing { conn, names, effects, .. } = writing;
+    let Writing { conn, names, effects, usage, .. } = writing;
     let conn = &*conn;
     let (lane_id, tenant_id) = names.lane(conn, &lane.tenant, &lane.id)?;
     let mut find = conn
@@ -256,7 +256,7 @@ fn settle(
         });
         // An event that was removed after its retention needs no outcome.
         if let Some(place) = found.optional()? {
-            queue.change(&place, update)?;
+            queue.change(&place, update, usage)?;
         }
     }
     effects.agenda_changed |= queue.woke();

@@ -11,7 +11,7 @@ use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::writing::Writing;
-use super::{Embedded, failure, names, schema, upkeep};
+use super::{Embedded, failure, names, schema, upkeep, usage};
 use crate::{Entry, EntryId, Erased, Erasure, Ms, Page, Result};
 
 /// Events removed in one transaction: some ten milliseconds.
@@ -104,7 +104,7 @@ fn erase(writing: &mut Writing, tenant: &str, ids: &[String]) -> Result<Erased> 
         drop(find);
         let Some(seq) = found else { continue };
         erased.events += 1;
-        erased.deliveries += remove(&writing.conn, seq)?;
+        erased.deliveries += remove(writing, tenant_id, seq)?;
         writing.effects.erased.push(seq);
     }
     Ok(erased)
@@ -112,12 +112,14 @@ fn erase(writing: &mut Writing, tenant: &str, ids: &[String]) -> Result<Erased> 
 
 /// Removes one event and returns how many deliveries it had. A lane without a waiting delivery
 /// loses its line. If the lane is claimed, its holder removes the line on release.
-fn remove(conn: &Connection, seq: i64) -> Result<u64> {
+fn remove(writing: &mut Writing, tenant_id: i64, seq: i64) -> Result<u64> {
+    let Writing { conn, usage: changes, .. } = writing;
     let waits = "SELECT lane_id FROM deliveries WHERE seq = ?1 AND state = 1";
     let mut waits = conn.prepare_cached(waits)?;
     let lanes = waits.query_map([seq], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
     conn.prepare_cached("DELETE FROM events WHERE seq = ?1")?.execute([seq])?;
-    conn.prepare_cached("DELETE FROM bodies WHERE seq = ?1")?.execute([seq])?;
+    changes.removed(tenant_id, usage::remove_body(conn, seq)?);
+    changes.waiting(tenant_id, -i64::try_from(lanes.len()).unwrap_or(i64::MAX));
     let count = conn.prepare_cached("DELETE FROM deliveries WHERE seq = ?1")?.execute([seq])?;
     let mut line = conn.prepare_cached(
         "DELETE FROM agenda WHERE lane_id = ?1 AND (token IS NULL OR token = '!') \
@@ -139,7 +141,10 @@ fn forget(writing: &mut Writing, tenant: &str) -> Result<()> {
     if writing.conn.prepare_cached(has)?.query_row([tenant_id], |row| row.get(0))? {
         return Ok(());
     }
+    // Changes of the same transaction must not write the tenant's row again.
+    writing.write_usage()?;
     for sql in [
+        "DELETE FROM usage WHERE tenant_id = ?1",
         "DELETE FROM agenda WHERE tenant_id = ?1",
         "DELETE FROM failing WHERE lane_id IN (SELECT lane_id FROM lanes WHERE tenant_id = ?1)",
         "DELETE FROM lanes WHERE tenant_id = ?1",

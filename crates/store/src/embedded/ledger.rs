@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use fanfare_contract::Tally;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{Embedded, lists, names, rows};
+use super::{Embedded, lists, names, rows, usage};
 use crate::{
     Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventRecord, EventSummary, LONGEST_TAIL,
-    LaneKey, Ledger, Ms, Page, Rejected, Result, TAIL_BYTES, Tail,
+    LaneKey, Ledger, Ms, Page, Rejected, Result, TAIL_BYTES, Tail, Usage,
 };
 
 #[async_trait]
@@ -47,6 +47,14 @@ impl Ledger for Embedded {
     async fn counts(&self, tenant: &str, from: Ms, to: Ms) -> Result<Counts> {
         let tenant = tenant.to_owned();
         self.readers.run(move |conn| counts(conn, &tenant, from, to)).await
+    }
+
+    async fn usage(&self, tenants: &[Arc<str>]) -> Result<Vec<Usage>> {
+        let tenants = tenants.to_vec();
+        let work = move |conn: &Connection| {
+            tenants.iter().map(|tenant| usage::usage(conn, tenant)).collect()
+        };
+        self.readers.run(work).await
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::rows::{self, PENDING, ROUTED, UNROUTED};
 use super::tail::Step;
+use super::usage::{self, UsageChanges};
 use super::writing::Writing;
 use super::{Embedded, Role, queue};
 use crate::{
@@ -147,6 +148,7 @@ fn append(writing: &mut Writing, events: &[Arc<Event>]) -> Result<Vec<Appended>>
             continue;
         }
         add_body.execute((seq, &event.body[..], event.trace.as_deref()))?;
+        writing.usage.stored(tenant_id, event.body.len());
         writing.next_seq += 1;
         writing.effects.appended.push((seq, Arc::clone(event)));
         answers.push(Appended::Accepted);
@@ -189,7 +191,7 @@ fn admission(conn: &Connection, seq: i64) -> Result<Admission> {
 
 fn settle(writing: &mut Writing, batch: &[Settlement]) -> Result<()> {
     // The statements borrow the connection while the names change, so both are borrowed separately.
-    let Writing { conn, names, effects, .. } = &mut *writing;
+    let Writing { conn, names, effects, usage, .. } = &mut *writing;
     let mut set_state =
         conn.prepare_cached("UPDATE events SET state = ?2 WHERE seq = ?1 AND state = 0")?;
     let mut queue = queue::Statements::prepare(conn)?;
@@ -206,12 +208,12 @@ fn settle(writing: &mut Writing, batch: &[Settlement]) -> Result<()> {
                 // changed.
                 if is_first(&mut set_state, seq)? {
                     for update in updates {
-                        add_delivery(conn, names, &mut queue, seq, event, update)?;
+                        add_delivery(conn, names, (&mut queue, usage), seq, event, update)?;
                         effects.agenda_changed |= queue.woke();
                     }
                 }
             }
-            Outcome::Rejected(rejected) => reject(conn, seq, rejected)?,
+            Outcome::Rejected(rejected) => reject(conn, usage, seq, rejected)?,
         }
         effects.settled.push(seq);
     }
@@ -230,26 +232,31 @@ fn is_first(set_state: &mut CachedStatement<'_>, seq: i64) -> Result<bool> {
 fn add_delivery(
     conn: &Connection,
     names: &mut super::names::Names,
-    queue: &mut queue::Statements<'_>,
+    (queue, usage): (&mut queue::Statements<'_>, &mut UsageChanges),
     seq: i64,
     event: &Event,
     update: &DeliveryUpdate,
 ) -> Result<()> {
     let (lane_id, tenant_id) = names.lane(conn, &event.tenant, &update.lane)?;
     let place = queue::Place { seq, lane_id, tenant_id, received_ms: event.received_ms };
-    queue.add(&place, update)
+    queue.add(&place, update, usage)
 }
 
 /// Adds an entry to the dead letters. If it was in the log as an event, the event is removed.
-fn reject(conn: &Connection, seq: i64, rejected: &Rejected) -> Result<()> {
+fn reject(
+    conn: &Connection,
+    usage: &mut UsageChanges,
+    seq: i64,
+    rejected: &Rejected,
+) -> Result<()> {
     let Rejected { entry, at_ms, tenant, code, reason, raw } = rejected;
     let sql = "INSERT INTO rejected (entry, at_ms, tenant, code, reason, raw) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (entry) DO NOTHING";
     conn.prepare_cached(sql)?.execute((entry, at_ms, tenant, code, reason, raw))?;
-    let removed =
-        conn.prepare_cached("DELETE FROM events WHERE seq = ?1 AND state = 0")?.execute([seq])?;
-    if removed == 1 {
-        conn.prepare_cached("DELETE FROM bodies WHERE seq = ?1")?.execute([seq])?;
+    let sql = "DELETE FROM events WHERE seq = ?1 AND state = 0 RETURNING tenant_id";
+    let removed = conn.prepare_cached(sql)?.query_row([seq], |row| row.get(0)).optional()?;
+    if let Some(tenant_id) = removed {
+        usage.removed(tenant_id, usage::remove_body(conn, seq)?);
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ mod rows;
 mod schema;
 mod tail;
 mod upkeep;
+mod usage;
 mod writer;
 mod writing;
 

@@ -3,6 +3,7 @@
 use rusqlite::{CachedStatement, Connection};
 
 use super::rows;
+use super::usage::UsageChanges;
 use crate::lifecycle::transition;
 use crate::{DeliveryState, DeliveryUpdate, Ms, Reason, Result};
 
@@ -62,7 +63,12 @@ impl<'c> Statements<'c> {
     }
 
     /// A new delivery. If it waits, its lane is served at its time at the latest.
-    pub(super) fn add(&mut self, place: &Place, update: &DeliveryUpdate) -> Result<()> {
+    pub(super) fn add(
+        &mut self,
+        place: &Place,
+        update: &DeliveryUpdate,
+        usage: &mut UsageChanges,
+    ) -> Result<()> {
         let state = transition(None, &update.change);
         let times = state.times();
         let added = self.add.execute((
@@ -80,14 +86,20 @@ impl<'c> Statements<'c> {
             rows::attempt_lines(&update.attempts)?,
         ))?;
         if added == 1 {
+            usage.waiting(place.tenant_id, i64::from(state.is_waiting()));
             self.schedule(place, &state)?;
         }
         Ok(())
     }
 
     /// A change of an existing delivery. If its row does not exist, it is added.
-    pub(super) fn change(&mut self, place: &Place, update: &DeliveryUpdate) -> Result<()> {
-        let Some(before) = self.find(place)? else { return self.add(place, update) };
+    pub(super) fn change(
+        &mut self,
+        place: &Place,
+        update: &DeliveryUpdate,
+        usage: &mut UsageChanges,
+    ) -> Result<()> {
+        let Some(before) = self.find(place)? else { return self.add(place, update, usage) };
         let (tries, lines) = (rows::tries(update), rows::attempt_lines(&update.attempts)?);
         if !before.accepts(&update.change) {
             self.only_attempts.execute((place.seq, place.lane_id, tries, lines))?;
@@ -108,6 +120,8 @@ impl<'c> Statements<'c> {
             &lines,
             update.change.is_replay(),
         ))?;
+        let change = i64::from(state.is_waiting()) - i64::from(before.is_waiting());
+        usage.waiting(place.tenant_id, change);
         self.schedule(place, &state)
     }
 

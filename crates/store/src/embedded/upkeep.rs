@@ -5,12 +5,12 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::memo::wall_clock;
 use super::writing::Writing;
-use super::{Embedded, names};
-use crate::{Backlog, Findings, Ms, Result, Upkeep};
+use super::{Embedded, names, usage};
+use crate::{Backlog, Findings, Ms, Result, StoreError, Upkeep};
 
 /// Events removed in one transaction: some ten milliseconds.
 const CHUNK: usize = 256;
@@ -222,17 +222,18 @@ fn removable(conn: &Connection, before: Ms, max: usize, mark: Option<Mark>) -> R
 /// Checks again inside the transaction: a delivery may have been replayed meanwhile.
 fn remove(writing: &mut Writing, seqs: &[i64]) -> Result<u64> {
     writing.keep_last_seq()?;
-    let conn = &writing.conn;
+    let Writing { conn, usage: changes, .. } = writing;
     let mut event = conn.prepare_cached(
         "DELETE FROM events WHERE seq = ?1 AND state <> 0 \
-         AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = ?1 AND d.state = 1)",
+         AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = ?1 AND d.state = 1) \
+         RETURNING tenant_id",
     )?;
-    let mut body = conn.prepare_cached("DELETE FROM bodies WHERE seq = ?1")?;
     let mut deliveries = conn.prepare_cached("DELETE FROM deliveries WHERE seq = ?1")?;
     let mut removed = 0;
     for seq in seqs {
-        if event.execute([seq])? == 1 {
-            body.execute([seq])?;
+        let tenant_id = event.query_row([seq], |row| row.get(0)).optional()?;
+        if let Some(tenant_id) = tenant_id {
+            changes.removed(tenant_id, usage::remove_body(conn, *seq)?);
             deliveries.execute([seq])?;
             removed += 1;
         }

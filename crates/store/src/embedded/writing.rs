@@ -6,6 +6,7 @@ use fanfare_contract::Event;
 use rusqlite::Connection;
 
 use super::names::Names;
+use super::usage::UsageChanges;
 use crate::Result;
 
 /// What every request gets: the connection inside a transaction, and the writer's state.
@@ -15,6 +16,8 @@ pub(super) struct Writing {
     /// The position that the next event gets.
     pub(super) next_seq: i64,
     pub(super) effects: Effects,
+    /// Written before the transaction is committed.
+    pub(super) usage: UsageChanges,
     /// Changes when another process has written.
     data_version: i64,
 }
@@ -35,8 +38,8 @@ pub(super) struct Effects {
 impl Writing {
     pub(super) fn new(conn: Connection) -> Result<Self> {
         let names = Names::default();
-        let effects = Effects::default();
-        let mut writing = Self { conn, names, next_seq: 0, effects, data_version: -1 };
+        let (effects, usage) = (Effects::default(), UsageChanges::default());
+        let mut writing = Self { conn, names, next_seq: 0, effects, usage, data_version: -1 };
         writing.next_seq = writing.read_next_seq()?;
         Ok(writing)
     }
@@ -56,6 +59,7 @@ impl Writing {
     }
 
     pub(super) fn commit(&mut self) -> Result<Effects> {
+        self.write_usage()?;
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         Ok(std::mem::take(&mut self.effects))
     }
@@ -70,6 +74,7 @@ impl Writing {
         }
         self.names.forget();
         self.effects = Effects::default();
+        self.usage = UsageChanges::default();
         self.data_version = -1;
     }
 
@@ -78,6 +83,11 @@ impl Writing {
         let Effects { appended, settled, agenda_changed, .. } = &self.effects;
         let changes = self.conn.total_changes();
         (changes, appended.len(), settled.len(), self.next_seq, *agenda_changed)
+    }
+
+    /// Writes what the tenants hold, as far as the requests up to now have changed it.
+    pub(super) fn write_usage(&mut self) -> Result<()> {
+        self.usage.write(&self.conn)
     }
 
     pub(super) fn number(&self, name: &str) -> Result<i64> {

@@ -1,6 +1,7 @@
 //! [`Ledger`] in memory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use fanfare_contract::Tally;
@@ -10,6 +11,7 @@ use super::state::EventRow;
 use crate::{
     Counts, DeliveryQuery, DeliveryRecord, DeliveryState, EventQuery, EventRecord, EventState,
     EventSummary, LONGEST_TAIL, LaneKey, Ledger, Ms, Page, Rejected, Result, StoreError, Tail,
+    Usage,
 };
 
 #[async_trait]
@@ -126,6 +128,12 @@ impl Ledger for Memory {
             }
         }
         Ok(counts)
+    }
+
+    async fn usage(&self, tenants: &[Arc<str>]) -> Result<Vec<Usage>> {
+        self.world.faults.meet("ledger.usage").await?;
+        let state = self.world.lock();
+        Ok(tenants.iter().map(|tenant| state.usage(tenant)).collect())
     }
 }
 

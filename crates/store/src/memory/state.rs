@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::lifecycle::transition;
 use crate::{
     Attempt, Counts, DeliveryRecord, DeliveryState, DeliveryUpdate, EventState, Failing, LaneKey,
-    Ms, Record, Rejected,
+    Ms, Record, Rejected, Usage,
 };
 
 #[derive(Default)]
@@ -177,6 +177,17 @@ impl State {
             received_ms: event.received_ms,
             updated_ms: row.updated_ms,
         }
+    }
+
+    /// What a tenant holds. The shipped stores keep these numbers, and this one counts.
+    pub(super) fn usage(&self, tenant: &str) -> Usage {
+        let mut usage = Usage::default();
+        for (seq, row) in self.events.iter().filter(|(_, row)| &*row.event.tenant == tenant) {
+            usage.stored_bytes += row.event.body.len() as u64;
+            let waiting = self.deliveries_of(*seq).filter(|(_, row)| row.state.is_waiting());
+            usage.waiting += waiting.count() as u64;
+        }
+        usage
     }
 
     /// Adds an event's deliveries to an account.

@@ -152,9 +152,10 @@ impl RedisAgenda {
             keys.index("x"),
             keys.leases(),
             keys.erased(),
+            keys.usage(),
         ];
         let mut cmd = script::call(&script::LANE, &names.each_ref().map(String::as_str));
-        cmd.arg(&keys.name).arg(&*lane.id);
+        cmd.arg(&keys.base).arg(&keys.name).arg(&*lane.id);
         for (event, update) in updates {
             let state = update.change.target();
             let (due, serve) = state.times().unwrap_or_default();

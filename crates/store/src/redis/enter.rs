@@ -54,8 +54,8 @@ async fn exchange(core: &Core, reader: &Reader, event: &Arc<Event>) -> Result<Ap
     let seal = core.seal().await?;
     let keys = core.keys.tenant(&event.tenant);
     let (events, log, tenants) = (keys.events(), keys.log(), keys.tenants());
-    let (seen, last) = (keys.seen(), keys.last_seen());
-    let names = [&*core.keys.stream, &events, &log, &tenants, &seen, &last];
+    let (seen, last, usage) = (keys.seen(), keys.last_seen(), keys.usage());
+    let names = [&*core.keys.stream, &events, &log, &tenants, &seen, &last, &usage];
     let mut cmd = script::call(&script::ENTER, &names);
     cmd.arg(&core.group).arg(&core.replica).arg(&keys.name).arg(&*event.id);
     cmd.arg(event.received_ms).arg(pack::head(event));

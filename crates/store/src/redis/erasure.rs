@@ -78,6 +78,7 @@ impl Erasure for RedisErasure {
             keys.lanes(),
             keys.leases(),
             keys.erased(),
+            keys.usage(),
         ];
         let mut all = Erased::default();
         for ids in ids.chunks(STEP) {
@@ -199,6 +200,7 @@ impl Erasure for RedisErasure {
             keys.index("w"),
             keys.index("s"),
             keys.index("x"),
+            keys.usage(),
         ];
         let mut cmd = script::call(&script::FORGET_TENANT, &names.each_ref().map(String::as_str));
         cmd.arg(&keys.base).arg(&keys.name);

@@ -182,6 +182,11 @@ impl TenantKeys {
         self.lane_key("again", id)
     }
 
+    /// What the tenant holds: bytes of events, and waiting deliveries.
+    pub(super) fn usage(&self) -> String {
+        self.key("use")
+    }
+
     /// Lanes by the time they may next be served.
     pub(super) fn lanes(&self) -> String {
         self.key("a")

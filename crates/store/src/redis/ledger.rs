@@ -14,13 +14,15 @@ use super::{Core, pack, reply, script};
 use crate::{
     Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventRecord, EventState, EventSummary,
     LONGEST_TAIL, LaneKey, Ledger, Ms, Page, Rejected, Result, StateKind, StoreError, TAIL_BYTES,
-    Tail,
+    Tail, Usage,
 };
 
 /// Most lines of an index in one script.
 const LOOK_AT_ONCE: usize = 500;
 /// Most lines of an index in one call, however few match the filters.
 const LOOK_A_CALL: usize = 5_000;
+/// Most tenants in one round trip.
+const USAGES_AT_ONCE: usize = 500;
 /// Most items of a page.
 const LONGEST_PAGE: usize = 1_000;
 
@@ -333,6 +335,29 @@ impl Ledger for RedisLedger {
         }
         let [received, pending, unrouted, delivered, waiting, suppressed, dead] = sums;
         Ok(Counts { received, pending, unrouted, delivered, waiting, suppressed, dead })
+    }
+
+    async fn usage(&self, tenants: &[Arc<str>]) -> Result<Vec<Usage>> {
+        let mut all = Vec::with_capacity(tenants.len());
+        for part in tenants.chunks(USAGES_AT_ONCE) {
+            let mut batch = Batch::new();
+            for tenant in part {
+                let keys = self.core.keys.tenant(tenant);
+                let names = [keys.usage(), keys.events(), keys.lanes()];
+                let mut cmd = script::call(&script::USAGE, &names.each_ref().map(String::as_str));
+                cmd.arg(&keys.base).arg(&keys.name);
+                batch.push(keys.tag(), cmd);
+            }
+            for answer in self.core.link.run(&batch).await? {
+                let parts = reply::array(answer)?;
+                let number = |at: usize| {
+                    let number = parts.get(at).map_or(Ok(0), reply::int)?;
+                    Ok::<_, StoreError>(number.max(0).unsigned_abs())
+                };
+                all.push(Usage { stored_bytes: number(0)?, waiting: number(1)? });
+            }
+        }
+        Ok(all)
     }
 }
 

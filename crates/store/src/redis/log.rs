@@ -220,6 +220,7 @@ pub(super) async fn admit(
                 keys.seen(),
                 keys.last_seen(),
                 keys.erased(),
+                keys.usage(),
             ];
             let size = |place: &usize| entries[*place].1.body.len() + HEAD;
             let bytes = part.iter().map(size).sum();
@@ -298,8 +299,15 @@ impl<'a> Written<'a> {
 }
 
 fn settle_call(keys: &TenantKeys, outcomes: usize) -> Cmd {
-    let names =
-        [keys.outcomes(), keys.events(), keys.agenda(), keys.lanes(), keys.leases(), keys.erased()];
+    let names = [
+        keys.outcomes(),
+        keys.events(),
+        keys.agenda(),
+        keys.lanes(),
+        keys.leases(),
+        keys.erased(),
+        keys.usage(),
+    ];
     let names = names.each_ref().map(String::as_str);
     let mut cmd = script::call_with(&script::SETTLE, &names, 2 + 3 * outcomes, HEAD * outcomes);
     cmd.arg(&keys.base).arg(&keys.name);

@@ -14,6 +14,7 @@
 //! | `fanfare:{s07}:end:<tenant>:<lane>` | sorted set | suppressed and dead deliveries of a lane, by time |
 //! | `fanfare:{s07}:a:<tenant>` | sorted set | the tenant's lanes by the time of their next service |
 //! | `fanfare:{s07}:l:<tenant>` | hash | lane → token of its claim |
+//! | `fanfare:{s07}:use:<tenant>` | hash | bytes of the tenant's events, and how many deliveries wait |
 //! | `fanfare:{s07}:gone:<tenant>` | sorted set | positions and hashes of what was erased in flight, for a day |
 //! | `fanfare:{s07}:done:<tenant>`, `again:<tenant>:<id>` | number, text | reconciliation: settled up to here; routed again by |
 //! | `fanfare:{s07}:agenda` | sorted set | the shard's tenants by their earliest lane |

@@ -25,19 +25,19 @@ macro_rules! scripts {
 
 scripts! {
     ACK = "always" "ack";
-    ADMIT = "admit";
+    ADMIT = "usage" "admit";
     ALL = "all";
     BACKLOG = "backlog";
     BEAT = "always" "beat";
     COUNTS = "page" "counts";
     DUE = "due";
-    ENTER = "enter";
-    ERASE = "refresh" "erase";
+    ENTER = "usage" "enter";
+    ERASE = "refresh" "usage" "erase";
     FAILING = "always" "failing";
     FORGET = "forget";
     FORGET_TENANT = "forget_tenant";
     INHERIT = "always" "inherit";
-    LANE = "always" "refresh" "lane";
+    LANE = "always" "refresh" "usage" "lane";
     LOOK = "page" "look";
     RELINE = "always" "refresh" "reline";
     ORPHANS = "always" "orphans";
@@ -54,15 +54,16 @@ scripts! {
     RENEW_STREAM = "renew_stream";
     RESCHEDULE = "always" "refresh" "reschedule";
     RETIRE = "always" "retire";
-    SETTLE = "settle";
+    SETTLE = "usage" "settle";
     SETTLED = "settled";
     TAIL = "tail";
     TAKE = "always" "refresh" "take";
     TALLY = "tally";
     THERE = "there";
-    TIDY = "always" "tidy";
+    TIDY = "always" "usage" "tidy";
     TIME = "time";
     UNSETTLED = "always" "unsettled";
+    USAGE = "usage" "usage_get";
 }
 
 /// A call of `script` on `keys`; the caller adds the arguments.

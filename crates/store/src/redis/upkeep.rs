@@ -65,6 +65,7 @@ impl RedisUpkeep {
             keys.index("s"),
             keys.index("x"),
             keys.seen(),
+            keys.usage(),
         ];
         let mut removed = 0;
         while removed < max {

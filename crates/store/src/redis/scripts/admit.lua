@@ -1,6 +1,6 @@
 -- Makes events of one tenant known, each (id) once.
 -- They are numbered as they become visible, so that whoever follows them passes none over.
--- KEYS: events, outcomes, log, tenants, seen, the last number, and what was erased
+-- KEYS: events, outcomes, log, tenants, seen, the last number, what was erased, and usage
 -- ARGV: tenant, then for each event: id, arrival, received_ms, packed event
 -- Answers one digit an event: 0 fresh, 1 settled, 2 another entry's duplicate.
 local ids = {}
@@ -8,7 +8,7 @@ for at = 2, #ARGV, 4 do ids[#ids + 1] = ARGV[at] end
 local have = redis.call('HMGET', KEYS[1], unpack(ids))
 local values, index, seen, answers = {}, {}, {}, {}
 local erasures = redis.call('EXISTS', KEYS[7]) == 1
-local fresh = 0
+local fresh, bytes = 0, 0
 for k = 1, #ids do
   local at = k * 4 - 2
   local id, arrival = ids[k], ARGV[at + 1]
@@ -20,6 +20,7 @@ for k = 1, #ids do
     fresh = fresh + 1
     seen[id] = arrival
     values[fresh * 2 - 1], values[fresh * 2] = id, ARGV[at + 3]
+    bytes = bytes + #ARGV[at + 3]
     index[fresh * 2 - 1], index[fresh * 2] = ARGV[at + 2], arrival .. ':' .. id
     answers[k] = 0
   elseif known ~= arrival then
@@ -37,5 +38,6 @@ if fresh > 0 then
   for k = 1, fresh do index[k * 2 - 1] = string.format('%d', before + k) end
   redis.call('ZADD', KEYS[5], unpack(index))
   redis.call('SADD', KEYS[4], ARGV[1])
+  stored(KEYS[8], KEYS[1], bytes)
 end
 return table.concat(answers)

@@ -1,6 +1,6 @@
 -- Adds an event to the stream; reads the stream's next entry for a replica that waits for one; and
 -- makes the event known if that entry is its own. What is read and is not its own is answered.
--- KEYS: stream, events, log, tenants, seen, the last number
+-- KEYS: stream, events, log, tenants, seen, the last number, usage
 -- ARGV: group, replica, tenant, id, received_ms, packed event between arrival and body, then the entry's
 -- fields, of which the fourth is the body
 -- Answers: was the id known, the entry, 0 fresh or 2 a duplicate or -1 not read, what else was read
@@ -13,8 +13,10 @@ if not found[1] or found[1][1] ~= entry then return {known, entry, -1, found} en
 if known == 1 then return {known, entry, 2, {}} end
 local ms, number = string.match(entry, '^(%d+)-(%d+)$')
 local arrival = string.char(97 + #ms) .. ms .. string.char(97 + #number) .. number
-redis.call('HSET', KEYS[2], ARGV[4], arrival .. ARGV[6] .. ARGV[10])
+local packed = arrival .. ARGV[6] .. ARGV[10]
+redis.call('HSET', KEYS[2], ARGV[4], packed)
 redis.call('ZADD', KEYS[3], ARGV[5], arrival .. ':' .. ARGV[4])
 redis.call('ZADD', KEYS[5], redis.call('INCR', KEYS[6]), arrival .. ':' .. ARGV[4])
 redis.call('SADD', KEYS[4], ARGV[3])
+stored(KEYS[7], KEYS[2], #packed)
 return {known, entry, 0, {}}

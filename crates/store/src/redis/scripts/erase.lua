@@ -1,11 +1,12 @@
 -- Removes events of one tenant with all that belongs to them, whatever their state.
 -- KEYS: events, outcomes, log, tenants, seen, the indexes of w, s, x, agenda, lanes, leases, what was
---   erased
+--   erased, usage
 -- ARGV: base of the shard's keys, tenant, now, for how long outcomes that come late are passed over,
 --   then the ids
 -- Answers how many events and how many deliveries.
 local base, tenant, now, keep = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local gone, events, deliveries, touched = {}, 0, 0, {}
+local bytes, waited = 0, 0
 for at = 5, #ARGV do
   local id = ARGV[at]
   local event = redis.call('HGET', KEYS[1], id)
@@ -20,7 +21,7 @@ for at = 5, #ARGV do
       deliveries = deliveries + 1
       latest = math.max(latest, letter == 'w' and now or tonumber(updated))
       if letter == 'w' then
-        redis.call('ZREM', base .. 'q:' .. tenant .. ':' .. name, member)
+        waited = waited + redis.call('ZREM', base .. 'q:' .. tenant .. ':' .. name, member)
         touched[name] = true
       elseif letter ~= 'd' then
         redis.call('ZREM', base .. 'end:' .. tenant .. ':' .. name, letter .. '\t' .. why .. '\t' .. id)
@@ -33,6 +34,7 @@ for at = 5, #ARGV do
       gone[#gone + 1] = now + keep
       gone[#gone + 1] = redis.sha1hex(id)
     end
+    if event then bytes = bytes + #event end
     redis.call('HDEL', KEYS[1], id)
     redis.call('HDEL', KEYS[2], id)
     for _, k in ipairs({ 3, 5, 6, 7, 8 }) do redis.call('ZREM', KEYS[k], member) end
@@ -48,7 +50,13 @@ for lane in pairs(touched) do
   end
 end
 if next(touched) then refresh(KEYS[9], KEYS[10], tenant) end
-if redis.call('EXISTS', KEYS[3]) == 0 then redis.call('SREM', KEYS[4], tenant) end
+if redis.call('EXISTS', KEYS[3]) == 0 then
+  redis.call('SREM', KEYS[4], tenant)
+  redis.call('DEL', KEYS[13])
+elseif events > 0 then
+  stored(KEYS[13], KEYS[1], -bytes)
+  waiting(KEYS[13], KEYS[10], base, tenant, -waited)
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[12], '-inf', now)
 if #gone > 0 then
   redis.call('ZADD', KEYS[12], unpack(gone))

@@ -1,14 +1,14 @@
 -- Writes outcomes of deliveries of one lane that were served from its queue.
 -- KEYS: outcomes, events, queue, ended, agenda, lanes, the indexes of w, s, x, leases,
---   what was erased
--- ARGV: tenant, lane, then for each delivery:
+--   what was erased, usage
+-- ARGV: base of the shard's keys, tenant, lane, then for each delivery:
 --   id, letter, due_ms, serve_ms, at_ms, reason, head of its line, attempts, 1 for a replay
 -- Which changes take effect is the rule of lifecycle::transition: what waits takes every change;
 -- what has ended takes a replay and, unless it was delivered, a late success. A change without
 -- effect only adds its attempts. A replay marks with '!' from where attempts count.
 -- Answers the ids of events that the store does not know.
-local tenant, lane = ARGV[1], ARGV[2]
-local missing, earliest = {}, nil
+local base, tenant, lane = ARGV[1], ARGV[2], ARGV[3]
+local missing, earliest, waits = {}, nil, 0
 
 local function has(record, letter)
   return string.find(record, '\n[^\t\n]*\t' .. letter .. '\t') ~= nil
@@ -36,7 +36,7 @@ local function read(record, head)
   return from, to, was, why, string.sub(line, 1, first - 1), string.sub(line, first)
 end
 
-for at = 3, #ARGV, 9 do
+for at = 4, #ARGV, 9 do
   local id, letter, due, serve, ended, reason, head, tries, replay = unpack(ARGV, at, at + 8)
   local old = recall(id)
   if not old then
@@ -63,10 +63,10 @@ for at = 3, #ARGV, 9 do
         redis.call('ZREM', KEYS[4], was .. '\t' .. why .. '\t' .. id)
       end
       if letter == 'w' then
-        redis.call('ZADD', KEYS[3], due, member)
+        waits = waits + redis.call('ZADD', KEYS[3], due, member)
         if not earliest or tonumber(serve) < tonumber(earliest) then earliest = serve end
       else
-        redis.call('ZREM', KEYS[3], member)
+        waits = waits - redis.call('ZREM', KEYS[3], member)
         if letter ~= 'd' then
           redis.call('ZADD', KEYS[4], ended, letter .. '\t' .. reason .. '\t' .. id)
         end
@@ -88,4 +88,5 @@ if earliest and (redis.call('HEXISTS', KEYS[10], lane) == 0 or not redis.call('Z
   redis.call('ZADD', KEYS[6], 'LT', earliest, lane)
   refresh(KEYS[5], KEYS[6], tenant)
 end
+if waits ~= 0 then waiting(KEYS[12], KEYS[6], base, tenant, waits) end
 return missing

@@ -1,5 +1,5 @@
 -- Writes what became of entries of one tenant; an event that has an outcome keeps the one it has.
--- KEYS: outcomes, events, agenda, lanes, leases, what was erased
+-- KEYS: outcomes, events, agenda, lanes, leases, what was erased, usage
 -- ARGV: base of the shard's keys, tenant, then for each event: id, packed outcome, n, and n times:
 --   'w', lane, due_ms, serve_ms    or    's' or 'x', lane, at_ms, reason
 -- Answers the ids of events that the store does not know though something of them waits.
@@ -12,7 +12,7 @@ while at <= #ARGV do
   at = at + 3 + 4 * tonumber(ARGV[at + 2])
 end
 local have = redis.call('HMGET', KEYS[1], unpack(ids))
-local values, missing, earliest = {}, {}, nil
+local values, missing, earliest, parked = {}, {}, nil, 0
 local erasures = redis.call('EXISTS', KEYS[6]) == 1
 
 -- Erased while it was on its way: its outcome is of no concern any more.
@@ -28,7 +28,8 @@ local function park(id, outcome, from, count)
     local letter, lane = ARGV[extra], ARGV[extra + 1]
     letters[letter] = true
     if letter == 'w' then
-      redis.call('ZADD', base .. 'q:' .. tenant .. ':' .. lane, ARGV[extra + 2], member)
+      local queue = base .. 'q:' .. tenant .. ':' .. lane
+      parked = parked + redis.call('ZADD', queue, ARGV[extra + 2], member)
       if redis.call('HEXISTS', KEYS[5], lane) == 0 then
         local serve = ARGV[extra + 3]
         redis.call('ZADD', KEYS[4], 'LT', serve, lane)
@@ -63,4 +64,5 @@ for k = 1, #ids do
 end
 if #values > 0 then redis.call('HSET', KEYS[1], unpack(values)) end
 if earliest then redis.call('ZADD', KEYS[3], 'LT', earliest, tenant) end
+if parked > 0 then waiting(KEYS[7], KEYS[4], base, tenant, parked) end
 return missing
