@@ -88,6 +88,7 @@ pub mod observe;
 pub mod ops;
 pub mod persist;
 pub mod pipeline;
+pub mod quota;
 pub mod secrets;
 pub mod server;
 pub mod tenant;

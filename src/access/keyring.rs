@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::keys::{self, CreateError, Created, Document, KEYS, USES};
 use super::new_key::NewKey;
 use super::principal::{Denied, Principal};
-use super::rate_limit::{Bucket, RateDecision, RateLimit};
 use super::secret::{Hash, Secret};
 use crate::agenda::Clock;
+use crate::quota::{Bucket, RateDecision, RateLimit};
 use fanfare_store::{Ms, Records, Store, StoreError};
 
 /// How often the store is polled for changes.
@@ -91,6 +91,18 @@ impl Keyring {
         self.known.load().by_hash.is_empty()
     }
 
+    /// How many keys of each tenant have not expired.
+    pub fn counts(&self) -> HashMap<Arc<str>, u64> {
+        let (known, now) = (self.known.load(), self.clock.now_ms());
+        let valid = |entry: &&Arc<Entry>| entry.expires_ms.is_none_or(|expires| expires > now);
+        let mut counts = HashMap::new();
+        let tenants = known.by_hash.values().filter(valid);
+        for tenant in tenants.filter_map(|entry| entry.principal.tenant.clone()) {
+            *counts.entry(tenant).or_default() += 1;
+        }
+        counts
+    }
+
     /// Authenticates a request by the text of its key, and counts it against the key's rate limit.
     pub fn admit(&self, key: &str) -> Result<Admitted, Denied> {
         let hash = Secret::parse(key).ok_or(Denied::UnknownKey)?.hash();
@@ -102,7 +114,7 @@ impl Keyring {
             return Err(Denied::Expired);
         }
         entry.state.used_ms.store(now, Ordering::Relaxed);
-        let rate = self.limit.map(|limit| entry.state.bucket.take(limit, Instant::now()));
+        let rate = self.limit.map(|limit| entry.state.bucket.take(limit, 1, Instant::now()));
         Ok(Admitted { principal: entry.principal.clone(), rate })
     }
 

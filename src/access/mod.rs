@@ -12,13 +12,12 @@ mod keyring;
 pub mod keys;
 mod new_key;
 mod principal;
-mod rate_limit;
 mod secret;
 
+pub use crate::quota::{RateDecision, RateLimit};
 pub use fanfare_contract::Environment;
 pub use keyring::{Admitted, Keyring};
 pub use keys::{CreateError, Created, Key};
 pub use new_key::{NewKey, PORTAL_TTL};
 pub use principal::{Action, Denied, Principal, Role};
-pub use rate_limit::{RateDecision, RateLimit};
 pub use secret::{Hash, Secret};

@@ -2,7 +2,7 @@
 //! `{"status":"error","error":{"type","code","message","details"}}`.
 
 use axum::Json;
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
@@ -25,6 +25,8 @@ pub struct ApiError {
     pub(super) details: Vec<Detail>,
     /// When the request may be sent again, in seconds. The default for 503 is 1.
     pub(super) retry_after_s: Option<u64>,
+    /// Headers of the response besides those of every error.
+    pub(super) headers: HeaderMap,
 }
 
 /// One wrong field of a request.
@@ -50,7 +52,7 @@ impl ApiError {
         message: impl Into<String>,
     ) -> Self {
         let (message, details) = (message.into().into(), Vec::new());
-        Self { status, kind, code, message, details, retry_after_s: None }
+        Self { status, kind, code, message, details, retry_after_s: None, headers: HeaderMap::new() }
     }
 
     /// Says when the request may be sent again.
@@ -104,6 +106,7 @@ impl IntoResponse for ApiError {
         let body = Json(json!({"status": "error", "error": error}));
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
+        headers.extend(self.headers);
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::answer::{ApiError, Detail};
 use super::etag::IfMatch;
 use super::problem::DocumentPart;
+use super::quota;
 use super::scope::Caller;
 use super::state::ApiState;
 use crate::access::Denied;
@@ -204,7 +205,7 @@ pub(super) fn check(
         );
         return Err(ApiError::field("", message));
     }
-    Ok(())
+    quota::check_document(state, old, new)
 }
 
 /// The compiled document, for checks and explanations.

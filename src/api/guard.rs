@@ -2,23 +2,20 @@
 //! rate limit, and counts the body's memory.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::answer::ApiError;
 use super::auth::{Authenticator, basic_as_bearer};
+use super::rate_headers::{insert_rate_headers, seconds_up};
 use super::state::ApiState;
 use crate::access::{Action, Principal, RateDecision};
 use crate::server::Reserve;
 
-const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 /// Paths that the reserve of connections serves to everyone. `/metrics` has a rule of its own.
 const RESERVED_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
@@ -87,18 +84,6 @@ fn too_many_requests(rate: RateDecision) -> Response {
     let error =
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too_many_requests", message);
     error.retry_after(wait).into_response()
-}
-
-/// `X-RateLimit-Reset` is when the limit fully resets, in Unix seconds.
-fn insert_rate_headers(headers: &mut HeaderMap, rate: RateDecision, now_ms: i64) {
-    let now = u64::try_from(now_ms / 1000).unwrap_or(0);
-    headers.insert(LIMIT, HeaderValue::from(rate.limit));
-    headers.insert(REMAINING, HeaderValue::from(rate.remaining));
-    headers.insert(RESET, HeaderValue::from(now.saturating_add(seconds_up(rate.full_in))));
-}
-
-fn seconds_up(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 /// What the reserve of connections serves when all others are in use: health checks, metrics and

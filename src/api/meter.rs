@@ -1,17 +1,19 @@
 //! Collects what `/metrics` shows: the counters of this process, and gauges that are computed for
 //! each scrape.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use crate::access::Hash;
+use crate::access::{Hash, Keyring};
 use crate::agenda::Clock;
 use crate::observe::{Gauges, Observe};
-use crate::tenant::Registry;
-use fanfare_store::{Backlog, Store};
+use crate::quota::{Quota, Quotas};
+use crate::tenant::{Registry, Snapshot};
+use fanfare_store::{Backlog, Store, Usage};
 
 /// How long the store may take to report its backlog.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,6 +35,8 @@ pub struct Meter {
 struct LastBacklog {
     backlog: Option<Backlog>,
     up: bool,
+    /// By tenant, if tenants are counted.
+    usage: HashMap<Arc<str>, Usage>,
     next: Option<Instant>,
 }
 
@@ -56,17 +60,54 @@ impl Meter {
     }
 
     /// All metrics as `OpenMetrics` text.
-    pub(super) async fn text(&self, store: &Store, registry: &Registry, clock: Clock) -> String {
+    pub(super) async fn text(
+        &self,
+        store: &Store,
+        registry: &Registry,
+        clock: Clock,
+        (quotas, keyring): (&Quotas, &Keyring),
+    ) -> String {
         let gauges = self.gauges(store, registry, clock.now_ms()).await;
+        self.set_quotas(&registry.snapshot(), quotas, keyring).await;
         self.observe.metrics.text(&gauges)
     }
 
-    async fn backlog(&self, store: &Store) -> (bool, Backlog) {
+    /// Sets the gauges of each tenant's quotas, if tenants are counted.
+    async fn set_quotas(&self, tenants: &Snapshot, quotas: &Quotas, keyring: &Keyring) {
+        let Some(gauges) = self.observe.metrics.by_quota() else { return };
+        let last = self.last.lock().await;
+        let keys = keyring.counts();
+        gauges.clear();
+        for (id, tenant) in tenants {
+            let limits = quotas.limits(tenant.quotas.as_ref());
+            let usage = last.usage.get(id).copied().unwrap_or_default();
+            let [events, bytes] = quotas.rates(id);
+            let used = [
+                (Quota::EventsPerSecond, events),
+                (Quota::BytesPerSecond, bytes),
+                (Quota::StoredBytes, usage.stored_bytes),
+                (Quota::WaitingDeliveries, usage.waiting),
+                (Quota::Keys, keys.get(id).copied().unwrap_or(0)),
+            ];
+            for (quota, used) in used.into_iter().chain(tenant.usage) {
+                gauges.set(id, quota, limits.get(quota), used);
+            }
+        }
+    }
+
+    async fn backlog(&self, store: &Store, tenants: &Snapshot) -> (bool, Backlog) {
         let mut last = self.last.lock().await;
         let began = Instant::now();
         if last.next.is_none_or(|next| next <= began) {
             let asked = timeout(STORE_TIMEOUT, store.upkeep.backlog()).await;
             let backlog = asked.ok().and_then(Result::ok);
+            if self.observe.metrics.by_quota().is_some() {
+                let ids: Vec<Arc<str>> = tenants.keys().cloned().collect();
+                let asked = timeout(STORE_TIMEOUT, store.ledger.usage(&ids)).await;
+                if let Ok(Ok(usage)) = asked {
+                    last.usage = ids.into_iter().zip(usage).collect();
+                }
+            }
             last.up = backlog.is_some();
             // While the store is unavailable, the last answer is still the best estimate.
             last.backlog = backlog.or(last.backlog);
@@ -76,9 +117,9 @@ impl Meter {
     }
 
     async fn gauges(&self, store: &Store, registry: &Registry, now_ms: i64) -> Gauges {
-        let (store_up, backlog) = self.backlog(store).await;
-        let age = backlog.oldest_ms.map_or(0, |oldest| now_ms - oldest);
         let tenants = registry.snapshot();
+        let (store_up, backlog) = self.backlog(store, &tenants).await;
+        let age = backlog.oldest_ms.map_or(0, |oldest| now_ms - oldest);
         let mut gauges = Gauges {
             store_up,
             waiting: backlog.waiting,

@@ -24,7 +24,8 @@ pub(super) async fn metrics(State(state): State<Arc<ApiState>>, headers: HeaderM
     if let Err(denied) = authorize(&state, meter, &headers) {
         return ApiError::from(denied).into_response();
     }
-    let text = meter.text(&state.store, &state.registry, state.clock).await;
+    let counted = (&*state.quotas, &*state.authenticator.keyring);
+    let text = meter.text(&state.store, &state.registry, state.clock, counted).await;
     let headers = [(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
     (headers, text).into_response()
 }

@@ -12,12 +12,12 @@
 //! 2. `openapi`: `/openapi.json`, collected from the handlers
 //! 3. `v1`: the resources, one file each
 //! 4. `edit`, `guard`, `idempotency`, `metrics`, `health`, `docs`
-//! 5. `scope`
+//! 5. `scope`, `quota`
 //! 6. `state`: what the handlers share
 //! 7. `auth`, `etag`, `meter`, `page`, `problem`, `waiters`, `write_locks`
 //! 8. `body`
 //! 9. `body_memory`, `json`, `local`, `schema`, `shown_once`
-//! 10. `answer`, `masked`, `request_id`
+//! 10. `answer`, `masked`, `rate_headers`, `request_id`
 
 mod answer;
 mod auth;
@@ -37,6 +37,8 @@ mod metrics;
 pub(crate) mod openapi;
 mod page;
 mod problem;
+mod quota;
+mod rate_headers;
 mod request_id;
 mod router;
 mod schema;

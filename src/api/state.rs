@@ -16,6 +16,7 @@ use crate::agenda::Clock;
 use crate::catalogue::Catalogue;
 use crate::event::Limits;
 use crate::observe::Observe;
+use crate::quota::Quotas;
 use crate::tenant::{Problem, Registry, TenantSpec};
 use fanfare_render::Engine;
 use fanfare_store::Store;
@@ -36,6 +37,8 @@ pub struct ApiState {
     pub limits: Limits,
     /// Most events in one request.
     pub max_batch: usize,
+    /// The tenants' quotas.
+    pub quotas: Arc<Quotas>,
     /// Checks API keys.
     pub authenticator: Arc<Authenticator>,
     /// The names under which the API may be called while it needs no key. `None` if it needs one,

@@ -14,10 +14,11 @@ use arc_swap::ArcSwap;
 use self::templates::{base_sources, follow_templates};
 use crate::agenda::{Clock, ServeOptions};
 use crate::catalogue::Catalogue;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::event::Limits;
 use crate::observe::Observe;
 use crate::pipeline::{Router, RouterOptions};
+use crate::quota::{Limits as QuotaLimits, OverRate, Quota, Quotas};
 use crate::tenant::{Channels, Registry};
 use fanfare_store::{Store, metered};
 
@@ -64,6 +65,8 @@ pub struct App {
     pub catalogue: Arc<Catalogue>,
     /// Metrics and traces.
     pub observe: Arc<Observe>,
+    /// The tenants' quotas.
+    pub quotas: Arc<Quotas>,
     options: RouterOptions,
 }
 
@@ -77,7 +80,8 @@ impl App {
         let (registry, version) = Registry::load(store.clone(), channels, clock, follow).await?;
         let options = router_options(config);
         let catalogue = Catalogue::load(store.records.clone()).await?;
-        Ok(Self { store, registry, templates, clock, version, catalogue, observe, options })
+        let quotas = quotas(config, &store);
+        Ok(Self { store, registry, templates, clock, version, catalogue, observe, quotas, options })
     }
 
     /// The router. Call [`Router::run`] to run it.
@@ -85,7 +89,7 @@ impl App {
         let (store, registry) = (self.store.clone(), self.registry.clone());
         let observe = self.observe.clone();
         let router = Router::new(store, registry, self.clock, self.options, observe);
-        router.checking(self.catalogue.clone())
+        router.checking(self.catalogue.clone()).limiting(self.quotas.clone())
     }
 }
 
@@ -102,6 +106,30 @@ fn router_options(config: &Config) -> RouterOptions {
         },
         retention: config.retention.0,
     }
+}
+
+fn quotas(config: &Config, store: &Store) -> Arc<Quotas> {
+    let over_rate = match config.quotas.stream_over_rate {
+        config::OverRate::Wait => OverRate::Wait,
+        config::OverRate::Reject => OverRate::Reject,
+    };
+    Quotas::new(store, quota_limits(config), config.quotas.burst.0, over_rate)
+}
+
+/// The quotas of tenants without quotas of their own.
+pub fn quota_limits(config: &Config) -> QuotaLimits {
+    let quotas = &config.quotas;
+    QuotaLimits::new(|quota| match quota {
+        Quota::EventsPerSecond => quotas.events_per_second,
+        Quota::BytesPerSecond => quotas.bytes_per_second,
+        Quota::StoredBytes => quotas.stored_bytes,
+        Quota::WaitingDeliveries => quotas.waiting_deliveries,
+        Quota::Destinations => quotas.destinations,
+        Quota::Routes => quotas.routes,
+        Quota::Keys => quotas.keys,
+        Quota::FilterValues => quotas.filter_values,
+        Quota::TemplateBytes => quotas.template_bytes,
+    })
 }
 
 /// Limits on events from the settings, capped at what the program can handle.

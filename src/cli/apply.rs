@@ -25,7 +25,8 @@ use crate::tenant::TenantSpec;
   fanfare apply config/tenants --prune
 
 Shows what changes, then writes it. If a file has a mistake, nothing is written. On a server, the \
-admin of a tenant may apply its file. Creating and deleting tenants requires an operator.")]
+admin of a tenant may apply its file. Creating and deleting tenants, and changing [quotas], \
+requires an operator.")]
 pub(super) struct Args {
     /// Tenant files, or folders of tenant files
     #[arg(required = true, value_name = "PATH")]
@@ -137,10 +138,14 @@ fn document(spec: &TenantSpec) -> Value {
         json!({"id": one.id, "channel": one.channel, "settings": settings})
     };
     let destinations: Vec<Value> = spec.destinations.iter().map(destination).collect();
-    json!({
+    let mut document = json!({
         "name": spec.name, "destinations": destinations, "routes": spec.routes,
         "links": spec.links, "templates": spec.templates,
-    })
+    });
+    if let Some(quotas) = &spec.quotas {
+        document["quotas"] = json!(quotas);
+    }
+    document
 }
 
 /// The tenants that are in none of the files.

@@ -74,6 +74,8 @@ fn check(config: &Config, paths: &[PathBuf]) -> Result<(usize, Vec<Problem>), Fa
         tenant_files::complete_for_check(&mut spec, &channels);
         let compiled = tenant::compile(&spec, 0, &channels, None);
         problems.extend(compiled.err().into_iter().flatten().map(|p| p.in_file(&file)));
+        let over = tenant_files::quota_problems(config, None, &spec);
+        problems.extend(over.map(|p| p.in_file(&file)));
         let templates = tenant_files::template_problems(config, &spec);
         problems.extend(templates.into_iter().map(|p| p.in_file(&file)));
     }

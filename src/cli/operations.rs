@@ -11,7 +11,7 @@ use crate::api::openapi;
 const TENANT: &str = "/v1/tenants/{tenant}";
 
 /// Method, path, and command. `~` is the tenant's path.
-const TABLE: [(&str, &str, &str); 67] = [
+const TABLE: [(&str, &str, &str); 69] = [
     ("GET", "/v1/tenants", "tenants list"),
     ("POST", "/v1/tenants", "tenants create"),
     ("GET", "~", "tenants get"),
@@ -19,6 +19,8 @@ const TABLE: [(&str, &str, &str); 67] = [
     ("DELETE", "~", "tenants delete"),
     ("GET", "~/document", "tenants document"),
     ("PUT", "~/document", "apply"),
+    ("GET", "~/quotas", "tenants quotas"),
+    ("PATCH", "~/quotas", "tenants set-quota"),
     ("GET", "~/notification-channels", "notification-channels get"),
     ("PATCH", "~/notification-channels", "notification-channels set"),
     ("GET", "~/destinations", "destinations list"),

@@ -169,6 +169,7 @@ impl Rules<'_> {
         let compiled = tenant::compile(&spec, 0, self.channels, None);
         found.extend(compiled.err().unwrap_or_default());
         found.extend(template_problems(self.config, &spec));
+        found.extend(quota_problems(self.config, before.as_ref(), &spec));
         if !found.is_empty() {
             return Err(in_file(found, path));
         }
@@ -195,6 +196,17 @@ fn in_file(problems: Vec<Problem>, path: &Path) -> Vec<Problem> {
 /// Fills in generated values, such as secrets, so that the rest can be checked.
 pub(super) fn complete_for_check(spec: &mut TenantSpec, channels: &Channels) {
     tenant::complete(spec, None, channels);
+}
+
+/// The quotas that a file exceeds: those in the file, or those that the tenant has.
+pub(super) fn quota_problems(
+    config: &Config,
+    before: Option<&TenantSpec>,
+    spec: &TenantSpec,
+) -> impl Iterator<Item = Problem> {
+    let kept = before.and_then(|before| before.quotas.as_ref());
+    let limits = app::quota_limits(config).with(spec.quotas.as_ref().or(kept));
+    tenant::over_quota(&limits, before, spec).into_iter().map(|(_, problem)| problem)
 }
 
 /// The problems of a tenant's own templates and links.

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::options::{PageArgs, Target};
 use super::remote::{Api, ApiRequest, StoreUse};
-use super::{CommandResult, input, show};
+use super::{CommandResult, input, output, show};
+use crate::quota::Quota;
 
 /// Options.
 #[derive(ClapArgs)]
@@ -37,6 +38,17 @@ enum Command {
   fanfare tenants update acme \\
     --link 'session=https://acme.example/s/{data.session_id}'")]
     Update(Change),
+    /// Show the quotas of a tenant and what it uses of them
+    #[command(after_help = "Example:\n  fanfare tenants quotas acme")]
+    Quotas(One),
+    /// Change quotas of a tenant; requires an operator
+    #[command(after_help = "Examples:
+  fanfare tenants set-quota acme events_per_second=500 stored_bytes=10737418240
+  fanfare tenants set-quota acme keys=unlimited routes=default
+
+A tenant that already uses more than a new quota keeps what it has. Only further increases are \
+refused. `fanfare tenants quotas` lists the quotas.")]
+    SetQuota(SetQuota),
     /// Delete a tenant with its keys, destinations, routes, and templates
     #[command(after_help = "Example:
   fanfare tenants delete acme
@@ -74,6 +86,30 @@ struct Change {
     links: Vec<(String, Value)>,
     #[command(flatten)]
     target: Target,
+}
+
+#[derive(ClapArgs)]
+struct SetQuota {
+    /// Tenant id
+    tenant: String,
+    /// Quota and its value: a number, `unlimited`, or `default` for the server's default
+    #[arg(required = true, value_name = "QUOTA=VALUE", value_parser = quota)]
+    quotas: Vec<(Quota, Option<u64>)>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// `events_per_second=500`. `None` is the server's default.
+fn quota(text: &str) -> Result<(Quota, Option<u64>), String> {
+    let (name, value) = text.split_once('=').ok_or("write QUOTA=VALUE, such as keys=50")?;
+    let value = match value {
+        "default" => None,
+        "unlimited" => Some(0),
+        number => Some(number.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
+            format!("`{number}` must be a whole number above 0, `unlimited` or `default`")
+        })?),
+    };
+    Ok((name.parse()?, value))
 }
 
 impl Change {
@@ -120,9 +156,35 @@ pub(super) async fn run(args: Args) -> CommandResult {
             let data = change.target.data(request.body(change.body())).await?;
             show::one(change.target.json, &data)
         }
+        Command::Quotas(one) => {
+            quotas(one.target.json, &one.call(Method::GET, &["quotas"]).await?);
+            Ok(())
+        }
+        Command::SetQuota(SetQuota { tenant, quotas: changes, target }) => {
+            let changes = changes.iter().map(|(quota, value)| (quota.to_string(), json!(value)));
+            let request = ApiRequest::new(Method::PATCH, &["tenants", &tenant, "quotas"]);
+            let data = target.data(request.body(changes.collect::<Map<_, _>>())).await?;
+            quotas(target.json, &data);
+            Ok(())
+        }
         Command::Delete(one) => {
             one.call(Method::DELETE, &[]).await?;
             show::done(one.target.json, &one.tenant, "deleted")
         }
     }
+}
+
+/// Prints quotas, in the order in which the documentation lists them.
+fn quotas(as_json: bool, data: &Value) {
+    if as_json {
+        return output::json(data);
+    }
+    let mut table = output::table(&["QUOTA", "LIMIT", "USED", "SOURCE"]);
+    for quota in Quota::ALL {
+        let state = &data["quotas"][quota.name()];
+        let limit = state["limit"].as_u64().map_or("unlimited".to_owned(), |n| n.to_string());
+        let used = state["used"].to_string();
+        table.add_row([quota.name().to_owned(), limit, used, show::word(&state["source"])]);
+    }
+    output::print_table(&table);
 }

@@ -29,6 +29,7 @@ impl fmt::Debug for Config {
             privacy,
             ingest,
             events,
+            quotas,
             router,
             redis,
             webhook,
@@ -53,6 +54,7 @@ impl fmt::Debug for Config {
             .field("privacy", privacy)
             .field("ingest", ingest)
             .field("events", events)
+            .field("quotas", quotas)
             .field("router", router)
             .field("redis", redis)
             .field("webhook", webhook)

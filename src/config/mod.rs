@@ -8,6 +8,7 @@
 mod channels;
 mod debug;
 mod period;
+mod quotas;
 mod redis;
 mod sections;
 
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use channels::{Dkim, Email, Security, Slack, Webhook};
 pub use period::Period;
+pub use quotas::{OverRate, Quotas};
 pub use redis::Redis;
 pub use sections::{
     Events, Http, Ingest, Log, LogFormat, Metrics, Privacy, Router, Secrets, Tracing,
@@ -61,6 +63,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// Limits on events.
     pub events: Events,
+    /// Quotas of each tenant.
+    pub quotas: Quotas,
     /// Limits of the router.
     pub router: Router,
     /// The Redis store.
@@ -92,6 +96,7 @@ impl Default for Config {
             privacy: Privacy::default(),
             ingest: Ingest::default(),
             events: Events::default(),
+            quotas: Quotas::default(),
             router: Router::default(),
             redis: Redis::default(),
             webhook: Webhook::default(),

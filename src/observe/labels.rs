@@ -42,7 +42,7 @@ pub(super) const STATES: [&str; 4] = [
 ];
 
 /// The codes of refusals. Any other code counts as the last one.
-pub(super) const REFUSALS: [&str; 15] = [
+pub(super) const REFUSALS: [&str; 16] = [
     "bad_created",
     "bad_id",
     "bad_tenant",
@@ -53,6 +53,7 @@ pub(super) const REFUSALS: [&str; 15] = [
     "no_tenant",
     "not_json",
     "not_utf8",
+    "quota_exceeded",
     "too_deep",
     "too_large",
     "unknown_tenant",

@@ -19,7 +19,9 @@ use super::labels::{
     ACCEPTED, Accepted, CHANNELS, OUTCOMES, REFUSALS, RESULTS, STATES, Source, place, result,
 };
 use super::process::Process;
+use super::quotas::QuotaGauges;
 use super::series::{count, histograms, row, table};
+use crate::quota::Quota;
 use fanfare_store::{Call, DeliveryUpdate, Findings, Ms, Outcome, StateKind};
 
 /// Buckets for one attempt: 1 ms to one minute, which is longer than any attempt.
@@ -49,6 +51,7 @@ pub struct Metrics {
     events: Table<{ Source::ALL.len() }, { OUTCOMES.len() }>,
     /// One row for HTTP, one for the log.
     rejected: Table<2, { REFUSALS.len() }>,
+    quotas: [Counter; Quota::ALL.len()],
     settle_time: Histogram,
     attempts: Table<{ CHANNELS.len() }, { RESULTS.len() }>,
     attempt_time: Vec<Histogram>,
@@ -60,6 +63,7 @@ pub struct Metrics {
     on_path: Gauge,
     gauges: [Gauge<f64, AtomicU64>; Gauges::NAMES.len()],
     per_tenant: Option<(ByTenant, ByDestination)>,
+    by_quota: Option<QuotaGauges>,
 }
 
 /// The store's calls, by the number of the [`Call`].
@@ -88,6 +92,8 @@ impl Metrics {
         let help = "Events that were refused, by source and error code";
         let rejected =
             table(all, "events_rejected", help, ("via", &["http", "log"]), ("code", &REFUSALS));
+        let help = "Requests, entries and changes that a tenant's quota refused, by quota";
+        let quotas = row(all, "quota_exceeded", help, ("quota", &Quota::ALL.map(Quota::name)));
         let settle_time = Histogram::new(PATH_S.iter().copied());
         let help = "Time from an event's arrival until each of its deliveries durably has an \
                             outcome or waits in its queue";
@@ -126,12 +132,14 @@ impl Metrics {
             all.register(name, help, gauge.clone());
             gauge
         });
+        let by_quota = per_tenant.then(|| QuotaGauges::new(all));
         let per_tenant = per_tenant.then(|| by_tenant(all));
         Self {
             connections,
             http,
             events,
             rejected,
+            quotas,
             settle_time,
             attempts,
             attempt_time,
@@ -143,6 +151,7 @@ impl Metrics {
             on_path,
             gauges,
             per_tenant,
+            by_quota,
             registry: root,
         }
     }
@@ -159,6 +168,16 @@ impl Metrics {
             Accepted::Failed => 3,
         };
         self.http[at].inc();
+    }
+
+    /// Counts a refusal because of a quota.
+    pub fn quota_exceeded(&self, quota: Quota) {
+        self.quotas[quota as usize].inc();
+    }
+
+    /// The gauges of each tenant's quotas, if tenants are counted.
+    pub fn by_quota(&self) -> Option<&QuotaGauges> {
+        self.by_quota.as_ref()
     }
 
     /// Counts entries of the log that were read. Each will be settled.

@@ -13,6 +13,7 @@ mod metrics;
 mod otlp;
 mod path;
 mod process;
+mod quotas;
 mod series;
 mod spans;
 
@@ -26,6 +27,7 @@ pub use gauges::Gauges;
 pub use labels::{Accepted, Source};
 pub use metrics::Metrics;
 pub use otlp::endpoint;
+pub use quotas::QuotaGauges;
 pub use spans::Spans;
 
 use crate::config::Config;

@@ -14,6 +14,7 @@ use crate::agenda::Clock;
 use crate::catalogue::Catalogue;
 use crate::event::{Limits, Refusal};
 use crate::observe::{Observe, Source};
+use crate::quota::Quotas;
 use crate::tenant::{Registry, Snapshot, TenantStatus};
 use fanfare_store::{Entry, EntryId, Ms, Outcome, Payload, Rejected};
 
@@ -30,6 +31,8 @@ pub(super) struct Decoder {
     pub(super) registry: Arc<Registry>,
     /// Entries of the stream are checked against the schemas of their types, if there are any.
     pub(super) catalogue: Option<Arc<Catalogue>>,
+    /// The tenants' quotas, which limit what producers write to the stream.
+    pub(super) quotas: Option<Arc<Quotas>>,
     pub(super) clock: Clock,
     pub(super) limits: Limits,
     pub(super) outbox: Outbox,
@@ -54,9 +57,10 @@ impl Decoder {
                 Payload::Event(_) => Source::Store,
                 Payload::Raw(_) => Source::Stream,
             };
-            let origin = Origin { entry: entry.id, source, place };
+            let mut origin = Origin { entry: entry.id, source, place, held_until: None };
             match self.event(&tenants, entry) {
-                Ok(event) => {
+                Ok((event, held_until)) => {
+                    origin.held_until = held_until;
                     events.push((origin.entry, event));
                     origins.push(origin);
                 }
@@ -66,9 +70,14 @@ impl Decoder {
         Decoded { events, origins }
     }
 
-    fn event(&self, tenants: &Snapshot, entry: Entry) -> Result<Arc<Event>, Rejected> {
+    /// The event, and until when its deliveries wait because of its tenant's quota.
+    fn event(
+        &self,
+        tenants: &Snapshot,
+        entry: Entry,
+    ) -> Result<(Arc<Event>, Option<Ms>), Rejected> {
         match entry.payload {
-            Payload::Event(event) => self.usable(entry.id, event),
+            Payload::Event(event) => Ok((self.usable(entry.id, event)?, None)),
             Payload::Raw(fields) => self.raw(tenants, entry.id, &fields),
         }
     }
@@ -92,7 +101,7 @@ impl Decoder {
         tenants: &Snapshot,
         entry: EntryId,
         fields: &[(Bytes, Bytes)],
-    ) -> Result<Arc<Event>, Rejected> {
+    ) -> Result<(Arc<Event>, Option<Ms>), Rejected> {
         let status = |tenant: &str| {
             let is_usable = tenants.contains_key(tenant);
             if is_usable { TenantStatus::Usable } else { self.registry.status(tenant) }
@@ -108,7 +117,10 @@ impl Decoder {
                 Some(Err(refusal)) => Err(refusal),
                 // A type that is only flagged is accepted. The stream has no answer in which the
                 // producer could be informed.
-                _ => Ok(Arc::new(event)),
+                _ => {
+                    let held_until = self.take(tenants, &event)?;
+                    Ok((Arc::new(event), held_until))
+                }
             }
         });
         event.map_err(|refusal| rejected_entry(entry, fields, refusal, now))
@@ -125,5 +137,18 @@ impl Decoder {
                 "a producer added an entry whose id lies in the future; add entries with the id `*`"
             );
         }
+    }
+
+    /// Takes an event from its tenant's quotas. Returns until when it waits.
+    fn take(&self, tenants: &Snapshot, event: &Event) -> Result<Option<Ms>, Refusal> {
+        let Some(quotas) = &self.quotas else { return Ok(None) };
+        let own = tenants.get(&event.tenant).and_then(|tenant| tenant.quotas.as_ref());
+        let taken = quotas.take_entry(&event.tenant, &quotas.limits(own), event.body.len());
+        let wait = taken.map_err(|exceeded| {
+            self.observe.metrics.quota_exceeded(exceeded.quota);
+            Refusal::new("quota_exceeded", exceeded.to_string())
+        })?;
+        let wait = Ms::try_from(wait.as_millis()).unwrap_or(Ms::MAX / 4);
+        Ok((wait > 0).then(|| self.clock.now_ms() + wait))
     }
 }

@@ -53,6 +53,20 @@ impl DispatchStage {
         });
         conclude(lane, event, ticket, change, now);
     }
+
+    /// Puts a delivery in its lane's queue, where it waits until its tenant's quota allows it.
+    pub(super) fn hold(&self, lane: &Lane, event: &Event, ticket: &dyn Ticket, until: Ms) {
+        let now = self.now_ms();
+        let change = match without_attempt(lane, event, ticket, now) {
+            // It keeps its place in its queue. Other deliveries may still bring the lane forward.
+            Some(Change::Queued { due_ms, serve_ms, reason }) => {
+                Change::Queued { due_ms, serve_ms: serve_ms.max(until), reason }
+            }
+            Some(ended) => ended,
+            None => Change::Queued { due_ms: until, serve_ms: until, reason: Reason::Quota },
+        };
+        conclude(lane, event, ticket, change, now);
+    }
 }
 
 /// What becomes of a delivery that does not go straight to its receiver, whatever the gate says.

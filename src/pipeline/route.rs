@@ -56,12 +56,17 @@ impl RouteStage {
         }
         self.take_places(&mut origin.place, lanes.len(), backpressure).await;
         let arrived_ms = self.log.arrived_ms(origin.entry, &event);
+        let held_until = origin.held_until;
         let outbox = self.outbox.clone();
         let ticket = Tracking::new(origin, arrived_ms, event.clone(), lanes.len(), outbox);
         // The order in a FIFO lane must not depend on how fast another receiver answers, so an
         // event that also goes to a FIFO lane is queued for all its lanes.
         let is_queued = lanes.len() > 1 && lanes.iter().any(|lane| matches!(lane.mode, Mode::Fifo));
         for lane in lanes {
+            if let Some(until) = held_until {
+                self.dispatch.hold(lane, &event, &*ticket, until);
+                continue;
+            }
             if is_queued {
                 self.dispatch.queue(lane, &event, &*ticket);
                 continue;

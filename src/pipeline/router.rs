@@ -24,6 +24,7 @@ use crate::agenda::{Clock, ServeOptions, Server};
 use crate::catalogue::Catalogue;
 use crate::event::Limits;
 use crate::observe::Observe;
+use crate::quota::Quotas;
 use crate::tenant::Registry;
 use fanfare_store::Store;
 
@@ -64,6 +65,7 @@ pub struct Router {
     notices: mpsc::Receiver<Notice>,
     observe: Arc<Observe>,
     catalogue: Option<Arc<Catalogue>>,
+    quotas: Option<Arc<Quotas>>,
 }
 
 impl Router {
@@ -76,14 +78,21 @@ impl Router {
         observe: Arc<Observe>,
     ) -> Self {
         let (notifier, notices) = Notifier::new(clock, observe.clone());
-        let catalogue = None;
-        Self { store, registry, clock, options, notifier, notices, observe, catalogue }
+        let (catalogue, quotas) = (None, None);
+        Self { store, registry, clock, options, notifier, notices, observe, catalogue, quotas }
     }
 
     /// Checks entries of the stream against the schemas of their types.
     #[must_use]
     pub fn checking(mut self, catalogue: Arc<Catalogue>) -> Self {
         self.catalogue = Some(catalogue);
+        self
+    }
+
+    /// Applies the tenants' quotas to entries that producers write to the stream.
+    #[must_use]
+    pub fn limiting(mut self, quotas: Arc<Quotas>) -> Self {
+        self.quotas = Some(quotas);
         self
     }
 
@@ -127,6 +136,7 @@ impl Router {
         Decoder {
             registry: self.registry.clone(),
             catalogue: self.catalogue.clone(),
+            quotas: self.quotas.clone(),
             clock: self.clock,
             limits: self.options.limits,
             outbox,

@@ -13,7 +13,7 @@ use crate::agenda::Clock;
 use crate::flow::SETTLE_EVERY;
 use crate::observe::{Observe, Source};
 use crate::persist::{BatchWrite, Written, kill_refused, write_batch};
-use fanfare_store::{EntryId, Log, Outcome, Result, Settlement, StoreError};
+use fanfare_store::{EntryId, Log, Ms, Outcome, Result, Settlement, StoreError};
 
 /// Settles entries until all outboxes are gone. Waits for a store that is away: no outcome is lost.
 pub(super) async fn run(
@@ -52,6 +52,8 @@ pub(super) struct Origin {
     pub(super) source: Source,
     /// Released once the outcome is durable.
     pub(super) place: OwnedSemaphorePermit,
+    /// Until when its deliveries wait because of its tenant's quota.
+    pub(super) held_until: Option<Ms>,
 }
 
 /// An entry whose outcome is known and not yet written.
@@ -94,7 +96,7 @@ impl Outbox {
         outcome: Outcome,
         durable: Option<CancellationToken>,
     ) {
-        let Origin { entry, source, place } = origin;
+        let Origin { entry, source, place, held_until: _ } = origin;
         let settlement = Settlement { entry, outcome };
         let ended = self.observe.span_time();
         // The receiver outlives all outboxes. If it is gone, the process is stopping.

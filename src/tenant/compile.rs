@@ -8,11 +8,13 @@ use fanfare_contract::{Destination, Environment, Event, FieldError, LaneId, Poli
 use tower::Layer as _;
 
 use super::channels::ChannelEntry;
+use super::quotas::document_usage;
 use super::{Channels, DestinationSpec, Options, Problem, TenantSpec, Wording};
 use crate::agenda::{Gate, Lane};
 use crate::delivery::Stack;
 use crate::delivery::layers::DeadlineLayer;
 use crate::event;
+use crate::quota::{Overrides, Quota};
 use fanfare_routing::Table;
 use fanfare_store::LaneKey;
 
@@ -22,6 +24,10 @@ pub struct Tenant {
     pub id: Arc<str>,
     /// What its messages are rendered with. The rest of its document is only in the store.
     pub wording: Wording,
+    /// The quotas that an operator set for it.
+    pub quotas: Option<Overrides>,
+    /// What the document uses of its quotas.
+    pub usage: [(Quota, u64); 4],
     /// The document's revision in the directory.
     pub revision: u64,
     /// Decides which events go to which of `targets`.
@@ -99,7 +105,8 @@ pub fn compile(
     };
     let lanes = targets.iter().flat_map(|target| &target.lanes);
     let lanes = lanes.map(|lane| (lane.key.id.clone(), lane.clone())).collect();
-    Ok(Tenant { id, wording: spec.wording(), revision, table, targets, lanes })
+    let (wording, quotas, usage) = (spec.wording(), spec.quotas.clone(), document_usage(spec));
+    Ok(Tenant { id, wording, quotas, usage, revision, table, targets, lanes })
 }
 
 fn check_names(spec: &TenantSpec) -> Vec<Problem> {

@@ -2,6 +2,7 @@
 //! some values are secrets.
 
 use super::{Channels, DestinationSpec, Disabled, TenantSpec};
+use crate::quota::Quota;
 use fanfare_contract::LaneId;
 use fanfare_routing::RouteSpec;
 
@@ -46,8 +47,9 @@ pub fn complete(
     all
 }
 
-/// Copies what no file contains from `before` to the document that replaces it: which destinations
-/// are paused, and which are disabled and did not change.
+/// Copies what a file does not contain from `before` to the document that replaces it: which
+/// destinations are paused, which are disabled and did not change, and the quotas unless the file
+/// sets them.
 pub fn carry_over(before: &TenantSpec, spec: &mut TenantSpec) {
     let find = |spec: &TenantSpec, id: &str| -> Option<DestinationSpec> {
         spec.destinations.iter().find(|one| one.id == id).cloned()
@@ -65,6 +67,9 @@ pub fn carry_over(before: &TenantSpec, spec: &mut TenantSpec) {
     spec.held = held;
     spec.journal.clone_from(&before.journal);
     spec.notify_in_batches = before.notify_in_batches;
+    if spec.quotas.is_none() {
+        spec.quotas.clone_from(&before.quotas);
+    }
 }
 
 /// The changes, one line each.
@@ -103,6 +108,14 @@ pub fn changes(before: Option<&TenantSpec>, now: &TenantSpec) -> Vec<String> {
     }
     if before.links != now.links {
         lines.push("~ links".to_owned());
+    }
+    if now.quotas.is_some() {
+        let quota = |quotas: &TenantSpec, quota| quotas.quotas.as_ref()?.get(&quota).copied();
+        let changed = Quota::ALL.into_iter().filter(|one| quota(before, *one) != quota(now, *one));
+        let changed: Vec<&str> = changed.map(Quota::name).collect();
+        if !changed.is_empty() {
+            lines.push(format!("~ quotas: {}", changed.join(", ")));
+        }
     }
     lines
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::quota::Overrides;
 use fanfare_contract::LaneId;
 use fanfare_routing::RouteSpec;
 use fanfare_store::Ms;
@@ -27,6 +28,10 @@ pub struct TenantSpec {
     /// The tenant's own templates by path, such as `email/kyc.session.created/subject.txt.hbs`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub templates: BTreeMap<String, String>,
+    /// The quotas that an operator set for this tenant. `None` in a document from outside that does
+    /// not mention them: the stored ones stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<Overrides>,
     /// Destinations that a person paused.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub held: BTreeSet<String>,
@@ -59,6 +64,7 @@ impl TenantSpec {
             routes: Vec::new(),
             links: BTreeMap::new(),
             templates: BTreeMap::new(),
+            quotas: None,
             held: BTreeSet::new(),
             disabled: BTreeMap::new(),
             notify_in_batches: false,

@@ -27,6 +27,7 @@ mod occupied;
 mod outages;
 mod packaging;
 mod peers;
+mod quotas;
 mod recovery;
 mod redis_faults;
 mod redis_store;

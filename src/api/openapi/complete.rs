@@ -185,7 +185,8 @@ impl Traits {
             429,
             "rate_limited",
             "too_many_requests",
-            "The key has exceeded its rate limit. Retry after `Retry-After` seconds.",
+            "The key has exceeded its rate limit, or the tenant a quota. Retry after `Retry-After` \
+             seconds.",
         );
         const NOT_FOUND: ErrorKind = (
             404,

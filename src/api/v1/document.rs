@@ -22,9 +22,10 @@ use crate::api::body::{Body, QueryParams};
 use crate::api::edit::{self, Resource, edit, load};
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::masked::keep_masked;
-use crate::api::scope::{Read, Scope, Write};
+use crate::api::scope::{Caller, Read, Scope, Write};
 use crate::api::shown_once::{MASK, success_once};
 use crate::api::state::ApiState;
+use crate::quota::Overrides;
 use crate::tenant::{self, Channels, DestinationSpec, MadeValue, TenantSpec};
 
 /// A tenant's whole configuration.
@@ -53,6 +54,11 @@ pub(super) struct Document {
     #[serde(default)]
     #[schema(required = false)]
     templates: BTreeMap<String, String>,
+    /// The quotas that an operator set for this tenant: numbers by name, 0 for no limit. Only an
+    /// operator's key may change them. If you leave them out, they stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, u64>>, example = json!({"events_per_second": 500}))]
+    quotas: Option<Overrides>,
 }
 
 /// A destination in a document.
@@ -122,6 +128,7 @@ impl Document {
             routes: spec.routes.iter().map(PlacedRoute::of).collect(),
             links: spec.links.clone(),
             templates: spec.templates.clone(),
+            quotas: spec.quotas.clone(),
         }
     }
 
@@ -149,6 +156,7 @@ impl Document {
             routes: self.routes.iter().cloned().map(PlacedRoute::spec).collect(),
             links: self.links.clone(),
             templates: self.templates.clone(),
+            quotas: self.quotas.clone(),
             ..TenantSpec::empty(id)
         };
         let made = tenant::complete(&mut spec, before, channels);
@@ -168,8 +176,8 @@ impl Resource for DocumentResource {
     }
 
     fn whole(&self, spec: &TenantSpec) -> Option<Value> {
-        let TenantSpec { name, destinations, routes, links, templates, .. } = spec;
-        Some(json!([name, destinations, routes, links, templates]))
+        let TenantSpec { name, destinations, routes, links, templates, quotas, .. } = spec;
+        Some(json!([name, destinations, routes, links, templates, quotas]))
     }
 
     fn shown(&self, state: &ApiState, spec: &TenantSpec) -> Option<Value> {
@@ -222,12 +230,14 @@ pub(super) async fn put(
         let tag = edit::tag(&state, &DocumentResource, &old).await?;
         if_match.check(tag.as_deref())?;
         let (new, _) = document.over(id, Some(&old), channels);
+        check_quotas(&scope, &old, &new)?;
         edit::check(&state, &DocumentResource, &old, &new)?;
         let applied = Applied::of(id, tenant::changes(Some(&old), &new), Vec::new());
         return Ok(tagged(success(StatusCode::OK, applied), &tag.unwrap_or_default()));
     }
     let edited = edit(&state, &scope, DocumentResource, "apply", &if_match, |spec| {
         let (new, made) = document.over(id, Some(spec), channels);
+        check_quotas(&scope, spec, &new)?;
         let changes = tenant::changes(Some(spec), &new);
         *spec = new;
         Ok((changes, made))
@@ -236,6 +246,16 @@ pub(super) async fn put(
     let (changes, made) = edited.out;
     let response = Applied::of(id, changes, made).answer(StatusCode::OK);
     Ok(tagged(response, &edited.tag.unwrap_or_default()))
+}
+
+/// Only an operator may change quotas.
+fn check_quotas(caller: &Caller, old: &TenantSpec, new: &TenantSpec) -> Result<(), ApiError> {
+    let set = |spec: &TenantSpec| spec.quotas.clone().unwrap_or_default();
+    if set(old) == set(new) || caller.principal.may(Action::Operate) {
+        return Ok(());
+    }
+    let message = "only an operator's key may change quotas; remove `quotas` from the document";
+    Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", "forbidden", message))
 }
 
 async fn create(

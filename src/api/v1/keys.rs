@@ -21,6 +21,7 @@ use crate::api::answer::{ApiError, Detail, success};
 use crate::api::body::{Body, PathParams, QueryParams};
 use crate::api::edit::load;
 use crate::api::page::{Page, PageQuery, check_limit};
+use crate::api::quota;
 use crate::api::scope::{By, Keys, Operate, Scope};
 use crate::api::shown_once::{MASK, success_once};
 use crate::api::state::ApiState;
@@ -74,7 +75,10 @@ pub(super) async fn create(
     State(state): State<Arc<ApiState>>,
     Body(body): Body<KeyBody>,
 ) -> Result<Response, ApiError> {
-    load(&state, &scope.tenant).await?;
+    // One at a time, so that no two requests take the last place.
+    let _lock = state.v1.write_locks.lock(&scope.tenant).await;
+    let (spec, _) = load(&state, &scope.tenant).await?;
+    quota::check_keys(&state, &spec)?;
     create_key(&state, &scope.principal, Some(&scope.tenant), body).await
 }
 

@@ -18,6 +18,7 @@ mod params;
 mod paths;
 mod preferences;
 mod privacy;
+mod quotas;
 mod replay;
 mod routes;
 mod suppressions;

@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 
 use super::{
     deliveries, destinations, digests, document, events, follow, ingest, keys, mailbox,
-    notification, preferences, privacy, replay, routes, suppressions, templates, tenants, trail,
-    types,
+    notification, preferences, privacy, quotas, replay, routes, suppressions, templates, tenants,
+    trail, types,
 };
 use crate::api::state::ApiState;
 
@@ -59,6 +59,7 @@ pub(in crate::api) fn resource_paths() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::get, tenants::patch, tenants::delete))
         .routes(routes!(document::get, document::put))
+        .routes(routes!(quotas::get, quotas::patch))
         .routes(routes!(notification::get, notification::patch));
     history(configuration(tenants))
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::params::TenantPath;
+use super::quotas::{self, QuotaState};
 use crate::access::{self, Principal};
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, QueryParams};
@@ -41,6 +42,9 @@ pub(super) struct Tenant {
     destinations: usize,
     /// Number of routes.
     routes: usize,
+    /// The tenant's quotas and what it uses of them. Left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quotas: Option<BTreeMap<String, QuotaState>>,
 }
 
 impl Tenant {
@@ -51,6 +55,7 @@ impl Tenant {
             links: spec.links.clone(),
             destinations: spec.destinations.len(),
             routes: spec.routes.len(),
+            quotas: None,
         }
     }
 }
@@ -204,7 +209,8 @@ pub(super) async fn patch(
 
 async fn answer(state: &ApiState, spec: &TenantSpec) -> Result<Response, ApiError> {
     let tag = edit::tag(state, &TenantResource(&spec.id), spec).await?.unwrap_or_default();
-    Ok(tagged(success(StatusCode::OK, Tenant::of(spec)), &tag))
+    let quotas = Some(quotas::states(state, spec).await);
+    Ok(tagged(success(StatusCode::OK, Tenant { quotas, ..Tenant::of(spec) }), &tag))
 }
 
 /// Delete a tenant

@@ -42,6 +42,7 @@ pub(super) async fn router(config: &Config, store: Store) -> Result<Router, Fail
         clock: app.clock,
         limits: app::limits(config),
         max_batch: config.events.max_batch.max(1),
+        quotas: app.quotas.clone(),
         authenticator,
         observe: app.observe.clone(),
         meter: None,

@@ -46,6 +46,7 @@ pub(super) fn state(
         clock: app.clock,
         limits: app::limits(config),
         max_batch: config.events.max_batch.max(1),
+        quotas: app.quotas.clone(),
         authenticator: Arc::new(Authenticator { keyring, ingest, open, clock: app.clock }),
         observe: app.observe.clone(),
         meter,
@@ -121,6 +122,6 @@ pub(super) fn ingest_key(config: &Config) -> Result<Option<Hash>, Failure> {
 /// How many requests each key may make.
 pub(super) fn rate_limit(config: &Config) -> Option<RateLimit> {
     let per_second = f64::from(config.http.requests_per_second);
-    let burst = config.http.burst.max(1);
+    let burst = u64::from(config.http.burst.max(1));
     (per_second > 0.0).then_some(RateLimit { per_second, burst })
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::quota::{Overrides, Quota};
 use crate::tenant::spec::{DestinationSpec, Problem, TenantSpec};
 use fanfare_routing::RouteSpec;
 
@@ -35,11 +36,13 @@ impl<'a> Parser<'a> {
         let routes = self.list(table.remove("route"), "route");
         let templates = table.remove("templates");
         let links = table.remove("links");
+        let quotas = table.remove("quotas");
         for key in table.keys() {
             self.problem(
                 &format!("[{key}]"),
                 "",
-                "is unknown; use [tenant], [[destination]], [[route]], [links] and [templates]",
+                "is unknown; use [tenant], [[destination]], [[route]], [links], [templates] and \
+                 [quotas]",
             );
         }
         let (id, name) = self.tenant(tenant);
@@ -58,6 +61,7 @@ impl<'a> Parser<'a> {
                 .collect(),
             links: self.texts("links", links),
             templates: self.texts("templates", templates),
+            quotas: quotas.map(|value| self.quotas(value)),
             ..TenantSpec::empty("")
         }
     }
@@ -170,6 +174,27 @@ impl<'a> Parser<'a> {
             Some(_) => self.problem(place, "", format!("must be a table; write [{place}]")),
         }
         texts
+    }
+
+    /// The quotas of this tenant.
+    fn quotas(&mut self, value: toml::Value) -> Overrides {
+        let mut quotas = Overrides::new();
+        let toml::Value::Table(table) = value else {
+            self.problem("quotas", "", "must be a table; write [quotas]");
+            return quotas;
+        };
+        for (name, value) in table {
+            let quota: Result<Quota, String> = name.parse();
+            let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
+            match (quota, number) {
+                (Ok(quota), Some(number)) => _ = quotas.insert(quota, number),
+                (Ok(_), None) => {
+                    self.problem("quotas", &name, "must be a whole number; 0 means no limit");
+                }
+                (Err(message), _) => self.problem("quotas", "", message),
+            }
+        }
+        quotas
     }
 
     /// Converts TOML to JSON and looks up secrets. Dates and numbers that JSON does not have are

@@ -40,8 +40,8 @@ fn all_mistakes_are_reported_at_once_with_their_fixes() {
     assert_eq!(
         problems(text),
         [
-            "[destinations]: is unknown; use [tenant], [[destination]], [[route]], [links] and [templates]",
-            "[settings]: is unknown; use [tenant], [[destination]], [[route]], [links] and [templates]",
+            "[destinations]: is unknown; use [tenant], [[destination]], [[route]], [links], [templates] and [quotas]",
+            "[settings]: is unknown; use [tenant], [[destination]], [[route]], [links], [templates] and [quotas]",
             "tenant, id: is missing; for example id = \"acme\"",
             "tenant, plan: is unknown; use `id` and `name`",
             "destination \"x\", since: is a date, which events do not have; write it as a string: \"2024-01-01\"",

@@ -7,6 +7,7 @@ mod described;
 mod destinations;
 mod following;
 mod lookups;
+mod quotas;
 mod routes;
 mod strict;
 mod writers;

@@ -36,6 +36,8 @@ pub enum Reason {
     Fifo,
     /// Waiting: it is part of the next digest.
     Digest,
+    /// Waiting: its tenant sends more than a quota allows.
+    Quota,
     /// Waiting: a person put it back, and its schedule starts again.
     Replay,
     /// Suppressed: a person cancelled it.
@@ -56,7 +58,7 @@ pub enum Reason {
 
 /// The words of the reasons that carry no code, by state. The first word is the serialized form;
 /// the others were written by earlier versions and are still read.
-static WORDS: [(StateKind, Reason, &[&str]); 16] = [
+static WORDS: [(StateKind, Reason, &[&str]); 17] = [
     (StateKind::Waiting, Reason::Retry, &["retry"]),
     (StateKind::Waiting, Reason::Queued, &["queued"]),
     (StateKind::Waiting, Reason::InFlight, &["in_flight"]),
@@ -68,6 +70,7 @@ static WORDS: [(StateKind, Reason, &[&str]); 16] = [
     (StateKind::Waiting, Reason::Paused, &["paused"]),
     (StateKind::Waiting, Reason::Fifo, &["fifo"]),
     (StateKind::Waiting, Reason::Digest, &["digest"]),
+    (StateKind::Waiting, Reason::Quota, &["quota"]),
     (StateKind::Waiting, Reason::Replay, &["replay"]),
     (StateKind::Suppressed, Reason::Cancelled, &["cancelled"]),
     (StateKind::Suppressed, Reason::DestinationRemoved, &["destination_removed"]),

@@ -22,13 +22,15 @@ use split::split;
 use crate::access::{Action, Denied, Environment, Principal};
 use crate::api::answer::{ApiError, Detail, success};
 use crate::api::body::{QueryParams, unreadable};
+use crate::api::quota;
 use crate::api::scope::named_tenant;
 use crate::api::state::ApiState;
 use crate::event::{
     Fill, Refusal, accept, event_id_for_key, new_event_id, tenant_id, trace_parent,
 };
 use crate::observe::{Accepted, Observe};
-use crate::tenant::TenantStatus;
+use crate::quota::Exceeded;
+use crate::tenant::{Tenant, TenantStatus};
 use fanfare_store::Appended;
 
 /// `?tenant=acme`. The header `Fanfare-Tenant` has the same meaning.
@@ -74,6 +76,10 @@ pub(super) async fn post_events(
     let counted = |error: ApiError| count(&state, error);
     let tenant = tenant(&state, &principal, &params, &headers).map_err(counted)?;
     let body = body.map_err(unreadable)?;
+    let limits = state.quotas.limits(tenant.quotas.as_ref());
+    let exceeded = |exceeded: Exceeded| counted(quota::exceeded(&state, &exceeded));
+    // Before anything is parsed: a flood must not cost more than this.
+    state.quotas.enter(&tenant.id, &limits, body.len()).await.map_err(exceeded)?;
     let trace = headers.get("traceparent").and_then(|value| trace_parent(value.as_bytes()));
     let key = headers.get("idempotency-key").map(|value| String::from_utf8_lossy(value.as_bytes()));
     if let Some(key) = &key
@@ -82,12 +88,13 @@ pub(super) async fn post_events(
         return Err(ApiError::invalid("bad_key", "Idempotency-Key must have 1 to 255 bytes"));
     }
     let decode = |raw: Bytes, place: Option<usize>| -> Result<Decoded, Refusal> {
-        let event = decode_one(&state, &tenant, &principal, raw, key.as_deref(), place)?;
+        let event = decode_one(&state, &tenant.id, &principal, raw, key.as_deref(), place)?;
         let flagged = state.catalogue.check(&event)?;
         Ok((Arc::new(event.with_trace(trace.clone())), flagged))
     };
     match split(&body, &headers, state.max_batch)? {
         None => {
+            state.quotas.take_events(&tenant.id, &limits, 1).map_err(exceeded)?;
             let (event, flagged) =
                 decode(body, None).map_err(|refusal: Refusal| counted(refusal.into()))?;
             let appended = append(&state, vec![event.clone()], began).await?;
@@ -96,6 +103,7 @@ pub(super) async fn post_events(
             Ok(success(StatusCode::ACCEPTED, answer))
         }
         Some(parts) => {
+            state.quotas.take_events(&tenant.id, &limits, parts.len()).map_err(exceeded)?;
             let decoded: Vec<_> =
                 parts.into_iter().enumerate().map(|(n, raw)| decode(raw, Some(n))).collect();
             batch(&state, decoded, began).await
@@ -109,12 +117,11 @@ fn tenant(
     principal: &Principal,
     params: &IngestQuery,
     headers: &HeaderMap,
-) -> Result<Arc<str>, ApiError> {
+) -> Result<Arc<Tenant>, ApiError> {
     let named = named_tenant(params.tenant.as_deref(), headers)?;
     let named = named.map(tenant_id).transpose()?;
     let tenant = principal.tenant_of(named)?;
-    let known = state.registry.snapshot().get(&*tenant).map(|tenant| tenant.id.clone());
-    known.ok_or_else(|| {
+    state.registry.tenant(&tenant).ok_or_else(|| {
         if state.registry.status(&tenant) == TenantStatus::Unusable {
             return Refusal::unusable_tenant(&tenant).into();
         }
@@ -170,6 +177,11 @@ async fn append(
             metrics.http(Accepted::Failed);
         }
     })?;
+    let is_new = |appended: &&Appended| **appended == Appended::Accepted;
+    let new = events.iter().zip(&appended).filter(|(_, appended)| is_new(appended));
+    let bytes = new.map(|(event, _)| event.body.len() as u64).sum();
+    let count = appended.iter().filter(is_new).count();
+    state.quotas.accepted(&events[0].tenant, count, bytes);
     for (event, appended) in events.iter().zip(&appended) {
         match appended {
             Appended::Duplicate => metrics.http(Accepted::Duplicate),

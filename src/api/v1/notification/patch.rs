@@ -1,10 +1,11 @@
 //! Applies changes of the notification channels to a tenant's document.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::api::answer::ApiError;
+use crate::api::body::given;
 use crate::api::v1::destinations::{complete, masked, remove};
 use crate::api::v1::routes::managed;
 use crate::tenant::{Channels, DestinationSpec, TenantSpec};
@@ -43,11 +44,6 @@ pub(in crate::api) struct NotificationPatch {
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<bool>)]
     batch_notifications_enabled: Option<Option<bool>>,
-}
-
-/// Distinguishes null from an absent field.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(from).map(Some)
 }
 
 /// A destination by id.
