@@ -259,10 +259,23 @@ impl World {
                 queued += self.store().agenda.waiting(&lane(tenant, to)).await.expect("waiting");
             }
             assert_eq!(queued, counts.waiting, "the queues of {tenant}");
+            self.compare_usage(tenant, queued).await;
             waiting += queued;
         }
         let next = self.store().agenda.next_time().await.expect("next time");
         assert!(waiting == 0 || next.is_some(), "{waiting} wait and no lane is to be served");
+    }
+
+    /// The numbers that the store keeps are what counting would find.
+    async fn compare_usage(&self, tenant: &str, waiting: u64) {
+        let usage = self.store().ledger.usage(&[tenant.into()]).await.expect("usage")[0];
+        assert_eq!(usage.waiting, waiting, "what waits of {tenant}");
+        let own = self.events.iter().filter(|((owner, _), _)| owner == tenant);
+        let bodies =
+            own.map(|((_, id), known)| event_at(tenant, id, known.received_ms).body.len() as u64);
+        let bodies: Vec<u64> = bodies.collect();
+        let (least, most) = (bodies.iter().sum(), bodies.iter().map(|size| size + 200).sum());
+        assert!((least..=most).contains(&usage.stored_bytes), "{usage:?}, bodies of {least} bytes");
     }
 
     /// Everything that was accepted can be brought to an end.
