@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use fanfare_contract::{Channel, Memo, Templates};
@@ -12,6 +13,9 @@ use crate::delivery::layers::Observer;
 use crate::flow::CHANNEL_WAIT;
 use crate::tenant::Channels;
 
+/// A shorter time limit would fail lookups that a busy machine delays.
+const DNS_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+
 /// The channels, configured by the settings.
 pub fn channels(
     config: &Config,
@@ -19,14 +23,19 @@ pub fn channels(
     memo: Arc<dyn Memo>,
     observer: Arc<dyn Observer>,
 ) -> anyhow::Result<Channels> {
-    let webhook = fanfare_webhook::WebhookChannel::new(webhook_config(config)?)?;
-    let email = fanfare_email::EmailChannel::new(email_config(config)?, templates.clone())?;
+    let resolver = Arc::new(fanfare_dns::Resolver::new(&dns_options(config)));
+    let webhook = fanfare_webhook::WebhookChannel::new(webhook_config(config)?, resolver.clone())?;
+    let email = fanfare_email::EmailChannel::new(
+        email_config(config)?,
+        templates.clone(),
+        resolver.clone(),
+    )?;
     let slack = fanfare_slack::Config {
         api_url: config.slack.api_url.clone(),
         development: config.development,
         ..fanfare_slack::Config::default()
     };
-    let slack = fanfare_slack::SlackChannel::new(slack, templates, memo)?;
+    let slack = fanfare_slack::SlackChannel::new(slack, templates, memo, resolver)?;
     let channels: Vec<Arc<dyn Channel>> = vec![
         Arc::new(webhook),
         Arc::new(email),
@@ -35,6 +44,18 @@ pub fn channels(
     ];
     let options = StackOptions { observer, channel_rate: None, longest_wait: CHANNEL_WAIT };
     Ok(Channels::new(channels, &options))
+}
+
+fn dns_options(config: &Config) -> fanfare_dns::Options {
+    let dns = &config.dns;
+    fanfare_dns::Options {
+        servers: dns.servers.iter().map(|server| server.0).collect(),
+        timeout: dns.timeout.0.max(DNS_TIMEOUT_MIN),
+        lookups: dns.lookups,
+        lookups_per_tenant: dns.lookups_per_tenant,
+        cached_names: dns.cached_names,
+        cached_for: dns.cached_for.0,
+    }
 }
 
 fn webhook_config(config: &Config) -> anyhow::Result<fanfare_webhook::Config> {
@@ -111,7 +132,6 @@ pub(super) fn secret_fields(channel: &str) -> &'static [&'static str] {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use super::*;
     use crate::app::engine;

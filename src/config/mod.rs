@@ -7,6 +7,7 @@
 
 mod channels;
 mod debug;
+mod dns;
 mod period;
 mod quotas;
 mod redis;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use channels::{Dkim, Email, Security, Slack, Webhook};
+pub use dns::{Dns, NameServer};
 pub use period::Period;
 pub use quotas::{OverRate, Quotas};
 pub use redis::Redis;
@@ -69,6 +71,8 @@ pub struct Config {
     pub router: Router,
     /// The Redis store.
     pub redis: Redis,
+    /// Names of receivers.
+    pub dns: Dns,
     /// The webhook channel.
     pub webhook: Webhook,
     /// The email channel.
@@ -99,6 +103,7 @@ impl Default for Config {
             quotas: Quotas::default(),
             router: Router::default(),
             redis: Redis::default(),
+            dns: Dns::default(),
             webhook: Webhook::default(),
             email: Email::default(),
             slack: Slack::default(),

@@ -18,6 +18,7 @@ mod environments;
 mod erasure;
 mod examples;
 mod failover;
+mod fairness;
 mod folder;
 mod forgery;
 mod main_path;

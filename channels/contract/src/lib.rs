@@ -14,6 +14,7 @@ mod error;
 mod event;
 mod lane;
 mod policy;
+mod resolve;
 mod retry_after;
 mod templates;
 
@@ -26,5 +27,6 @@ pub use error::{DeliveryError, Failure, Verdict};
 pub use event::Event;
 pub use lane::LaneId;
 pub use policy::{Policy, Rate};
+pub use resolve::{Asker, Resolve};
 pub use retry_after::{RETRY_AFTER_MAX, retry_after};
 pub use templates::{Part, RenderError, Templates};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfare_contract::{
     Channel, ChannelService, Delivery, DeliveryError, FieldError, Part, Policy, PreparedLane,
-    Receipt, Templates, Verdict,
+    Receipt, Resolve, Templates, Verdict,
 };
 use lettre::message::Mailbox;
 use serde_json::{Map, Value};
@@ -44,9 +44,14 @@ struct Inner {
 }
 
 impl EmailChannel {
-    /// A channel that renders with `templates`. It connects when there is something to send.
+    /// A channel that renders with `templates` and resolves the mail server's name with `resolver`.
+    /// It connects when there is something to send.
     #[expect(clippy::needless_pass_by_value, reason = "the caller has no use for it afterwards")]
-    pub fn new(config: Config, templates: Arc<dyn Templates>) -> Result<Self, Error> {
+    pub fn new(
+        config: Config,
+        templates: Arc<dyn Templates>,
+        resolver: Arc<dyn Resolve>,
+    ) -> Result<Self, Error> {
         let parsed = config.parse()?;
         if config.security == Security::None && !config.is_loopback() {
             tracing::warn!(
@@ -55,7 +60,8 @@ impl EmailChannel {
             );
         }
         let composer = Composer::new(&config, parsed.from.clone())?;
-        let pool = Pool::new(Dialer::new(&config)?, config.connections, config.idle_timeout);
+        let dialer = Dialer::new(&config, resolver)?;
+        let pool = Pool::new(dialer, config.connections, config.idle_timeout);
         let inner = Inner {
             from: parsed.from,
             reply_to: parsed.reply_to,

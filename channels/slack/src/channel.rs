@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_contract::{
-    Channel, ChannelService, Delivery, FieldError, Memo, Policy, PreparedLane, Rate, Templates,
+    Channel, ChannelService, Delivery, FieldError, Memo, Policy, PreparedLane, Rate, Resolve,
+    Templates,
 };
 use reqwest::redirect;
 use serde_json::{Map, Value};
@@ -12,7 +13,7 @@ use slack_morphism::SlackClient;
 use tower::service_fn;
 use url::Url;
 
-use crate::connector::Connector;
+use crate::connector::{Connector, Names};
 use crate::send::Sender;
 use crate::settings;
 
@@ -61,11 +62,12 @@ pub struct SlackChannel {
 }
 
 impl SlackChannel {
-    /// A channel with its own pool of connections.
+    /// A channel with its own pool of connections, which resolves names with `resolver`.
     pub fn new(
         config: Config,
         templates: Arc<dyn Templates>,
         memo: Arc<dyn Memo>,
+        resolver: Arc<dyn Resolve>,
     ) -> Result<Self, Error> {
         // reqwest panics without a provider.
         if rustls::crypto::CryptoProvider::get_default().is_none() {
@@ -81,6 +83,7 @@ impl SlackChannel {
             // A webhook's URL is a secret that must not reach another host.
             .redirect(redirect::Policy::none())
             .no_proxy()
+            .dns_resolver(Names(resolver))
             // The router decides about retries.
             .retry(reqwest::retry::never())
             // Shorter than Slack's own limit, so that no request meets a closing connection.

@@ -3,11 +3,14 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fanfare_contract::retry_after;
+use fanfare_contract::{Asker, Resolve, retry_after};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use reqwest::dns::{Addrs, Name, Resolving};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -49,6 +52,20 @@ pub(crate) struct Connector {
     http: Client,
     /// The base of the Web API, without a trailing slash.
     api_url: String,
+}
+
+/// Resolves names for reqwest. The hosts are Slack's or, in development, the operator's.
+pub(crate) struct Names(pub(crate) Arc<dyn Resolve>);
+
+impl reqwest::dns::Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let resolver = Arc::clone(&self.0);
+        Box::pin(async move {
+            let found = resolver.resolve(Asker::Operator, name.as_str()).await?;
+            let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
 }
 
 impl Connector {

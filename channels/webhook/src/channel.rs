@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_contract::{
-    ANSWER_KEPT, AnswerPart, Channel, ChannelService, Delivery, DeliveryError, FieldError, Policy,
-    PreparedLane, RETRY_AFTER_MAX, Receipt, Revealed, retry_after,
+    ANSWER_KEPT, AnswerPart, Asker, Channel, ChannelService, Delivery, DeliveryError, FieldError,
+    Policy, PreparedLane, RETRY_AFTER_MAX, Receipt, Resolve, Revealed, retry_after,
 };
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, Response};
@@ -14,10 +14,10 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use serde_json::{Map, Value};
 
-use crate::client::{Client, client};
+use crate::client::{ASKER, Client, client};
 use crate::config::{Config, Error};
 use crate::guard::Guard;
-use crate::resolver::{Guarded, Resolve, System};
+use crate::resolver::Guarded;
 use crate::settings::{self, Prepared, headers};
 use crate::{failure, request, secret};
 
@@ -39,13 +39,8 @@ struct Sender {
 }
 
 impl WebhookChannel {
-    /// A channel that resolves names with the operating system's resolver.
-    pub fn new(config: Config) -> Result<Self, Error> {
-        Self::with_resolver(config, Arc::new(System::default()))
-    }
-
-    /// A channel that resolves names with `resolver`. The guard checks its answers too.
-    pub fn with_resolver(config: Config, resolver: Arc<dyn Resolve>) -> Result<Self, Error> {
+    /// A channel that resolves names with `resolver`. The guard checks its answers.
+    pub fn new(config: Config, resolver: Arc<dyn Resolve>) -> Result<Self, Error> {
         let guard =
             Guard { development: config.development, allowed: config.allowed_networks.clone() };
         let client = client(&config, Guarded { guard: guard.clone(), inner: resolver })?;
@@ -134,8 +129,9 @@ impl Sender {
             return Err(DeliveryError::permanent("wrong_channel", message));
         };
         let request = request::build(to, delivery)?;
-        let response =
-            self.client.request(request).await.map_err(|error| failure::broken(&to.host, error))?;
+        let asker = Asker::Tenant(delivery.destination.tenant.clone());
+        let response = ASKER.scope(asker, self.client.request(request)).await;
+        let response = response.map_err(|error| failure::broken(&to.host, error))?;
         let status = response.status();
         if status.is_success() {
             let (answer, remark) = self.answer(response).await;
@@ -202,7 +198,8 @@ mod tests {
 
     #[test]
     fn the_schedule_covers_three_days_and_five_days_of_failures_disable() {
-        let policy = WebhookChannel::new(Config::default()).unwrap().policy();
+        let resolver = Arc::new(fanfare_dns::Resolver::new(&fanfare_dns::Options::default()));
+        let policy = WebhookChannel::new(Config::default(), resolver).unwrap().policy();
         let all: Duration = policy.schedule.iter().sum();
         assert_eq!(all.as_secs() / 3_600, 75);
         assert_eq!(policy.disable_after, Some(Duration::from_hours(120)));

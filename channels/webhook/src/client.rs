@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanfare_contract::Asker;
 use http::Uri;
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -28,6 +29,12 @@ use crate::resolver::Guarded;
 
 /// Opens connections within a time limit and keeps them for later requests.
 pub(crate) type Client = legacy::Client<Timed<HttpsConnector<HttpConnector<Guarded>>>, Full<Bytes>>;
+
+tokio::task_local! {
+    /// The tenant of the request, for which a new connection resolves a name. hyper gives its
+    /// connector only the URI.
+    pub(crate) static ASKER: Asker;
+}
 
 /// An idle connection is closed after this time.
 const IDLE: Duration = Duration::from_secs(90);
@@ -96,6 +103,12 @@ pub(crate) struct Timed<C> {
     limit: Duration,
 }
 
+/// The asker of the current task's request.
+pub(crate) fn asker() -> Asker {
+    // Every request has one. A lookup without one must not use the operator's places.
+    ASKER.try_with(Clone::clone).unwrap_or_else(|_| Asker::Tenant("".into()))
+}
+
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 impl<C> Service<Uri> for Timed<C>
@@ -114,6 +127,8 @@ where
 
     fn call(&mut self, to: Uri) -> Self::Future {
         let (limit, connecting) = (self.limit, self.inner.call(to));
+        // hyper may move a connection that it has begun to a task of its own.
+        let connecting = ASKER.scope(asker(), connecting);
         Box::pin(async move {
             let connected = tokio::time::timeout(limit, connecting).await.map_err(|_| TooSlow)?;
             connected.map_err(Into::into)

@@ -28,7 +28,6 @@ pub mod signature;
 
 pub use channel::WebhookChannel;
 pub use config::{Config, Error};
-pub use resolver::Resolve;
 
 /// The settings that are stored encrypted. A URL can hold a secret in its user, path or query.
 pub const SECRET_FIELDS: [&str; 4] = ["url", "secret", "previous_secrets", "headers"];

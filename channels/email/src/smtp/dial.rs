@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use fanfare_contract::{Asker, Resolve};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{AsyncTokioStream, Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
@@ -27,6 +28,7 @@ use crate::config::{Config, Error, Security};
 pub(crate) struct Dialer {
     host: String,
     port: u16,
+    resolver: Arc<dyn Resolve>,
     protection: Protection,
     pub(super) hello: ClientId,
     pub(super) credentials: Option<Credentials>,
@@ -43,7 +45,7 @@ enum Protection {
 }
 
 impl Dialer {
-    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+    pub(crate) fn new(config: &Config, resolver: Arc<dyn Resolve>) -> Result<Self, Error> {
         let roots = certificates(&config.extra_roots_pem)?;
         let protection = match config.security {
             Security::None => Protection::None,
@@ -64,6 +66,7 @@ impl Dialer {
         Ok(Self {
             host: config.host.clone(),
             port: config.port,
+            resolver,
             protection,
             hello,
             credentials,
@@ -99,23 +102,27 @@ impl Dialer {
     /// Tries the host's addresses in turn.
     async fn connect(&self) -> Result<TcpStream, SmtpError> {
         let timeout = self.command_timeout;
-        let lookup = tokio::net::lookup_host((self.host.as_str(), self.port));
-        let addresses = match tokio::time::timeout(timeout, lookup).await {
-            Ok(found) => found.map_err(SmtpError::Dns)?,
-            Err(_) => return Err(SmtpError::Dns(io::ErrorKind::TimedOut.into())),
-        };
-        let addresses: Vec<SocketAddr> = addresses.collect();
+        let addresses = self.addresses().await.map_err(SmtpError::Dns)?;
         // A dead address must not use up the time of the others.
         let share = timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
         let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for address in addresses {
-            match tokio::time::timeout(share, TcpStream::connect(address)).await {
+        for address in addresses.iter() {
+            let connecting = TcpStream::connect((*address, self.port));
+            match tokio::time::timeout(share, connecting).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => last = error,
                 Err(_) => last = io::ErrorKind::TimedOut.into(),
             }
         }
         Err(SmtpError::Connect(last))
+    }
+
+    async fn addresses(&self) -> io::Result<Arc<[IpAddr]>> {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        match host.parse::<IpAddr>() {
+            Ok(address) => Ok([address].into()),
+            Err(_) => self.resolver.resolve(Asker::Operator, host).await,
+        }
     }
 }
 

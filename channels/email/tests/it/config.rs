@@ -3,12 +3,12 @@
 use fanfare_contract::Channel as _;
 use fanfare_email::{Config, DkimConfig, EmailChannel, Error, Security};
 
-use crate::support::Fixed;
+use crate::support::{Fixed, resolver};
 
 fn refused(change: impl FnOnce(&mut Config)) -> Error {
     let mut config = Config::default();
     change(&mut config);
-    EmailChannel::new(config, Fixed::hello()).err().expect("an error")
+    EmailChannel::new(config, Fixed::hello(), resolver()).err().expect("an error")
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn debug_output_hides_secrets() {
 #[test]
 fn the_policy_is_the_documented_one() {
     let config = Config { connections: 5, ..Config::default() };
-    let policy = EmailChannel::new(config, Fixed::hello()).unwrap().policy();
+    let policy = EmailChannel::new(config, Fixed::hello(), resolver()).unwrap().policy();
     let minutes: Vec<_> = policy.schedule.iter().map(|wait| wait.as_secs() / 60).collect();
     assert_eq!(minutes, [1, 5, 15, 60, 240, 720, 1440]);
     assert_eq!(policy.channel_concurrency, 20);

@@ -9,7 +9,8 @@ use mail_parser::MimeHeaders as _;
 use serde_json::json;
 
 use crate::support::{
-    Fixed, SOON, arrived, channel, config, delivery, delivery_of, event, header, parse, send,
+    Fixed, SOON, arrived, channel, config, delivery, delivery_of, event, header, parse, resolver,
+    send,
 };
 
 #[tokio::test]
@@ -21,7 +22,8 @@ async fn a_mail_has_text_html_and_all_headers() {
         ..config(receiver.addr())
     };
     let channel =
-        EmailChannel::new(config, Fixed::new("Risk 71", "<p>Risk</p>", "Risk\n71")).unwrap();
+        EmailChannel::new(config, Fixed::new("Risk 71", "<p>Risk</p>", "Risk\n71"), resolver())
+            .unwrap();
     let delivery = delivery(&channel, "evt_1", &json!({"session_id": "s1"}));
     let receipt = send(&channel, &delivery).await.unwrap();
     assert_eq!((receipt.status, receipt.remote_id.as_deref()), (Some(250), Some("T1")));
@@ -99,7 +101,7 @@ async fn letters_of_every_language_arrive_intact() {
     let html = "<p>Größe 大久保 &amp; Ōkubo 🎉</p>";
     let receiver = SmtpReceiver::ok().await.unwrap();
     let templates = Fixed::new(subject, html, text);
-    let channel = EmailChannel::new(config(receiver.addr()), templates).unwrap();
+    let channel = EmailChannel::new(config(receiver.addr()), templates, resolver()).unwrap();
     let to = json!({"to": "Jörg \"大\" Müller <jm@bücher.example>", "from": "Banco Ñandú, S.A."});
     let content = Content::Event(event("evt_1", "kyc.prüfung", &json!({})));
     send(&channel, &delivery_of(&channel, to, content)).await.unwrap();
@@ -146,7 +148,8 @@ async fn no_text_of_an_event_injects_a_header() {
     let evil = "Hi\r\nBcc: victim@x.example\r\n\r\nbody\u{2028}X-Evil: 1\nX-Evil: 2";
     let receiver = SmtpReceiver::ok().await.unwrap();
     let channel =
-        EmailChannel::new(config(receiver.addr()), Fixed::new(evil, "<p></p>", "x")).unwrap();
+        EmailChannel::new(config(receiver.addr()), Fixed::new(evil, "<p></p>", "x"), resolver())
+            .unwrap();
     let content = Content::Event(event(evil, evil, &json!({"session_id": evil})));
     send(&channel, &delivery_of(&channel, json!({"to": "a@b.example"}), content)).await.unwrap();
     let mail = receiver.wait_for(1, SOON).await.remove(0);
@@ -165,7 +168,7 @@ async fn headers_are_bounded() {
     for subject in [&long, &wide] {
         let receiver = SmtpReceiver::ok().await.unwrap();
         let templates = Fixed::new(subject, "<p></p>", "x");
-        let channel = EmailChannel::new(config(receiver.addr()), templates).unwrap();
+        let channel = EmailChannel::new(config(receiver.addr()), templates, resolver()).unwrap();
         let content = Content::Event(event(&long, &wide, &json!({})));
         let to = json!({"to": "a@b.example"});
         send(&channel, &delivery_of(&channel, to, content)).await.unwrap();
@@ -227,7 +230,7 @@ async fn a_failing_template_is_permanent_and_names_the_position() {
         }
     }
     let receiver = SmtpReceiver::ok().await.unwrap();
-    let channel = EmailChannel::new(config(receiver.addr()), Arc::new(Broken)).unwrap();
+    let channel = EmailChannel::new(config(receiver.addr()), Arc::new(Broken), resolver()).unwrap();
     let error = send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap_err();
     assert_eq!((error.verdict, error.code.as_str()), (Verdict::Permanent, "render_failed"));
     for part in ["email/kyc.session.processed/html", "line 12", "data.risk_score"] {

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::support::{Fixed, SOON, channel, config, delivery, line_server, send};
+use crate::support::{Fixed, SOON, channel, config, delivery, line_server, resolver, send};
 
 #[tokio::test]
 async fn a_hundred_mails_in_sequence_use_one_connection() {
@@ -69,7 +69,7 @@ async fn a_dropped_send_never_passes_its_reply_to_the_next_mail() {
         };
         let receiver = SmtpReceiver::start(script).await.unwrap();
         let config = Config { connections: 1, ..config(receiver.addr()) };
-        let channel = EmailChannel::new(config, Fixed::hello()).unwrap();
+        let channel = EmailChannel::new(config, Fixed::hello(), resolver()).unwrap();
 
         let first = delivery(&channel, "evt_1", &json!({}));
         let attempt = tokio::spawn({
@@ -101,7 +101,7 @@ async fn a_stray_reply_is_detected_before_a_message_is_sent() {
         (".", "550 refused\r\n"),
     ];
     let addr = line_server(conversation.to_vec()).await;
-    let channel = EmailChannel::new(config(addr), Fixed::hello()).unwrap();
+    let channel = EmailChannel::new(config(addr), Fixed::hello(), resolver()).unwrap();
     let error = send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap_err();
     assert_eq!(error.code, "smtp_protocol");
     assert!(!error.maybe_accepted);
@@ -122,7 +122,7 @@ async fn a_server_without_pipelining_gets_one_command_at_a_time() {
         (".\r\n", "250 2.0.0 OK id=1rZk2S\r\n"),
     ];
     let addr = line_server(conversation.to_vec()).await;
-    let channel = EmailChannel::new(config(addr), Fixed::hello()).unwrap();
+    let channel = EmailChannel::new(config(addr), Fixed::hello(), resolver()).unwrap();
     let refused = send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap_err();
     assert_eq!(refused.code, "smtp_550");
     let receipt = send(&channel, &delivery(&channel, "evt_2", &json!({}))).await.unwrap();
@@ -164,7 +164,7 @@ async fn a_server_that_accepts_data_without_a_recipient_gets_an_empty_message() 
         (".\r\n", "250 ok\r\n"),
     ];
     let addr = line_server(conversation.to_vec()).await;
-    let channel = EmailChannel::new(config(addr), Fixed::hello()).unwrap();
+    let channel = EmailChannel::new(config(addr), Fixed::hello(), resolver()).unwrap();
     let refused = send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap_err();
     assert_eq!((refused.code.as_str(), refused.maybe_accepted), ("smtp_550", false));
     send(&channel, &delivery(&channel, "evt_2", &json!({}))).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_connection_idle_for_seconds_is_probed() {
         (".\r\n", "250 2.0.0 queued as SECOND\r\n"),
     ];
     let addr = line_server(conversation.to_vec()).await;
-    let channel = EmailChannel::new(config(addr), Fixed::hello()).unwrap();
+    let channel = EmailChannel::new(config(addr), Fixed::hello(), resolver()).unwrap();
     send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap();
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(6)).await;
@@ -201,7 +201,7 @@ async fn a_connection_idle_for_seconds_is_probed() {
 async fn expired_idle_connections_are_closed() {
     let receiver = SmtpReceiver::ok().await.unwrap();
     let config = Config { idle_timeout: Duration::from_millis(100), ..config(receiver.addr()) };
-    let channel = EmailChannel::new(config, Fixed::hello()).unwrap();
+    let channel = EmailChannel::new(config, Fixed::hello(), resolver()).unwrap();
     send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap();
     assert_eq!(receiver.connections_open(), 1);
     let closed = async {

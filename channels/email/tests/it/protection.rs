@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{Fixed, SOON, config, delivery, line_server, send};
+use crate::support::{Fixed, SOON, config, delivery, line_server, resolver, send};
 
 const RETRY: Verdict = Verdict::Retry { not_before: None };
 
@@ -78,7 +78,7 @@ fn secure(addr: SocketAddr, security: Security, roots: &str) -> EmailChannel {
         extra_roots_pem: vec![roots.to_owned()],
         ..config(addr)
     };
-    EmailChannel::new(config, Fixed::hello()).unwrap()
+    EmailChannel::new(config, Fixed::hello(), resolver()).unwrap()
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_certificate_of_an_unknown_authority_gets_no_mail() {
 async fn a_server_that_does_not_offer_starttls_gets_no_mail() {
     let receiver = SmtpReceiver::ok().await.unwrap();
     let config = Config { security: Security::StartTls, ..config(receiver.addr()) };
-    let channel = EmailChannel::new(config, Fixed::hello()).unwrap();
+    let channel = EmailChannel::new(config, Fixed::hello(), resolver()).unwrap();
     let error = send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap_err();
     assert_eq!((error.verdict, error.code.as_str()), (RETRY, "smtp_tls"));
     assert!(error.message.contains("does not offer STARTTLS"));
@@ -124,7 +124,7 @@ async fn a_server_that_does_not_offer_starttls_gets_no_mail() {
 
 fn signing_in(addr: SocketAddr) -> EmailChannel {
     let credentials = Some(("user".to_owned(), "hunter2".to_owned()));
-    EmailChannel::new(Config { credentials, ..config(addr) }, Fixed::hello()).unwrap()
+    EmailChannel::new(Config { credentials, ..config(addr) }, Fixed::hello(), resolver()).unwrap()
 }
 
 #[tokio::test]
@@ -168,7 +168,8 @@ async fn wrong_credentials_are_retried() {
         ("MAIL", "530 5.7.0 authentication required\r\n"),
         ("RSET", "250 ok\r\n"),
     ];
-    let channel = EmailChannel::new(config(line_server(wants).await), Fixed::hello()).unwrap();
+    let channel =
+        EmailChannel::new(config(line_server(wants).await), Fixed::hello(), resolver()).unwrap();
     let error = send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap_err();
     assert_eq!((error.verdict, error.code.as_str()), (RETRY, "smtp_auth"));
 }

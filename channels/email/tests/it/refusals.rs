@@ -7,7 +7,7 @@ use fanfare_email::{Config, EmailChannel};
 use fanfare_receivers::{SmtpReceiver, SmtpReply, Stage};
 use serde_json::json;
 
-use crate::support::{Fixed, channel, config, delivery, line_server, send, shown};
+use crate::support::{Fixed, channel, config, delivery, line_server, resolver, send, shown};
 
 const RETRY: Verdict = Verdict::Retry { not_before: None };
 
@@ -129,7 +129,7 @@ async fn a_silent_server_times_out_at_every_stage() {
             message_timeout: Duration::from_millis(200),
             ..config(receiver.addr())
         };
-        let channel = EmailChannel::new(config, Fixed::hello()).unwrap();
+        let channel = EmailChannel::new(config, Fixed::hello(), resolver()).unwrap();
         let first = delivery(&channel, "evt_1", &json!({}));
         let error = send(&channel, &first).await.unwrap_err();
         assert_eq!((error.verdict, error.code.as_str()), (RETRY, "smtp_timeout"), "{stage:?}");
@@ -161,7 +161,7 @@ async fn a_name_that_does_not_resolve_is_a_dns_failure() {
         security: fanfare_email::Security::None,
         ..Config::default()
     };
-    let channel = EmailChannel::new(config, Fixed::hello()).unwrap();
+    let channel = EmailChannel::new(config, Fixed::hello(), resolver()).unwrap();
     let error = send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap_err();
     assert_eq!((error.verdict, error.code.as_str()), (RETRY, "smtp_dns"));
 }
@@ -174,7 +174,8 @@ async fn a_message_larger_than_the_server_accepts_is_not_sent() {
         ("EHLO", "250-small\r\n250 SIZE 100\r\n"),
         ("MAIL", "421 not reached\r\n"),
     ];
-    let channel = EmailChannel::new(config(line_server(script).await), Fixed::hello()).unwrap();
+    let channel =
+        EmailChannel::new(config(line_server(script).await), Fixed::hello(), resolver()).unwrap();
     let error = send(&channel, &delivery(&channel, "evt_1", &json!({}))).await.unwrap_err();
     assert_eq!((error.verdict, error.code.as_str()), (Verdict::Permanent, "too_big"));
     assert!(error.message.contains("accepts only 100"), "{}", error.message);

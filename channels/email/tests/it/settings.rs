@@ -4,10 +4,10 @@ use fanfare_contract::{Channel as _, FieldError};
 use fanfare_email::{Config, EmailChannel};
 use serde_json::{Value, json};
 
-use crate::support::{Fixed, settings};
+use crate::support::{Fixed, resolver, settings};
 
 fn channel() -> EmailChannel {
-    EmailChannel::new(Config::default(), Fixed::hello()).unwrap()
+    EmailChannel::new(Config::default(), Fixed::hello(), resolver()).unwrap()
 }
 
 fn lanes(value: Value) -> Vec<(String, String)> {

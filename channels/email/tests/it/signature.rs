@@ -10,7 +10,7 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::support::{Fixed, SOON, config, delivery_of, event, send};
+use crate::support::{Fixed, SOON, config, delivery_of, event, resolver, send};
 
 /// A header's name in lower case and its value unfolded.
 type Header = (String, String);
@@ -77,7 +77,7 @@ async fn signed() -> (Vec<u8>, Vec<u8>) {
     };
     // lettre's canonicalization recurses over the headers. The longest must not exhaust the stack.
     let templates = Fixed::new(&"大".repeat(500), "<p>x</p>", "a  b \t c \n.\n\n\n");
-    let channel = EmailChannel::new(config, templates).unwrap();
+    let channel = EmailChannel::new(config, templates, resolver()).unwrap();
     let named = |domain: &str| format!("{} <a@{domain}.example>", "大".repeat(128));
     let to = json!({"to": named("b"), "from": named("c"), "reply_to": named("d")});
     let content = Content::Event(event("evt_1", "a.b", &json!({"session_id": "s"})));

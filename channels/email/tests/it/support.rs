@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fanfare_contract::{
     Channel, Content, Delivery, DeliveryError, DeliveryId, Destination, Event, Part, Receipt,
-    RenderError, Templates,
+    RenderError, Resolve, Templates,
 };
 use fanfare_email::{Config, EmailChannel, Security};
 use fanfare_receivers::{Mail, SmtpReceiver};
@@ -47,6 +47,11 @@ impl Templates for Fixed {
     }
 }
 
+/// The resolver of the router.
+pub(crate) fn resolver() -> Arc<dyn Resolve> {
+    Arc::new(fanfare_dns::Resolver::new(&fanfare_dns::Options::default()))
+}
+
 /// Settings for a server without TLS at `addr`.
 pub(crate) fn config(addr: SocketAddr) -> Config {
     Config {
@@ -60,7 +65,7 @@ pub(crate) fn config(addr: SocketAddr) -> Config {
 }
 
 pub(crate) fn channel(receiver: &SmtpReceiver) -> EmailChannel {
-    EmailChannel::new(config(receiver.addr()), Fixed::hello()).unwrap()
+    EmailChannel::new(config(receiver.addr()), Fixed::hello(), resolver()).unwrap()
 }
 
 pub(crate) fn settings(value: Value) -> Map<String, Value> {
@@ -109,7 +114,7 @@ pub(crate) async fn send(
 /// Sends one event through a new channel, and returns the mail that arrived.
 pub(crate) async fn arrived(templates: Arc<Fixed>, data: &Value) -> Mail {
     let receiver = SmtpReceiver::ok().await.unwrap();
-    let channel = EmailChannel::new(config(receiver.addr()), templates).unwrap();
+    let channel = EmailChannel::new(config(receiver.addr()), templates, resolver()).unwrap();
     send(&channel, &delivery(&channel, "evt_1", data)).await.unwrap();
     receiver.wait_for(1, SOON).await.remove(0)
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fanfare_contract::{
     Channel, Content, Delivery, DeliveryError, DeliveryId, Destination, Digest, Event, Memo, Part,
-    RETRY_AFTER_MAX, Receipt, RenderError, Templates, Verdict,
+    RETRY_AFTER_MAX, Receipt, RenderError, Resolve, Templates, Verdict,
 };
 use fanfare_receivers::{HttpReceiver, Received, Reply};
 use fanfare_slack::{Config, Error, SlackChannel};
@@ -73,11 +73,17 @@ fn blocks() -> Value {
     ]})
 }
 
+/// The resolver of the router.
+fn resolver() -> Arc<dyn Resolve> {
+    Arc::new(fanfare_dns::Resolver::new(&fanfare_dns::Options::default()))
+}
+
 fn channel(api: &str, rendered: Result<String, RenderError>, memory: &Arc<Memory>) -> SlackChannel {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config =
         Config { api_url: Url::parse(api).unwrap(), development: true, ..Config::default() };
-    SlackChannel::new(config, Arc::new(Fixed(rendered)), Arc::clone(memory) as _).unwrap()
+    let templates = Arc::new(Fixed(rendered));
+    SlackChannel::new(config, templates, Arc::clone(memory) as _, resolver()).unwrap()
 }
 
 async fn bench(

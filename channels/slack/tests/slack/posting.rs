@@ -107,10 +107,11 @@ fn the_api_requires_tls_outside_development() {
     let api_url = Url::parse("http://slack.com/api").unwrap();
     let templates = Arc::new(Fixed(Ok(String::new())));
     let config = Config { api_url, ..Config::default() };
-    let refused = SlackChannel::new(config, templates.clone(), Arc::new(Memory::default()));
+    let memory = Arc::new(Memory::default());
+    let refused =
+        SlackChannel::new(config, templates.clone(), Arc::clone(&memory) as _, resolver());
     assert!(matches!(refused.err(), Some(Error::InsecureApi)));
-    let channel =
-        SlackChannel::new(Config::default(), templates, Arc::new(Memory::default())).unwrap();
+    let channel = SlackChannel::new(Config::default(), templates, memory, resolver()).unwrap();
     assert_eq!(channel.name(), "slack");
     let schedule: Vec<u64> = channel.policy().schedule.iter().map(Duration::as_secs).collect();
     assert_eq!(schedule, [5, 30, 120, 600, 3_600, 14_400]);

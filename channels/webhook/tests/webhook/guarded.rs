@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fanfare_contract::{Channel as _, DeliveryError, Verdict};
+use async_trait::async_trait;
+use fanfare_contract::{Asker, Channel as _, DeliveryError, Resolve, Verdict};
 use fanfare_receivers::HttpReceiver;
-use fanfare_webhook::{Config, Resolve, WebhookChannel};
-use futures::future::BoxFuture;
+use fanfare_webhook::{Config, WebhookChannel};
 use serde_json::json;
 
-use crate::support::{SECRET, send_to};
+use crate::support::{SECRET, resolver as real_resolver, send_to};
 
 /// Answers the nth lookup with the nth list, and all later lookups with the last list.
 struct Answers {
@@ -19,11 +19,12 @@ struct Answers {
     asked: AtomicUsize,
 }
 
+#[async_trait]
 impl Resolve for Answers {
-    fn resolve(&self, _: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+    async fn resolve(&self, asker: Asker, _: &str) -> io::Result<Arc<[IpAddr]>> {
+        assert_eq!(asker, Asker::Tenant("acme".into()), "a lookup counts for its tenant");
         let nth = self.asked.fetch_add(1, Ordering::SeqCst).min(self.lists.len() - 1);
-        let addrs = self.lists[nth].clone();
-        Box::pin(async { Ok(addrs) })
+        Ok(self.lists[nth].clone().into())
     }
 }
 
@@ -35,7 +36,7 @@ fn resolver(lists: &[&[&str]]) -> Arc<Answers> {
 fn channel(allowed: &[&str], resolver: Arc<Answers>) -> WebhookChannel {
     let allowed_networks = allowed.iter().map(|net| net.parse().unwrap()).collect();
     let config = Config { allowed_networks, ..Config::default() };
-    WebhookChannel::with_resolver(config, resolver).unwrap()
+    WebhookChannel::new(config, resolver).unwrap()
 }
 
 fn assert_blocked(error: &DeliveryError, kind: &str) {
@@ -89,7 +90,7 @@ async fn only_the_allowed_addresses_of_a_name_are_used() {
 
 #[tokio::test]
 async fn a_name_without_addresses_is_a_dns_failure_and_retried() {
-    let channel = WebhookChannel::new(Config::default()).unwrap();
+    let channel = WebhookChannel::new(Config::default(), real_resolver()).unwrap();
     let error = send_to(&channel, "https://no-such-host.invalid/token").await.unwrap_err();
     assert_eq!(error.verdict, Verdict::Retry { not_before: None });
     assert_eq!(error.code, "dns_failed");
@@ -99,7 +100,7 @@ async fn a_name_without_addresses_is_a_dns_failure_and_retried() {
 
 #[test]
 fn a_blocked_address_in_the_url_is_refused_by_prepare() {
-    let channel = WebhookChannel::new(Config::default()).unwrap();
+    let channel = WebhookChannel::new(Config::default(), real_resolver()).unwrap();
     let settings = json!({ "url": "https://[::ffff:10.0.0.1]/", "secret": SECRET });
     let errors = channel.prepare(settings.as_object().unwrap()).err().unwrap();
     assert_eq!(errors.len(), 1);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanfare_contract::{
     Channel as _, Content, Delivery, DeliveryError, DeliveryId, Destination, Event, Receipt,
+    Resolve,
 };
 use fanfare_webhook::{Config, WebhookChannel};
 use serde_json::{Value, json};
@@ -23,8 +24,13 @@ pub(crate) const BODY: &[u8] =
     b"{ \"type\":\"kyc.session.created\",\"id\" : \"evt_1\", \"data\":{\"z\":1.0,\"a\":\"\\u00e9\"}}";
 pub(crate) const SOON: Duration = Duration::from_secs(5);
 
+/// The resolver of the router.
+pub(crate) fn resolver() -> Arc<dyn Resolve> {
+    Arc::new(fanfare_dns::Resolver::new(&fanfare_dns::Options::default()))
+}
+
 pub(crate) fn channel() -> WebhookChannel {
-    WebhookChannel::new(Config { development: true, ..Config::default() }).unwrap()
+    WebhookChannel::new(Config { development: true, ..Config::default() }, resolver()).unwrap()
 }
 
 pub(crate) fn event() -> Event {

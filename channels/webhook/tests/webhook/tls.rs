@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::send_to;
+use crate::support::{resolver, send_to};
 
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -56,7 +56,8 @@ async fn serve(authority: &Authority, name: &str) -> u16 {
 fn channel(roots: &[&str]) -> WebhookChannel {
     let allowed_networks = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
     let extra_roots = roots.iter().map(|pem| pem.as_bytes().to_vec()).collect();
-    WebhookChannel::new(Config { allowed_networks, extra_roots, ..Config::default() }).unwrap()
+    let config = Config { allowed_networks, extra_roots, ..Config::default() };
+    WebhookChannel::new(config, resolver()).unwrap()
 }
 
 #[tokio::test]
@@ -91,7 +92,7 @@ async fn an_unknown_issuer_and_a_wrong_name_are_tls_failures_with_a_clear_messag
 fn an_extra_root_that_is_no_certificate_is_refused_at_startup() {
     for pem in ["", "not a certificate"] {
         let extra_roots = vec![pem.as_bytes().to_vec()];
-        let made = WebhookChannel::new(Config { extra_roots, ..Config::default() });
+        let made = WebhookChannel::new(Config { extra_roots, ..Config::default() }, resolver());
         assert!(matches!(made, Err(Error::Certificate { nth: 0, .. })), "{made:?}");
     }
 }

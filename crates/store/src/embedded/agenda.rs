@@ -12,6 +12,7 @@ use fanfare_contract::{DeliveryId, Event};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::queue::{Place, Statements};
+use super::readers::Turn;
 use super::rows::{self, WAITING};
 use super::writing::Writing;
 use super::{Embedded, choose, failing, names};
@@ -45,7 +46,7 @@ impl Agenda for Embedded {
         taken: &[Arc<str>],
     ) -> Result<Vec<WaitingItem>> {
         let (claim, taken) = (claim.clone(), taken.iter().cloned().collect());
-        self.readers.run(move |conn| due(conn, &claim, now, max, &taken)).await
+        self.readers.run(Turn::Router, move |conn| due(conn, &claim, now, max, &taken)).await
     }
 
     async fn head(&self, claim: &Claim, now: Ms) -> Result<Head> {
@@ -94,7 +95,7 @@ impl Agenda for Embedded {
     }
 
     async fn next_time(&self) -> Result<Option<Ms>> {
-        self.readers.run(next_time).await
+        self.readers.run(Turn::Router, next_time).await
     }
 
     async fn changed(&self, at_most: Duration) {
@@ -135,7 +136,7 @@ impl Agenda for Embedded {
 
     async fn well(&self, lane: &LaneKey) -> Result<()> {
         let asked = lane.clone();
-        if !self.readers.run(move |conn| failing::is_noted(conn, &asked)).await? {
+        if !self.readers.run(Turn::Router, move |conn| failing::is_noted(conn, &asked)).await? {
             return Ok(());
         }
         let lane = lane.clone();
@@ -143,9 +144,10 @@ impl Agenda for Embedded {
     }
 
     async fn waiting(&self, lane: &LaneKey) -> Result<u64> {
+        let turn = Turn::Tenant(&lane.tenant);
         let lane = lane.clone();
         self.readers
-            .run(move |conn| {
+            .run(turn, move |conn| {
                 let Some(lane_id) = names::lane_id(conn, &lane)? else { return Ok(0) };
                 let sql = "SELECT count(*) FROM deliveries WHERE lane_id = ?1 AND state = 1";
                 let count: i64 =

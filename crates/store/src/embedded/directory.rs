@@ -5,22 +5,23 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Embedded;
+use super::readers::Turn;
 use super::writing::{self, Writing};
 use crate::{Directory, Result, StoreError, StoredTenant};
 
 #[async_trait]
 impl Directory for Embedded {
     async fn version(&self) -> Result<u64> {
-        self.readers.run(version).await
+        self.readers.run(Turn::Router, version).await
     }
 
     async fn all(&self) -> Result<(u64, Vec<StoredTenant>)> {
-        self.readers.run(|conn| Ok((version(conn)?, all(conn)?))).await
+        self.readers.run(Turn::Router, |conn| Ok((version(conn)?, all(conn)?))).await
     }
 
     async fn get(&self, id: &str) -> Result<Option<StoredTenant>> {
         let id = id.to_owned();
-        self.readers.run(move |conn| one(conn, &id)).await
+        self.readers.run(Turn::Router, move |conn| one(conn, &id)).await
     }
 
     async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64> {

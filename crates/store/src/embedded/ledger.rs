@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use fanfare_contract::Tally;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::readers::Turn;
 use super::{Embedded, lists, names, rows, usage};
 use crate::{
     Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventRecord, EventSummary, LONGEST_TAIL,
@@ -15,38 +16,42 @@ use crate::{
 #[async_trait]
 impl Ledger for Embedded {
     async fn event(&self, tenant: &str, id: &str) -> Result<Option<EventRecord>> {
-        let (tenant, id): (Arc<str>, String) = (tenant.into(), id.to_owned());
-        self.readers.run(move |conn| event(conn, &tenant, &id)).await
+        let (name, id): (Arc<str>, String) = (tenant.into(), id.to_owned());
+        self.readers.run(Turn::Tenant(tenant), move |conn| event(conn, &name, &id)).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<EventSummary>> {
+        let turn = Turn::Tenant(&query.tenant);
         let query = query.clone();
-        self.readers.run(move |conn| lists::events(conn, &query)).await
+        self.readers.run(turn, move |conn| lists::events(conn, &query)).await
     }
 
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        let turn = Turn::Tenant(&query.tenant);
         let query = query.clone();
-        self.readers.run(move |conn| lists::deliveries(conn, &query)).await
+        self.readers.run(turn, move |conn| lists::deliveries(conn, &query)).await
     }
 
     async fn tail(&self, tenant: &str, after: u64, limit: usize) -> Result<Tail> {
-        let tenant: Arc<str> = tenant.into();
-        self.readers.run(move |conn| tail(conn, &tenant, after, limit)).await
+        let name: Arc<str> = tenant.into();
+        self.readers.run(Turn::Tenant(tenant), move |conn| tail(conn, &name, after, limit)).await
     }
 
     async fn rejected(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Rejected>> {
         let cursor = cursor.map(str::to_owned);
-        self.readers.run(move |conn| lists::rejected(conn, cursor.as_deref(), limit)).await
+        let work = move |conn: &Connection| lists::rejected(conn, cursor.as_deref(), limit);
+        self.readers.run(Turn::Tenant(""), work).await
     }
 
     async fn tally(&self, lane: &LaneKey, from: Ms, to: Ms) -> Result<(Vec<Tally>, Vec<Tally>)> {
+        let turn = Turn::Tenant(&lane.tenant);
         let lane = lane.clone();
-        self.readers.run(move |conn| tally(conn, &lane, from, to)).await
+        self.readers.run(turn, move |conn| tally(conn, &lane, from, to)).await
     }
 
     async fn counts(&self, tenant: &str, from: Ms, to: Ms) -> Result<Counts> {
-        let tenant = tenant.to_owned();
-        self.readers.run(move |conn| counts(conn, &tenant, from, to)).await
+        let name = tenant.to_owned();
+        self.readers.run(Turn::Tenant(tenant), move |conn| counts(conn, &name, from, to)).await
     }
 
     async fn usage(&self, tenants: &[Arc<str>]) -> Result<Vec<Usage>> {
@@ -54,7 +59,7 @@ impl Ledger for Embedded {
         let work = move |conn: &Connection| {
             tenants.iter().map(|tenant| usage::usage(conn, tenant)).collect()
         };
-        self.readers.run(work).await
+        self.readers.run(Turn::Tenant(""), work).await
     }
 }
 

@@ -9,6 +9,7 @@ use fanfare_contract::Event;
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use tokio::time::Instant;
 
+use super::readers::Turn;
 use super::rows::{self, PENDING, ROUTED, UNROUTED};
 use super::tail::Step;
 use super::usage::{self, UsageChanges};
@@ -82,7 +83,8 @@ impl Log for Embedded {
         if seqs.iter().all(|seq| self.tail.is_in_flight(*seq)) {
             return Ok(vec![Admission::Fresh; seqs.len()]);
         }
-        self.readers.run(move |conn| seqs.iter().map(|seq| admission(conn, *seq)).collect()).await
+        let work = move |conn: &Connection| seqs.iter().map(|seq| admission(conn, *seq)).collect();
+        self.readers.run(Turn::Router, work).await
     }
 
     async fn settle(&self, batch: Vec<Settlement>) -> Result<()> {
@@ -108,7 +110,8 @@ impl Embedded {
                 Step::Empty if look => (self.tail.next(), i64::MAX),
                 Step::Empty => return Ok(Vec::new()),
             };
-            let found = self.readers.run(move |conn| pending(conn, from, until, max)).await?;
+            let found =
+                self.readers.run(Turn::Router, move |conn| pending(conn, from, until, max)).await?;
             let last = found.last().map(|(seq, _)| seq + 1);
             let next = match last {
                 Some(last) if found.len() == max || until == i64::MAX => last,

@@ -7,13 +7,14 @@ use fanfare_contract::Memo;
 use rusqlite::OptionalExtension;
 
 use super::Embedded;
+use super::readers::Turn;
 use crate::{Ms, Result, steady};
 
 #[async_trait]
 impl Memo for Embedded {
     async fn get(&self, key: &str) -> Option<String> {
         let (key, now) = (key.to_owned(), wall_clock());
-        let found = self.readers.run(move |conn| {
+        let found = self.readers.run(Turn::Router, move |conn| {
             let sql = "SELECT value FROM memo WHERE key = ?1 AND expires_ms > ?2";
             let mut statement = conn.prepare_cached(sql)?;
             Ok(statement.query_row((key, now), |row| row.get(0)).optional()?)

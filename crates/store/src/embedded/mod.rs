@@ -1,6 +1,6 @@
 //! The embedded store: SQLite in one folder, for one router and any number of tools beside it.
 //!
-//! One thread writes, with group commit (`writer.rs`). A pool of connections reads (`readers.rs`).
+//! One thread writes, with group commit (`writer.rs`). A few more threads read (`readers.rs`).
 //! The router gets recent events from memory (`tail.rs`). `schema.sql` and the migrations after it
 //! explain the tables.
 //!
@@ -53,7 +53,7 @@ use super::{Result, Store};
 pub struct Options {
     /// The role of this process.
     pub role: Role,
-    /// Connections that read, 1 to 64.
+    /// Connections that read for tenants, 1 to 64. One more reads for the router.
     pub readers: usize,
 }
 

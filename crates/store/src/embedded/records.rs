@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Embedded;
 use super::memo::wall_clock;
+use super::readers::Turn;
 use super::writing::Writing;
 use crate::{LONGEST_LIST, Ms, Record, Records, Result, StoreError};
 
@@ -15,12 +16,12 @@ use crate::{LONGEST_LIST, Ms, Record, Records, Result, StoreError};
 impl Records for Embedded {
     async fn version(&self, collection: &str) -> Result<u64> {
         let collection = collection.to_owned();
-        self.readers.run(move |conn| version(conn, &collection)).await
+        self.readers.run(Turn::Router, move |conn| version(conn, &collection)).await
     }
 
     async fn get(&self, collection: &str, id: &str) -> Result<Option<Record>> {
         let (collection, id) = (collection.to_owned(), id.to_owned());
-        self.readers.run(move |conn| get(conn, &collection, &id)).await
+        self.readers.run(Turn::Tenant(""), move |conn| get(conn, &collection, &id)).await
     }
 
     async fn list(
@@ -30,7 +31,8 @@ impl Records for Embedded {
         limit: usize,
     ) -> Result<Vec<Record>> {
         let (collection, after) = (collection.to_owned(), after.map(str::to_owned));
-        self.readers.run(move |conn| list(conn, &collection, after.as_deref(), limit)).await
+        let work = move |conn: &Connection| list(conn, &collection, after.as_deref(), limit);
+        self.readers.run(Turn::Tenant(""), work).await
     }
 
     async fn put(

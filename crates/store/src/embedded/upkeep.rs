@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::memo::wall_clock;
+use super::readers::Turn;
 use super::writing::Writing;
 use super::{Embedded, names, usage};
 use crate::{Backlog, Findings, Ms, Result, StoreError, Upkeep};
@@ -44,7 +45,7 @@ impl Upkeep for Embedded {
         let pinged =
             |writing: &mut Writing| writing.set_number("pings", writing.number("pings")? + 1);
         self.writer.call(1, pinged).await?;
-        self.readers.run(|conn| names::find_tenant(conn, "").map(drop)).await
+        self.readers.run(Turn::Router, |conn| names::find_tenant(conn, "").map(drop)).await
     }
 
     async fn beat(&self, _now: Ms) -> Result<()> {
@@ -60,7 +61,7 @@ impl Upkeep for Embedded {
         let began = Instant::now();
         let mark = self.tidied().next(began);
         let search = move |conn: &Connection| removable(conn, before, max, mark);
-        let found = self.readers.run(search).await?;
+        let found = self.readers.run(Turn::Router, search).await?;
         let searched = began.elapsed();
         let mut removed = 0;
         for chunk in found.chunks(CHUNK) {
@@ -83,7 +84,7 @@ impl Upkeep for Embedded {
     }
 
     async fn reconcile(&self, now: Ms) -> Result<Findings> {
-        let lanes = self.readers.run(without_line).await?;
+        let lanes = self.readers.run(Turn::Router, without_line).await?;
         let unscheduled = lanes.len() as u64;
         if !lanes.is_empty() {
             self.writer.call(lanes.len(), move |writing| add_lines(writing, &lanes, now)).await?;
@@ -92,7 +93,7 @@ impl Upkeep for Embedded {
     }
 
     async fn inspect(&self, _now: Ms) -> Result<Findings> {
-        let lanes = self.readers.run(without_line).await?;
+        let lanes = self.readers.run(Turn::Router, without_line).await?;
         Ok(Findings { unscheduled: lanes.len() as u64, ..Findings::default() })
     }
 
@@ -101,7 +102,7 @@ impl Upkeep for Embedded {
     }
 
     async fn backlog(&self) -> Result<Backlog> {
-        self.readers.run(backlog).await
+        self.readers.run(Turn::Tenant(""), backlog).await
     }
 
     async fn warnings(&self) -> Vec<String> {

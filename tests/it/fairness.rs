@@ -1,0 +1,121 @@
+//! A tenant delays no other tenant: not with its name servers, and not with a flood of events.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::UdpSocket;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fanfare_receivers::Reply;
+use serde_json::json;
+
+use crate::crash::Counter;
+use crate::scene::{SOON, Scene, event};
+use crate::support::{Fanfare, until};
+
+/// The pace of the quiet tenant: 20 events a second.
+const PACE: Duration = Duration::from_millis(50);
+/// What a machine that is busy with other tests may add to any time.
+const NOISE: Duration = Duration::from_secs(1);
+
+/// The receiver of the quiet tenant, and when each event came.
+struct Quiet {
+    receiver: Counter,
+    came: Arc<Mutex<HashMap<String, Instant>>>,
+}
+
+impl Quiet {
+    fn new() -> Self {
+        let came = Arc::new(Mutex::new(HashMap::new()));
+        let arrivals = Arc::clone(&came);
+        let receiver = Counter::start(move |request| {
+            let id = request.header("webhook-id").to_owned();
+            arrivals.lock().expect("no holder panics").entry(id).or_insert(request.at);
+            Reply::Status(200)
+        });
+        Self { receiver, came }
+    }
+
+    /// Sends events at the pace, and returns how long each took to arrive, the longest last.
+    fn send(&self, router: &Fanfare, name: &str, count: usize) -> Vec<Duration> {
+        let mut sent = Vec::new();
+        for n in 0..count {
+            let id = format!("evt_{name}_{n}");
+            let began = Instant::now();
+            let answer =
+                router.post("/v1/events?tenant=quiet", &event(&id, "test.quiet", &json!({})));
+            assert_eq!(answer.status, 202, "{}", answer.body);
+            sent.push((id, began));
+            thread::sleep(PACE.saturating_sub(began.elapsed()));
+        }
+        let all = || {
+            let came = self.came.lock().expect("no holder panics");
+            let took = |(id, began): &(String, Instant)| Some(*came.get(id)? - *began);
+            sent.iter().map(took).collect::<Option<Vec<_>>>()
+        };
+        let mut took = until(SOON, all).unwrap_or_else(|| panic!("{name}: not all came"));
+        took.sort_unstable();
+        took
+    }
+}
+
+/// The 99th percentile of sorted times.
+fn p99(times: &[Duration]) -> Duration {
+    times[(times.len() - 1) * 99 / 100]
+}
+
+#[test]
+fn six_hundred_silent_name_servers_delay_no_other_tenant() {
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let server = silent.local_addr().expect("it is bound");
+    let quiet = Quiet::new();
+    let scene = Scene::embedded();
+    scene.settings(&format!("[dns]\nservers = [\"{server}\"]\n"));
+    // Its own name needs no name server: it is in the machine's hosts file.
+    scene.tenant("quiet", &quiet.receiver.table().replace("127.0.0.1", "localhost"));
+    let mut hostile = String::new();
+    let ids: Vec<_> = (0..600).map(|n| format!("\"d{n}\"")).collect();
+    for n in 0..600 {
+        let _ = writeln!(
+            hostile,
+            "[[destination]]\nid = \"d{n}\"\nchannel = \"webhook\"\n\
+             url = \"http://h{n}.silent.test/\"\n"
+        );
+    }
+    let _ = writeln!(hostile, "[[route]]\nevents = [\"**\"]\nto = [{}]", ids.join(", "));
+    scene.tenant("hostile", &hostile);
+    let router = scene.start();
+    let before = quiet.send(&router, "before", 40);
+
+    let answer = router.post("/v1/events?tenant=hostile", &event("evt_1", "a", &json!({})));
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    let api = thread::scope(|scope| {
+        let api = scope.spawn(|| {
+            let mut slowest = Duration::ZERO;
+            for _ in 0..40 {
+                let began = Instant::now();
+                assert_eq!(router.get("/readyz").status, 200);
+                assert_eq!(router.get("/v1/deliveries?tenant=quiet&limit=10").status, 200);
+                slowest = slowest.max(began.elapsed());
+                thread::sleep(PACE);
+            }
+            slowest
+        });
+        let during = quiet.send(&router, "during", 120);
+        let allowed = p99(&before) * 3 / 2 + Duration::from_millis(100) + NOISE;
+        assert!(p99(&during) <= allowed, "{:?} after {:?}", p99(&during), p99(&before));
+        api.join().expect("the API answers")
+    });
+    assert!(api <= Duration::from_secs(2), "the API took {api:?}");
+    let failed = || {
+        let found = scene.deliveries("hostile");
+        let tried = found.iter().filter(|delivery| delivery["attempts"] != json!([])).count();
+        (tried >= 16).then_some(())
+    };
+    assert!(
+        until(SOON, failed).is_some(),
+        "its deliveries are tried: {:?}",
+        scene.deliveries("hostile")
+    );
+}
