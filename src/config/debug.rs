@@ -32,6 +32,7 @@ impl fmt::Debug for Config {
             quotas,
             router,
             redis,
+            dns,
             webhook,
             email,
             slack,
@@ -57,6 +58,7 @@ impl fmt::Debug for Config {
             .field("quotas", quotas)
             .field("router", router)
             .field("redis", redis)
+            .field("dns", dns)
             .field("webhook", webhook)
             .field("email", email)
             .field("slack", slack)

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::crash::Counter;
 use crate::scene::{SOON, Scene, event};
 use crate::support::{Fanfare, until};
+use crate::verifiers::SECRET;
 
 /// The pace of the quiet tenant: 20 events a second.
 const PACE: Duration = Duration::from_millis(50);
@@ -80,7 +81,7 @@ fn six_hundred_silent_name_servers_delay_no_other_tenant() {
         let _ = writeln!(
             hostile,
             "[[destination]]\nid = \"d{n}\"\nchannel = \"webhook\"\n\
-             url = \"http://h{n}.silent.test/\"\n"
+             url = \"http://h{n}.silent.test/\"\nsecret = \"{SECRET}\"\n"
         );
     }
     let _ = writeln!(hostile, "[[route]]\nevents = [\"**\"]\nto = [{}]", ids.join(", "));
@@ -96,7 +97,7 @@ fn six_hundred_silent_name_servers_delay_no_other_tenant() {
             for _ in 0..40 {
                 let began = Instant::now();
                 assert_eq!(router.get("/readyz").status, 200);
-                assert_eq!(router.get("/v1/deliveries?tenant=quiet&limit=10").status, 200);
+                assert_eq!(router.get("/v1/tenants/quiet/deliveries?limit=10").status, 200);
                 slowest = slowest.max(began.elapsed());
                 thread::sleep(PACE);
             }
