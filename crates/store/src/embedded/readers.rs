@@ -323,7 +323,10 @@ mod tests {
             for _ in 0..count {
                 let (readers, done) = (Arc::clone(&readers), done.clone());
                 reads.push(tokio::spawn(async move {
-                    let work = move |_: &Connection| Ok(done.send(tenant).unwrap());
+                    let work = move |_: &Connection| {
+                        done.send(tenant).unwrap();
+                        Ok(())
+                    };
                     readers.run(Turn::Tenant(tenant), work).await
                 }));
             }
