@@ -52,7 +52,15 @@ impl ApiError {
         message: impl Into<String>,
     ) -> Self {
         let (message, details) = (message.into().into(), Vec::new());
-        Self { status, kind, code, message, details, retry_after_s: None, headers: HeaderMap::new() }
+        Self {
+            status,
+            kind,
+            code,
+            message,
+            details,
+            retry_after_s: None,
+            headers: HeaderMap::new(),
+        }
     }
 
     /// Says when the request may be sent again.

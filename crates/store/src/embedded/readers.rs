@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::folder::Folder;
-use super::{failure, schema};
+use super::schema;
 use crate::{Result, StoreError};
 
 /// Reads of one tenant that wait before those without a caller are dropped.

@@ -11,7 +11,7 @@ use super::memo::wall_clock;
 use super::readers::Turn;
 use super::writing::Writing;
 use super::{Embedded, names, usage};
-use crate::{Backlog, Findings, Ms, Result, StoreError, Upkeep};
+use crate::{Backlog, Findings, Ms, Result, Upkeep};
 
 /// Events removed in one transaction: some ten milliseconds.
 const CHUNK: usize = 256;
