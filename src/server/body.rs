@@ -13,6 +13,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::connection::Connection;
 use super::registry::Registry;
 
 /// How long a body may still take when the server stops.
@@ -35,9 +36,11 @@ pub enum BodyError {
 /// A request's body.
 pub(super) struct TimedBody {
     inner: Incoming,
+    connection: Arc<Connection>,
     registry: Arc<Registry>,
     stop: CancellationToken,
     received: u64,
+    ended: bool,
     wait: Option<Pin<Box<Wait>>>,
 }
 
@@ -53,8 +56,13 @@ struct Wait {
 }
 
 impl TimedBody {
-    pub(super) fn new(inner: Incoming, registry: Arc<Registry>, stop: CancellationToken) -> Self {
-        Self { inner, registry, stop, received: 0, wait: None }
+    pub(super) fn new(
+        inner: Incoming,
+        connection: Arc<Connection>,
+        registry: Arc<Registry>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { inner, connection, registry, stop, received: 0, ended: false, wait: None }
     }
 
     /// Waits for the client no longer than the limits allow.
@@ -88,6 +96,14 @@ impl TimedBody {
     }
 }
 
+impl Drop for TimedBody {
+    fn drop(&mut self) {
+        if !self.ended && !self.inner.is_end_stream() {
+            self.connection.leave_unread();
+        }
+    }
+}
+
 impl Body for TimedBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -99,6 +115,7 @@ impl Body for TimedBody {
         let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
             return self.poll_limits(cx).map(|error| Some(Err(error)));
         };
+        self.ended |= frame.is_none();
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
             self.received += data.len() as u64;
             if let Some(wait) = &mut self.wait {

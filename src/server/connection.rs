@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -49,6 +49,8 @@ pub(super) struct Connection {
     /// How long the client took nothing of the current answer, and how many bytes it took.
     blocked_ms: AtomicU64,
     answered: AtomicU64,
+    /// Whether a part of the last request's body was not read.
+    unread: AtomicBool,
     close: Notify,
 }
 
@@ -62,6 +64,7 @@ impl Connection {
             blocked_since: AtomicU64::new(0),
             blocked_ms: AtomicU64::new(0),
             answered: AtomicU64::new(0),
+            unread: AtomicBool::new(false),
             close: Notify::new(),
         }
     }
@@ -102,6 +105,16 @@ impl Connection {
     pub(super) fn serve(self: &Arc<Self>, clock: &Arc<Clock>) -> Serving {
         self.enter(Phase::Request, clock.now());
         Serving { connection: self.clone(), clock: clock.clone() }
+    }
+
+    /// Notes that the handler did not read the body to its end.
+    pub(super) fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client may still be sending a body that is not read.
+    pub(super) fn has_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
     }
 
     /// Whether a stop must wait for it.

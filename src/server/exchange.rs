@@ -79,16 +79,17 @@ async fn answer(
 ) -> Result<Response<Answer>, Infallible> {
     let serving = connection.serve(&shared.registry.clock);
     let (parts, body) = request.into_parts();
+    let body = if body.is_end_stream() {
+        Body::empty()
+    } else {
+        let (registry, stop) = (shared.registry.clone(), shared.stop.clone());
+        Body::new(TimedBody::new(body, connection.clone(), registry, stop))
+    };
     let refused = connection.reserved.then(|| (shared.reserve)(&parts)).flatten();
     let response = if let Some(refused) = refused {
         shared.registry.refused_by_reserve();
         refused
     } else {
-        let body = if body.is_end_stream() {
-            Body::empty()
-        } else {
-            Body::new(TimedBody::new(body, shared.registry.clone(), shared.stop.clone()))
-        };
         shared.router.clone().call(Request::from_parts(parts, body)).await?
     };
     serving.answer();

@@ -3,24 +3,46 @@
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 use super::connection::{Clock, Connection};
+
+/// How long a client may go on sending a body that is not read. A connection that is closed while
+/// its client sends is reset, and the client then never reads the answer.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// The stream of one connection.
 pub(super) struct Io {
     stream: TokioIo<TcpStream>,
     connection: Arc<Connection>,
     clock: Arc<Clock>,
+    linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl Io {
     pub(super) fn new(stream: TcpStream, connection: Arc<Connection>, clock: Arc<Clock>) -> Self {
-        Self { stream: TokioIo::new(stream), connection, clock }
+        Self { stream: TokioIo::new(stream), connection, clock, linger: None }
+    }
+
+    /// Discards what the client still sends, until it closes the connection too.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timer = self.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        let mut discarded = [0; 8 * 1024];
+        while timer.as_mut().poll(cx).is_pending() {
+            let mut buf = ReadBuf::new(&mut discarded);
+            let read = ready!(Pin::new(self.stream.inner_mut()).poll_read(cx, &mut buf));
+            if read.is_err() || buf.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(())
     }
 
     fn note(&self, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
@@ -62,7 +84,11 @@ impl Write for Io {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        if self.connection.has_unread() {
+            ready!(self.poll_linger(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn is_write_vectored(&self) -> bool {
