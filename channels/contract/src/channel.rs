@@ -31,6 +31,14 @@ pub trait Channel: Send + Sync + 'static {
     /// Checks the settings and prepares what every attempt needs. Returns all errors together.
     fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<PreparedLane>, Vec<FieldError>>;
 
+    /// What only settings that are being written must satisfy, in addition to
+    /// [`Channel::prepare`]. Settings that an earlier version stored are not held to it, so that an
+    /// upgrade stops no tenant.
+    fn review(&self, settings: &Map<String, Value>) -> Vec<FieldError> {
+        let _ = settings;
+        Vec::new()
+    }
+
     /// The settings that can hold secrets. The router stores them encrypted.
     fn secret_fields(&self) -> &'static [&'static str];
 

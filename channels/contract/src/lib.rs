@@ -9,6 +9,7 @@
 
 mod channel;
 mod delivery;
+mod display;
 mod environment;
 mod error;
 mod event;
@@ -22,6 +23,7 @@ pub use channel::{Channel, ChannelService, FieldError, Memo, PreparedLane, Revea
 pub use delivery::{
     ANSWER_KEPT, AnswerPart, Content, Delivery, DeliveryId, Destination, Digest, Receipt, Tally,
 };
+pub use display::{check_display_text, is_display_control};
 pub use environment::Environment;
 pub use error::{DeliveryError, Failure, Verdict};
 pub use event::Event;

@@ -102,6 +102,10 @@ impl Channel for WebhookChannel {
         Ok(vec![PreparedLane { suffix: None, label, settings: Arc::new(prepared) }])
     }
 
+    fn review(&self, settings: &Map<String, Value>) -> Vec<FieldError> {
+        settings::review(settings)
+    }
+
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {
         settings::masked(settings)
     }

@@ -2,28 +2,25 @@
 //!
 //! | field | meaning |
 //! | --- | --- |
-//! | `url` | required; a user and password in it become basic authentication |
+//! | `url` | required; a user and password in it become basic authentication. They and the query are secrets |
 //! | `secret` | see [`crate::signature::Key`] for the two forms; generated if missing |
 //! | `previous_secrets` | `[{ "secret", "expires" }]`: also sign, until `expires` (Unix seconds) |
 //! | `headers` | additional headers of every request |
 
 pub(crate) mod headers;
+mod target;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use fanfare_contract::FieldError;
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
-use url::{Host, Url};
 
 use crate::guard::Guard;
 use crate::secret::{Key, mask};
+use target::Target;
 
 const FIELDS: [&str; 4] = ["url", "secret", "previous_secrets", "headers"];
 /// Fields of every destination, which the router removes first. Used for suggestions only.
@@ -40,8 +37,6 @@ const ROUTERS_FIELDS: [&str; 11] = [
     "timeout",
     "environment",
 ];
-/// Maximum length of a URL, in bytes.
-const URL_MAX: usize = 2048;
 /// Maximum number of previous secrets.
 const PREVIOUS_MAX: usize = 4;
 
@@ -94,7 +89,7 @@ pub(crate) fn prepare(
     unknown_fields(settings, &mut errors);
     let mut own = headers::own(settings.get("headers"), &mut errors);
     let keys = signers(settings, &mut errors);
-    let Target { uri, host, authority, basic } = match target(settings.get("url"), guard) {
+    let Target { uri, host, authority, basic } = match target::read(settings.get("url"), guard) {
         Ok(target) => target,
         Err(message) => {
             errors.push(FieldError::new("url", message));
@@ -118,6 +113,16 @@ pub(crate) fn prepare(
     Ok(Prepared { uri, host, fixed: fixed.clone(), own, keys })
 }
 
+/// What only settings that are being written must satisfy.
+pub(crate) fn review(settings: &Map<String, Value>) -> Vec<FieldError> {
+    let url = settings.get("url").and_then(Value::as_str);
+    let url = url.and_then(|text| target::review(text).err());
+    let mut errors: Vec<_> =
+        url.map(|message| FieldError::new("url", message)).into_iter().collect();
+    errors.extend(headers::duplicates(settings.get("headers")));
+    errors
+}
+
 /// The settings with every secret in them masked.
 pub(crate) fn masked(settings: &Map<String, Value>) -> Map<String, Value> {
     let mut shown = settings.clone();
@@ -133,12 +138,8 @@ pub(crate) fn masked(settings: &Map<String, Value>) -> Map<String, Value> {
     for value in headers.into_iter().flat_map(Map::values_mut) {
         *value = Value::from(mask(""));
     }
-    if let Some(Value::String(text)) = shown.get_mut("url")
-        && let Ok(mut url) = Url::parse(text)
-        && url.password().is_some()
-        && url.set_password(Some("********")).is_ok()
-    {
-        *text = url.into();
+    if let Some(Value::String(url)) = shown.get_mut("url") {
+        *url = target::masked(url);
     }
     shown
 }
@@ -211,81 +212,6 @@ fn key(secret: Option<&Value>) -> Result<Key, String> {
         Some(_) => Err("must be a string".to_owned()),
         None => Err("is required".to_owned()),
     }
-}
-
-/// The parts of a URL.
-struct Target {
-    uri: Uri,
-    host: String,
-    authority: HeaderValue,
-    basic: Option<HeaderValue>,
-}
-
-fn target(given: Option<&Value>, guard: &Guard) -> Result<Target, String> {
-    let text = match given {
-        Some(Value::String(text)) if text.len() <= URL_MAX => text,
-        Some(Value::String(_)) => return Err(format!("is longer than {URL_MAX} bytes")),
-        Some(_) => return Err("must be a string".to_owned()),
-        None => return Err("is required, for example https://example.com/hook".to_owned()),
-    };
-    let mut url = Url::parse(text)
-        .map_err(|error| format!("is not a URL ({error}); use https://host/path"))?;
-    match url.scheme() {
-        "https" => {}
-        "http" if guard.development => {}
-        "http" => return Err("must use https; http is allowed in development mode only".to_owned()),
-        _ => return Err("must start with https://".to_owned()),
-    }
-    refuse_special(&url, guard)?;
-    let basic = basic_auth(&url);
-    // Neither can fail on an http or https URL.
-    let _ = (url.set_username(""), url.set_password(None));
-    url.set_fragment(None);
-    let host = url.host_str().unwrap_or_default().to_owned();
-    let authority = match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.clone(),
-    };
-    let authority =
-        HeaderValue::try_from(authority).map_err(|_| "has an invalid host name".to_owned())?;
-    let uri = Uri::try_from(String::from(url))
-        .map_err(|_| "has parts that are not valid in an HTTP request".to_owned())?;
-    Ok(Target { uri, host, authority, basic })
-}
-
-/// Refuses a host that is a special address. The spelling does not matter: the URL parser has
-/// turned `0x7f.1` and `2130706433` into `127.0.0.1`.
-fn refuse_special(url: &Url, guard: &Guard) -> Result<(), String> {
-    let ip = match url.host() {
-        Some(Host::Ipv4(ip)) => IpAddr::from(ip),
-        Some(Host::Ipv6(ip)) => ip.into(),
-        Some(Host::Domain(name)) if is_localhost(name) => Ipv4Addr::LOCALHOST.into(),
-        Some(Host::Domain(_)) => return Ok(()),
-        None => return Err("has no host; use https://host/path".to_owned()),
-    };
-    guard.check(ip).map_err(|blocked| {
-        format!(
-            "points to {}, which webhooks must not reach; an operator can allow its network",
-            blocked.kind
-        )
-    })
-}
-
-fn is_localhost(name: &str) -> bool {
-    let name = name.trim_end_matches('.');
-    name == "localhost" || name.ends_with(".localhost")
-}
-
-fn basic_auth(url: &Url) -> Option<HeaderValue> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
-    pair.push(b':');
-    pair.extend(percent_decode_str(url.password().unwrap_or_default()));
-    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ fn too_many_headers_or_secrets_are_refused() {
 #[test]
 fn masked_settings_hold_no_secret() {
     let settings = object(json!({
-        "url": "https://user:hunter2@example.com/in",
+        "url": "https://user:hunter2@example.com/in?token=T",
         "secret": SECRET,
         "previous_secrets": [{ "secret": "an-older-secret-of-mine", "expires": 5 }],
         "headers": { "Authorization": "Bearer token" },
@@ -190,7 +190,7 @@ fn masked_settings_hold_no_secret() {
     assert_eq!(
         Value::from(masked(&settings)),
         json!({
-            "url": "https://user:********@example.com/in",
+            "url": "https://********@example.com/in?********",
             "secret": format!("{stars}Hh8="),
             "previous_secrets": [{ "secret": format!("{stars}mine"), "expires": 5 }],
             "headers": { "Authorization": format!("{stars}****") },
@@ -200,4 +200,19 @@ fn masked_settings_hold_no_secret() {
     let odd = object(json!({ "url": 5, "secret": { "env": "X" }, "previous_secrets": 1 }));
     assert_eq!(masked(&odd), odd);
     assert_eq!(masked(&object(json!({ "secret": 5 })))["secret"], format!("{stars}****"));
+}
+
+#[test]
+fn a_header_is_given_once_whatever_its_case() {
+    let settings = object(json!({
+        "url": "https://example.com", "secret": SECRET,
+        "headers": { "X-Api-Key": "a", "X-Other": "b", "x-api-key": "c" },
+    }));
+    let errors = review(&settings);
+    let found: Vec<_> =
+        errors.iter().map(|one| (one.field.as_str(), one.message.as_str())).collect();
+    let message = "is the same header as `X-Api-Key`; remove one of them";
+    assert_eq!(found, [("headers.x-api-key", message)]);
+    // What an earlier version stored is still sent.
+    assert!(read(Value::Object(settings), false).is_ok());
 }
