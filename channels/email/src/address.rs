@@ -4,6 +4,7 @@
 //! part is refused, because a relay may not support SMTPUTF8. Only simple local parts (RFC 5322
 //! dot-atom) are accepted, so that an address never needs quotes.
 
+use fanfare_contract::check_display_text;
 use lettre::Address;
 use lettre::message::Mailbox;
 use url::Host;
@@ -51,6 +52,26 @@ pub(crate) fn display_name(text: &str) -> Result<Option<String>, String> {
     }
     let name = name.trim();
     Ok((!name.is_empty()).then(|| name.to_owned()))
+}
+
+/// What only a mailbox that is being written must satisfy: its name does not pretend to be another
+/// address, and does not change how the text around it is displayed.
+pub(crate) fn review_name(mailbox: &Mailbox) -> Result<(), String> {
+    let Some(name) = &mailbox.name else { return Ok(()) };
+    check_display_text(name)?;
+    if name.contains(['<', '>']) {
+        return Err("has two addresses, one of them in the name; write one address, such as \
+                    `Jane Doe <jane@acme.example>`"
+            .to_owned());
+    }
+    // Many mail programs show the name alone, so it must not be a different address.
+    let is_own = name.eq_ignore_ascii_case(mailbox.email.as_ref());
+    if !is_own && name.contains(['@', '\u{ff20}', '\u{fe6b}']) {
+        return Err(
+            "has an `@` in the name, which looks like another address; remove it".to_owned()
+        );
+    }
+    Ok(())
 }
 
 fn unescape(quoted: &str) -> String {
@@ -102,7 +123,7 @@ fn is_atom_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
 }
 
-fn ascii_domain(domain: &str) -> Result<String, String> {
+pub(crate) fn ascii_domain(domain: &str) -> Result<String, String> {
     let bad = || "has a domain that is not a valid host name".to_owned();
     if domain.contains(['%', '[', ']']) {
         return Err(bad());
@@ -180,6 +201,27 @@ mod tests {
         assert!(parse(&format!("{}@b.example", "a".repeat(65))).is_err());
         assert!(parse(&format!("a@{}.example", "b".repeat(64))).is_err());
         assert!(parse(&format!("{} <a@b.example>", "n".repeat(129))).is_err());
+    }
+
+    #[test]
+    fn a_name_is_neither_another_address_nor_invisible() {
+        for text in [
+            "Acme <a@b.example> <c@d.example>",
+            "ceo@bank.example <x@evil.example>",
+            "ceo＠bank.example <x@evil.example>",
+            "Acme \u{202e}moc.knab <a@b.example>",
+            "a\u{2066}b <a@b.example>",
+        ] {
+            assert!(review_name(&parse(text).unwrap()).is_err(), "{text:?}");
+        }
+        for text in [
+            "Acme <a@b.example>",
+            "a@b.example <a@b.example>",
+            "A@b.example",
+            "大久保 <a@b.example>",
+        ] {
+            assert_eq!(review_name(&parse(text).unwrap()), Ok(()), "{text}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tower::util::BoxCloneSyncService;
 
 use crate::compose::{Composer, Outgoing, Rendered};
 use crate::config::{Config, Error, Security};
+use crate::senders::Senders;
 use crate::settings::{self, Defaults, Recipient};
 use crate::smtp::{Dialer, Pool};
 use crate::verdict;
@@ -36,6 +37,7 @@ pub struct EmailChannel {
 
 struct Inner {
     from: Mailbox,
+    senders: Senders,
     reply_to: Option<Mailbox>,
     connections: usize,
     templates: Arc<dyn Templates>,
@@ -64,6 +66,7 @@ impl EmailChannel {
         let pool = Pool::new(dialer, config.connections, config.idle_timeout);
         let inner = Inner {
             from: parsed.from,
+            senders: parsed.senders,
             reply_to: parsed.reply_to,
             connections: config.connections,
             templates,
@@ -101,8 +104,11 @@ impl Channel for EmailChannel {
     }
 
     fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<PreparedLane>, Vec<FieldError>> {
-        let Inner { from, reply_to, .. } = &*self.inner;
-        settings::prepare(settings, Defaults { from, reply_to: reply_to.as_ref() })
+        settings::prepare(settings, self.inner.defaults())
+    }
+
+    fn review(&self, settings: &Map<String, Value>) -> Vec<FieldError> {
+        settings::review(settings, self.inner.defaults())
     }
 
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {
@@ -147,12 +153,23 @@ async fn compose_on_blocking_pool(
 }
 
 impl Inner {
+    fn defaults(&self) -> Defaults<'_> {
+        let Self { from, senders, reply_to, .. } = self;
+        Defaults { from, senders, reply_to: reply_to.as_ref() }
+    }
+
     fn compose(&self, delivery: &Delivery) -> Result<Outgoing, DeliveryError> {
         let failed = |message: String| DeliveryError::permanent("compose_failed", message);
         let recipient = delivery.destination.settings::<Recipient>();
         let recipient = recipient.ok_or_else(|| {
             failed("another channel prepared the destination; this is a bug in Fanfare".to_owned())
         })?;
+        // An earlier version stored it, or the operator has changed the setting. The operator can
+        // allow it again, so this is not permanent.
+        if let Some(reason) = &recipient.refused_sender {
+            let message = format!("`from` {reason}");
+            return Err(DeliveryError::retry("sender_not_allowed", message));
+        }
         let parts = [Part::Subject, Part::Html, Part::Text];
         let rendered = self.templates.render(delivery, &parts).map_err(verdict::on_render_error)?;
         let [subject, html, text] = <[String; 3]>::try_from(rendered).map_err(|parts| {

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::{self, TOKEN};
 use crate::digest;
-use crate::dkim::Signer;
+use crate::dkim::{Signer, Unsigned};
 use crate::mime::Parts;
 use crate::settings::Recipient;
 use crate::text;
@@ -60,6 +60,9 @@ pub(crate) enum Error {
     /// The message is not ASCII, or a part cannot be encoded.
     #[error("the message cannot be encoded as mail")]
     NotMail,
+    /// There is a key, and the message cannot be signed.
+    #[error(transparent)]
+    Unsigned(#[from] Unsigned),
 }
 
 /// The rendered parts of a message.
@@ -116,7 +119,7 @@ impl Composer {
         let kind = parts.kind().ok_or(Error::NotMail)?;
         let head = head.envelope(envelope).header(MIME_VERSION_1_0).header(kind);
         let mut body = parts.into_body();
-        let mut headers = self.headers(head, &body)?;
+        let mut headers = self.headers(head, &body, delivery.at_ms)?;
         headers.push_str("\r\n");
         if !headers.is_ascii() || !body.is_ascii() {
             return Err(Error::NotMail);
@@ -127,16 +130,13 @@ impl Composer {
     }
 
     /// All headers of a message with this body, including the signature. lettre's own `multipart`
-    /// keeps `Content-Type` with the parts, so that its signer does not see the header.
-    fn headers(&self, head: MessageBuilder, body: &str) -> Result<String, Error> {
-        // Only the signer reads this body.
-        let body = if self.signer.is_some() { body.as_bytes().to_vec() } else { Vec::new() };
-        let body = Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit);
-        let mut message = head.body(body)?;
-        if let Some(signer) = &self.signer {
-            signer.sign(&mut message);
-        }
-        Ok(message.headers().to_string())
+    /// keeps `Content-Type` with the parts, where it would not be signed.
+    fn headers(&self, head: MessageBuilder, body: &str, at_ms: i64) -> Result<String, Error> {
+        let nothing = Body::dangerous_pre_encoded(Vec::new(), ContentTransferEncoding::SevenBit);
+        let headers = head.body(nothing)?.headers().to_string();
+        let Some(signer) = &self.signer else { return Ok(headers) };
+        let signature = signer.sign(&headers, body, at_ms.div_euclid(1000))?;
+        Ok(signature + &headers)
     }
 
     fn head(&self, delivery: &Delivery, recipient: &Recipient, subject: &str) -> MessageBuilder {

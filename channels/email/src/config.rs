@@ -7,6 +7,7 @@ use lettre::message::Mailbox;
 use url::Url;
 
 use crate::address;
+use crate::senders::Senders;
 
 /// The placeholder in [`Config::unsubscribe_url`].
 pub(crate) const TOKEN: &str = "{token}";
@@ -52,6 +53,9 @@ pub struct Config {
     /// The default `From` of a mail, and always the envelope's sender: `Fanfare
     /// <notifications@localhost>`.
     pub from: String,
+    /// The domains that a destination's own `From` may have: `acme.example`, `*.acme.example` for
+    /// every name below it, or `*` for any. Empty: the domain of `from`.
+    pub allowed_from_domains: Vec<String>,
     /// The default `Reply-To` of a mail.
     pub reply_to: Option<String>,
     /// The name in EHLO. The default is the machine's host name.
@@ -83,6 +87,7 @@ impl Default for Config {
             security: Security::default(),
             credentials: None,
             from: "Fanfare <notifications@localhost>".to_owned(),
+            allowed_from_domains: Vec::new(),
             reply_to: None,
             hello_name: None,
             connections: 8,
@@ -116,6 +121,7 @@ impl Error {
 /// The parsed settings.
 pub(crate) struct Parsed {
     pub(crate) from: Mailbox,
+    pub(crate) senders: Senders,
     pub(crate) reply_to: Option<Mailbox>,
 }
 
@@ -127,10 +133,16 @@ impl Config {
         self.check_limits()?;
         self.check_unsubscribe_url()?;
         let mailbox = |field, text: &String| {
-            address::parse(text).map_err(|message| Error::new(field, message))
+            let parsed =
+                address::parse(text).and_then(|one| address::review_name(&one).map(|()| one));
+            parsed.map_err(|message| Error::new(field, message))
         };
+        let from = mailbox("from", &self.from)?;
+        let senders = Senders::new(&self.allowed_from_domains, &from)
+            .map_err(|message| Error::new("allowed_from_domains", message))?;
         Ok(Parsed {
-            from: mailbox("from", &self.from)?,
+            from,
+            senders,
             reply_to: self.reply_to.as_ref().map(|text| mailbox("reply_to", text)).transpose()?,
         })
     }

@@ -1,27 +1,24 @@
 //! The CSV file of a digest: one row for each event.
 //!
-//! Cells hold untrusted data, so no cell starts a formula and every cell has a maximum length. The
-//! file starts with a byte-order mark, without which Excel reads UTF-8 as Latin-1.
+//! Cells hold untrusted data, see `cell`. The file starts with a byte-order mark, without which Excel reads UTF-8 as Latin-1.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use chrono::{DateTime, SecondsFormat};
 use chrono_tz::Tz;
-use csv::{Terminator, WriterBuilder};
+use csv::{QuoteStyle, Terminator, WriterBuilder};
 use fanfare_contract::{Digest, Event};
 use serde_json::Value;
+
+use crate::cell::{cell, guarded, is_scalar};
 
 /// Maximum number of columns from the events' `data`.
 const MOST_COLUMNS: usize = 64;
 /// Maximum depth of objects within `data` that become columns.
 const DEEPEST: usize = 4;
-/// Maximum length of a cell, in characters. Excel's own limit is 32,767.
-const LONGEST_CELL: usize = 4096;
 /// Maximum size of the file, in bytes. Many relays refuse mail of more than 10 to 25 MB.
 const LARGEST_FILE: usize = 6 * 1024 * 1024;
-/// Maximum number of list elements in one cell.
-const MOST_ELEMENTS: usize = 50;
 
 const FIXED: [&str; 4] = ["received_at", "event_id", "type", "created"];
 
@@ -77,7 +74,8 @@ struct Table(csv::Writer<Vec<u8>>);
 impl Table {
     fn new() -> Self {
         let mut builder = WriterBuilder::new();
-        builder.terminator(Terminator::CRLF).flexible(true);
+        // A program that splits the file at another separator must not find one inside a text.
+        builder.quote_style(QuoteStyle::NonNumeric).terminator(Terminator::CRLF).flexible(true);
         Self(builder.from_writer(Vec::from("\u{feff}")))
     }
 
@@ -172,49 +170,12 @@ fn visit<'a>(
     }
 }
 
-fn is_scalar(value: &Value) -> bool {
-    !matches!(value, Value::Object(_) | Value::Array(_) | Value::Null)
-}
-
-fn cell(value: &Value) -> Cow<'_, str> {
-    match value {
-        Value::String(text) => guarded(text),
-        Value::Array(elements) => {
-            let scalars = elements.iter().filter(|element| is_scalar(element));
-            let texts: Vec<_> = scalars.take(MOST_ELEMENTS).map(plain).collect();
-            guarded(&texts.join("; ")).into_owned().into()
-        }
-        // A number is not a formula, even if it is negative.
-        _ => plain(value),
-    }
-}
-
-fn plain(value: &Value) -> Cow<'_, str> {
-    match value {
-        Value::String(text) => text.into(),
-        _ => value.to_string().into(),
-    }
-}
-
-/// The text as a cell that no spreadsheet executes (OWASP, "CSV injection"), cut to its limit.
-fn guarded(text: &str) -> Cow<'_, str> {
-    let formula =
-        |c| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠');
-    let cut = text.char_indices().nth(LONGEST_CELL).map(|(end, _)| &text[..end]);
-    let ellipsis = if cut.is_some() { "…" } else { "" };
-    let text_kept = cut.unwrap_or(text);
-    match (text.starts_with(formula), cut) {
-        (true, _) => format!("'{text_kept}{ellipsis}").into(),
-        (false, Some(_)) => format!("{text_kept}{ellipsis}").into(),
-        (false, None) => text.into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::cell::LONGEST_CELL;
 
     #[test]
     fn a_file_is_bounded_and_names_the_missing_events() {
@@ -233,7 +194,7 @@ mod tests {
         let left_out = total - (text.lines().count() - 2);
         assert!(left_out > 0);
         let last = text.lines().last().unwrap();
-        assert_eq!(last, format!("{left_out} more events are not in this file"));
+        assert_eq!(last, format!("\"{left_out} more events are not in this file\""));
         assert!(file.remark.unwrap().contains(&format!("lacks the last {left_out} events")));
     }
 }

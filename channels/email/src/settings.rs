@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::address;
+use crate::senders::Senders;
 
 /// Maximum number of recipients of one destination.
 const MAX_RECIPIENTS: usize = 100;
@@ -38,12 +39,15 @@ pub(crate) struct Recipient {
     pub(crate) to: Mailbox,
     pub(crate) from: Mailbox,
     pub(crate) reply_to: Option<Mailbox>,
+    /// Why the operator does not allow `from`.
+    pub(crate) refused_sender: Option<String>,
 }
 
 /// The operator's defaults for a destination.
 #[derive(Clone, Copy)]
 pub(crate) struct Defaults<'a> {
     pub(crate) from: &'a Mailbox,
+    pub(crate) senders: &'a Senders,
     pub(crate) reply_to: Option<&'a Mailbox>,
 }
 
@@ -59,6 +63,8 @@ pub(crate) fn prepare(
     if !errors.is_empty() {
         return Err(errors);
     }
+    // The operator's own address needs no permission.
+    let refused_sender = from.as_ref().and_then(|from| refusal(from, defaults));
     let from = from.unwrap_or_else(|| defaults.from.clone());
     let reply_to = reply_to.or_else(|| defaults.reply_to.cloned());
     let mut taken = HashSet::new();
@@ -67,9 +73,47 @@ pub(crate) fn prepare(
         .map(|to| PreparedLane {
             suffix: Some(suffix(&to.email, &mut taken)),
             label: address::masked(&to.email),
-            settings: Arc::new(Recipient { to, from: from.clone(), reply_to: reply_to.clone() }),
+            settings: Arc::new(Recipient {
+                to,
+                from: from.clone(),
+                reply_to: reply_to.clone(),
+                refused_sender: refused_sender.clone(),
+            }),
         })
         .collect())
+}
+
+/// What only settings that are being written must satisfy: names that are not deceptive, and a
+/// sender that the operator allows. Fields that do not parse have their errors elsewhere.
+pub(crate) fn review(settings: &Map<String, Value>, defaults: Defaults<'_>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut refuse = |field: String, message| errors.push(FieldError::new(field, message));
+    for field in ["from", "reply_to", "to"] {
+        let (texts, one): (&[Value], bool) = match settings.get(field) {
+            Some(Value::Array(texts)) => (texts, false),
+            Some(text) => (std::slice::from_ref(text), true),
+            None => continue,
+        };
+        for (index, text) in texts.iter().enumerate() {
+            let Some(text) = text.as_str() else { continue };
+            let Ok(mailbox) = sender(text, defaults.from) else { continue };
+            let field = if one { field.to_owned() } else { format!("{field}.{index}") };
+            match address::review_name(&mailbox) {
+                Err(message) => refuse(field, message),
+                Ok(()) if field == "from" => {
+                    _ = refusal(&mailbox, defaults).map(|message| refuse(field, message));
+                }
+                Ok(()) => {}
+            }
+        }
+    }
+    errors
+}
+
+/// Why the operator does not allow a sender.
+fn refusal(from: &Mailbox, defaults: Defaults<'_>) -> Option<String> {
+    let allowed = from.email == defaults.from.email || defaults.senders.allow(from);
+    (!allowed).then(|| defaults.senders.refusal(from))
 }
 
 fn unknown_fields(settings: &Map<String, Value>) -> Vec<FieldError> {

@@ -26,6 +26,8 @@ fn the_error_of_an_invalid_setting_names_it() {
         ("host", refused(|c| c.host = "smtp://mail.example".into())),
         ("port", refused(|c| c.port = 0)),
         ("from", refused(|c| c.from = "Fanfare".into())),
+        ("from", refused(|c| c.from = "Fanfare <a@b.example> <c@d.example>".into())),
+        ("allowed_from_domains", refused(|c| c.allowed_from_domains = vec!["a@b".into()])),
         ("reply_to", refused(|c| c.reply_to = Some("nobody".into()))),
         ("hello_name", refused(|c| c.hello_name = Some("a\r\nMAIL FROM:<x>".into()))),
         ("connections", refused(|c| c.connections = 0)),

@@ -129,7 +129,7 @@ async fn an_unknown_time_zone_is_utc() {
 
 #[tokio::test]
 async fn no_cell_starts_a_formula() {
-    let evil = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"];
+    let evil = ["=1+1", "+A1", "-A1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", ";=1", " \"=1"];
     let mut events: Vec<_> =
         evil.iter().map(|text| event("evt", "a.b", &json!({"v": text, "l": [text]}))).collect();
     events.push(event("=id", "=kind", &json!({"=key": 1})));
@@ -143,6 +143,13 @@ async fn no_cell_starts_a_formula() {
     for cell in rows.iter().flatten() {
         assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell:?}");
     }
+}
+
+#[tokio::test]
+async fn numbers_and_telephone_numbers_are_left_alone() {
+    let data = json!({"amount": "-5.00", "phone": "+34 600 111 222", "number": -7});
+    let (_, _, rows) = rows(vec![event("evt", "a.b", &data)], "UTC").await;
+    assert_eq!(rows[1][4..], ["-5.00", "+34 600 111 222", "-7"]);
 }
 
 #[tokio::test]

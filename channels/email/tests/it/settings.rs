@@ -1,10 +1,12 @@
 //! Valid settings, and the errors of invalid ones.
 
-use fanfare_contract::{Channel as _, FieldError};
+use fanfare_contract::{Channel as _, Content, FieldError};
 use fanfare_email::{Config, EmailChannel};
 use serde_json::{Value, json};
 
-use crate::support::{Fixed, resolver, settings};
+use fanfare_receivers::SmtpReceiver;
+
+use crate::support::{Fixed, config, delivery_of, event, resolver, send, settings};
 
 fn channel() -> EmailChannel {
     EmailChannel::new(Config::default(), Fixed::hello(), resolver()).unwrap()
@@ -70,4 +72,56 @@ fn one_to_a_hundred_recipients_are_accepted() {
 fn email_settings_hold_nothing_to_mask() {
     let settings = settings(json!({"to": "a@b.example", "from": "Acme"}));
     assert_eq!(channel().masked(&settings), settings);
+}
+
+#[test]
+fn a_sender_is_one_address_of_an_allowed_domain() {
+    let config = Config {
+        from: "Fanfare <notifications@fanfare.example>".into(),
+        allowed_from_domains: vec!["acme.example".into(), "*.eu.example".into()],
+        ..Config::default()
+    };
+    let channel = EmailChannel::new(config, Fixed::hello(), resolver()).unwrap();
+    let review = |from: &str| {
+        let settings = settings(json!({"to": "a@b.example", "from": from}));
+        assert!(channel.prepare(&settings).is_ok(), "what is stored is prepared: {from}");
+        let errors = channel.review(&settings);
+        errors.into_iter().map(|error| format!("{} {}", error.field, error.message)).next()
+    };
+    for from in
+        ["Acme", "a@acme.example", "Acme <a@kyc.eu.example>", "n <notifications@fanfare.example>"]
+    {
+        assert_eq!(review(from), None, "{from}");
+    }
+    for (from, reason) in [
+        ("ceo@otherbank.test", "operator does not allow"),
+        ("Acme <other@fanfare.example>", "operator does not allow"),
+        ("Acme <a@acme.example> <c@acme.example>", "two addresses"),
+        ("ceo@otherbank.test <a@acme.example>", "looks like another address"),
+        ("Acme \u{202e}knab <a@acme.example>", "U+202E"),
+    ] {
+        let error = review(from).expect(from);
+        assert!(error.starts_with("from ") && error.contains(reason), "{from}: {error}");
+    }
+}
+
+#[test]
+fn names_of_recipients_are_reviewed_one_by_one() {
+    let to = json!({"to": ["Ok <a@b.example>", "x\u{2066}y <c@d.example>"], "reply_to": "e <f> <g@h.example>"});
+    let errors = channel().review(&settings(to));
+    let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
+    assert_eq!(fields, ["reply_to", "to.1"]);
+}
+
+#[tokio::test]
+async fn mail_from_a_domain_that_is_not_allowed_is_not_sent() {
+    let receiver = SmtpReceiver::ok().await.unwrap();
+    let config = Config { allowed_from_domains: Vec::new(), ..config(receiver.addr()) };
+    let channel = EmailChannel::new(config, Fixed::hello(), resolver()).unwrap();
+    let stored = json!({"to": "a@b.example", "from": "ceo@otherbank.test"});
+    let content = Content::Event(event("evt_1", "a.b", &json!({})));
+    let error = send(&channel, &delivery_of(&channel, stored, content)).await.unwrap_err();
+    assert_eq!(error.code, "sender_not_allowed");
+    assert!(error.to_string().contains("otherbank.test"), "{error}");
+    assert!(receiver.mails().is_empty());
 }

@@ -59,6 +59,7 @@ pub(crate) fn config(addr: SocketAddr) -> Config {
         port: addr.port(),
         security: Security::None,
         from: "Fanfare <notifications@fanfare.example>".into(),
+        allowed_from_domains: vec!["*".into()],
         connections: 4,
         ..Config::default()
     }
