@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_contract::Environment;
+use fanfare_contract::{Environment, check_display_text};
 
 use super::principal::{Action, Denied, Principal, Role};
 
@@ -83,8 +83,11 @@ impl NewKey {
             }
             _ => {}
         }
-        if self.label.chars().count() > MAX_LABEL || self.label.chars().any(char::is_control) {
-            wrong("label", "must be at most 100 characters without control characters");
+        if self.label.chars().count() > MAX_LABEL {
+            wrong("label", "must have at most 100 characters");
+        }
+        if let Err(message) = check_display_text(&self.label) {
+            wrong("label", &message);
         }
         if self.ttl.is_some_and(|ttl| ttl < Duration::from_secs(1)) {
             wrong("expires", "must be at least one second from now");

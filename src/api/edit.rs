@@ -195,6 +195,10 @@ pub(super) fn check(
 ) -> Result<(), ApiError> {
     let refuse = |problems| resource.refuse(new, problems);
     compiled(state, new).map_err(refuse)?;
+    let problems = tenant::review(new, Some(old), state.registry.channels());
+    if !problems.is_empty() {
+        return Err(refuse(problems));
+    }
     if (&new.templates, &new.links, &new.name) != (&old.templates, &old.links, &old.name) {
         (state.v1.engine)(new).map_err(refuse)?;
     }

@@ -100,6 +100,7 @@ fn email_config(config: &Config) -> anyhow::Result<fanfare_email::Config> {
         },
         credentials,
         from: email.from.clone(),
+        allowed_from_domains: email.allowed_from_domains.clone(),
         reply_to: email.reply_to.clone(),
         hello_name: email.hello_name.clone(),
         connections: email.connections,

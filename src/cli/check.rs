@@ -37,7 +37,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> CommandResult {
     if args.print_config {
-        output::line(config::DEFAULTS.trim_end());
+        output::content(config::DEFAULTS.trim_end());
         return Ok(());
     }
     let mut config = Config::load(args.config.as_deref())?;
@@ -76,6 +76,8 @@ fn check(config: &Config, paths: &[PathBuf]) -> Result<(usize, Vec<Problem>), Fa
         problems.extend(compiled.err().into_iter().flatten().map(|p| p.in_file(&file)));
         let over = tenant_files::quota_problems(config, None, &spec);
         problems.extend(over.map(|p| p.in_file(&file)));
+        let reviewed = tenant::review(&spec, None, &channels);
+        problems.extend(reviewed.into_iter().map(|p| p.in_file(&file)));
         let templates = tenant_files::template_problems(config, &spec);
         problems.extend(templates.into_iter().map(|p| p.in_file(&file)));
     }

@@ -168,6 +168,7 @@ impl Rules<'_> {
         }
         let compiled = tenant::compile(&spec, 0, self.channels, None);
         found.extend(compiled.err().unwrap_or_default());
+        found.extend(tenant::review(&spec, before.as_ref(), self.channels));
         found.extend(template_problems(self.config, &spec));
         found.extend(quota_problems(self.config, before.as_ref(), &spec));
         if !found.is_empty() {

@@ -54,6 +54,8 @@ pub struct Email {
     pub password: Option<String>,
     /// The envelope sender, and the `From` of destinations without their own.
     pub from: String,
+    /// Domains that destinations may use in their own `From`. Empty: the domain of `from`.
+    pub allowed_from_domains: Vec<String>,
     /// Where replies go, for destinations without their own address.
     pub reply_to: Option<String>,
     /// Name to send in EHLO.
@@ -77,6 +79,7 @@ impl Default for Email {
             username: None,
             password: None,
             from: "Fanfare <notifications@localhost>".to_owned(),
+            allowed_from_domains: Vec::new(),
             reply_to: None,
             hello_name: None,
             connections: 8,

@@ -65,10 +65,19 @@ pub fn read(path: &Path, env: Env<'_>) -> Result<TenantSpec, Vec<Problem>> {
 
 /// Parses the text of one file.
 pub fn parse(text: &str, env: Env<'_>) -> Result<TenantSpec, Vec<Problem>> {
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        vec![Problem::new("file", "", format!("is not TOML: {}", error.to_string().trim_end()))]
-    })?;
+    let table: toml::Table = text.parse().map_err(|error| vec![not_toml(text, &error)])?;
     Parser::new(env).parse(table)
+}
+
+/// The place of the mistake, without the line itself, which can hold a secret.
+fn not_toml(text: &str, error: &toml::de::Error) -> Problem {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let place = before.map_or_else(String::new, |before| {
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("line {line}, column {column}: ")
+    });
+    Problem::new("file", "", format!("is not TOML: {place}{}", error.message()))
 }
 
 #[cfg(test)]

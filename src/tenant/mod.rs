@@ -12,6 +12,7 @@ pub mod file;
 mod options;
 mod quotas;
 mod registry;
+mod review;
 mod spec;
 mod stored;
 
@@ -22,5 +23,6 @@ pub use diff::{MadeValue, carry_over, changes, complete};
 pub use options::Options;
 pub use quotas::{document_usage, over_quota};
 pub use registry::{Registry, Snapshot, TenantStatus};
+pub use review::review;
 pub use spec::{AuditEntry, DestinationSpec, Disabled, Problem, TenantSpec, Wording};
 pub use stored::{PutError, all_stored, document, put, read, stored};

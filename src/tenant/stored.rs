@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::diff::carry_over;
-use super::{Channels, Problem, TenantSpec, compile};
+use super::{Channels, Problem, TenantSpec, compile, review};
 use fanfare_store::{Store, StoreError};
 
 /// Why a document was not written.
@@ -32,6 +32,10 @@ pub async fn put(
             carry_over(before, &mut spec);
         }
         compile(&spec, 0, channels, None).map_err(PutError::Problems)?;
+        let problems = review(&spec, before.as_ref().map(|(before, _)| before), channels);
+        if !problems.is_empty() {
+            return Err(PutError::Problems(problems));
+        }
         let revision = before.as_ref().map_or(0, |(_, revision)| *revision);
         if before.is_some_and(|(before, _)| before == spec) {
             return Ok(false);

@@ -137,6 +137,10 @@ pub(super) async fn create(
     let part = TenantResource(&spec.id).part(&spec);
     edit::compiled(&state, &spec).map_err(|problems| part.refuse(problems))?;
     (state.v1.engine)(&spec).map_err(|problems| part.refuse(problems))?;
+    let problems = tenant::review(&spec, None, state.registry.channels());
+    if !problems.is_empty() {
+        return Err(part.refuse(problems));
+    }
     let after = TenantResource(&spec.id).whole(&spec).unwrap_or_default();
     let spec = insert(&state, &principal, spec, "tenant", after).await?;
     Ok(success(StatusCode::CREATED, Tenant::of(&spec)))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use fanfare_contract::check_display_text;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -196,6 +197,11 @@ fn check(name: &str, new: &EventType) -> Result<(), ApiError> {
         let message =
             "must be words of A-Z, a-z, 0-9, _ and - joined by dots, at most 128 characters";
         details.push(Detail::new("event_type", message));
+    }
+    // A description may have several lines.
+    let lines = new.description.lines().flat_map(|line| line.split('\t'));
+    if let Some(message) = lines.map(check_display_text).find_map(Result::err) {
+        details.push(Detail::new("description", message));
     }
     match new.validator() {
         Err(message) => details.push(Detail::new("schema", message)),

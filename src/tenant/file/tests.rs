@@ -34,6 +34,14 @@ fn secrets_may_come_from_the_environment() {
 }
 
 #[test]
+fn a_mistake_in_the_toml_has_its_place_and_shows_no_text_of_the_file() {
+    let text = "[tenant]\nid = 'a'\n[[destination]]\nurl = \"https://h/?token=T0KEN\" x\n";
+    let found = problems(text);
+    assert!(found[0].starts_with("file: is not TOML: line 4, column "), "{found:?}");
+    assert!(!found[0].contains("T0KEN"), "{found:?}");
+}
+
+#[test]
 fn all_mistakes_are_reported_at_once_with_their_fixes() {
     let text = "[tenant]\nname = 'A'\nplan = 'gold'\n[[destination]]\nid = 'x'\nsince = 2024-01-01\n\
                 [[route]]\nevent = ['a']\n[settings]\n[destinations]\n";

@@ -10,6 +10,7 @@ mod lookups;
 mod quotas;
 mod routes;
 mod strict;
+mod urls;
 mod writers;
 
 use serde_json::{Value, json};
