@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::options::{ServerArgs, StoreArgs};
 use super::remote::{Api, ApiRequest};
-use super::{CommandResult, Failure, tenant_files};
+use super::{CommandResult, Failure, output, tenant_files};
 use crate::agenda::Clock;
 use crate::ops::{self, Export};
 use crate::tenant::DestinationSpec;
@@ -117,7 +117,7 @@ impl LastLine {
 
 /// Creates the file, or opens standard output.
 fn open(path: Option<PathBuf>) -> Result<Box<dyn Write + Send>, Failure> {
-    let Some(path) = path else { return Ok(Box::new(BufWriter::new(io::stdout()))) };
+    let Some(path) = path else { return Ok(Box::new(output::json_writer())) };
     // The export contains personal data, so only its owner may read it.
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
     let file = opened.with_context(|| format!("cannot create {}", path.display()))?;

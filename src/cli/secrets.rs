@@ -4,9 +4,12 @@ use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
 
 use super::options::StoreArgs;
-use super::{CommandResult, Failure, output};
+use super::{CommandResult, Failure, output, tenant_files};
+use crate::agenda::Clock;
 use crate::app::{self, Purpose};
+use crate::audit;
 use crate::secrets::{MasterKey, Resealed, Secrets};
+use crate::tenant::DestinationSpec;
 
 /// Options.
 #[derive(ClapArgs)]
@@ -74,9 +77,26 @@ pub(super) async fn run(args: Args) -> CommandResult {
                     "there is no master key; set FANFARE_MASTER_KEY or secrets.key_file",
                 ));
             }
-            report(&secrets, &secrets.reseal().await?, args.json)
+            let state = secrets.reseal().await?;
+            mask_trail(&args).await?;
+            report(&secrets, &state, args.json)
         }
     }
+}
+
+/// Masks entries of the audit trail in which an earlier version left parts of URLs in the clear.
+async fn mask_trail(args: &KeyArgs) -> CommandResult {
+    let (config, store) = args.store.open_existing().await?;
+    let channels = tenant_files::offline_channels(&config)?;
+    let masking = |one: &DestinationSpec| {
+        let chosen = channels.get(&one.channel);
+        chosen.map(|chosen| chosen.channel.masked(&one.fields)).unwrap_or_default()
+    };
+    let masked = audit::mask_all(&store, Clock::System.now_ms(), &masking).await?;
+    if masked > 0 {
+        output::note(format!("{masked} entries of the audit trail masked"));
+    }
+    Ok(())
 }
 
 async fn open(args: &KeyArgs) -> Result<Secrets, Failure> {

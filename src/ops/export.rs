@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::access::keys;
 use crate::audit;
-use crate::tenant::{self, DestinationSpec, TenantSpec};
+use crate::tenant::{self, TenantSpec};
 use fanfare_store::{Entry, EventRecord, Payload, Result, Store};
 
 /// Events, entries or audit entries read at once.
@@ -21,7 +21,7 @@ pub struct Export<'a> {
     /// The tenant.
     pub tenant: &'a str,
     /// Returns a destination's settings with secrets masked.
-    pub masked: &'a (dyn Fn(&DestinationSpec) -> Map<String, Value> + Sync),
+    pub masked: audit::Masking<'a>,
     /// The time of the export.
     pub now_ms: i64,
 }
@@ -198,6 +198,7 @@ async fn changes(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> R
     loop {
         let (page, next) = audit::list(store, export.tenant, cursor.as_deref(), PAGE).await?;
         for change in page {
+            let change = audit::masked(change, export.masked);
             let line = serde_json::to_value(change).unwrap_or_default();
             lines.put("change", fields(line)).await?;
         }

@@ -12,6 +12,8 @@ use crate::verifiers::SECRET;
 
 /// Secrets that look like nothing else, and are therefore found wherever they are.
 const PASSWORD: &str = "Pa55-of-the-URL";
+const QUERY: &str = "Qu3ry-of-the-URL";
+const USER: &str = "sk_live_User-of-the-URL";
 const TOKEN: &str = "T0ken-of-the-header";
 const PREVIOUS: &str = "whsec_ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
 const SLACK_URL: &str = "T0SECRET/B0SECRET/x0x0SecretOfSlack";
@@ -28,7 +30,8 @@ fn new_key() -> String {
 
 /// A tenant with every kind of secret; its one receiver takes everything.
 fn secretive(hook: &Peer) -> String {
-    let url = hook.url("/hooks").replace("http://", &format!("http://fanfare:{PASSWORD}@"));
+    let url = hook.url("/hooks").replace("http://", &format!("http://{USER}:{PASSWORD}@"));
+    let url = format!("{url}?token={QUERY}");
     format!(
         r#"
         [[destination]]
@@ -132,6 +135,10 @@ fn run_everything(scene: &Scene, master: &str, store: impl Fn() -> Vec<(String, 
         &["events", "--tenant", "acme", "evt_0"],
         &["deliveries", "--tenant", "acme"],
         &["destinations", "list", "--tenant", "acme"],
+        &["destinations", "get", "--tenant", "acme", "hooks"],
+        &["destinations", "update", "--development", "--tenant", "acme", "older", "rate=5/s"],
+        &["notification-channels", "get", "--tenant", "acme"],
+        &["changes", "--tenant", "acme"],
         &["audit", "--tenant", "acme"],
         &["keys", "list"],
         &["secrets", "status"],
@@ -150,7 +157,19 @@ fn run_everything(scene: &Scene, master: &str, store: impl Fn() -> Vec<(String, 
     written.extend(store());
 
     let webhooks = SECRET.trim_start_matches("whsec_");
-    let fixed = [webhooks, &PREVIOUS[6..], PASSWORD, TOKEN, SLACK_URL, BOT, INGEST, METRICS, MAIL];
+    let fixed = [
+        webhooks,
+        &PREVIOUS[6..],
+        PASSWORD,
+        QUERY,
+        USER,
+        TOKEN,
+        SLACK_URL,
+        BOT,
+        INGEST,
+        METRICS,
+        MAIL,
+    ];
     let secrets = fixed.into_iter().chain(made.iter().map(|key| &key[12..53])).chain([master]);
     let mut searched = 0;
     for secret in secrets.chain([&portal[12..53]]) {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::destinations;
 use super::params::TenantPath;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::QueryParams;
@@ -16,7 +17,7 @@ use crate::api::page::{self, Page, PageQuery, check_limit};
 use crate::api::scope::{By, Operate, Read, Scope};
 use crate::api::state::ApiState;
 use crate::audit::{self, SERVER};
-use crate::tenant::{self, AuditEntry};
+use crate::tenant::{self, AuditEntry, DestinationSpec};
 use fanfare_store::Rejected;
 
 /// An entry of the audit trail: one change.
@@ -87,8 +88,10 @@ async fn list(state: &ApiState, owner: &str, query: &PageQuery) -> Result<Respon
     let limit = page::limit(query.limit);
     let (lines, next_cursor) =
         audit::list(&state.store, owner, query.cursor.as_deref(), limit).await?;
-    let data = lines.into_iter().map(Line::of).collect();
-    Ok(success(StatusCode::OK, Page::<Line> { data, next_cursor }))
+    let channels = state.registry.channels();
+    let masking = |one: &DestinationSpec| destinations::masked(channels, one);
+    let lines = lines.into_iter().map(|line| Line::of(audit::masked(line, &masking)));
+    Ok(success(StatusCode::OK, Page { data: lines.collect::<Vec<_>>(), next_cursor }))
 }
 
 /// An entry of the stream that is not a valid event.

@@ -8,6 +8,8 @@
 //! outcome `begun`, and mark it `done` or `failed` afterwards. After a crash in between, the entry
 //! says that the change may have happened.
 
+mod mask;
+
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,6 +17,8 @@ use serde_json::Value;
 use crate::access::Principal;
 use crate::tenant::{AuditEntry, TenantSpec};
 use fanfare_store::{Ms, Result, Store, StoreError};
+
+pub use mask::{Masking, mask_all, masked};
 
 const COLLECTION: &str = "audit";
 /// How long an entry is kept.
@@ -70,6 +74,12 @@ async fn put_for(
         Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// How long an existing entry is still kept.
+fn ttl_left(entry: &AuditEntry, now: Ms) -> Duration {
+    let age = u64::try_from(now.saturating_sub(entry.at_ms)).unwrap_or(0);
+    TTL.saturating_sub(Duration::from_millis(age)).max(Duration::from_secs(1))
 }
 
 /// Moves entries from a tenant's document to the trail.
@@ -132,9 +142,7 @@ pub async fn redact(store: &Store, tenant: &str, erasure: &str, now: Ms) -> Resu
             entry.before = Value::Null;
             entry.after = serde_json::json!({ERASED: erasure});
             entry.resource.truncate(entry.resource.find('/').unwrap_or(entry.resource.len()));
-            let age = u64::try_from(now.saturating_sub(entry.at_ms)).unwrap_or(0);
-            let left = TTL.saturating_sub(Duration::from_millis(age));
-            put_for(store, tenant, &entry, false, left.max(Duration::from_secs(1))).await?;
+            put_for(store, tenant, &entry, false, ttl_left(&entry, now)).await?;
         }
         match found.last() {
             Some(last) if found.len() == AT_ONCE && last.id.starts_with(&prefix) => {
