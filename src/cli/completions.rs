@@ -35,7 +35,7 @@ pub(super) struct ManArgs {
 pub(super) fn run(args: &Args) -> CommandResult {
     let mut script = Vec::new();
     generate(args.shell, &mut super::command(), "fanfare", &mut script);
-    output::line(String::from_utf8_lossy(&script).trim_end());
+    output::content(String::from_utf8_lossy(&script).trim_end());
     Ok(())
 }
 
@@ -43,7 +43,7 @@ pub(super) fn run_man(args: &ManArgs) -> CommandResult {
     let mut command = super::command();
     command.build();
     let Some(dir) = &args.out else {
-        output::line(page(&command)?.trim_end());
+        output::content(page(&command)?.trim_end());
         return Ok(());
     };
     std::fs::create_dir_all(dir)

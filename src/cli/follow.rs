@@ -22,7 +22,7 @@ pub(super) async fn run(args: &events::Args) -> CommandResult {
             .query("after", after.as_ref());
         let page = api.data(request).await?;
         for event in page["data"].as_array().into_iter().flatten() {
-            output::line(event);
+            output::json_line(event);
         }
         after = page["next_cursor"].as_str().map(str::to_owned);
     }

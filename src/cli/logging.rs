@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-use super::Failure;
+use super::{Failure, output};
 use crate::config::{Log, LogFormat};
 
 /// A level alone applies to Fanfare, whose crates all begin with `fanfare`. Libraries then log
@@ -35,7 +35,7 @@ pub(super) fn set_up(log: &Log) -> Result<(), Failure> {
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(move || output::LogWriter::new(json))
         .with_target(false)
         .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none());
     let set = if json {

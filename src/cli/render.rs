@@ -143,7 +143,7 @@ fn print(rendered: &[Rendered]) {
         if !single {
             output::line(output::dim(&format!("── {file}")));
         }
-        output::line(text.trim_end());
+        output::content(text.trim_end());
     }
 }
 

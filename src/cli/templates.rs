@@ -129,7 +129,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
             if one.at.json() {
                 output::json(&data);
             } else {
-                output::line(show::word(&data["source"]).trim_end_matches('\n'));
+                output::content(show::word(&data["source"]).trim_end_matches('\n'));
             }
             Ok(())
         }

@@ -36,6 +36,8 @@ mod retention;
 mod safety;
 mod scene;
 mod secrets;
+mod signed_mail;
 mod supervised;
 mod support;
+mod terminal;
 mod verifiers;
