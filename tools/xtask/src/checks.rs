@@ -17,6 +17,9 @@ const OTHER_TLS: [&str; 5] = ["aws-lc-rs", "aws-lc-sys", "native-tls", "openssl"
 const TREE: &str =
     "cargo tree --locked --workspace --target all --edges all --prefix none --format {p}";
 
+/// The options of cargo-deny. `deny.toml` has its rules.
+const DENY: &str = "--workspace --locked check --hide-inclusion-graph";
+
 const FORMAT: &str = "cargo fmt --all --check";
 const LINTS: &str = "cargo clippy --workspace --all-targets -- -D warnings";
 const DOCS: &str =
@@ -27,10 +30,11 @@ pub(crate) fn all(steps: &mut Steps, tools: &Tools) {
     let root = tools.root();
     line(steps, root, "format", FORMAT);
     steps.run("one TLS provider", TREE, || one_tls_provider(root));
-    if tools::find("cargo-deny").is_some() {
-        // Advisories need the network, which a test must not.
-        line(steps, root, "licenses and bans", "cargo deny check bans licenses sources");
-    }
+    let deny = tools.cargo_deny().display().to_string();
+    line(steps, root, "licenses and bans", &format!("{deny} {DENY} bans licenses sources"));
+    let advisories = format!("{deny} {DENY} advisories");
+    let work = || check_advisories(root, &deny, &advisories);
+    steps.run_if_possible("advisories", &advisories, work);
     line(steps, root, "lints", LINTS);
     line(steps, root, "docs", DOCS);
     if let Some(doc_tests) = doc_tests::command(root) {
@@ -70,6 +74,21 @@ fn tests(steps: &mut Steps, tools: &Tools, runner: &str) {
 
 fn line(steps: &mut Steps, root: &Path, name: &'static str, line: &str) {
     steps.run(name, line, || steps::shell(root, line, &[]));
+}
+
+/// Compares the dependencies with the `RustSec` advisory database, if it can be fetched. A machine
+/// without the network must be able to run the tests.
+fn check_advisories(root: &Path, deny: &str, advisories: &str) -> Result<Option<String>> {
+    if let Err(error) = output(root, &format!("{deny} fetch db")) {
+        let error = error.to_string();
+        let why = error.lines().find(|line| line.contains("fatal:") || line.contains("ERROR"));
+        return Ok(Some(format!(
+            "no dependency was compared with known vulnerabilities, because the advisory database \
+             cannot be fetched: {}",
+            why.unwrap_or(&error).trim()
+        )));
+    }
+    shell(root, advisories, &[]).map(|()| None)
 }
 
 /// Two providers in one process make rustls ask which one is meant, by panicking.

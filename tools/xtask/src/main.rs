@@ -25,8 +25,8 @@ The project's chores.
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test           Install what is missing, then check format, TLS, lints and docs, and run all tests;
-                 CI runs exactly this
+  test           Install what is missing, then check format, TLS, licenses, advisories, lints and
+                 docs, and run all tests; CI runs exactly this
   test --quick   The same for daily work: format, lints, unit tests, and the integration tests that
                  need little time; under 3 minutes after the build
   ci             The same as `test`
@@ -34,9 +34,9 @@ Commands:
   docs           Write what is generated in docs/: settings.md, cli.md, and the code in
                  receiving-webhooks.md
   package [--no-build]
-                 Build the binary that is shipped (profile dist), then its man pages, completions
-                 and, if cargo-deb is installed, the Debian package; --no-build takes
-                 target/dist/fanfare as it is
+                 Build the binary that is shipped (profile dist) with the list of its dependencies
+                 in it, then its man pages, completions and, if cargo-deb is installed, the Debian
+                 package; --no-build takes target/dist/fanfare as it is
   bench [..]     Measure the release build beside the limits of this machine; --quick is a short
                  form, --help lists all options, `bench isolation` measures how much healthy
                  destinations notice of broken ones
@@ -88,8 +88,10 @@ fn run(args: &[&str]) -> Result<bool> {
             steps::shell(&root(), WRITE_DOCS, &[])?;
             Ok(true)
         }
-        ["package"] => package::run(&root(), Build::Now).map(|()| true),
-        ["package", "--no-build"] => package::run(&root(), Build::Before).map(|()| true),
+        ["package"] => package::run(&Tools::new(root()), Build::Now).map(|()| true),
+        ["package", "--no-build"] => {
+            package::run(&Tools::new(root()), Build::Before).map(|()| true)
+        }
         ["bench", args @ ..] => tool::bench(&Tools::new(root()), args),
         ["chaos", args @ ..] => tool::chaos(&Tools::new(root()), args),
         [] | ["help"] | [.., "--help" | "-h"] => {

@@ -1,5 +1,9 @@
 //! `cargo xtask package`: the binary that is shipped, its man pages and completions in
 //! `target/package`, and the Debian package, where cargo-deb is installed.
+//!
+//! cargo-auditable builds the binary, so that it holds the list of its dependencies with their
+//! versions. Scanners such as `cargo audit bin`, Trivy, Grype and Syft read it, also inside an
+//! image, and make an SBOM of it.
 
 use std::fs;
 use std::path::Path;
@@ -8,9 +12,12 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::steps::shell;
-use crate::tools::find;
+use crate::tools::{Tools, find};
 
-const BUILD: &str = "cargo build --locked --profile dist --package fanfare --bin fanfare";
+const BUILD: &str = "build --locked --profile dist --package fanfare --bin fanfare";
+
+/// The section of the binary that has the list of its dependencies.
+const LIST: &[u8] = b".dep-v0";
 
 /// The shells, and the name under which each one looks for completions.
 const SHELLS: [(&str, &str); 3] =
@@ -23,14 +30,23 @@ pub(crate) enum Build {
     Before,
 }
 
-pub(crate) fn run(root: &Path, build: Build) -> Result<()> {
+pub(crate) fn run(tools: &Tools, build: Build) -> Result<()> {
+    let root = tools.root();
     if build == Build::Now {
-        shell(root, BUILD, &[])?;
+        let auditable = tools.cargo_auditable().context("cargo-auditable")?;
+        shell(root, &format!("{} auditable {BUILD}", auditable.display()), &[])?;
     }
     let binary = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root.join("target"), |dir| root.join(dir))
         .join("dist/fanfare");
-    ensure!(binary.is_file(), "{} is missing; run `{BUILD}`", binary.display());
+    ensure!(binary.is_file(), "{} is missing; leave out --no-build", binary.display());
+    let content = fs::read(&binary).with_context(|| format!("cannot read {}", binary.display()))?;
+    ensure!(
+        content.windows(LIST.len()).any(|window| window == LIST),
+        "{} has no list of its dependencies; leave out --no-build, or build it with \
+         `cargo auditable {BUILD}`",
+        binary.display()
+    );
     // Where Cargo.toml looks for them, wherever the binary is.
     let package = root.join("target/package");
     describe(&binary, &package)?;

