@@ -23,8 +23,12 @@ pub fn review(spec: &TenantSpec, before: Option<&TenantSpec>, channels: &Channel
     let stored = |one: &DestinationSpec| before.is_some_and(|all| all.destinations.contains(one));
     for one in spec.destinations.iter().filter(|one| !stored(one)) {
         let place = format!("destination \"{}\"", one.id);
+        let old = before.and_then(|all| {
+            let same = |old: &&DestinationSpec| old.id == one.id && old.channel == one.channel;
+            all.destinations.iter().find(same)
+        });
         problems.extend(
-            destination(one, channels)
+            destination(one, old, channels)
                 .into_iter()
                 .map(|FieldError { field, message }| Problem::new(place.clone(), field, message)),
         );
@@ -39,15 +43,20 @@ pub fn review(spec: &TenantSpec, before: Option<&TenantSpec>, channels: &Channel
     problems
 }
 
-fn destination(one: &DestinationSpec, channels: &Channels) -> Vec<FieldError> {
+fn destination(
+    one: &DestinationSpec,
+    old: Option<&DestinationSpec>,
+    channels: &Channels,
+) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    if let Some(Err(message)) =
-        one.fields.get("name").and_then(Value::as_str).map(check_display_text)
-    {
+    let old = old.map(|old| &old.fields);
+    let name =
+        one.fields.get("name").filter(|name| old.and_then(|old| old.get("name")) != Some(name));
+    if let Some(Err(message)) = name.and_then(Value::as_str).map(check_display_text) {
         errors.push(FieldError::new("name", message));
     }
     if let Some(chosen) = channels.get(&one.channel) {
-        errors.extend(chosen.channel.review(&one.fields));
+        errors.extend(chosen.channel.objections(old, &one.fields));
     }
     errors
 }

@@ -31,11 +31,15 @@ pub trait Channel: Send + Sync + 'static {
     /// Checks the settings and prepares what every attempt needs. Returns all errors together.
     fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<PreparedLane>, Vec<FieldError>>;
 
-    /// What only settings that are being written must satisfy, in addition to
-    /// [`Channel::prepare`]. Settings that an earlier version stored are not held to it, so that an
-    /// upgrade stops no tenant.
-    fn review(&self, settings: &Map<String, Value>) -> Vec<FieldError> {
-        let _ = settings;
+    /// What these settings should not be stored with, although stored settings that have it still
+    /// work: values that receivers read in different ways. `before` are the stored settings, if any.
+    /// A field that did not change is not reported.
+    fn objections(
+        &self,
+        before: Option<&Map<String, Value>>,
+        settings: &Map<String, Value>,
+    ) -> Vec<FieldError> {
+        let _ = (before, settings);
         Vec::new()
     }
 

@@ -107,8 +107,12 @@ impl Channel for EmailChannel {
         settings::prepare(settings, self.inner.defaults())
     }
 
-    fn review(&self, settings: &Map<String, Value>) -> Vec<FieldError> {
-        settings::review(settings, self.inner.defaults())
+    fn objections(
+        &self,
+        before: Option<&Map<String, Value>>,
+        settings: &Map<String, Value>,
+    ) -> Vec<FieldError> {
+        settings::objections(before, settings, self.inner.defaults())
     }
 
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {

@@ -83,9 +83,14 @@ pub(crate) fn prepare(
         .collect())
 }
 
-/// What only settings that are being written must satisfy: names that are not deceptive, and a
-/// sender that the operator allows. Fields that do not parse have their errors elsewhere.
-pub(crate) fn review(settings: &Map<String, Value>, defaults: Defaults<'_>) -> Vec<FieldError> {
+/// What new settings must not have, although destinations that were stored with it are still
+/// prepared: deceptive names, and a sender that the operator does not allow. Fields that do not parse
+/// have their errors elsewhere.
+pub(crate) fn objections(
+    before: Option<&Map<String, Value>>,
+    settings: &Map<String, Value>,
+    defaults: Defaults<'_>,
+) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut refuse = |field: String, message| errors.push(FieldError::new(field, message));
     for field in ["from", "reply_to", "to"] {
@@ -94,6 +99,9 @@ pub(crate) fn review(settings: &Map<String, Value>, defaults: Defaults<'_>) -> V
             Some(text) => (std::slice::from_ref(text), true),
             None => continue,
         };
+        if before.and_then(|before| before.get(field)) == settings.get(field) {
+            continue;
+        }
         for (index, text) in texts.iter().enumerate() {
             let Some(text) = text.as_str() else { continue };
             let Ok(mailbox) = sender(text, defaults.from) else { continue };

@@ -57,6 +57,14 @@ impl Channel for WebhookChannel {
         "webhook"
     }
 
+    fn objections(
+        &self,
+        before: Option<&Map<String, Value>>,
+        settings: &Map<String, Value>,
+    ) -> Vec<FieldError> {
+        settings::objections::objections(before, settings)
+    }
+
     fn secret_fields(&self) -> &'static [&'static str] {
         &crate::SECRET_FIELDS
     }
@@ -100,10 +108,6 @@ impl Channel for WebhookChannel {
         let prepared = settings::prepare(settings, &self.guard, &self.fixed)?;
         let label = prepared.host.clone();
         Ok(vec![PreparedLane { suffix: None, label, settings: Arc::new(prepared) }])
-    }
-
-    fn review(&self, settings: &Map<String, Value>) -> Vec<FieldError> {
-        settings::review(settings)
     }
 
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {

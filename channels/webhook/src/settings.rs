@@ -8,6 +8,7 @@
 //! | `headers` | additional headers of every request |
 
 pub(crate) mod headers;
+pub(crate) mod objections;
 mod target;
 
 use std::fmt;
@@ -111,16 +112,6 @@ pub(crate) fn prepare(
     // Boxed slices save memory when there are thousands of destinations.
     let (own, keys) = (own.into(), keys.into());
     Ok(Prepared { uri, host, fixed: fixed.clone(), own, keys })
-}
-
-/// What only settings that are being written must satisfy.
-pub(crate) fn review(settings: &Map<String, Value>) -> Vec<FieldError> {
-    let url = settings.get("url").and_then(Value::as_str);
-    let url = url.and_then(|text| target::review(text).err());
-    let mut errors: Vec<_> =
-        url.map(|message| FieldError::new("url", message)).into_iter().collect();
-    errors.extend(headers::duplicates(settings.get("headers")));
-    errors
 }
 
 /// The settings with every secret in them masked.

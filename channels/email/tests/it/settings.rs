@@ -85,7 +85,7 @@ fn a_sender_is_one_address_of_an_allowed_domain() {
     let review = |from: &str| {
         let settings = settings(json!({"to": "a@b.example", "from": from}));
         assert!(channel.prepare(&settings).is_ok(), "what is stored is prepared: {from}");
-        let errors = channel.review(&settings);
+        let errors = channel.objections(None, &settings);
         errors.into_iter().map(|error| format!("{} {}", error.field, error.message)).next()
     };
     for from in
@@ -108,7 +108,7 @@ fn a_sender_is_one_address_of_an_allowed_domain() {
 #[test]
 fn names_of_recipients_are_reviewed_one_by_one() {
     let to = json!({"to": ["Ok <a@b.example>", "x\u{2066}y <c@d.example>"], "reply_to": "e <f> <g@h.example>"});
-    let errors = channel().review(&settings(to));
+    let errors = channel().objections(None, &settings(to));
     let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
     assert_eq!(fields, ["reply_to", "to.1"]);
 }

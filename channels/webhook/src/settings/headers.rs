@@ -1,7 +1,5 @@
 //! The headers of every request to a destination: Fanfare's and the tenant's.
 
-use std::collections::HashMap;
-
 use fanfare_contract::FieldError;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -93,20 +91,6 @@ pub(super) fn own(
         }
     }
     headers
-}
-
-/// Headers that are given twice. The names of headers ignore case, so one of the two values would be
-/// lost without a word.
-pub(super) fn duplicates(given: Option<&Value>) -> Vec<FieldError> {
-    let mut seen: HashMap<String, &String> = HashMap::new();
-    let mut errors = Vec::new();
-    for (name, _) in given.and_then(Value::as_object).into_iter().flatten() {
-        if let Some(first) = seen.insert(name.to_ascii_lowercase(), name) {
-            let message = format!("is the same header as `{first}`; remove one of them");
-            errors.push(FieldError::new(format!("headers.{name}"), message));
-        }
-    }
-    errors
 }
 
 fn own_header(name: &str, value: &Value) -> Result<(HeaderName, HeaderValue), &'static str> {

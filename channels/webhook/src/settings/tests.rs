@@ -201,18 +201,3 @@ fn masked_settings_hold_no_secret() {
     assert_eq!(masked(&odd), odd);
     assert_eq!(masked(&object(json!({ "secret": 5 })))["secret"], format!("{stars}****"));
 }
-
-#[test]
-fn a_header_is_given_once_whatever_its_case() {
-    let settings = object(json!({
-        "url": "https://example.com", "secret": SECRET,
-        "headers": { "X-Api-Key": "a", "X-Other": "b", "x-api-key": "c" },
-    }));
-    let errors = review(&settings);
-    let found: Vec<_> =
-        errors.iter().map(|one| (one.field.as_str(), one.message.as_str())).collect();
-    let message = "is the same header as `X-Api-Key`; remove one of them";
-    assert_eq!(found, [("headers.x-api-key", message)]);
-    // What an earlier version stored is still sent.
-    assert!(read(Value::Object(settings), false).is_ok());
-}
