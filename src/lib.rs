@@ -62,7 +62,7 @@
 //! assert_eq!(event.created, 1_735_228_800);
 //!
 //! let mut matching = Vec::new();
-//! table.matching(&event, &mut matching);
+//! let _ = table.matching(&event, &mut matching);
 //! let names: Vec<_> = matching.into_iter().map(|n| destinations[n as usize]).collect();
 //! assert_eq!(names, ["audit", "support"]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

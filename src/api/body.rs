@@ -110,7 +110,8 @@ fn parse<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T, Ap
     if !details.is_empty() {
         return Err(ApiError::fields(details));
     }
-    serde_json::from_value(value).map_err(|error| ApiError::field("", error.to_string()))
+    // From the text, so that a field of raw JSON keeps every digit.
+    serde_json::from_slice(bytes).map_err(|error| ApiError::field("", error.to_string()))
 }
 
 /// Distinguishes null from an absent field.

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::options::{PageArgs, Target, Window};
-use super::remote::ApiRequest;
+use super::remote::{ApiRequest, Exact};
 use super::{CommandResult, deliveries, follow, output, show};
 
 /// Options.
@@ -113,9 +113,9 @@ fn counts(deliveries: &Value) -> String {
 }
 
 async fn one(args: &Args, id: &str) -> CommandResult {
-    let record = args.target.data(args.request(&["events", id])).await?;
+    let Exact { data: record, json } = args.target.exact(args.request(&["events", id])).await?;
     if args.target.json {
-        output::json(&record);
+        output::json(&json);
         return Ok(());
     }
     let event = &record["event"];
@@ -126,7 +126,7 @@ async fn one(args: &Args, id: &str) -> CommandResult {
     let created = event["created"].as_i64().unwrap_or_default();
     output::line(format!("created   {}", output::time(created.saturating_mul(1000))));
     output::line(format!("state     {}", show::word(&record["state"])));
-    output::line(format!("body      {event}"));
+    output::line(format!("body      {}", json["event"]));
     for delivery in record["deliveries"].as_array().into_iter().flatten() {
         output::line("");
         deliveries::print(delivery);

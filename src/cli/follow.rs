@@ -20,8 +20,8 @@ pub(super) async fn run(args: &events::Args) -> CommandResult {
             .query("limit", args.page.limit)
             .query("wait", Some(WAIT_SECONDS))
             .query("after", after.as_ref());
-        let page = api.data(request).await?;
-        for event in page["data"].as_array().into_iter().flatten() {
+        let page = api.exact(request).await?.json;
+        for event in page["data"].as_list().into_iter().flatten() {
             output::json_line(event);
         }
         after = page["next_cursor"].as_str().map(str::to_owned);

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use fanfare_contract::Json;
 use serde_json::{Map, Value};
 
 use super::Failure;
@@ -26,6 +27,12 @@ pub(super) fn text(path: &Path) -> Result<String, Failure> {
 
 /// The JSON of a file, or of standard input for `-`.
 pub(super) fn json(path: &Path) -> Result<Value, Failure> {
+    serde_json::from_str(&text(path)?)
+        .map_err(|error| Failure::refused(format!("{} is not valid JSON: {error}", name(path))))
+}
+
+/// The same, with numbers as they are written.
+pub(super) fn exact(path: &Path) -> Result<Json, Failure> {
     serde_json::from_str(&text(path)?)
         .map_err(|error| Failure::refused(format!("{} is not valid JSON: {error}", name(path))))
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::Failure;
-use super::remote::{Api, ApiRequest, StoreUse};
+use super::remote::{Api, ApiRequest, Exact, StoreUse};
 use crate::agenda::Clock;
 use crate::app::{self, Purpose};
 use crate::config::{Config, Period};
@@ -152,6 +152,11 @@ impl Target {
     /// Sends one request to the server, or to a store that exists, and returns the data.
     pub(super) async fn data(&self, request: ApiRequest) -> Result<Value, Failure> {
         Api::open(self, StoreUse::Existing).await?.data(request).await
+    }
+
+    /// The same, with events as their producers wrote them.
+    pub(super) async fn exact(&self, request: ApiRequest) -> Result<Exact, Failure> {
+        Api::open(self, StoreUse::Existing).await?.exact(request).await
     }
 }
 

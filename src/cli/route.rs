@@ -59,11 +59,11 @@ fn other_environment<'t>(
     tenant: &'t Tenant,
     event: &'t Event,
 ) -> impl Iterator<Item = &'t tenant::Target> {
-    tenant.matching(event).filter(|target| target.environment != event.environment)
+    tenant.matching(event).0.filter(|target| target.environment != event.environment)
 }
 
 fn print_json(tenant: &Tenant, event: &Event) {
-    let lanes = tenant.targets_of(event).flat_map(|target| &target.lanes);
+    let lanes = tenant.targets_of(event).0.flat_map(|target| &target.lanes);
     let destinations = lanes.map(|lane| {
         json!({
             "id": &*lane.key.id, "channel": &*lane.destination.channel,
@@ -91,7 +91,7 @@ fn print(tenant: &Tenant, event: &Event) {
             target.id, target.environment, event.environment
         ));
     }
-    let lanes: Vec<_> = tenant.targets_of(event).flat_map(|target| &target.lanes).collect();
+    let lanes: Vec<_> = tenant.targets_of(event).0.flat_map(|target| &target.lanes).collect();
     if lanes.is_empty() {
         output::line("no destination: the event would be recorded as unrouted");
     }

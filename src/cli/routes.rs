@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
+use fanfare_contract::Json;
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -80,7 +81,7 @@ struct Rule {
 }
 
 fn json_text(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("not valid JSON: {error}"))
+    fanfare_routing::exact::parse(text).map_err(|error| format!("not valid JSON: {error}"))
 }
 
 #[derive(ClapArgs)]
@@ -181,10 +182,11 @@ async fn update(args: Update) -> CommandResult {
 
 async fn put(args: Put) -> CommandResult {
     let Put { file, at } = args;
-    let routes = match input::json(&file)? {
-        Value::Array(routes) => json!({"routes": routes}),
-        whole => whole,
+    let routes = match input::exact(&file)? {
+        list @ Json::List(_) => format!("{{\"routes\":{list}}}"),
+        whole => whole.to_string(),
     };
-    let data = at.target.data(at.request(Method::PUT, ["routes"]).body(routes)).await?;
+    let request = at.request(Method::PUT, ["routes"]).json_text(routes);
+    let data = at.target.data(request).await?;
     show::list(at.json(), &data, &COLUMNS)
 }

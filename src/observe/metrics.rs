@@ -52,6 +52,7 @@ pub struct Metrics {
     /// One row for HTTP, one for the log.
     rejected: Table<2, { REFUSALS.len() }>,
     quotas: [Counter; Quota::ALL.len()],
+    filters_stopped: Counter,
     settle_time: Histogram,
     attempts: Table<{ CHANNELS.len() }, { RESULTS.len() }>,
     attempt_time: Vec<Histogram>,
@@ -94,6 +95,9 @@ impl Metrics {
             table(all, "events_rejected", help, ("via", &["http", "log"]), ("code", &REFUSALS));
         let help = "Requests, entries and changes that a tenant's quota refused, by quota";
         let quotas = row(all, "quota_exceeded", help, ("quota", &Quota::ALL.map(Quota::name)));
+        let filters_stopped = Counter::default();
+        let help = "Events whose filters were not all tested, because the work reached its limit";
+        all.register("filters_stopped", help, filters_stopped.clone());
         let settle_time = Histogram::new(PATH_S.iter().copied());
         let help = "Time from an event's arrival until each of its deliveries durably has an \
                             outcome or waits in its queue";
@@ -140,6 +144,7 @@ impl Metrics {
             events,
             rejected,
             quotas,
+            filters_stopped,
             settle_time,
             attempts,
             attempt_time,
@@ -178,6 +183,11 @@ impl Metrics {
     /// The gauges of each tenant's quotas, if tenants are counted.
     pub fn by_quota(&self) -> Option<&QuotaGauges> {
         self.by_quota.as_ref()
+    }
+
+    /// Counts an event whose filters were not all tested.
+    pub(crate) fn filters_stopped(&self) {
+        self.filters_stopped.inc();
     }
 
     /// Counts entries of the log that were read. Each will be settled.

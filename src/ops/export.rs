@@ -3,13 +3,15 @@
 //! The lines are written page by page into a bounded channel, so a slow reader delays only the
 //! export.
 
+use fanfare_contract::{Environment, Json};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use crate::access::keys;
 use crate::audit;
 use crate::tenant::{self, TenantSpec};
-use fanfare_store::{Entry, EventRecord, Payload, Result, Store};
+use fanfare_store::{DeliveryRecord, Entry, EventRecord, EventState, Payload, Result, Store};
 
 /// Events, entries or audit entries read at once.
 const PAGE: usize = 50;
@@ -64,11 +66,17 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     /// Writes one line: its kind and its fields.
-    async fn put(&mut self, kind: &str, mut fields: Map<String, Value>) -> Result<(), Closed> {
-        fields.shift_insert(0, "kind".to_owned(), kind.into());
+    async fn put(&mut self, kind: &str, fields: impl Serialize) -> Result<(), Closed> {
+        #[derive(Serialize)]
+        struct Line<'a, F> {
+            kind: &'a str,
+            #[serde(flatten)]
+            fields: F,
+        }
+        let line = serde_json::to_string(&Line { kind, fields }).unwrap_or_default();
         let count = self.counts.get(kind).and_then(Value::as_u64).unwrap_or(0);
         self.counts.insert(kind.to_owned(), (count + 1).into());
-        self.out.send(Value::Object(fields).to_string()).await.map_err(|_| Closed)
+        self.out.send(line).await.map_err(|_| Closed)
     }
 }
 
@@ -134,8 +142,8 @@ async fn entries(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> R
         let page = store.erasure.unsettled(cursor.as_deref(), PAGE).await?;
         for entry in page.items {
             if let Some(event) = body(&entry, export.tenant) {
-                let line = json!({"entry": entry.id.to_string(), "event": event});
-                lines.put("entry", fields(line)).await?;
+                let entry = entry.id.to_string();
+                lines.put("entry", EntryLine { entry, event }).await?;
             }
         }
         cursor = page.next;
@@ -145,16 +153,33 @@ async fn entries(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> R
     }
 }
 
+/// An entry of the log.
+#[derive(Serialize)]
+struct EntryLine {
+    entry: String,
+    event: Json,
+}
+
+/// An event with its deliveries. Its numbers are those of the producer.
+#[derive(Serialize)]
+struct EventLine<'a> {
+    event: &'a Json,
+    received_ms: i64,
+    environment: Environment,
+    state: EventState,
+    deliveries: &'a [DeliveryRecord],
+}
+
 /// The event of an entry, if it belongs to the tenant: JSON, or text if it is not valid JSON.
-fn body(entry: &Entry, tenant: &str) -> Option<Value> {
+fn body(entry: &Entry, tenant: &str) -> Option<Json> {
     match &entry.payload {
-        Payload::Event(event) => (&*event.tenant == tenant).then(|| event.value().clone()),
+        Payload::Event(event) => (&*event.tenant == tenant).then(|| event.json().clone()),
         Payload::Raw(fields) => {
             let field = |name: &str| fields.iter().find(|(found, _)| found == name);
             field("tenant").filter(|(_, name)| name == tenant)?;
             let (_, body) = field("event")?;
-            let text = || Value::from(String::from_utf8_lossy(body).into_owned());
-            Some(serde_json::from_slice(body).unwrap_or_else(|_| text()))
+            let text = || Json::Text(String::from_utf8_lossy(body).into());
+            Some(Json::parse(body).unwrap_or_else(text))
         }
     }
 }
@@ -164,11 +189,14 @@ async fn events(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> Re
     loop {
         let tail = store.ledger.tail(export.tenant, after, PAGE).await?;
         for (_, EventRecord { event, state, deliveries }) in &tail.items {
-            let line = json!({
-                "event": event.value(), "received_ms": event.received_ms,
-                "environment": event.environment, "state": state, "deliveries": deliveries,
-            });
-            lines.put("event", fields(line)).await?;
+            let line = EventLine {
+                event: event.json(),
+                received_ms: event.received_ms,
+                environment: event.environment,
+                state: *state,
+                deliveries,
+            };
+            lines.put("event", line).await?;
         }
         after = tail.next;
         if !tail.more {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use fanfare_contract::Json;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -48,24 +49,24 @@ impl Subject {
         Ok(Self { value: value.to_owned(), paths: paths.to_vec() })
     }
 
-    /// Whether an event is about the person. Numbers and booleans are compared as text, and any
+    /// Whether an event is about the person. Numbers are compared as they are written, booleans as
+    /// text, and any
     /// element of a list may match.
-    pub fn is_in(&self, envelope: &Value) -> bool {
+    pub fn is_in(&self, envelope: &Json) -> bool {
         self.paths.iter().any(|path| {
             let names: Vec<&str> = path.split('.').collect();
             self.is_at(envelope, &names)
         })
     }
 
-    fn is_at(&self, value: &Value, names: &[&str]) -> bool {
+    fn is_at(&self, value: &Json, names: &[&str]) -> bool {
         match (value, names) {
-            (Value::Array(items), _) => items.iter().any(|item| self.is_at(item, names)),
-            (Value::Object(fields), [name, rest @ ..]) => {
-                fields.get(*name).is_some_and(|value| self.is_at(value, rest))
+            (Json::List(items), _) => items.iter().any(|item| self.is_at(item, names)),
+            (Json::Object(fields), [name, rest @ ..]) => {
+                fields.get(name).is_some_and(|value| self.is_at(value, rest))
             }
-            (Value::String(text), []) => *text == self.value,
-            (Value::Number(number), []) => number.to_string() == self.value,
-            (Value::Bool(yes), []) => yes.to_string() == self.value,
+            (Json::Text(text), []) | (Json::Number(text), []) => **text == self.value,
+            (Json::Bool(yes), []) => yes.to_string() == self.value,
             _ => false,
         }
     }
@@ -97,6 +98,17 @@ mod tests {
         Subject::new(value, &paths).unwrap()
     }
 
+    fn is_in(subject: &Subject, envelope: &str) -> bool {
+        subject.is_in(&Json::parse(envelope.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_subject_with_a_long_number_is_that_person_alone() {
+        let long = subject("12345678901234567890123", &["data.n"]);
+        assert!(is_in(&long, r#"{"data": {"n": 12345678901234567890123}}"#));
+        assert!(!is_in(&long, r#"{"data": {"n": 12345678901234567890124}}"#));
+    }
+
     #[test]
     fn a_subject_is_found_at_its_paths_and_nowhere_else() {
         let user = subject("u7", &["data.user_id", "data.people.id"]);
@@ -109,11 +121,13 @@ mod tests {
             (json!({"other": "u7"}), false),
             (json!("u7"), false),
         ] {
-            assert_eq!(user.is_in(&json!({"id": "evt_1", "data": data})), expected, "{data}");
+            let envelope = json!({"id": "evt_1", "data": data});
+            assert_eq!(is_in(&user, &envelope.to_string()), expected, "{data}");
         }
-        assert!(subject("17", &["data.n"]).is_in(&json!({"data": {"n": 17}})));
-        assert!(subject("true", &["data.n"]).is_in(&json!({"data": {"n": true}})));
-        assert!(!subject("null", &["data.n"]).is_in(&json!({"data": {"n": null}})));
+        let number = |value| subject(value, &["data.n"]);
+        assert!(is_in(&number("17"), r#"{"data": {"n": 17}}"#));
+        assert!(is_in(&number("true"), r#"{"data": {"n": true}}"#));
+        assert!(!is_in(&number("null"), r#"{"data": {"n": null}}"#));
     }
 
     #[test]

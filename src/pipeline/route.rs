@@ -1,10 +1,12 @@
 //! Route: selects an event's destinations by its tenant's table, and dispatches a delivery to each
 //! of their lanes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use fanfare_contract::Event;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::backpressure::Backpressure;
 use super::dispatch::DispatchStage;
@@ -14,7 +16,11 @@ use super::window::Window;
 use crate::agenda::{Job, Lane, Mode};
 use crate::observe::{Observe, Source};
 use crate::tenant::Snapshot;
+use fanfare_routing::Tested;
 use fanfare_store::{Log, Outcome};
+
+/// The least time between two warnings about filters.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Routes events.
 pub(super) struct RouteStage {
@@ -23,6 +29,8 @@ pub(super) struct RouteStage {
     pub(super) outbox: Outbox,
     pub(super) observe: Arc<Observe>,
     pub(super) dispatch: DispatchStage,
+    /// When the next warning about filters may be logged.
+    pub(super) next_warning: Mutex<Option<Instant>>,
 }
 
 impl RouteStage {
@@ -46,7 +54,10 @@ impl RouteStage {
         let Some(tenant) = tenants.get(&event.tenant) else {
             return self.outbox.finish(origin, Outcome::Unrouted(event));
         };
-        let targets = tenant.targets_of(&event);
+        let (targets, tested) = tenant.targets_of(&event);
+        if tested == Tested::Some {
+            self.filters_stopped(&event);
+        }
         let lanes: Vec<&Arc<Lane>> = targets.flat_map(|target| &target.lanes).collect();
         if let (Some(spans), Some(began)) = (&self.observe.spans, began) {
             spans.routed(&event, began);
@@ -74,6 +85,23 @@ impl RouteStage {
             backpressure.send(lane, Job { event: event.clone(), ticket: ticket.clone() });
             backpressure.give_others_a_turn().await;
         }
+    }
+
+    /// Counts an event whose filters were not all tested, and logs it, but not each one of many.
+    fn filters_stopped(&self, event: &Event) {
+        self.observe.metrics.filters_stopped();
+        let now = Instant::now();
+        let mut next = self.next_warning.lock().unwrap_or_else(PoisonError::into_inner);
+        if next.is_some_and(|next| now < next) {
+            return;
+        }
+        *next = Some(now + WARNING_INTERVAL);
+        tracing::warn!(
+            tenant = &*event.tenant,
+            event = &*event.id,
+            "the event has too many values for the tenant's filters; routes that were not tested do \
+             not match, and `fanfare events ID --json` shows which"
+        );
     }
 
     /// Waits for a place for each of an event's deliveries. The rest of the log waits meanwhile,

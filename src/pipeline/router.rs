@@ -1,8 +1,8 @@
 //! The router of one process: wires the stages of the path together and runs them with everything
 //! beside it, then stops them in order.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -153,6 +153,7 @@ impl Router {
             notices: self.notifier.clone(),
         };
         let route = RouteStage {
+            next_warning: Mutex::default(),
             log: self.store.log.clone(),
             window,
             outbox: outbox.clone(),

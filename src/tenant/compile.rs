@@ -15,7 +15,7 @@ use crate::delivery::Stack;
 use crate::delivery::layers::DeadlineLayer;
 use crate::event;
 use crate::quota::{Overrides, Quota};
-use fanfare_routing::Table;
+use fanfare_routing::{Table, Tested};
 use fanfare_store::LaneKey;
 
 /// A tenant that can route events.
@@ -50,17 +50,19 @@ pub struct Target {
 
 impl Tenant {
     /// The destinations that receive an event: those of matching routes that have the event's
-    /// environment.
-    pub fn targets_of(&self, event: &Event) -> impl Iterator<Item = &Target> {
+    /// environment. Also, whether all filters were tested.
+    pub fn targets_of(&self, event: &Event) -> (impl Iterator<Item = &Target>, Tested) {
         let environment = event.environment;
-        self.matching(event).filter(move |target| target.environment == environment)
+        let (matching, tested) = self.matching(event);
+        (matching.filter(move |target| target.environment == environment), tested)
     }
 
-    /// The destinations of matching routes, in any environment.
-    pub fn matching(&self, event: &Event) -> impl Iterator<Item = &Target> {
+    /// The destinations of matching routes, in any environment. Also, whether all filters were
+    /// tested.
+    pub fn matching(&self, event: &Event) -> (impl Iterator<Item = &Target>, Tested) {
         let mut matched = Vec::new();
-        self.table.matching(event, &mut matched);
-        matched.into_iter().filter_map(|n| self.targets.get(n as usize))
+        let tested = self.table.matching(event, &mut matched);
+        (matched.into_iter().filter_map(|n| self.targets.get(n as usize)), tested)
     }
 }
 

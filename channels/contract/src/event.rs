@@ -4,8 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::Environment;
+use crate::{Environment, Json};
 
 /// One event of one tenant.
 ///
@@ -30,6 +31,8 @@ pub struct Event {
     pub trace: Option<Arc<str>>,
     /// The parsed envelope, filled on first use.
     parsed: OnceLock<Value>,
+    /// The same with numbers as they were written.
+    json: OnceLock<Json>,
 }
 
 impl Event {
@@ -52,6 +55,7 @@ impl Event {
             body,
             trace: None,
             parsed: OnceLock::new(),
+            json: OnceLock::new(),
         }
     }
 
@@ -82,10 +86,24 @@ impl Event {
             body: self.body.clone(),
             trace: Some(trace),
             parsed: OnceLock::new(),
+            json: OnceLock::new(),
         }
     }
 
-    /// The whole envelope as JSON. It is parsed once, on first use.
+    /// The whole envelope as JSON, with numbers as the producer wrote them. It is parsed once, on
+    /// first use.
+    pub fn json(&self) -> &Json {
+        self.json.get_or_init(|| Json::parse(&self.body).unwrap_or_default())
+    }
+
+    /// The envelope's bytes, to become part of a JSON text. Null if they are not JSON.
+    pub fn raw(&self) -> &RawValue {
+        serde_json::from_slice(&self.body).unwrap_or(RawValue::NULL)
+    }
+
+    /// The whole envelope as `serde_json` reads it, which changes numbers beyond 64 bits and
+    /// decimals with many digits. Use it where another library needs this type, and [`Self::json`]
+    /// elsewhere. It is parsed once, on first use.
     pub fn value(&self) -> &Value {
         self.parsed.get_or_init(|| serde_json::from_slice(&self.body).unwrap_or(Value::Null))
     }

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use fanfare_contract::Json;
 
 /// Maximum length of a cell, in characters. Excel's own limit is 32,767.
 pub(crate) const LONGEST_CELL: usize = 4096;
@@ -16,10 +16,10 @@ const MOST_ELEMENTS: usize = 50;
 const LONGEST_NUMBER: usize = 40;
 
 /// The value as a cell.
-pub(crate) fn cell(value: &Value) -> Cow<'_, str> {
+pub(crate) fn cell(value: &Json) -> Cow<'_, str> {
     match value {
-        Value::String(text) => guarded(text),
-        Value::Array(elements) => {
+        Json::Text(text) => guarded(text),
+        Json::List(elements) => {
             let scalars = elements.iter().filter(|element| is_scalar(element));
             let texts: Vec<_> = scalars.take(MOST_ELEMENTS).map(plain).collect();
             guarded(&texts.join("; ")).into_owned().into()
@@ -30,13 +30,14 @@ pub(crate) fn cell(value: &Value) -> Cow<'_, str> {
 }
 
 /// Whether the value is text, a number, or true or false.
-pub(crate) fn is_scalar(value: &Value) -> bool {
-    !matches!(value, Value::Object(_) | Value::Array(_) | Value::Null)
+pub(crate) fn is_scalar(value: &Json) -> bool {
+    !matches!(value, Json::Object(_) | Json::List(_) | Json::Null)
 }
 
-fn plain(value: &Value) -> Cow<'_, str> {
+fn plain(value: &Json) -> Cow<'_, str> {
     match value {
-        Value::String(text) => text.into(),
+        // A number is a cell as it was written.
+        Json::Text(text) | Json::Number(text) => Cow::Borrowed(text),
         _ => value.to_string().into(),
     }
 }

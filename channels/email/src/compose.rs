@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use fanfare_contract::{Content, Delivery, Event};
+use fanfare_contract::{Content, Delivery, Event, Json};
 use lettre::address::Envelope;
 use lettre::message::header::{
     ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
@@ -14,7 +14,6 @@ use lettre::message::header::{
 use lettre::message::{Attachment, Body, Mailbox, MessageBuilder};
 use lettre::{Address, Message};
 use memchr::memmem;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{self, TOKEN};
@@ -197,12 +196,11 @@ impl Composer {
     /// mail programs show them as one conversation.
     fn thread_id(&self, event: &Event) -> Option<String> {
         let subject = SUBJECTS.iter().find_map(|field| {
-            let value = match event.data().get(*field)? {
-                Value::String(text) if !text.is_empty() => text.clone(),
-                Value::Number(number) => number.to_string(),
+            let value = match event.json()["data"].get(field)? {
+                Json::Text(text) | Json::Number(text) if !text.is_empty() => text,
                 _ => return None,
             };
-            Some(hash(&["thread", &event.tenant, field, &value]))
+            Some(hash(&["thread", &event.tenant, field, value]))
         })?;
         Some(format!("<thread.{subject}@{}>", self.sender.email.domain()))
     }

@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, SecondsFormat};
 use chrono_tz::Tz;
 use csv::{QuoteStyle, Terminator, WriterBuilder};
-use fanfare_contract::{Digest, Event};
-use serde_json::Value;
+use fanfare_contract::{Digest, Event, Json};
 
 use crate::cell::{cell, guarded, is_scalar};
 
@@ -102,7 +101,7 @@ fn row<'a>(event: &'a Event, columns: &Columns, zone: Tz) -> Vec<Cow<'a, str>> {
     cells[1] = guarded(&event.id);
     cells[2] = guarded(&event.kind);
     cells[3] = time(event.created.saturating_mul(1000), zone, SecondsFormat::Secs).into();
-    visit(event.data(), &mut String::new(), 0, &mut |path, value| {
+    visit(&event.json()["data"], &mut String::new(), 0, &mut |path, value| {
         if let Some(column) = columns.index.get(path) {
             cells[FIXED.len() + column] = cell(value);
         }
@@ -126,7 +125,7 @@ impl Columns {
     fn of(events: &[std::sync::Arc<Event>]) -> Self {
         let mut columns = Self { names: Vec::new(), index: HashMap::new(), left_out: false };
         for event in events {
-            visit(event.data(), &mut String::new(), 0, &mut |path, _| columns.see(path));
+            visit(&event.json()["data"], &mut String::new(), 0, &mut |path, _| columns.see(path));
         }
         columns
     }
@@ -146,14 +145,14 @@ impl Columns {
 
 /// Calls `see` with the dotted path and the value of everything that becomes a cell.
 fn visit<'a>(
-    value: &'a Value,
+    value: &'a Json,
     path: &mut String,
     depth: usize,
-    see: &mut impl FnMut(&str, &'a Value),
+    see: &mut impl FnMut(&str, &'a Json),
 ) {
     match value {
-        Value::Object(fields) if depth < DEEPEST => {
-            for (key, value) in fields {
+        Json::Object(fields) if depth < DEEPEST => {
+            for (key, value) in fields.iter() {
                 let length = path.len();
                 if depth > 0 {
                     path.push('.');
@@ -163,8 +162,8 @@ fn visit<'a>(
                 path.truncate(length);
             }
         }
-        Value::Object(_) | Value::Null => {}
-        Value::Array(elements) if !elements.iter().any(is_scalar) => {}
+        Json::Object(_) | Json::Null => {}
+        Json::List(elements) if !elements.iter().any(is_scalar) => {}
         _ if depth > 0 => see(path, value),
         _ => {}
     }

@@ -6,9 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_contract::{Content, Delivery, Memo};
+use fanfare_contract::{Content, Delivery, Json, Memo};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// A thread gets replies for this time. After that a new thread starts at the end of the channel.
 const TTL: Duration = Duration::from_hours(30 * 24);
@@ -43,11 +42,10 @@ impl Group {
     /// value.
     pub(crate) fn of(delivery: &Delivery, path: &str, memo: &Arc<dyn Memo>) -> Option<Self> {
         let Content::Event(event) = &delivery.content else { return None };
-        let value = match event.at(path)? {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            Value::Bool(yes) => yes.to_string(),
-            Value::Null | Value::Array(_) | Value::Object(_) => return None,
+        let value = match event.json().at(path)? {
+            Json::Text(text) | Json::Number(text) => text.to_string(),
+            Json::Bool(yes) => yes.to_string(),
+            Json::Null | Json::List(_) | Json::Object(_) => return None,
         };
         if value.is_empty() || value.len() > VALUE_MAX {
             return None;

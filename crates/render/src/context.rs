@@ -3,7 +3,7 @@
 //!
 //! It is the same in every attempt of a delivery, so a retry sends the same message.
 
-use fanfare_contract::{Content, Delivery, Event};
+use fanfare_contract::{Content, Delivery, Event, Json};
 use handlebars::Context;
 use serde_json::{Map, Value, json};
 
@@ -23,7 +23,7 @@ pub(super) fn context(delivery: &Delivery, name: &str, links: &Links) -> Context
         Content::Event(event) => {
             context.insert("title".to_owned(), title(&event.kind).into());
             context.insert("event".to_owned(), envelope(event));
-            context.insert("data".to_owned(), without_nulls(event.data()));
+            context.insert("data".to_owned(), without_nulls(&event.json()["data"]));
         }
         Content::Digest(digest) => {
             context.insert("title".to_owned(), "Digest".into());
@@ -37,11 +37,11 @@ pub(super) fn context(delivery: &Delivery, name: &str, links: &Links) -> Context
 
 /// The envelope without its data. Unknown fields are kept.
 fn envelope(event: &Event) -> Value {
-    let mut fields = match event.value() {
-        Value::Object(fields) => fields
+    let mut fields: Map<String, Value> = match event.json() {
+        Json::Object(fields) => fields
             .iter()
-            .filter(|(key, value)| *key != "data" && !value.is_null())
-            .map(|(key, value)| (key.clone(), without_nulls(value)))
+            .filter(|(key, value)| *key != "data" && **value != Json::Null)
+            .map(|(key, value)| (key.to_owned(), without_nulls(value)))
             .collect(),
         _ => Map::new(),
     };
@@ -55,15 +55,18 @@ fn envelope(event: &Event) -> Value {
 ///
 /// An empty list becomes an empty object. A template treats both alike, and PHP producers send `[]`
 /// for an object without fields, in which handlebars could not look up a field.
-fn without_nulls(value: &Value) -> Value {
+///
+/// A number that `serde_json` would write differently becomes text, so that it is shown as the
+/// producer wrote it. Helpers for numbers read such text.
+fn without_nulls(value: &Json) -> Value {
     match value {
-        Value::Object(fields) => fields
+        Json::Object(fields) => fields
             .iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| (key.clone(), without_nulls(value)))
+            .filter(|(_, value)| **value != Json::Null)
+            .map(|(key, value)| (key.to_owned(), without_nulls(value)))
             .collect(),
-        Value::Array(items) if items.is_empty() => Value::Object(Map::new()),
-        Value::Array(items) => items.iter().map(without_nulls).collect(),
-        scalar => scalar.clone(),
+        Json::List(items) if items.is_empty() => Value::Object(Map::new()),
+        Json::List(items) => items.iter().map(without_nulls).collect(),
+        scalar => scalar.shown(),
     }
 }

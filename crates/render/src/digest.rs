@@ -98,7 +98,7 @@ fn group(group: &Group<'_>, listed: usize) -> Value {
     let events: Vec<Value> = group.first[..listed]
         .iter()
         .map(|event| {
-            let (about, reference) = summary(event.data());
+            let (about, reference) = summary(&event.json()["data"].shown());
             json!({ "id": &*event.id, "created": event.created, "about": about, "reference": reference })
         })
         .collect();

@@ -6,8 +6,11 @@ use fanfare_contract::Event;
 use serde::Serialize;
 
 use super::error::headline;
-use super::pattern::WhyNot;
+use super::pattern::{MAX_STEPS, Probe, Steps, WhyNot};
 use super::table::{Route, Table};
+
+/// Most steps of an explanation. It evaluates every filter, and each of them more than once.
+const EXPLAIN_STEPS: usize = 2 * MAX_STEPS;
 
 /// The result of one route on one event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,11 +32,18 @@ pub struct Explanation {
 impl Table {
     /// One explanation for each route, in the order of the routes.
     pub fn explain(&self, event: &Event) -> Vec<Explanation> {
+        let probe = self.probe(event, Steps::new(EXPLAIN_STEPS));
         let routes = self.routes.iter().enumerate();
-        routes.map(|(number, route)| self.explain_route(number, route, event)).collect()
+        routes.map(|(number, route)| self.explain_route(number, route, event, &probe)).collect()
     }
 
-    fn explain_route(&self, number: usize, route: &Route, event: &Event) -> Explanation {
+    fn explain_route(
+        &self,
+        number: usize,
+        route: &Route,
+        event: &Event,
+        probe: &Probe<'_>,
+    ) -> Explanation {
         let by = route.events.iter().find(|(_, pattern)| pattern.matches(&event.kind));
         let reason = if !route.enabled {
             Some(WhyNot {
@@ -55,7 +65,7 @@ impl Table {
                 found: event.kind.to_string(),
             })
         } else {
-            route.filter.as_ref().and_then(|filter| filter.why_not(event.value()))
+            route.filter.as_ref().and_then(|filter| filter.why_not(probe))
         };
         Explanation {
             route: number,

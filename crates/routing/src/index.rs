@@ -9,18 +9,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use fanfare_contract::Json;
 
-use super::pattern::{Leaf, Pattern, Plain, Scalar};
+use super::pattern::{Leaf, Pattern, Plain, Probe, Scalar};
 
 /// Most exact values in all indexes of one table. Further guards are tested one by one, which is
 /// slower. The limit bounds the memory that a small file can use.
 const MAX_EXACT: usize = 250_000;
 
-/// The rest of [`MAX_EXACT`] while a table is compiled.
-pub(super) struct Budget(usize);
+/// Guards that were found already and are skipped in one step.
+const TESTED_PER_STEP: usize = 8;
 
-impl Budget {
+/// The rest of [`MAX_EXACT`] while a table is compiled.
+pub(super) struct IndexBudget(usize);
+
+impl IndexBudget {
     pub(super) fn new() -> Self {
         Self(MAX_EXACT)
     }
@@ -45,7 +48,7 @@ struct Place {
 
 impl FilterIndex {
     /// Adds a route. Routes are added in ascending order.
-    pub(super) fn add(&mut self, route: u32, filter: &Pattern, budget: &mut Budget) {
+    pub(super) fn add(&mut self, route: u32, filter: &Pattern, budget: &mut IndexBudget) {
         let Some(guards) = filter.guards() else {
             self.always.push(route);
             return;
@@ -59,14 +62,14 @@ impl FilterIndex {
     }
 
     /// Adds the routes that can match `envelope` to `found`.
-    pub(super) fn candidates(&self, envelope: &Value, found: &mut NumberSet) {
+    pub(super) fn candidates(&self, probe: &Probe<'_>, found: &mut NumberSet) {
         self.always.iter().for_each(|route| found.add(*route));
-        self.root.walk(envelope, found);
+        self.root.walk(probe.envelope, probe, found);
     }
 }
 
 impl Place {
-    fn add(&mut self, route: u32, leaf: Arc<Leaf>, budget: &mut Budget) {
+    fn add(&mut self, route: u32, leaf: Arc<Leaf>, budget: &mut IndexBudget) {
         let left = budget.0.checked_sub(leaf.exact.len());
         if let Some(left) = left.filter(|_| leaf.is_exact()) {
             budget.0 = left;
@@ -74,46 +77,53 @@ impl Place {
                 add_once(self.texts.entry(text.clone()).or_default(), route);
             }
             for plain in &leaf.exact.plain {
-                add_once(self.plain.entry(*plain).or_default(), route);
+                add_once(self.plain.entry(plain.clone()).or_default(), route);
             }
         } else {
             self.tested.push((leaf, route));
         }
     }
 
-    fn walk(&self, value: &Value, found: &mut NumberSet) {
+    fn walk(&self, value: &Json, probe: &Probe<'_>, found: &mut NumberSet) {
+        if !probe.steps.spend(1) {
+            return;
+        }
         match value {
-            Value::Array(items) => items.iter().for_each(|item| self.walk(item, found)),
-            Value::Object(map) if self.fields.len() < map.len() => {
+            Json::List(items) => items.iter().for_each(|item| self.walk(item, probe, found)),
+            Json::Object(map) if self.fields.len() < map.len() => {
+                probe.steps.spend(self.fields.len());
                 for (key, place) in &self.fields {
-                    if let Some(value) = map.get(&**key) {
-                        place.walk(value, found);
+                    if let Some(value) = map.get(key) {
+                        place.walk(value, probe, found);
                     }
                 }
             }
-            Value::Object(map) => {
-                for (key, value) in map {
-                    if let Some(place) = self.fields.get(key.as_str()) {
-                        place.walk(value, found);
+            Json::Object(map) => {
+                probe.steps.spend(map.len());
+                for (key, value) in map.iter() {
+                    if let Some(place) = self.fields.get(key) {
+                        place.walk(value, probe, found);
                     }
                 }
             }
             scalar => {
-                if let Some(scalar) = Scalar::new(scalar) {
-                    self.probe(scalar, found);
+                if let Some(scalar) = Scalar::new(scalar, probe) {
+                    self.test(&scalar, probe, found);
                 }
             }
         }
     }
 
-    fn probe(&self, scalar: Scalar<'_>, found: &mut NumberSet) {
+    fn test(&self, scalar: &Scalar<'_>, probe: &Probe<'_>, found: &mut NumberSet) {
         let exact = match scalar {
-            Scalar::Text(text) => self.texts.get(text),
-            Scalar::Plain(plain) => self.plain.get(&plain),
+            Scalar::Text(text) => self.texts.get(*text),
+            Scalar::Plain(plain) => self.plain.get(plain),
         };
+        probe.steps.spend(exact.map_or(0, Vec::len));
         exact.into_iter().flatten().for_each(|route| found.add(*route));
+        probe.steps.spend(self.tested.len() / TESTED_PER_STEP);
         for (leaf, route) in &self.tested {
-            if !found.has(*route) && leaf.accepts(scalar) {
+            if !found.has(*route) && leaf.accepts(scalar, probe) {
                 found.add(*route);
             }
         }

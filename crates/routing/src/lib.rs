@@ -26,7 +26,7 @@
 //!     Event::new("acme".into(), "evt_1".into(), kind.into(), 0, 0, Bytes::from(body))
 //! };
 //! let mut destinations = Vec::new();
-//! table.matching(&event(88), &mut destinations);
+//! let _ = table.matching(&event(88), &mut destinations);
 //! assert_eq!(destinations, [1]); // "support"
 //!
 //! let explained = table.explain(&event(12));
@@ -53,8 +53,14 @@
 //! types cost nothing. Among the filtered routes of a type, an index finds those with a field that
 //! accepts a value of the event. Only these filters are evaluated. The event's JSON is parsed when the
 //! first filtered route of its type needs it.
+//!
+//! # What it may cost
+//!
+//! The work for one event is counted in steps and bounded ([`pattern::MAX_STEPS`]). [`Tested`] says
+//! whether it was enough.
 
 mod error;
+pub mod exact;
 mod explain;
 mod index;
 pub mod pattern;
@@ -71,7 +77,7 @@ pub use explain::Explanation;
 pub use pattern::WhyNot;
 pub use spec::RouteSpec;
 pub use suggest::did_you_mean;
-pub use table::Table;
+pub use table::{Table, Tested};
 
 impl RouteSpec {
     /// Whether the route selects this event type. The filter is not considered.

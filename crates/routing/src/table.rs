@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use fanfare_contract::Event;
 
 use super::error::Fault;
-use super::index::{Budget, FilterIndex, NumberSet};
-use super::pattern::{self, Pattern};
+use super::index::{FilterIndex, IndexBudget, NumberSet};
+use super::pattern::{self, Budget, Pattern, Probe, Steps, WildcardSet};
 use super::suggest::did_you_mean;
 use super::type_index::TypeIndex;
 use super::type_pattern::TypePattern;
@@ -25,6 +25,19 @@ pub struct Table {
     types: TypeIndex,
     /// One for each pattern, at its number in `types`.
     entries: Vec<Entry>,
+    wildcards: Box<[WildcardSet]>,
+}
+
+/// Whether all filters that an event had to be tested with were tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Tested {
+    /// Every one.
+    All,
+    /// The work for one event reached its limit ([`pattern::MAX_STEPS`]). Routes that were not tested
+    /// by then do not match. The same table and the same event always stop at the same place, and
+    /// [`Table::explain`] says so.
+    Some,
 }
 
 /// One compiled route.
@@ -65,9 +78,10 @@ impl Table {
         let known: HashMap<&str, u32> = destinations.iter().copied().zip(0..).collect();
         let mut errors = Vec::new();
         let mut compiled = Vec::with_capacity(routes.len());
+        let mut budget = Budget::new();
         for (number, spec) in routes.iter().enumerate() {
             let mut faults = Vec::new();
-            compiled.push(Route::compile(spec, &known, &mut faults));
+            compiled.push(Route::compile(spec, &known, &mut budget, &mut faults));
             let name = spec.name.as_deref();
             errors.extend(faults.into_iter().map(|fault| fault.of_route(number, name)));
         }
@@ -76,18 +90,19 @@ impl Table {
         }
         let (types, entries) = index(&compiled);
         let destinations = destinations.iter().map(|id| (*id).into()).collect();
-        Ok(Self { routes: compiled, destinations, types, entries })
+        let wildcards = budget.into_wildcards();
+        Ok(Self { routes: compiled, destinations, types, entries, wildcards })
     }
 
     /// Replaces the content of `out` with the destinations of `event`: indexes into the list that the
     /// table was compiled with, ascending, each once.
     ///
-    /// The event's JSON is parsed only if a filtered route of its type needs it. Nothing is allocated
-    /// unless a filter can match, once `out` is large enough.
-    pub fn matching(&self, event: &Event, out: &mut Vec<u32>) {
+    /// The event's JSON is parsed only if a filtered route of its type needs it.
+    pub fn matching(&self, event: &Event, out: &mut Vec<u32>) -> Tested {
         out.clear();
         let mut sources = 0;
         let mut candidates = NumberSet::default();
+        let mut probe = None;
         self.types.lookup(&event.kind, |number| {
             let entry = &self.entries[number as usize];
             if !entry.direct.is_empty() {
@@ -95,7 +110,8 @@ impl Table {
                 sources += 1;
             }
             if let Some(filtered) = &entry.filtered {
-                filtered.candidates(event.value(), &mut candidates);
+                let probe = probe.get_or_insert_with(|| self.probe(event, Steps::for_event()));
+                filtered.candidates(probe, &mut candidates);
             }
             for number in &entry.excepting {
                 if self.routes[*number as usize].excepted(&event.kind).is_none() {
@@ -108,13 +124,23 @@ impl Table {
             out.dedup();
         }
         if !candidates.members().is_empty() {
-            self.evaluate(&candidates, event, out);
+            let probe = probe.get_or_insert_with(|| self.probe(event, Steps::for_event()));
+            self.evaluate(&candidates, probe, out);
         }
+        match probe {
+            Some(probe) if probe.steps.exhausted() => Tested::Some,
+            _ => Tested::All,
+        }
+    }
+
+    /// Evaluates filters on an event, with this many steps for all of them.
+    pub(super) fn probe<'t>(&'t self, event: &'t Event, steps: Steps) -> Probe<'t> {
+        Probe::new(event.json(), &self.wildcards, steps)
     }
 
     /// Adds the destinations of the candidates that match. A candidate whose destinations already get
     /// the event is not evaluated.
-    fn evaluate(&self, candidates: &NumberSet, event: &Event, out: &mut Vec<u32>) {
+    fn evaluate(&self, candidates: &NumberSet, probe: &Probe<'_>, out: &mut Vec<u32>) {
         let mut reached = NumberSet::default();
         for to in out.iter() {
             reached.add(*to);
@@ -124,7 +150,8 @@ impl Table {
             if route.to.iter().all(|to| reached.has(*to)) {
                 continue;
             }
-            if route.filter.as_ref().is_none_or(|filter| filter.matches(event.value())) {
+            let matches = route.filter.as_ref().map(|filter| filter.matches(probe));
+            if matches.is_none_or(|matches| matches == Some(true)) {
                 route.to.iter().for_each(|to| reached.add(*to));
             }
         }
@@ -135,8 +162,13 @@ impl Table {
 }
 
 impl Route {
-    fn compile(spec: &RouteSpec, known: &HashMap<&str, u32>, faults: &mut Vec<Fault>) -> Self {
-        let filter = spec.when.as_ref().and_then(|when| match pattern::parse(when) {
+    fn compile(
+        spec: &RouteSpec,
+        known: &HashMap<&str, u32>,
+        budget: &mut Budget,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
+        let filter = spec.when.as_ref().and_then(|when| match pattern::parse(when, budget) {
             Ok(filter) => Some(filter),
             Err(found) => {
                 faults.extend(found);
@@ -239,7 +271,7 @@ fn index(routes: &[Route]) -> (TypeIndex, Vec<Entry>) {
             }
         }
     }
-    let mut budget = Budget::new();
+    let mut budget = IndexBudget::new();
     for (entry, numbers) in entries.iter_mut().zip(filtered) {
         entry.direct.sort_unstable();
         entry.direct.dedup();

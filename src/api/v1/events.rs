@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
@@ -125,7 +126,7 @@ pub(super) async fn list(
 pub(super) struct EventPath {
     /// The event as receivers get it.
     #[schema(value_type = Object, example = json!({"id": "evt_1", "type": "kyc.session.created", "created": 1_735_228_800, "data": {}}))]
-    event: Value,
+    event: Box<RawValue>,
     /// When the event was received, in Unix milliseconds.
     received_ms: i64,
     /// `pending`, `unrouted` or `routed`.
@@ -199,7 +200,7 @@ pub(super) async fn get(
         Err(_) => Vec::new(),
     };
     let answer = EventPath {
-        event: record.event.value().clone(),
+        event: record.event.raw().to_owned(),
         received_ms: record.event.received_ms,
         state: record.state.as_str(),
         environment: record.event.environment.word(),

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
@@ -32,7 +32,7 @@ pub(super) struct FollowedEvent {
     pub(super) cursor: String,
     /// The event as receivers get it.
     #[schema(value_type = Object, example = json!({"id": "evt_1", "type": "kyc.session.created", "created": 1_735_228_800, "data": {}}))]
-    pub(super) event: Value,
+    pub(super) event: Box<RawValue>,
     /// When the event was received, in Unix milliseconds.
     pub(super) received_ms: i64,
     /// The delivery to the destination of `undelivered_to`.
@@ -44,7 +44,7 @@ impl FollowedEvent {
     pub(super) fn of(place: u64, record: &EventRecord) -> Self {
         Self {
             cursor: place.to_string(),
-            event: record.event.value().clone(),
+            event: record.event.raw().to_owned(),
             received_ms: record.event.received_ms,
             delivery: None,
         }

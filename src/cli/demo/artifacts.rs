@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
+use fanfare_contract::Json;
 use fanfare_receivers::Received;
 use mail_parser::MessageParser;
 
@@ -58,9 +59,8 @@ fn file_name(text: &str) -> String {
 }
 
 fn pretty(body: &[u8]) -> String {
-    serde_json::from_slice::<serde_json::Value>(body)
-        .and_then(|value| serde_json::to_string_pretty(&value))
-        .unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned())
+    let pretty = Json::parse(body).and_then(|json| serde_json::to_string_pretty(&json).ok());
+    pretty.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
 }
 
 /// The request as it arrived.

@@ -23,7 +23,7 @@ pub(super) fn expected(app: &App, events: &[Arc<Event>]) -> Expected {
     let mut per_lane: BTreeMap<String, usize> = BTreeMap::new();
     if let Some(tenant) = app.registry.tenant("acme") {
         for event in events {
-            for lane in tenant.targets_of(event).flat_map(|target| &target.lanes) {
+            for lane in tenant.targets_of(event).0.flat_map(|target| &target.lanes) {
                 *per_lane.entry(lane.key.id.to_string()).or_default() += 1;
             }
         }

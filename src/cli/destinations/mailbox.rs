@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 use http::Method;
 use serde_json::json;
 
-use super::super::{CommandResult, show};
+use super::super::{CommandResult, output, show};
 use super::One;
 
 /// Options of `messages`.
@@ -49,7 +49,12 @@ pub(super) async fn messages(args: Messages) -> CommandResult {
         .query("after", args.after.as_ref())
         .query("wait", args.wait)
         .query("limit", args.limit);
-    show::one(at.json(), &at.target.data(request).await?)
+    let messages = at.target.exact(request).await?.json;
+    if at.json() {
+        output::json(&messages);
+        return Ok(());
+    }
+    show::one(false, &messages.shown())
 }
 
 pub(super) async fn commit(args: Commit) -> CommandResult {

@@ -6,6 +6,7 @@ mod in_process;
 mod request;
 
 use ::http::{HeaderMap, StatusCode, header};
+use fanfare_contract::Json;
 use serde_json::Value;
 use url::Url;
 
@@ -48,6 +49,14 @@ pub(super) struct ApiResponse {
     pub(super) etag: Option<String>,
 }
 
+/// The data of a response that contains events.
+pub(super) struct Exact {
+    /// For everything but the events.
+    pub(super) data: Value,
+    /// The same with numbers as they were written.
+    pub(super) json: Json,
+}
+
 /// A response before its body is parsed.
 struct RawResponse {
     status: StatusCode,
@@ -84,6 +93,14 @@ impl Api {
     /// Returns the data of a success, or fails with the API's reasons.
     pub(super) async fn data(&self, request: ApiRequest) -> Result<Value, Failure> {
         Ok(self.call(request).await?.data)
+    }
+
+    /// The same, with events as their producers wrote them.
+    pub(super) async fn exact(&self, request: ApiRequest) -> Result<Exact, Failure> {
+        let response = self.send(request).await?;
+        let json = Json::parse(&response.body);
+        let data = read(response)?.data;
+        Ok(Exact { data, json: json.map(|json| json["data"].clone()).unwrap_or_default() })
     }
 
     /// The same; `None` if the resource does not exist.

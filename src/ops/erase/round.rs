@@ -1,7 +1,6 @@
 //! One pass over everything that may belong to an erasure: counts it, and erases it.
 
-use fanfare_contract::Event;
-use serde_json::Value;
+use fanfare_contract::{Event, Json};
 
 use super::request::{Erasing, Extent, Found};
 use crate::agenda::Clock;
@@ -78,7 +77,7 @@ impl<'a> Round<'a> {
             let tail = self.store.ledger.tail(tenant, after, PAGE).await?;
             let covered = tail.items.iter().map(|(_, record)| record);
             let covered: Vec<&EventRecord> =
-                covered.filter(|record| self.covers(record.event.value())).collect();
+                covered.filter(|record| self.covers(record.event.json())).collect();
             let deliveries = || covered.iter().flat_map(|record| &record.deliveries);
             let waits = |one: &&DeliveryRecord| one.state.is_waiting();
             let waiting = deliveries().filter(waits).count() as u64;
@@ -129,7 +128,7 @@ impl<'a> Round<'a> {
     }
 
     /// Whether an event is covered.
-    fn covers(&self, envelope: &Value) -> bool {
+    fn covers(&self, envelope: &Json) -> bool {
         match &self.erasing.extent {
             Extent::Everything => true,
             Extent::Subject(subject) => subject.is_in(envelope),
@@ -139,7 +138,7 @@ impl<'a> Round<'a> {
     fn covers_entry(&self, entry: &Entry) -> bool {
         let of = |name: &[u8]| name == self.erasing.tenant.as_bytes();
         match &entry.payload {
-            Payload::Event(event) => of(event.tenant.as_bytes()) && self.covers(event.value()),
+            Payload::Event(event) => of(event.tenant.as_bytes()) && self.covers(event.json()),
             Payload::Raw(fields) => {
                 let field = |name: &str| fields.iter().find(|(found, _)| found == name);
                 field("tenant").is_some_and(|(_, name)| of(name))
@@ -170,8 +169,8 @@ impl<'a> Round<'a> {
     fn covers_text(&self, text: &str) -> bool {
         match &self.erasing.extent {
             Extent::Everything => true,
-            Extent::Subject(subject) => match serde_json::from_str::<Value>(text) {
-                Ok(envelope @ Value::Object(_)) => subject.is_in(&envelope),
+            Extent::Subject(subject) => match Json::parse(text.as_bytes()) {
+                Some(envelope @ Json::Object(_)) => subject.is_in(&envelope),
                 _ => subject.is_in_text(text),
             },
         }
@@ -182,7 +181,7 @@ impl<'a> Round<'a> {
     fn memos(&self, event: &Event) -> Vec<String> {
         let destinations = self.spec.iter().flat_map(|spec| &spec.destinations);
         let key = |one: &tenant::DestinationSpec| {
-            let value = event.at(one.fields.get("group_by")?.as_str()?)?;
+            let value = event.json().at(one.fields.get("group_by")?.as_str()?)?;
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             Some(format!("{}/{}/{}/{value}", one.channel, self.erasing.tenant, one.id))
         };

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::args::{Args, Function};
 use super::text::show;
+use super::written;
 use crate::escape;
 
 pub(super) const HELPERS: &[(&str, Function)] =
@@ -32,8 +33,8 @@ fn date_helper(args: &Args<'_, '_>, with_time: bool) -> Result<Value, String> {
 /// because as seconds it would be after the year 5000.
 fn instant(value: &Value) -> Option<DateTime<Utc>> {
     match value {
-        Value::Number(number) => {
-            let seconds = number.as_f64()?;
+        number if written::as_f64(number).is_some() => {
+            let seconds = written::as_f64(number)?;
             #[expect(clippy::cast_possible_truncation, reason = "the conversion saturates")]
             let ms = if seconds.abs() > 1e11 { seconds as i64 } else { (seconds * 1000.0) as i64 };
             Utc.timestamp_millis_opt(ms).single()

@@ -35,6 +35,9 @@
 //! | `icon x` | a circle in that color, for Slack |
 //! | `facts x limit=40` | every field of `x`, flattened: a list of `label` and `value` |
 //!
+//! A number that a producer wrote as `1.50` or with more digits than `f64` has is shown so. Helpers for
+//! numbers, `eq`, `ne`, and `if` read it as a number.
+//!
 //! A missing field is an error for all of them except `opt` and `default`.
 
 mod args;
@@ -46,6 +49,7 @@ mod numbers;
 mod outcome;
 mod registry;
 mod text;
+mod written;
 
 pub(super) use choice::has;
 pub(super) use outcome::{Tone, outcome, tone};

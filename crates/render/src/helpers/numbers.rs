@@ -3,9 +3,13 @@
 use serde_json::Value;
 
 use super::args::{Args, Function};
+use super::written;
 
 pub(super) const HELPERS: &[(&str, Function)] = &[
-    ("number", |args| numeric(args, number)),
+    ("number", |args| {
+        let value = args.get(0)?;
+        Ok(written::digits(value).map_or_else(|| value.clone(), |digits| grouped(&digits).into()))
+    }),
     ("percent", |args| numeric(args, percent)),
     ("duration_ms", |args| numeric(args, duration)),
     ("of100", |args| numeric(args, |score| format!("{} of 100", number(score)))),
@@ -15,17 +19,36 @@ pub(super) const HELPERS: &[(&str, Function)] = &[
 
 /// Applies `change` to a number. Any other value stays as it is.
 fn numeric(args: &Args<'_, '_>, change: fn(f64) -> String) -> Result<Value, String> {
-    Ok(match args.get(0)? {
-        Value::Number(number) => change(number.as_f64().unwrap_or_default()).into(),
-        other => other.clone(),
-    })
+    let value = args.get(0)?;
+    Ok(written::as_f64(value).map_or_else(|| value.clone(), |number| change(number).into()))
 }
 
-/// At most two decimals. A narrow space separates thousands, as in ISO 80000-1.
+/// Most digits of a whole number that `f64` holds exactly.
+const EXACT_DIGITS: usize = 15;
+
+/// A number of any length in groups, with at most two decimals.
+fn grouped(written: &str) -> String {
+    let (whole, decimals) = written.split_once('.').unwrap_or((written, ""));
+    let long = whole.len() > EXACT_DIGITS && !written.contains(['e', 'E']);
+    if !long {
+        return number(written.parse().unwrap_or_default());
+    }
+    let (sign, whole) = whole.strip_prefix('-').map_or(("", whole), |whole| ("-", whole));
+    let decimals = &decimals[..decimals.len().min(2)];
+    separated(sign, whole, decimals)
+}
+
+/// At most two decimals.
 fn number(value: f64) -> String {
     let plain = format!("{:.2}", value.abs());
     let (whole, decimals) = plain.split_once('.').unwrap_or((&plain, ""));
-    let mut grouped = String::with_capacity(plain.len() + 8);
+    let is_zero = whole == "0" && decimals.bytes().all(|digit| digit == b'0');
+    separated(if value < 0.0 && !is_zero { "-" } else { "" }, whole, decimals)
+}
+
+/// A narrow space separates thousands, as in ISO 80000-1.
+fn separated(sign: &str, whole: &str, decimals: &str) -> String {
+    let mut grouped = String::with_capacity(whole.len() * 2);
     for (at, digit) in whole.chars().enumerate() {
         if at > 0 && (whole.len() - at).is_multiple_of(3) {
             grouped.push('\u{202f}');
@@ -33,7 +56,6 @@ fn number(value: f64) -> String {
         grouped.push(digit);
     }
     let decimals = decimals.trim_end_matches('0');
-    let sign = if value < 0.0 && (grouped != "0" || !decimals.is_empty()) { "-" } else { "" };
     let point = if decimals.is_empty() { "" } else { "." };
     format!("{sign}{grouped}{point}{decimals}")
 }
@@ -73,7 +95,7 @@ fn plural(args: &Args<'_, '_>) -> Result<Value, String> {
     let count = args.get(0)?;
     let one = args.text(1).ok_or("parameter 2 must be the word for one, such as \"match\"")?;
     let many = args.text(2).map_or_else(|| format!("{one}s"), str::to_owned);
-    Ok(match count.as_f64() {
+    Ok(match written::as_f64(count) {
         Some(count) if (count - 1.0).abs() < f64::EPSILON => format!("1 {one}").into(),
         Some(count) => format!("{} {many}", number(count)).into(),
         None => count.clone(),
@@ -89,6 +111,8 @@ mod tests {
         assert_eq!(number(5000.0), "5\u{202f}000");
         assert_eq!(number(1_234_567.5), "1\u{202f}234\u{202f}567.5");
         assert_eq!(number(-12.0), "-12");
+        assert_eq!((number(-0.001).as_str(), grouped("1.50").as_str()), ("0", "1.5"));
+        assert_eq!(grouped("-9007199254740993.239"), "-9\u{202f}007\u{202f}199\u{202f}254\u{202f}740\u{202f}993.23");
         assert_eq!(percent(0.991), "99.1%");
         assert_eq!(duration(184_220.0), "3 min 4 s");
         assert_eq!(duration(1250.0), "1.3 s");

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::args::{Args, Function};
+use super::written;
 
 /// How good an outcome is, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,8 +132,8 @@ pub(crate) fn tone(value: &Value) -> Tone {
     let word = match value {
         Value::Bool(true) => return Tone::Good,
         Value::Bool(false) => return Tone::Bad,
-        Value::Number(score) => {
-            return match score.as_f64().unwrap_or_default() {
+        score if written::as_f64(score).is_some() => {
+            return match written::as_f64(score).unwrap_or_default() {
                 score if score >= 70.0 => Tone::Bad,
                 score if score >= 40.0 => Tone::Warn,
                 _ => Tone::Good,

@@ -1,13 +1,13 @@
 //! The helpers as handlebars calls them: one strict registry for each format.
 
 use handlebars::{
-    Context, Handlebars, Helper, HelperDef, HelperResult, Output, RenderContext, RenderError,
-    RenderErrorReason, Renderable, ScopedJson,
+    Context, Handlebars, Helper, HelperDef, HelperResult, Output, PathAndJson, RenderContext,
+    RenderError, RenderErrorReason, Renderable, ScopedJson,
 };
 use serde_json::Value;
 
 use super::args::{Args, Function};
-use super::{choice, dates, facts, lists, numbers, outcome, text};
+use super::{choice, dates, facts, lists, numbers, outcome, text, written};
 use crate::escape::{self, Escape};
 use crate::sources::Format;
 
@@ -24,6 +24,8 @@ pub(crate) fn registry(format: Format) -> Handlebars<'static> {
     registry.unregister_helper("log");
     registry.register_helper("if", Box::new(Condition { positive: true }));
     registry.register_helper("unless", Box::new(Condition { positive: false }));
+    registry.register_helper("eq", Box::new(Equal { positive: true }));
+    registry.register_helper("ne", Box::new(Equal { positive: false }));
     let strict = [text::HELPERS, numbers::HELPERS, lists::HELPERS, choice::HELPERS]
         .into_iter()
         .chain([dates::HELPERS, facts::HELPERS, outcome::HELPERS]);
@@ -122,6 +124,52 @@ impl HelperDef for Condition {
     }
 }
 
+/// `eq` and `ne`, for which a number in text equals the same number.
+struct Equal {
+    positive: bool,
+}
+
+impl Equal {
+    fn result(&self, h: &Helper<'_>) -> Result<bool, RenderError> {
+        let name = if self.positive { "eq" } else { "ne" };
+        let value = |index| {
+            let param = h.param(index).filter(|param| !param.is_value_missing());
+            param.map(PathAndJson::value).ok_or_else(|| {
+                RenderError::from(RenderErrorReason::ParamNotFoundForIndex(name, index))
+            })
+        };
+        Ok(written::equal(value(0)?, value(1)?) == self.positive)
+    }
+}
+
+impl HelperDef for Equal {
+    fn call<'reg: 'rc, 'rc>(
+        &self,
+        h: &Helper<'rc>,
+        r: &'reg Handlebars<'reg>,
+        ctx: &'rc Context,
+        rc: &mut RenderContext<'reg, 'rc>,
+        out: &mut dyn Output,
+    ) -> HelperResult {
+        let result = self.result(h)?;
+        if !h.is_block() {
+            return Ok(out.write(if result { "true" } else { "false" })?);
+        }
+        let branch = if result { h.template() } else { h.inverse() };
+        branch.map_or(Ok(()), |template| template.render(r, ctx, rc, out))
+    }
+
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        h: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        Ok(ScopedJson::Derived(self.result(h)?.into()))
+    }
+}
+
 fn error(message: String) -> RenderError {
     RenderErrorReason::Other(message).into()
 }
@@ -132,7 +180,7 @@ fn holds(value: &Value) -> bool {
         Value::Null => false,
         Value::Bool(holds) => *holds,
         Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
+        Value::String(text) => !text.is_empty() && written::as_f64(value) != Some(0.0),
         Value::Array(items) => !items.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
     }

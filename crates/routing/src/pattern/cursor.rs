@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::MAX_VALUES;
+use super::{Budget, MAX_VALUES};
 use crate::error::Fault;
 use crate::suggest::closest;
 
 /// The state of a parser.
-pub(super) struct Cursor {
+pub(super) struct Cursor<'b> {
     pub(super) faults: Vec<Fault>,
     /// The path as written: `when.data.$or[1].x`.
     at: String,
@@ -20,12 +20,14 @@ pub(super) struct Cursor {
     pub(super) depth: usize,
     /// How many values were read so far.
     values: usize,
+    /// What is left for all filters of the table.
+    pub(super) budget: &'b mut Budget,
 }
 
-impl Cursor {
+impl<'b> Cursor<'b> {
     /// A cursor at the start of the filter that is written under `at`.
-    pub(super) fn new(at: &str) -> Self {
-        Self { faults: Vec::new(), at: at.to_owned(), keys: Vec::new(), depth: 0, values: 0 }
+    pub(super) fn new(at: &str, budget: &'b mut Budget) -> Self {
+        Self { faults: Vec::new(), at: at.to_owned(), keys: Vec::new(), depth: 0, values: 0, budget }
     }
 
     /// Records a mistake at the current place.
@@ -56,7 +58,29 @@ impl Cursor {
                 self.values
             ));
         }
-        self.values <= MAX_VALUES
+        if self.values > MAX_VALUES {
+            return false;
+        }
+        let within = self.budget.take_value();
+        if let Err(message) = within {
+            self.fault(message);
+        }
+        true
+    }
+
+    /// Counts an exact value.
+    pub(super) fn count_scalar(&mut self, value: &Value) -> bool {
+        if let Some(text) = value.as_str() {
+            self.count_text(text);
+        }
+        self.count_value()
+    }
+
+    /// Counts the bytes of a text.
+    fn count_text(&mut self, text: &str) {
+        if let Err(message) = self.budget.take_text(text.len()) {
+            self.fault(message);
+        }
     }
 
     /// The only name and value of an operator.
@@ -84,8 +108,9 @@ impl Cursor {
 
     /// The value as text.
     pub(super) fn text<'v>(&mut self, value: &'v Value) -> Option<&'v str> {
-        if value.as_str().is_none() {
-            self.fault(format!("must be text, not {}; write it in quotes", kind(value)));
+        match value.as_str() {
+            Some(text) => self.count_text(text),
+            None => self.fault(format!("must be text, not {}; write it in quotes", kind(value))),
         }
         value.as_str()
     }

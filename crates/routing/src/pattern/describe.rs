@@ -59,7 +59,7 @@ impl fmt::Display for Operator {
             Self::Suffix(text) => write!(f, "text ending with {text:?}"),
             Self::SuffixAnyCase(text) => write!(f, "text ending with {text} in any case"),
             Self::EqualsAnyCase(text) => write!(f, "{text} in any case"),
-            Self::Wildcard(wildcard) => write!(f, "text like {wildcard}"),
+            Self::Wildcard(wildcard, _) => write!(f, "text like {wildcard}"),
             Self::Numeric(range) => write!(f, "{range}"),
             Self::Cidr(network) => write!(f, "an IP address in {network}"),
             Self::Exists(true) => f.write_str("any value"),
@@ -75,16 +75,16 @@ impl fmt::Display for Operator {
 
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let (Some(from), Some(to)) = (self.from, self.to)
+        if let (Some(from), Some(to)) = (&self.from, &self.to)
             && from.at == to.at
         {
             return write!(f, "the number {}", from.at);
         }
         f.write_str("a number")?;
-        if let Some(from) = self.from {
+        if let Some(from) = &self.from {
             write!(f, " {} {}", if from.included { ">=" } else { ">" }, from.at)?;
         }
-        if let Some(to) = self.to {
+        if let Some(to) = &self.to {
             let and = if self.from.is_some() { " and" } else { "" };
             write!(f, "{and} {} {}", if to.included { "<=" } else { "<" }, to.at)?;
         }

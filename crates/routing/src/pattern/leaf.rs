@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::operator::Operator;
+use super::probe::Probe;
 use super::scalar::{Exact, Scalar};
 
 /// A list of alternatives at the end of a path.
@@ -16,13 +17,16 @@ pub(crate) struct Leaf {
     pub(super) operators: Box<[Operator]>,
     /// Whether `exists = false` is one of them.
     pub(super) accepts_missing: bool,
+    /// The steps of testing a scalar.
+    pub(super) cost: usize,
 }
 
 impl Leaf {
     /// Whether one alternative accepts this scalar.
-    pub(crate) fn accepts(&self, scalar: Scalar<'_>) -> bool {
-        self.exact.contains(scalar)
-            || self.operators.iter().any(|operator| operator.accepts(scalar))
+    pub(crate) fn accepts(&self, scalar: &Scalar<'_>, probe: &Probe<'_>) -> bool {
+        probe.steps.spend(self.cost)
+            && (self.exact.contains(scalar)
+                || self.operators.iter().any(|operator| operator.accepts(scalar, probe)))
     }
 
     /// Whether the leaf has exact values only.

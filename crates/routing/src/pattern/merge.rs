@@ -6,13 +6,15 @@
 //! EventBridge does that with every `$or`. Here it happens only where it is needed, and within a
 //! budget.
 
-use super::{Field, MAX_VALUES, Node, Object};
+use super::{Budget, Field, MAX_VALUES, Node, Object};
 use crate::error::Fault;
 
 /// The same pattern, in which every object has the conditions for a nested field in one place.
-pub(super) fn join_arrays(root: Object) -> Result<Object, Fault> {
-    let mut budget = Budget { left: MAX_VALUES };
-    join(root, &mut budget).map_err(|TooMany| {
+pub(super) fn join_arrays(root: Object, table: &mut Budget) -> Result<Object, Fault> {
+    let mut copies = Copies { left: MAX_VALUES };
+    let joined = join(root, &mut copies);
+    table.take_copies(MAX_VALUES - copies.left).map_err(|message| Fault::new("when", message))?;
+    joined.map_err(|TooMany| {
         Fault::new(
             "when",
             "has too many combinations of `$or` with other conditions for the same nested field; \
@@ -24,11 +26,11 @@ pub(super) fn join_arrays(root: Object) -> Result<Object, Fault> {
 struct TooMany;
 
 /// How many fields can still be copied.
-struct Budget {
+struct Copies {
     left: usize,
 }
 
-impl Budget {
+impl Copies {
     fn spend(&mut self, object: &Object) -> Result<(), TooMany> {
         self.left = self.left.checked_sub(size(object)).ok_or(TooMany)?;
         Ok(())
@@ -44,7 +46,7 @@ fn size(object: &Object) -> usize {
     1 + fields.sum::<usize>() + branches.sum::<usize>()
 }
 
-fn join(object: Object, budget: &mut Budget) -> Result<Object, TooMany> {
+fn join(object: Object, copies: &mut Copies) -> Result<Object, TooMany> {
     let Object { fields, groups, .. } = object;
     let (shared, own) = split_fields(fields, &groups);
     let (mixed, apart): (Vec<_>, Vec<_>) = {
@@ -53,19 +55,19 @@ fn join(object: Object, budget: &mut Budget) -> Result<Object, TooMany> {
     };
     let mut joined: Vec<Vec<Object>> = Vec::new();
     for (branches, _) in apart {
-        joined.push(join_all(branches, budget)?);
+        joined.push(join_all(branches, copies)?);
     }
     if !mixed.is_empty() {
         let mut combinations = vec![Object::new(shared, Vec::new())];
         for (branches, _) in mixed {
-            combinations = multiply(&combinations, &branches, budget)?;
+            combinations = multiply(&combinations, &branches, copies)?;
         }
-        joined.push(join_all(combinations, budget)?);
+        joined.push(join_all(combinations, copies)?);
     }
     let mut fields = Vec::with_capacity(own.len());
     for Field { key, node } in own {
         let node = match node {
-            Node::Object(inner) => Node::Object(join(inner, budget)?),
+            Node::Object(inner) => Node::Object(join(inner, copies)?),
             leaf @ Node::Leaf(_) => leaf,
         };
         fields.push(Field { key, node });
@@ -73,8 +75,8 @@ fn join(object: Object, budget: &mut Budget) -> Result<Object, TooMany> {
     Ok(Object::new(fields, joined))
 }
 
-fn join_all(branches: Vec<Object>, budget: &mut Budget) -> Result<Vec<Object>, TooMany> {
-    branches.into_iter().map(|branch| join(branch, budget)).collect()
+fn join_all(branches: Vec<Object>, copies: &mut Copies) -> Result<Vec<Object>, TooMany> {
+    branches.into_iter().map(|branch| join(branch, copies)).collect()
 }
 
 /// The nested fields that a group also has, and all other fields.
@@ -130,14 +132,14 @@ fn nested_keys(branches: &[Object]) -> Vec<&str> {
 fn multiply(
     combinations: &[Object],
     branches: &[Object],
-    budget: &mut Budget,
+    copies: &mut Copies,
 ) -> Result<Vec<Object>, TooMany> {
     let mut product =
         Vec::with_capacity(combinations.len().saturating_mul(branches.len()).min(1024));
     for combination in combinations {
         for branch in branches {
             let both = both(combination.clone(), branch.clone());
-            budget.spend(&both)?;
+            copies.spend(&both)?;
             product.push(both);
         }
     }

@@ -16,6 +16,7 @@
 //! |---|---|
 //! | `"x"`, `true`, `null` | this value; null, `""`, and a missing field are three different things |
 //! | `300` | the number, however it is written: `300.0`, `3.0e2` |
+//! | `{ exactly = "x" }` | the same as `"x"` |
 //! | `{ prefix = "x" }`, `{ suffix = "x" }` | text that begins or ends with `x` |
 //! | `{ equals-ignore-case = "x" }` | text, ignoring case; also allowed inside `prefix` and `suffix` |
 //! | `{ wildcard = "a*b" }` | text; `*` is any number of characters, `\*` and `\\` are a star and a backslash |
@@ -35,12 +36,14 @@
 //!
 //! # Differences from EventBridge
 //!
-//! - Numbers are compared exactly, without limits of range and precision.
-//! - A value that happens to be an IP address is compared as text, except by `cidr`.
-//! - `cidr` accepts `/32` and `/128`.
-//! - Case is ignored by Unicode's rules for whole characters, so `ß` equals `SS`.
-//! - A full stop in a field's name is an ordinary character.
+//! `docs/compatibility.md` lists them with examples.
+//!
+//! # Bounds
+//!
+//! The filters of a table have a [`Budget`], and the evaluation of one event has [`Steps`]. All
+//! wildcards for one field are matched in one pass over a text ([`wildcards`]).
 
+mod budget;
 mod cursor;
 mod describe;
 mod eval;
@@ -51,24 +54,35 @@ mod number;
 mod operator;
 mod parse;
 mod parse_operator;
+mod probe;
 mod range;
 mod scalar;
+mod steps;
 mod text;
 mod why;
+mod wildcards;
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use fanfare_contract::Json;
 
+pub(super) use budget::Budget;
 pub(super) use leaf::Leaf;
+pub(super) use number::Number;
 pub(super) use parse::parse;
+pub(super) use probe::Probe;
 pub(super) use scalar::{Plain, Scalar};
+pub use steps::MAX_STEPS;
+pub(super) use steps::Steps;
+pub(super) use wildcards::WildcardSet;
 pub use why::WhyNot;
 
 /// Most levels of objects and `$or` in one filter.
 pub const MAX_DEPTH: usize = 32;
 /// Most values in one filter, over all its fields.
 pub const MAX_VALUES: usize = 10_000;
+/// Longest name of a field in a filter, in bytes.
+pub const MAX_KEY: usize = 1_024;
 
 /// A compiled filter.
 #[derive(Debug)]
@@ -98,14 +112,19 @@ enum Node {
 }
 
 impl Pattern {
-    /// Whether the event's envelope matches.
-    pub(super) fn matches(&self, envelope: &Value) -> bool {
-        envelope.as_object().is_some_and(|map| eval::object(&self.root, map) != eval::Outcome::No)
+    /// Whether the event's envelope matches. `None` if the steps run out.
+    pub(super) fn matches(&self, probe: &Probe<'_>) -> Option<bool> {
+        let outcome = match probe.envelope {
+            Json::Object(map) => eval::object(&self.root, map, probe),
+            _ => eval::Outcome::No,
+        };
+        (!probe.steps.exhausted()).then_some(outcome != eval::Outcome::No)
     }
 
     /// The first field that fails, or `None` if the envelope matches.
-    pub(super) fn why_not(&self, envelope: &Value) -> Option<WhyNot> {
-        why::why_not(&self.root, envelope)
+    pub(super) fn why_not(&self, probe: &Probe<'_>) -> Option<WhyNot> {
+        let why = why::why_not(&self.root, probe);
+        if probe.steps.exhausted() { Some(WhyNot::too_costly()) } else { why }
     }
 
     /// Leaves at least one of which accepts a value in every event that matches, or `None` if there

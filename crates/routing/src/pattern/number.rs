@@ -1,54 +1,135 @@
-//! JSON numbers, compared exactly.
+//! JSON numbers, compared exactly, with any number of digits.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// A finite number. Each has exactly one form: a whole number is `Whole`, however it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A number. Each value has exactly one form, however it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Number {
-    Whole(i128),
-    /// The bits of an `f64` that is not whole, or is too large for `Whole`.
-    Other(u64),
+    /// A whole number that fits.
+    Whole(i64),
+    /// Every other number.
+    Exact(Box<Decimal>),
 }
 
-/// 2^127. Whole floats below it fit into an `i128`.
-const WHOLE_LIMIT: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
+/// `0.d₁d₂…dₙ × 10^scale`. The first and the last digit are not 0.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Decimal {
+    negative: bool,
+    /// An exponent that does not fit counts as the greatest or the least one that does.
+    scale: i64,
+    /// ASCII digits.
+    digits: Box<[u8]>,
+}
+
+/// The most digits of an `i64`.
+const WHOLE_DIGITS: usize = 19;
 
 impl Number {
-    /// The number in a JSON value. `serde_json` guarantees that it is finite.
-    pub(super) fn new(number: &serde_json::Number) -> Self {
-        if let Some(whole) = number.as_i128() {
+    /// The number that a JSON number says. The text has the form of one.
+    pub(crate) fn new(text: &str) -> Self {
+        let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all = || whole.bytes().chain(fraction.bytes());
+        let leading = all().take_while(|digit| *digit == b'0').count();
+        let length = whole.len() + fraction.len();
+        if leading == length {
+            return Self::Whole(0);
+        }
+        let trailing = all().rev().take_while(|digit| *digit == b'0').count();
+        let digits = || all().skip(leading).take(length - leading - trailing);
+        let places = i64::try_from(whole.len()).unwrap_or(i64::MAX);
+        let leading = i64::try_from(leading).unwrap_or(i64::MAX);
+        let scale = power(exponent).saturating_add(places.saturating_sub(leading));
+        if let Some(whole) = small(negative, scale, digits()) {
             return Self::Whole(whole);
         }
-        let float = number.as_f64().unwrap_or(f64::INFINITY);
-        if float.fract() == 0.0 && float.abs() < WHOLE_LIMIT {
-            return Self::Whole(truncate(float));
+        Self::Exact(Box::new(Decimal { negative, scale, digits: digits().collect() }))
+    }
+}
+
+/// The exponent of a number, saturated.
+fn power(text: &str) -> i64 {
+    let bound = if text.starts_with('-') { i64::MIN } else { i64::MAX };
+    text.strip_prefix('+').unwrap_or(text).parse().unwrap_or(bound)
+}
+
+/// The number as an `i64`, if it is one.
+fn small(negative: bool, scale: i64, digits: impl Iterator<Item = u8>) -> Option<i64> {
+    let scale = usize::try_from(scale).ok().filter(|scale| *scale <= WHOLE_DIGITS)?;
+    let mut value: i128 = 0;
+    let mut count = 0;
+    for digit in digits {
+        count += 1;
+        if count > scale {
+            return None;
         }
-        Self::Other(float.to_bits())
+        value = value * 10 + i128::from(digit - b'0');
+    }
+    for _ in count..scale {
+        value *= 10;
+    }
+    i64::try_from(if negative { -value } else { value }).ok()
+}
+
+/// What orders a number: its sign, then its size.
+struct Parts<'n> {
+    negative: bool,
+    scale: i64,
+    digits: &'n [u8],
+}
+
+impl Parts<'_> {
+    fn size(&self, other: &Self) -> Ordering {
+        self.scale.cmp(&other.scale).then_with(|| self.digits.cmp(other.digits))
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the caller has checked the range")]
-fn truncate(float: f64) -> i128 {
-    float as i128
-}
-
-/// Compares a whole number with a float that is not whole, or is outside the range of `Whole`.
-fn compare(whole: i128, float: f64) -> Ordering {
-    if float.abs() >= WHOLE_LIMIT {
-        return if float > 0.0 { Ordering::Less } else { Ordering::Greater };
+impl Number {
+    /// The parts of a number other than 0.
+    fn parts<'n>(&'n self, buffer: &'n mut [u8; WHOLE_DIGITS + 1]) -> Parts<'n> {
+        match self {
+            Self::Exact(exact) => {
+                Parts { negative: exact.negative, scale: exact.scale, digits: &exact.digits }
+            }
+            Self::Whole(whole) => {
+                let mut rest = whole.unsigned_abs();
+                let mut at = buffer.len();
+                while rest > 0 {
+                    at -= 1;
+                    buffer[at] = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+                    rest /= 10;
+                }
+                let digits = &buffer[at..];
+                let scale = i64::try_from(digits.len()).unwrap_or_default();
+                let zeros = digits.iter().rev().take_while(|digit| **digit == b'0').count();
+                Parts { negative: *whole < 0, scale, digits: &digits[..digits.len() - zeros] }
+            }
+        }
     }
-    if whole <= truncate(float.floor()) { Ordering::Less } else { Ordering::Greater }
+
+    fn sign(&self) -> i64 {
+        match self {
+            Self::Whole(whole) => whole.signum(),
+            Self::Exact(exact) if exact.negative => -1,
+            Self::Exact(_) => 1,
+        }
+    }
 }
 
 impl Ord for Number {
     fn cmp(&self, other: &Self) -> Ordering {
-        match (*self, *other) {
-            (Self::Whole(a), Self::Whole(b)) => a.cmp(&b),
-            (Self::Other(a), Self::Other(b)) => f64::from_bits(a).total_cmp(&f64::from_bits(b)),
-            (Self::Whole(a), Self::Other(b)) => compare(a, f64::from_bits(b)),
-            (Self::Other(a), Self::Whole(b)) => compare(b, f64::from_bits(a)).reverse(),
+        if let (Self::Whole(a), Self::Whole(b)) = (self, other) {
+            return a.cmp(b);
         }
+        let (own_sign, other_sign) = (self.sign(), other.sign());
+        if own_sign != other_sign {
+            return own_sign.cmp(&other_sign);
+        }
+        let (mut a, mut b) = ([0; WHOLE_DIGITS + 1], [0; WHOLE_DIGITS + 1]);
+        let (a, b) = (self.parts(&mut a), other.parts(&mut b));
+        if a.negative { b.size(&a) } else { a.size(&b) }
     }
 }
 
@@ -58,62 +139,129 @@ impl PartialOrd for Number {
     }
 }
 
+/// Most zeros that are written out instead of an exponent.
+const ZEROS: i64 = 20;
+
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Whole(whole) => write!(f, "{whole}"),
-            Self::Other(bits) => write!(f, "{}", f64::from_bits(*bits)),
+        let Decimal { negative, scale, digits } = match self {
+            Self::Whole(whole) => return write!(f, "{whole}"),
+            Self::Exact(exact) => &**exact,
+        };
+        let digits = str::from_utf8(digits).map_err(|_| fmt::Error)?;
+        let sign = if *negative { "-" } else { "" };
+        let count = i64::try_from(digits.len()).unwrap_or(i64::MAX);
+        let zeros = |n: i64| "0".repeat(usize::try_from(n).unwrap_or_default());
+        match *scale {
+            scale if scale > count + ZEROS || scale < -ZEROS => {
+                let (first, rest) = digits.split_at(1);
+                let point = if rest.is_empty() { "" } else { "." };
+                write!(f, "{sign}{first}{point}{rest}e{}", scale.saturating_sub(1))
+            }
+            scale if scale >= count => write!(f, "{sign}{digits}{}", zeros(scale - count)),
+            scale if scale > 0 => {
+                let (whole, fraction) = digits.split_at(usize::try_from(scale).unwrap_or_default());
+                write!(f, "{sign}{whole}.{fraction}")
+            }
+            scale => write!(f, "{sign}0.{}{digits}", zeros(-scale)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
 
-    fn number(text: &str) -> Number {
-        Number::new(&serde_json::from_str(text).unwrap())
-    }
+    use super::*;
 
     #[test]
     fn the_notation_does_not_matter() {
-        for text in ["300.0", "3.0e2", "3e2", "30000e-2"] {
-            assert_eq!(number(text), number("300"), "{text}");
+        for spellings in [
+            &["300", "300.0", "3.0e2", "3e2", "3E+2", "30000e-2", "0.3e3"][..],
+            &["0", "-0", "0.0", "-0.0e5", "0e-99999999999999999999"],
+            &["0.1", "1e-1", "0.10", "100E-3"],
+            &["1e30", "1000000000000000000000000000000", "1000000000000000000000000000000.0"],
+            &["72153723311011100", "72153723311011100.0", "721537233110111e2"],
+            &["-9223372036854775808", "-9223372036854775808.000", "-9.223372036854775808e18"],
+        ] {
+            for spelling in spellings {
+                assert_eq!(Number::new(spelling), Number::new(spellings[0]), "{spelling}");
+            }
         }
-        assert_eq!(number("-0.0"), number("0"));
-        assert_eq!(number("1e30"), number("1000000000000000019884624838656.0"));
-        assert_eq!(number("0.1"), number("1e-1"));
     }
 
     #[test]
-    fn large_neighbors_are_different() {
-        assert_ne!(number("9007199254740992"), number("9007199254740993"));
-        assert!(number("9007199254740993") > number("9007199254740992.0"));
-        assert!(number("18446744073709551615") < number("18446744073709551616"));
-    }
-
-    #[test]
-    fn the_order_is_numeric() {
+    fn every_digit_counts_and_the_order_is_numeric() {
         let ascending = [
             "-1e300",
-            "-1e39",
+            "-9223372036854775809",
             "-9223372036854775808",
             "-1.5",
+            "-1.4999999999999999999999",
             "-1",
             "-0.5",
+            "-1e-400",
             "0",
+            "1e-401",
+            "1e-400",
             "0.5",
             "1",
+            "1.00000000000000000000000001",
             "1.5",
             "2",
+            "299.99999999999999999",
+            "300",
+            "300.00000000000001",
+            "9007199254740992",
+            "9007199254740992.5",
             "9007199254740993",
+            "9223372036854775807",
+            "9223372036854775808",
+            "18446744073709551615",
+            "18446744073709551616",
+            "20000000000000000000",
+            "20000000000000000001",
             "1e39",
+            "1.1e39",
             "1e300",
+            "1e400",
         ];
         for (i, a) in ascending.iter().enumerate() {
             for (j, b) in ascending.iter().enumerate() {
-                assert_eq!(number(a).cmp(&number(b)), i.cmp(&j), "{a} against {b}");
+                let (a, b) = (Number::new(a), Number::new(b));
+                assert_eq!(a.cmp(&b), i.cmp(&j), "{a} against {b}");
+                assert_eq!(a == b, i == j, "{a} against {b}");
             }
+        }
+    }
+
+    #[test]
+    fn a_number_is_shown_in_plain_digits_unless_it_has_many_zeros() {
+        for (written, shown) in [
+            ("3.0e2", "300"),
+            ("20000000000000000001", "20000000000000000001"),
+            ("-300.000000000000010", "-300.00000000000001"),
+            ("1e-5", "0.00001"),
+            ("1e20", "100000000000000000000"),
+            ("1e39", "1e39"),
+            ("-1.25e300", "-1.25e300"),
+            ("5e-400", "5e-400"),
+        ] {
+            assert_eq!(Number::new(written).to_string(), shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_agrees_with_whole_numbers_scaled_by_a_power_of_ten(
+            a in -10_i128.pow(30)..10_i128.pow(30), b in -10_i128.pow(30)..10_i128.pow(30),
+            close in any::<bool>(), places in 0_usize..40,
+        ) {
+            let b = if close { a + b % 3 } else { b };
+            let (left, right) = (format!("{a}e-{places}"), format!("{b}e-{places}"));
+            prop_assert_eq!(Number::new(&left).cmp(&Number::new(&right)), a.cmp(&b));
+            prop_assert_eq!(Number::new(&left) == Number::new(&right), a == b);
+            prop_assert_eq!(Number::new(&Number::new(&left).to_string()), Number::new(&left));
         }
     }
 }

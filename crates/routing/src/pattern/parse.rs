@@ -7,16 +7,17 @@ use serde_json::{Map, Value};
 use super::cursor::Cursor;
 use super::operator::Operator;
 use super::scalar::Exact;
-use super::{Field, Leaf, MAX_DEPTH, Node, Object, Pattern, merge, parse_operator, range};
+use super::{Budget, Field, Leaf, MAX_DEPTH, MAX_KEY, Node, Object, Pattern, merge};
+use super::{parse_operator, range};
 use crate::error::Fault;
-use crate::spec;
+use crate::{exact, spec};
 
 /// The key of a group of alternatives.
 const OR: &str = "$or";
 
-/// Compiles the `when` of a route.
-pub(crate) fn parse(when: &Value) -> Result<Pattern, Vec<Fault>> {
-    let mut cursor = Cursor::new("when");
+/// Compiles the `when` of a route, with what is left for all routes of the table.
+pub(crate) fn parse(when: &Value, budget: &mut Budget) -> Result<Pattern, Vec<Fault>> {
+    let mut cursor = Cursor::new("when", budget);
     let root = match when {
         Value::Object(map) if spec::not_json(when).is_none() => object(&mut cursor, map),
         _ => {
@@ -30,11 +31,11 @@ pub(crate) fn parse(when: &Value) -> Result<Pattern, Vec<Fault>> {
     if !cursor.faults.is_empty() {
         return Err(cursor.faults);
     }
-    let root = merge::join_arrays(root).map_err(|fault| vec![fault])?;
+    let root = merge::join_arrays(root, budget).map_err(|fault| vec![fault])?;
     Ok(Pattern { root })
 }
 
-fn object(cursor: &mut Cursor, map: &Map<String, Value>) -> Object {
+fn object(cursor: &mut Cursor<'_>, map: &Map<String, Value>) -> Object {
     if map.is_empty() {
         cursor.fault("is an empty object; name a field in it, or leave it out");
     }
@@ -58,7 +59,7 @@ fn object(cursor: &mut Cursor, map: &Map<String, Value>) -> Object {
     Object::new(fields, groups)
 }
 
-fn group(cursor: &mut Cursor, value: &Value) -> Vec<Object> {
+fn group(cursor: &mut Cursor<'_>, value: &Value) -> Vec<Object> {
     let Some(branches) = value.as_array().filter(|branches| branches.len() >= 2) else {
         cursor.fault(
             "must be a list of two or more objects, one of which must match; write a single one \
@@ -80,7 +81,7 @@ fn group(cursor: &mut Cursor, value: &Value) -> Vec<Object> {
 }
 
 /// Refuses operators in a branch of `$or`, which takes fields.
-fn refuse_operators(cursor: &mut Cursor, map: &Map<String, Value>) {
+fn refuse_operators(cursor: &mut Cursor<'_>, map: &Map<String, Value>) {
     for key in map.keys().filter(|key| parse_operator::NAMES.contains(&key.as_str())) {
         cursor.within(&step(key), |cursor| {
             cursor.fault(format!(
@@ -91,7 +92,7 @@ fn refuse_operators(cursor: &mut Cursor, map: &Map<String, Value>) {
     }
 }
 
-fn field(cursor: &mut Cursor, key: &str, value: &Value) -> Option<Field> {
+fn field(cursor: &mut Cursor<'_>, key: &str, value: &Value) -> Option<Field> {
     if let Some(message) = spec::not_json(value) {
         cursor.fault(format!("{message}, in a list"));
         return None;
@@ -100,6 +101,10 @@ fn field(cursor: &mut Cursor, key: &str, value: &Value) -> Option<Field> {
         cursor.fault(format!(
             "is one name, and its dot does not lead into `data`; write data = {{ {inner} = {value} }}"
         ));
+        return None;
+    }
+    if key.len() > MAX_KEY {
+        cursor.fault(format!("has a name of {} bytes; the limit is {MAX_KEY}", key.len()));
         return None;
     }
     let key: Arc<str> = key.into();
@@ -119,7 +124,7 @@ fn field(cursor: &mut Cursor, key: &str, value: &Value) -> Option<Field> {
 }
 
 /// Refuses an operator that is not in a list. It would be read as the name of a field.
-fn refuse_bare_operator(cursor: &mut Cursor, map: &Map<String, Value>) -> bool {
+fn refuse_bare_operator(cursor: &mut Cursor<'_>, map: &Map<String, Value>) -> bool {
     let bare = map.iter().find(|(key, value)| match key.as_str() {
         "anything-but" | "equals-ignore-case" => true,
         "numeric" => value.get(0).and_then(Value::as_str).is_some_and(range::is_comparison),
@@ -130,7 +135,7 @@ fn refuse_bare_operator(cursor: &mut Cursor, map: &Map<String, Value>) -> bool {
     true
 }
 
-fn leaf(cursor: &mut Cursor, items: &[Value]) -> Leaf {
+fn leaf(cursor: &mut Cursor<'_>, items: &[Value]) -> Leaf {
     if items.is_empty() {
         cursor.fault("is an empty list, so no event could match; add a value, or leave it out");
     }
@@ -142,15 +147,23 @@ fn leaf(cursor: &mut Cursor, items: &[Value]) -> Leaf {
             (None, Value::Array(_)) => {
                 cursor.fault("is a list in a list; write all alternatives in one list");
             }
+            (None, number) if exact::is_number(number) => match exact::fault(number) {
+                Some(message) => cursor.fault(message),
+                None => exact.extend(cursor.count_value().then_some(number)),
+            },
             (None, Value::Object(operator)) => {
+                if let Some(value) = parse_operator::exactly(cursor, operator) {
+                    return exact.push(value);
+                }
                 operators.extend(parse_operator::parse(cursor, operator));
             }
-            (None, scalar) => exact.extend(cursor.count_value().then_some(scalar)),
+            (None, scalar) => exact.extend(cursor.count_scalar(scalar).then_some(scalar)),
         });
     }
     Leaf {
         keys: cursor.keys.as_slice().into(),
         exact: Exact::new(exact),
+        cost: 1 + operators.iter().map(Operator::cost).sum::<usize>(),
         accepts_missing: operators.iter().any(|it| matches!(it, Operator::Exists(false))),
         operators: operators.into(),
     }

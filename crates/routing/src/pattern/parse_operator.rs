@@ -7,11 +7,16 @@ use super::cursor::Cursor;
 use super::operator::Operator;
 use super::range::Range;
 use super::scalar::Exact;
-use super::text::{AnyCase, Wildcard};
-use crate::spec;
+use super::text::AnyCase;
+use super::wildcards::Wildcard;
+use crate::{exact, spec};
+
+/// Matches one value, as the value alone does.
+const EXACTLY: &str = "exactly";
 
 /// The names of all operators.
-pub(super) const NAMES: [&str; 8] = [
+pub(super) const NAMES: [&str; 9] = [
+    EXACTLY,
     "prefix",
     "suffix",
     "equals-ignore-case",
@@ -24,8 +29,18 @@ pub(super) const NAMES: [&str; 8] = [
 /// The operators that `anything-but` can have inside.
 const BUT_NAMES: [&str; 4] = ["prefix", "suffix", "wildcard", "equals-ignore-case"];
 
+/// The value of `{ exactly = "x" }`. EventBridge's matcher accepts it in place of `"x"`.
+pub(super) fn exactly<'v>(
+    cursor: &mut Cursor<'_>,
+    operator: &'v Map<String, Value>,
+) -> Option<&'v Value> {
+    let value = operator.get(EXACTLY).filter(|_| operator.len() == 1)?;
+    let is_scalar = !value.is_array() && (!value.is_object() || exact::is_number(value));
+    (is_scalar && cursor.count_scalar(value)).then_some(value)
+}
+
 /// Reads one operator, and records mistakes with the cursor.
-pub(super) fn parse(cursor: &mut Cursor, operator: &Map<String, Value>) -> Option<Operator> {
+pub(super) fn parse(cursor: &mut Cursor<'_>, operator: &Map<String, Value>) -> Option<Operator> {
     let (name, value) = cursor.single(operator, "{ prefix = \"a\" }")?;
     if !NAMES.contains(&name) {
         cursor.unknown_operator(name, &NAMES);
@@ -40,6 +55,10 @@ pub(super) fn parse(cursor: &mut Cursor, operator: &Map<String, Value>) -> Optio
             return None;
         }
         match name {
+            EXACTLY => {
+                cursor.fault("must be one value, such as { exactly = \"approved\" }");
+                None
+            }
             "prefix" => affix(cursor, value, Operator::Prefix, Operator::PrefixAnyCase),
             "suffix" => affix(cursor, value, Operator::Suffix, Operator::SuffixAnyCase),
             "equals-ignore-case" => {
@@ -59,7 +78,7 @@ pub(super) fn parse(cursor: &mut Cursor, operator: &Map<String, Value>) -> Optio
 
 /// `prefix` and `suffix`: text, or text in any case.
 fn affix(
-    cursor: &mut Cursor,
+    cursor: &mut Cursor<'_>,
     value: &Value,
     plain: fn(Box<str>) -> Operator,
     any_case: fn(AnyCase) -> Operator,
@@ -78,8 +97,10 @@ fn affix(
         .map(any_case)
 }
 
-fn wildcard(cursor: &mut Cursor, text: &str) -> Option<Operator> {
-    cursor.checked(Wildcard::parse(text)).map(Operator::Wildcard)
+fn wildcard(cursor: &mut Cursor<'_>, text: &str) -> Option<Operator> {
+    let wildcard = cursor.checked(Wildcard::parse(text))?;
+    let added = cursor.budget.wildcards.add(&cursor.keys, wildcard);
+    cursor.checked(added).map(|(wildcard, slot)| Operator::Wildcard(wildcard, slot))
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
@@ -110,15 +131,16 @@ fn canonical(network: IpNet) -> IpNet {
     }
 }
 
-fn exists(cursor: &mut Cursor, value: &Value) -> Option<Operator> {
+fn exists(cursor: &mut Cursor<'_>, value: &Value) -> Option<Operator> {
     if value.as_bool().is_none() {
         cursor.fault("must be true or false, without quotes");
     }
     value.as_bool().map(Operator::Exists)
 }
 
-fn anything_but(cursor: &mut Cursor, value: &Value) -> Option<Operator> {
+fn anything_but(cursor: &mut Cursor<'_>, value: &Value) -> Option<Operator> {
     match value {
+        number if exact::is_number(number) => but_values(cursor, std::slice::from_ref(number)),
         Value::Object(inner) => {
             let (name, value) = cursor.single(inner, "{ prefix = \"a\" }")?;
             if BUT_NAMES.contains(&name) {
@@ -134,14 +156,16 @@ fn anything_but(cursor: &mut Cursor, value: &Value) -> Option<Operator> {
 }
 
 /// `anything-but` with values, which are all text or all numbers.
-fn but_values(cursor: &mut Cursor, items: &[Value]) -> Option<Operator> {
+fn but_values(cursor: &mut Cursor<'_>, items: &[Value]) -> Option<Operator> {
     let all = |test: fn(&Value) -> bool| items.iter().all(test);
     if let Some(message) = items.iter().find_map(spec::not_json) {
         cursor.fault(message);
     } else if items.is_empty() {
         cursor.fault("is an empty list; to match any value, write { exists = true }");
-    } else if all(Value::is_string) || all(Value::is_number) {
-        let counted = items.iter().all(|_| cursor.count_value());
+    } else if let Some(message) = items.iter().find_map(exact::fault) {
+        cursor.fault(message);
+    } else if all(Value::is_string) || all(exact::is_number) {
+        let counted = items.iter().all(|item| cursor.count_scalar(item));
         return counted.then(|| Operator::AnythingBut(Exact::new(items)));
     } else {
         cursor.fault(
@@ -153,7 +177,7 @@ fn but_values(cursor: &mut Cursor, items: &[Value]) -> Option<Operator> {
 }
 
 /// `anything-but` with an operator for text, and one text or several.
-fn but_texts(cursor: &mut Cursor, name: &str, value: &Value) -> Option<Operator> {
+fn but_texts(cursor: &mut Cursor<'_>, name: &str, value: &Value) -> Option<Operator> {
     let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     if items.is_empty() {
         cursor.fault("is an empty list; add the texts that must not match");

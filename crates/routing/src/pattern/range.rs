@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::cursor::Cursor;
 use super::number::Number;
-use crate::spec;
+use crate::{exact, spec};
 
 const COMPARISONS: [&str; 5] = ["=", "<", "<=", ">", ">="];
 
@@ -18,7 +18,7 @@ pub(super) struct Range {
 }
 
 /// One end of a range.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Bound {
     pub(super) at: Number,
     pub(super) included: bool,
@@ -31,12 +31,12 @@ pub(super) fn is_comparison(sign: &str) -> bool {
 
 impl Range {
     /// Reads the value of `numeric`.
-    pub(super) fn parse(cursor: &mut Cursor, value: &Value) -> Option<Self> {
+    pub(super) fn parse(cursor: &mut Cursor<'_>, value: &Value) -> Option<Self> {
         let pairs = value.as_array().map(Vec::as_slice).unwrap_or_default();
         match pairs {
             [sign, number] => {
                 let (sign, at) = comparison(cursor, 0, sign, number)?;
-                let bound = |included| Some(Bound { at, included });
+                let bound = |included| Some(Bound { at: at.clone(), included });
                 Some(match sign {
                     "=" => Self { from: bound(true), to: bound(true) },
                     ">" | ">=" => Self { from: bound(sign == ">="), to: None },
@@ -58,14 +58,14 @@ impl Range {
         }
     }
 
-    pub(super) fn contains(&self, number: Number) -> bool {
-        let above = self.from.is_none_or(|from| match number.cmp(&from.at) {
+    pub(super) fn contains(&self, number: &Number) -> bool {
+        let above = self.from.as_ref().is_none_or(|from| match number.cmp(&from.at) {
             Ordering::Less => false,
             Ordering::Equal => from.included,
             Ordering::Greater => true,
         });
         above
-            && self.to.is_none_or(|to| match number.cmp(&to.at) {
+            && self.to.as_ref().is_none_or(|to| match number.cmp(&to.at) {
                 Ordering::Less => true,
                 Ordering::Equal => to.included,
                 Ordering::Greater => false,
@@ -74,7 +74,7 @@ impl Range {
 }
 
 /// Two comparisons as one range: a lower end, then an upper end above it.
-fn between(cursor: &mut Cursor, from: (&str, Number), to: (&str, Number)) -> Option<Range> {
+fn between(cursor: &mut Cursor<'_>, from: (&str, Number), to: (&str, Number)) -> Option<Range> {
     if !(from.0.starts_with('>') && to.0.starts_with('<')) {
         cursor.fault(format!(
             "`{}` and `{}` are not a range; write > or >= first, then < or <=, such as \
@@ -97,7 +97,7 @@ fn between(cursor: &mut Cursor, from: (&str, Number), to: (&str, Number)) -> Opt
 }
 
 fn comparison<'v>(
-    cursor: &mut Cursor,
+    cursor: &mut Cursor<'_>,
     index: usize,
     sign: &'v Value,
     number: &Value,
@@ -108,14 +108,12 @@ fn comparison<'v>(
             cursor.fault(format!("is {sign}; write one of = < <= > >=, in quotes"));
         });
     }
-    let read = match number {
-        Value::Number(number) => Some(Number::new(number)),
-        _ => None,
-    };
+    let read = exact::number(number);
     if read.is_none() {
         cursor.within(&format!("[{}]", index + 1), |cursor| {
             cursor.fault(
                 spec::not_json(number)
+                    .or_else(|| exact::fault(number))
                     .unwrap_or_else(|| format!("is {number}; write a number, without quotes")),
             );
         });

@@ -1,10 +1,13 @@
 //! Why a filter does not match: the first field that fails, the expected value, and the found one.
 
+use fanfare_contract::Json;
+use fanfare_contract::json::Object as Fields;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::eval::{self, Outcome};
+use super::probe::Probe;
 use super::scalar::any_scalar;
+use super::steps::MAX_STEPS;
 use super::{Leaf, Node, Object};
 
 /// Most characters of a found value.
@@ -23,39 +26,57 @@ pub struct WhyNot {
     pub found: String,
 }
 
+impl WhyNot {
+    /// The filter was not evaluated to its end.
+    pub(crate) fn too_costly() -> Self {
+        Self {
+            field: "event".to_owned(),
+            expected: format!("an event that the tenant's filters can test in {MAX_STEPS} steps"),
+            found: "one that takes more; use fewer elements in its arrays, or fewer filters"
+                .to_owned(),
+        }
+    }
+}
+
 /// The first field that fails, or `None` if the envelope matches.
-pub(super) fn why_not(root: &Object, envelope: &Value) -> Option<WhyNot> {
-    match envelope {
-        Value::Object(map) => first_failure(root, map, &mut Vec::new()),
+pub(super) fn why_not(root: &Object, probe: &Probe<'_>) -> Option<WhyNot> {
+    match probe.envelope {
+        Json::Object(map) => first_failure(root, map, &mut Vec::new(), probe),
         other => Some(WhyNot {
             field: "event".to_owned(),
             expected: "a JSON object".to_owned(),
-            found: found(Some(other)),
+            found: found(Some(other), probe),
         }),
     }
 }
 
 fn first_failure<'p>(
     pattern: &'p Object,
-    map: &Map<String, Value>,
+    map: &Fields,
     path: &mut Vec<&'p str>,
+    probe: &Probe<'_>,
 ) -> Option<WhyNot> {
     for field in &pattern.fields {
-        let value = map.get(&*field.key);
-        if eval::node(&field.node, value) == Outcome::No {
+        let value = map.get(&field.key);
+        if eval::node(&field.node, value, probe) == Outcome::No {
             path.push(&field.key);
-            let why = node_failure(&field.node, value, path);
+            let why = node_failure(&field.node, value, path, probe);
             path.pop();
             return Some(why);
         }
     }
-    let failed = |branches: &&Vec<Object>| eval::any_branch(branches, map) == Outcome::No;
-    pattern.groups.iter().find(failed).map(|branches| group_failure(branches, map, path))
+    let failed = |branches: &&Vec<Object>| eval::any_branch(branches, map, probe) == Outcome::No;
+    pattern.groups.iter().find(failed).map(|branches| group_failure(branches, map, path, probe))
 }
 
-fn node_failure<'p>(node: &'p Node, value: Option<&Value>, path: &mut Vec<&'p str>) -> WhyNot {
+fn node_failure<'p>(
+    node: &'p Node,
+    value: Option<&Json>,
+    path: &mut Vec<&'p str>,
+    probe: &Probe<'_>,
+) -> WhyNot {
     let inner = match node {
-        Node::Leaf(leaf) => return leaf_failure(leaf, found(value)),
+        Node::Leaf(leaf) => return leaf_failure(leaf, found(value, probe)),
         Node::Object(inner) => inner,
     };
     let mut elements = Vec::new();
@@ -64,8 +85,8 @@ fn node_failure<'p>(node: &'p Node, value: Option<&Value>, path: &mut Vec<&'p st
     }
     let why = match elements.as_slice() {
         [] => missing_failure(inner),
-        [one] => first_failure(inner, one, path),
-        several => spread_failure(inner, several, &mut Vec::new()),
+        [one] => first_failure(inner, one, path, probe),
+        several => spread_failure(inner, several, &mut Vec::new(), probe),
     };
     why.unwrap_or_else(|| WhyNot {
         field: path.join("."),
@@ -79,10 +100,10 @@ fn leaf_failure(leaf: &Leaf, found: String) -> WhyNot {
 }
 
 /// The objects at this place: the value itself, or the elements of an array.
-fn objects<'v>(value: &'v Value, into: &mut Vec<&'v Map<String, Value>>) {
+fn objects<'v>(value: &'v Json, into: &mut Vec<&'v Fields>) {
     match value {
-        Value::Object(map) => into.push(map),
-        Value::Array(items) => items.iter().for_each(|item| objects(item, into)),
+        Json::Object(map) => into.push(map),
+        Json::List(items) => items.iter().for_each(|item| objects(item, into)),
         _ => {}
     }
 }
@@ -91,7 +112,7 @@ fn objects<'v>(value: &'v Value, into: &mut Vec<&'v Map<String, Value>>) {
 fn missing_failure(pattern: &Object) -> Option<WhyNot> {
     let in_fields = pattern.fields.iter().find_map(|field| match &field.node {
         Node::Leaf(leaf) if leaf.accepts_missing => None,
-        Node::Leaf(leaf) => Some(leaf_failure(leaf, found(None))),
+        Node::Leaf(leaf) => Some(leaf_failure(leaf, NOTHING.to_owned())),
         Node::Object(inner) => missing_failure(inner),
     });
     in_fields.or_else(|| {
@@ -103,13 +124,14 @@ fn missing_failure(pattern: &Object) -> Option<WhyNot> {
 /// The first leaf that no element of an array satisfies.
 fn spread_failure<'p>(
     pattern: &'p Object,
-    elements: &[&Map<String, Value>],
+    elements: &[&Fields],
     keys: &mut Vec<&'p str>,
+    probe: &Probe<'_>,
 ) -> Option<WhyNot> {
     for field in &pattern.fields {
         keys.push(&field.key);
         let why = match &field.node {
-            Node::Object(inner) => spread_failure(inner, elements, keys),
+            Node::Object(inner) => spread_failure(inner, elements, keys, probe),
             Node::Leaf(leaf) => {
                 let mut values = Vec::new();
                 for element in elements {
@@ -119,11 +141,11 @@ fn spread_failure<'p>(
                 }
                 let matched = values
                     .iter()
-                    .any(|value| any_scalar(value, &mut |scalar| leaf.accepts(scalar)))
+                    .any(|value| any_scalar(value, probe, &mut |scalar| leaf.accepts(scalar, probe)))
                     || (leaf.accepts_missing && values.len() < elements.len());
                 let seen = || match values.as_slice() {
-                    [] => found(None),
-                    values => shorten(&values.iter().copied().cloned().collect()),
+                    [] => NOTHING.to_owned(),
+                    values => list(values),
                 };
                 (!matched).then(|| leaf_failure(leaf, seen()))
             }
@@ -147,26 +169,27 @@ fn summary(pattern: &Object) -> String {
 }
 
 /// Collects all scalars at the path.
-fn collect<'v>(value: &'v Value, keys: &[&str], into: &mut Vec<&'v Value>) {
+fn collect<'v>(value: &'v Json, keys: &[&str], into: &mut Vec<&'v Json>) {
     match (value, keys) {
-        (Value::Array(items), _) => items.iter().for_each(|item| collect(item, keys, into)),
-        (Value::Object(map), [key, rest @ ..]) => {
-            if let Some(value) = map.get(*key) {
+        (Json::List(items), _) => items.iter().for_each(|item| collect(item, keys, into)),
+        (Json::Object(map), [key, rest @ ..]) => {
+            if let Some(value) = map.get(key) {
                 collect(value, rest, into);
             }
         }
-        (Value::Object(_), []) | (_, [_, ..]) => {}
+        (Json::Object(_), []) | (_, [_, ..]) => {}
         (scalar, []) => into.push(scalar),
     }
 }
 
 fn group_failure<'p>(
     branches: &'p [Object],
-    map: &Map<String, Value>,
+    map: &Fields,
     path: &mut Vec<&'p str>,
+    probe: &Probe<'_>,
 ) -> WhyNot {
     let shown = branches.iter().take(SHOWN_BRANCHES);
-    let whys: Vec<_> = shown.filter_map(|branch| first_failure(branch, map, path)).collect();
+    let whys: Vec<_> = shown.filter_map(|branch| first_failure(branch, map, path, probe)).collect();
     let each = |part: fn(&WhyNot) -> &str, between| {
         let parts = whys.iter().map(|why| format!("{}: {}", why.field, part(why)));
         parts.collect::<Vec<_>>().join(between)
@@ -185,21 +208,29 @@ fn group_failure<'p>(
     }
 }
 
-fn found(value: Option<&Value>) -> String {
+/// What an event has where there is no value.
+const NOTHING: &str = "nothing";
+
+fn found(value: Option<&Json>, probe: &Probe<'_>) -> String {
     match value {
-        None => "nothing".to_owned(),
-        Some(Value::Object(_)) => "an object".to_owned(),
-        Some(list @ Value::Array(_)) if !any_scalar(list, &mut |_| true) => {
+        None => NOTHING.to_owned(),
+        Some(Json::Object(_)) => "an object".to_owned(),
+        Some(list @ Json::List(_)) if !any_scalar(list, probe, &mut |_| true) => {
             "a list without plain values".to_owned()
         }
-        Some(value) => shorten(value),
+        Some(value) => shorten(value.to_string()),
     }
 }
 
-fn shorten(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+fn list(values: &[&Json]) -> String {
+    let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+    shorten(format!("[{}]", texts.join(",")))
+}
+
+fn shorten(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(SHOWN_CHARS) {
+        text.truncate(end);
+        text.push('…');
     }
+    text
 }

@@ -88,7 +88,7 @@ fn an_empty_table_matches_nothing() {
 /// Whether `event` was parsed before. If it was, a new body does not change its value.
 fn was_parsed(mut event: Event) -> bool {
     event.body = Bytes::from_static(b"\"later\"");
-    *event.value() != json!("later")
+    event.json().as_str() != Some("later")
 }
 
 #[test]
@@ -116,7 +116,8 @@ fn filters_with_more_values_than_the_index_holds_still_match() {
     let table = Table::compile(&routes, &PLACES).unwrap();
     let mut out = Vec::new();
     for (value, expected) in [(1_u32, Some(0)), (391_234, Some(3)), (399_500, None)] {
-        table.matching(&event(&json!({"type": "t", "x": value})), &mut out);
+        let tested = table.matching(&event(&json!({"type": "t", "x": value})), &mut out);
+        assert_eq!(tested, Tested::All);
         assert_eq!(out.first().copied(), expected);
     }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use crate::tenant::TenantSpec;
-use fanfare_routing::RouteSpec;
+use fanfare_routing::{RouteSpec, exact};
 
 /// A route.
 #[derive(Serialize, ToSchema)]
@@ -37,7 +37,11 @@ pub(in crate::api::v1) struct RouteBody {
     #[schema(required = false, example = json!(["kyc.session.created"]))]
     except: Vec<String>,
     /// A filter on the whole event: an EventBridge event pattern. Without one, all events match.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "exact::deserialize"
+    )]
     #[schema(value_type = Option<Object>, example = json!({"data": {"risk_score": [{"numeric": [">=", 70]}]}}))]
     when: Option<Map<String, Value>>,
     /// The ids of the destinations.
@@ -87,7 +91,11 @@ pub(in crate::api::v1) struct PlacedRoute {
     #[schema(required = false)]
     except: Vec<String>,
     /// A filter on the whole event: an EventBridge event pattern.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "exact::deserialize"
+    )]
     #[schema(value_type = Option<Object>)]
     when: Option<Map<String, Value>>,
     /// The ids of the destinations.

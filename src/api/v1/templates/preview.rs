@@ -7,7 +7,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use fanfare_contract::{Delivery, Event, Templates as _};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::part::PartName;
@@ -30,7 +31,7 @@ pub(in crate::api::v1) struct Preview {
     kind: Option<String>,
     /// Renders this event instead of a sample.
     #[schema(value_type = Option<Object>)]
-    event: Option<Map<String, Value>>,
+    event: Option<Box<RawValue>>,
     /// The parts to render. The default is all.
     parts: Option<Vec<PartName>>,
     /// Sources to use instead of the stored templates, by part.
@@ -130,7 +131,7 @@ fn delivery(
     if let Some(event) = &preview.event {
         let now = state.clock.now_ms();
         let fill = Fill { id: &|| "evt_preview".to_owned(), received_ms: now };
-        let raw = Value::Object(event.clone()).to_string();
+        let raw = event.get().as_bytes().to_vec();
         let event = decode(tenant, raw.into(), state.limits, &fill)?;
         let kind = event.kind.to_string();
         return Ok((samples::delivery(own(event)), kind));
