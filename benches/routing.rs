@@ -7,7 +7,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use fanfare_contract::Event;
-use fanfare_routing::{RouteSpec, Table};
+use fanfare_routing::{RouteSpec, Table, Tested};
 use serde_json::{Value, json};
 
 fn event(kind: &str, data: &Value) -> Event {
@@ -125,6 +125,30 @@ fn filtering(c: &mut Criterion) {
     group.finish();
 }
 
+/// Ten thousand wildcards for one field, on the longest text that an event can have.
+fn wildcards_of_one_field(c: &mut Criterion) {
+    type Wildcard = fn(usize) -> String;
+    let kinds: [(&str, Wildcard, &str); 3] = [
+        ("that share a beginning", |i| format!("*{0}b*{0}b{i}", "a".repeat(60)), ""),
+        ("that are endings of each other", |i| format!("*{}*b{i}", "a".repeat(i % 200 + 1)), "b7"),
+        ("that all match", |i| format!("*a*{i}a*"), ""),
+    ];
+    let digits = (0..10_000).map(|i| i.to_string()).collect::<Vec<_>>().join("a");
+    let mut group = c.benchmark_group("10000 wildcards on 240 KB");
+    let mut out = Vec::new();
+    for (name, wildcard, end) in kinds {
+        let all: Vec<_> = (0..10_000).map(|i| json!({"wildcard": wildcard(i)})).collect();
+        let when = json!({"data": {"x": all[..9_999]}});
+        let table = compile(&filters(1, |_| when.clone()));
+        let fill = if name == "that all match" { digits.as_str() } else { "" };
+        let text = format!("{}{fill}{end}", "a".repeat(240_000 - fill.len()));
+        let event = event("kyc.session.processed", &json!({"x": text}));
+        assert_eq!(table.matching(&event, &mut out), Tested::All);
+        group.bench_function(name, |b| b.iter(|| table.matching(black_box(&event), &mut out)));
+    }
+    group.finish();
+}
+
 fn compiling(c: &mut Criterion) {
     let mut group = c.benchmark_group("compile 10000 routes");
     group.sample_size(20);
@@ -142,5 +166,5 @@ fn compiling(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, matching, filtering, compiling);
+criterion_group!(benches, matching, filtering, wildcards_of_one_field, compiling);
 criterion_main!(benches);

@@ -65,7 +65,7 @@ impl Subject {
             (Json::Object(fields), [name, rest @ ..]) => {
                 fields.get(name).is_some_and(|value| self.is_at(value, rest))
             }
-            (Json::Text(text), []) | (Json::Number(text), []) => **text == self.value,
+            (Json::Text(text) | Json::Number(text), []) => **text == self.value,
             (Json::Bool(yes), []) => yes.to_string() == self.value,
             _ => false,
         }

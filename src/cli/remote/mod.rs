@@ -57,6 +57,14 @@ pub(super) struct Exact {
     pub(super) json: Json,
 }
 
+impl Exact {
+    /// Data without events.
+    pub(super) fn of(data: Value) -> Self {
+        let json = Json::parse(data.to_string().as_bytes()).unwrap_or_default();
+        Self { data, json }
+    }
+}
+
 /// A response before its body is parsed.
 struct RawResponse {
     status: StatusCode,
@@ -97,10 +105,16 @@ impl Api {
 
     /// The same, with events as their producers wrote them.
     pub(super) async fn exact(&self, request: ApiRequest) -> Result<Exact, Failure> {
+        exact(self.send(request).await?)
+    }
+
+    /// The same; `None` if the resource does not exist.
+    pub(super) async fn find_exact(&self, request: ApiRequest) -> Result<Option<Exact>, Failure> {
         let response = self.send(request).await?;
-        let json = Json::parse(&response.body);
-        let data = read(response)?.data;
-        Ok(Exact { data, json: json.map(|json| json["data"].clone()).unwrap_or_default() })
+        if response.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        exact(response).map(Some)
     }
 
     /// The same; `None` if the resource does not exist.
@@ -154,6 +168,12 @@ impl Api {
             Transport::InProcess(router) => in_process::send(router, request).await,
         }
     }
+}
+
+fn exact(response: RawResponse) -> Result<Exact, Failure> {
+    let json = Json::parse(&response.body);
+    let data = read(response)?.data;
+    Ok(Exact { data, json: json.map(|json| json["data"].clone()).unwrap_or_default() })
 }
 
 fn etag(headers: &HeaderMap) -> Option<String> {

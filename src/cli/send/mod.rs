@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use fanfare_contract::Environment;
+use fanfare_contract::{Environment, Json};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -80,7 +80,7 @@ struct Summary {
     refused: Vec<Refused>,
     /// With `--wait`: every event with its deliveries.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    events: Vec<serde_json::Value>,
+    events: Vec<Json>,
 }
 
 /// An event that was not accepted, and where it is in the input.
@@ -120,9 +120,10 @@ pub(super) async fn run(args: Args) -> CommandResult {
         json: args.json,
     };
     let api = Api::open(&target, StoreUse::Existing).await?;
-    summary.events = wait::outcomes(&api, &args.tenant, &sent, within).await?;
+    let (events, shown) = wait::outcomes(&api, &args.tenant, &sent, within).await?;
+    summary.events = shown;
     report(&summary, &args)?;
-    wait::report(&summary.events, args.json)
+    wait::report(&events, args.json)
 }
 
 fn report(summary: &Summary, args: &Args) -> CommandResult {

@@ -2,41 +2,45 @@
 
 use std::time::Duration;
 
+use fanfare_contract::Json;
 use fanfare_store::{EventState, StateKind};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::super::remote::{Api, ApiRequest};
+use super::super::remote::{Api, ApiRequest, Exact};
 use super::super::{CommandResult, Failure, output, show};
 
 /// Time between two requests for the same event.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Each event once its deliveries have ended, or as it is when the time is over.
+/// Each event once its deliveries have ended, or as it is when the time is over. Also as JSON, with
+/// numbers as they were sent.
 pub(super) async fn outcomes(
     api: &Api,
     tenant: &str,
     ids: &[String],
     within: Duration,
-) -> Result<Vec<Value>, Failure> {
+) -> Result<(Vec<Value>, Vec<Json>), Failure> {
     let deadline = Instant::now() + within;
-    let mut events = Vec::with_capacity(ids.len());
+    let (mut events, mut shown) = (Vec::with_capacity(ids.len()), Vec::with_capacity(ids.len()));
     for id in ids {
         loop {
             let request = ApiRequest::new(Method::GET, &["tenants", tenant, "events", id]);
-            let found = api.find(request).await?;
-            let ended = found.as_ref().is_some_and(has_ended);
+            let found = api.find_exact(request).await?;
+            let ended = found.as_ref().is_some_and(|found| has_ended(&found.data));
             if ended || Instant::now() >= deadline {
                 // An event that no router has read from the stream is not in the ledger yet.
-                let unread = || json!({"event": {"id": id}, "state": EventState::Pending.as_str(), "deliveries": []});
-                events.push(found.unwrap_or_else(unread));
+                let unread = json!({"event": {"id": id}, "state": EventState::Pending.as_str(), "deliveries": []});
+                let found = found.unwrap_or_else(|| Exact::of(unread));
+                events.push(found.data);
+                shown.push(found.json);
                 break;
             }
             sleep(POLL_INTERVAL).await;
         }
     }
-    Ok(events)
+    Ok((events, shown))
 }
 
 fn deliveries(event: &Value) -> impl Iterator<Item = &Value> {

@@ -12,7 +12,7 @@ pub(crate) use fanfare_harness::{
     request, run_fanfare, start_fanfare, until, usage,
 };
 pub(crate) use peer::{
-    Hook, Mail, Peer, SlackCall, Verdict, node, python, run_peer, run_verifier,
+    Hook, Mail, Peer, SlackCall, Verdict, node, python, run_peer, run_peer_lines, run_verifier,
     run_verifier_on_each,
 };
 

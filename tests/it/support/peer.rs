@@ -185,6 +185,15 @@ pub(crate) fn run_peer(script: &str, args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{script}: {error}"))
 }
 
+/// The same for a script that prints many lines.
+pub(crate) fn run_peer_lines(script: &str, args: &[&str]) -> Vec<Value> {
+    let output = run(script, args, b"");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}: {}\n{said}", output.status);
+    let lines = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+    lines.map(|line| line.unwrap_or_else(|error| panic!("{script}: {error}"))).collect()
+}
+
 fn run(script: &str, args: &[&str], stdin: &[u8]) -> Output {
     let mut command = interpret(script, args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

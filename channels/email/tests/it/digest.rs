@@ -54,6 +54,19 @@ fn at(ms: i64, id: &str, data: &Value) -> Arc<Event> {
 }
 
 #[tokio::test]
+async fn numbers_are_cells_as_the_producer_wrote_them() {
+    let numbers = ["12345678901234567890123", "300.00000000000001", "1e-400", "-1.50", "1E5"];
+    let fields =
+        numbers.iter().zip("abcde".chars()).map(|(number, key)| format!("\"{key}\":{number}"));
+    let data = fields.collect::<Vec<_>>().join(",");
+    let body = format!(r#"{{"id":"evt_1","type":"a.b","data":{{{data},"list":[1.50,2e0]}}}}"#);
+    let event = Event::new("acme".into(), "evt_1".into(), "a.b".into(), 0, AT_MS, body.into());
+    let (_, _, rows) = rows(vec![Arc::new(event)], "UTC").await;
+    assert_eq!(rows[1][4..9], numbers);
+    assert_eq!(rows[1][9], "1.50; 2e0");
+}
+
+#[tokio::test]
 async fn every_event_is_a_row_with_the_union_of_all_fields() {
     let (receipt, name, rows) = rows(
         vec![

@@ -7,6 +7,7 @@ use super::args::{Args, Function};
 use super::dates::date;
 use super::numbers::duration;
 use super::text::{humanize, show};
+use super::written;
 use crate::escape;
 
 /// Objects below this level are shown on one line.
@@ -88,8 +89,8 @@ fn readable(key: &str, value: &Value) -> String {
     let key = key.to_lowercase();
     let ends = |endings: &[&str]| endings.iter().any(|ending| key.ends_with(ending));
     match value {
-        Value::Number(ms) if ends(&["duration_ms", "elapsed_ms", "latency_ms"]) => {
-            ms.as_f64().map_or_else(|| ms.to_string(), duration)
+        ms if ends(&["duration_ms", "elapsed_ms", "latency_ms"]) => {
+            written::as_f64(ms).map_or_else(|| show(ms), duration)
         }
         Value::Number(_) | Value::String(_)
             if ends(&["_at", "_on", "date", "time", "timestamp", "created"]) =>

@@ -112,7 +112,10 @@ mod tests {
         assert_eq!(number(1_234_567.5), "1\u{202f}234\u{202f}567.5");
         assert_eq!(number(-12.0), "-12");
         assert_eq!((number(-0.001).as_str(), grouped("1.50").as_str()), ("0", "1.5"));
-        assert_eq!(grouped("-9007199254740993.239"), "-9\u{202f}007\u{202f}199\u{202f}254\u{202f}740\u{202f}993.23");
+        assert_eq!(
+            grouped("-9007199254740993.239"),
+            "-9\u{202f}007\u{202f}199\u{202f}254\u{202f}740\u{202f}993.23"
+        );
         assert_eq!(percent(0.991), "99.1%");
         assert_eq!(duration(184_220.0), "3 min 4 s");
         assert_eq!(duration(1250.0), "1.3 s");

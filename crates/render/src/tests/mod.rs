@@ -4,6 +4,7 @@ mod all_templates;
 mod digests;
 mod errors;
 mod hostile;
+mod numbers;
 mod overrides;
 
 use std::collections::BTreeMap;

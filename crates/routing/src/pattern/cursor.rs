@@ -27,7 +27,14 @@ pub(super) struct Cursor<'b> {
 impl<'b> Cursor<'b> {
     /// A cursor at the start of the filter that is written under `at`.
     pub(super) fn new(at: &str, budget: &'b mut Budget) -> Self {
-        Self { faults: Vec::new(), at: at.to_owned(), keys: Vec::new(), depth: 0, values: 0, budget }
+        Self {
+            faults: Vec::new(),
+            at: at.to_owned(),
+            keys: Vec::new(),
+            depth: 0,
+            values: 0,
+            budget,
+        }
     }
 
     /// Records a mistake at the current place.

@@ -2,8 +2,8 @@
 //!
 //! The evaluation walks the tree without expanding `$or`, so its cost is at most the number of the
 //! filter's fields times the number of the event's nodes. Every step is counted, and when the steps
-//! of the event run out, all outcomes are void ([`super::steps`]). The walk tests all conditions of a nested
-//! object on one element of an array at a time, which is array consistency. It relies on
+//! of the event run out, all outcomes are void ([`super::steps`]). The walk tests all conditions of
+//! a nested object on one element of an array at a time, which is array consistency. It relies on
 //! [`super::merge`]: the conditions for one array are in one place of the tree.
 
 use fanfare_contract::Json;

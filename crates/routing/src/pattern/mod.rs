@@ -74,8 +74,8 @@ pub(super) use probe::Probe;
 pub(super) use scalar::{Plain, Scalar};
 pub use steps::MAX_STEPS;
 pub(super) use steps::Steps;
-pub(super) use wildcards::WildcardSet;
 pub use why::WhyNot;
+pub(super) use wildcards::WildcardSet;
 
 /// Most levels of objects and `$or` in one filter.
 pub const MAX_DEPTH: usize = 32;

@@ -26,8 +26,13 @@ struct Memory {
     scans: HashMap<u32, Scan>,
     /// The wildcards of a set that match a text of the envelope. The text is known by its address,
     /// which is stable because the envelope is borrowed.
-    found: HashMap<(u32, usize, usize), Rc<[u32]>>,
+    found: HashMap<TextId, Rc<[u32]>>,
+    /// The last answer. A leaf asks for one text once for each of its wildcards.
+    last: Option<(TextId, Rc<[u32]>)>,
 }
+
+/// A set of wildcards, and the address and the length of a text.
+type TextId = (u32, usize, usize);
 
 impl<'v> Probe<'v> {
     /// A probe of this envelope with the wildcards of a table.
@@ -43,10 +48,16 @@ impl<'v> Probe<'v> {
         }
         let key = (slot.set, text.as_ptr().addr(), text.len());
         let memory = &mut *self.memory.borrow_mut();
+        if let Some((last, found)) = &memory.last
+            && *last == key
+        {
+            return found.binary_search(&slot.number).is_ok();
+        }
         let found = memory.found.entry(key).or_insert_with(|| {
             let scan = memory.scans.entry(slot.set).or_default();
             set.matching(text, scan, &self.steps).into()
         });
+        memory.last = Some((key, Rc::clone(found)));
         found.binary_search(&slot.number).is_ok()
     }
 }

@@ -139,10 +139,9 @@ fn spread_failure<'p>(
                         collect(value, &keys[1..], &mut values);
                     }
                 }
-                let matched = values
-                    .iter()
-                    .any(|value| any_scalar(value, probe, &mut |scalar| leaf.accepts(scalar, probe)))
-                    || (leaf.accepts_missing && values.len() < elements.len());
+                let matched = values.iter().any(|value| {
+                    any_scalar(value, probe, &mut |scalar| leaf.accepts(scalar, probe))
+                }) || (leaf.accepts_missing && values.len() < elements.len());
                 let seen = || match values.as_slice() {
                     [] => NOTHING.to_owned(),
                     values => list(values),

@@ -13,8 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn compile(routes: &[RouteSpec]) -> Table {
     let ids: Vec<String> = (0..routes.len()).map(|n| format!("to{n}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let routes: Vec<RouteSpec> =
-        routes.iter().zip(&ids).map(|(route, id)| RouteSpec { to: vec![(*id).into()], ..route.clone() }).collect();
+    let routes: Vec<RouteSpec> = routes
+        .iter()
+        .zip(&ids)
+        .map(|(route, id)| RouteSpec { to: vec![(*id).into()], ..route.clone() })
+        .collect();
     Table::compile(&routes, &ids).unwrap()
 }
 
@@ -30,7 +33,10 @@ fn matching(whens: &[Value], envelope: &Value) -> Option<Vec<u32>> {
     (tested == Tested::All).then_some(out)
 }
 
-fn leaf(alternatives: Vec<Value>) -> Value {
+/// Makes one of many alternatives.
+type Alternative<'a> = Box<dyn Fn(usize) -> Value + 'a>;
+
+fn leaf(alternatives: &[Value]) -> Value {
     json!({"data": {"x": alternatives}})
 }
 
@@ -39,27 +45,42 @@ fn ten_thousand_alternatives_of_any_kind_are_tested_on_a_long_text() {
     let long = "a".repeat(240_000);
     let same = "a".repeat(60);
     let network = |i: usize| format!("10.{}.{}.0/24", i / 250, i % 250);
-    type Alternative<'a> = Box<dyn Fn(usize) -> Value + 'a>;
     let kinds: Vec<(&str, Alternative<'_>)> = vec![
         ("wildcard", Box::new(|i| json!({"wildcard": format!("*{same}b*{same}b{i}")}))),
-        ("nested wildcard", Box::new(|i| json!({"wildcard": format!("*{}*b{i}", "a".repeat(i % 150 + 1))}))),
+        (
+            "nested wildcard",
+            Box::new(|i| json!({"wildcard": format!("*{}*b{i}", "a".repeat(i % 150 + 1))})),
+        ),
         ("prefix", Box::new(|i| json!({"prefix": format!("{same}{i}")}))),
         ("suffix", Box::new(|i| json!({"suffix": format!("{i}{same}")}))),
         ("any case", Box::new(|i| json!({"equals-ignore-case": format!("{same}{i}")}))),
-        ("prefix in any case", Box::new(|i| json!({"prefix": {"equals-ignore-case": format!("{same}{i}")}}))),
-        ("suffix in any case", Box::new(|i| json!({"suffix": {"equals-ignore-case": format!("{i}{same}")}}))),
+        (
+            "prefix in any case",
+            Box::new(|i| json!({"prefix": {"equals-ignore-case": format!("{same}{i}")}})),
+        ),
+        (
+            "suffix in any case",
+            Box::new(|i| json!({"suffix": {"equals-ignore-case": format!("{i}{same}")}})),
+        ),
         ("numeric", Box::new(|i| json!({"numeric": [">", i]}))),
         ("cidr", Box::new(|i| json!({"cidr": network(i)}))),
         ("exact", Box::new(|i| json!(format!("{same}{i}")))),
     ];
     for (name, alternative) in kinds {
         let all: Vec<Value> = (0..9_999).map(alternative).collect();
-        let found = matching(&[leaf(all)], &json!({"data": {"x": long}}));
+        let found = matching(&[leaf(&all)], &json!({"data": {"x": long}}));
         assert_eq!(found.as_deref(), Some(&[][..]), "{name}");
     }
     let texts: Vec<String> = (0..9_999).map(|i| format!("*{same}b*{i}")).collect();
-    for but in [json!({"wildcard": texts}), json!({"prefix": texts}), json!({"suffix": texts}), json!({"equals-ignore-case": texts}), json!(texts)] {
-        let found = matching(&[leaf(vec![json!({"anything-but": but})])], &json!({"data": {"x": long}}));
+    for but in [
+        json!({"wildcard": texts}),
+        json!({"prefix": texts}),
+        json!({"suffix": texts}),
+        json!({"equals-ignore-case": texts}),
+        json!(texts),
+    ] {
+        let found =
+            matching(&[leaf(&[json!({"anything-but": but})])], &json!({"data": {"x": long}}));
         assert_eq!(found.as_deref(), Some(&[0][..]));
     }
 }
@@ -68,7 +89,7 @@ fn ten_thousand_alternatives_of_any_kind_are_tested_on_a_long_text() {
 fn a_wildcard_in_each_of_many_routes_costs_what_many_in_one_route_cost() {
     let same = "a".repeat(60);
     let whens: Vec<Value> =
-        (0..5_000).map(|i| leaf(vec![json!({"wildcard": format!("*{same}*b*{same}{i}*")})])).collect();
+        (0..5_000).map(|i| leaf(&[json!({"wildcard": format!("*{same}*b*{same}{i}*")})])).collect();
     let text = format!("{0}b{0}77,", "a".repeat(100_000));
     assert_eq!(matching(&whens, &json!({"data": {"x": text}})), Some(vec![7, 77]));
     // The same field, where another field selects the routes.
@@ -82,7 +103,7 @@ fn a_wildcard_in_each_of_many_routes_costs_what_many_in_one_route_cost() {
 #[test]
 fn long_numbers_and_large_objects_are_searched_in_bounded_time() {
     let digits = "7".repeat(200_000);
-    let whens: Vec<Value> = (0..1_000).map(|i| leaf(vec![json!({"numeric": [">", i]})])).collect();
+    let whens: Vec<Value> = (0..1_000).map(|i| leaf(&[json!({"numeric": [">", i]})])).collect();
     let envelope: Value = json!({"data": {"x": 0}});
     let body = envelope.to_string().replace("\"x\":0", &format!("\"x\":0.{digits}"));
     let routes: Vec<RouteSpec> = whens.iter().map(filtered).collect();
@@ -130,7 +151,8 @@ fn filters_times_elements_end_at_a_limit_that_is_explained() {
 
 #[test]
 fn many_small_texts_and_many_wildcards_end_at_a_limit() {
-    let whens = [leaf((0..9_999).map(|i| json!({"wildcard": format!("*a*{i}b")})).collect())];
+    let whens =
+        [leaf(&(0..9_999).map(|i| json!({"wildcard": format!("*a*{i}b")})).collect::<Vec<_>>())];
     let texts: Vec<String> = (0..20_000).map(|i| format!("a{i}")).collect();
     assert_eq!(matching(&whens, &json!({"data": {"x": texts}})), None);
     assert_eq!(matching(&whens, &json!({"data": {"x": &texts[..100]}})), Some(vec![]));
@@ -147,14 +169,15 @@ fn refused(whens: &[Value], reason: &str) {
 #[test]
 fn the_filters_of_a_table_are_bounded_together() {
     let kilobyte = |i: usize| json!({"wildcard": format!("*{i:05}{}*", "x".repeat(1_000))});
-    refused(&[leaf((0..9_999).map(kilobyte).collect())], "2097152 bytes together");
-    let split: Vec<Value> = (0..9_999).map(|i| leaf(vec![kilobyte(i)])).collect();
+    refused(&[leaf(&(0..9_999).map(kilobyte).collect::<Vec<_>>())], "2097152 bytes together");
+    let split: Vec<Value> = (0..9_999).map(|i| leaf(&[kilobyte(i)])).collect();
     refused(&split, "2097152 bytes together");
-    let stars = |i: usize| leaf(vec![json!({"wildcard": format!("{}{i}", "*a".repeat(50))})]);
+    let stars = |i: usize| leaf(&[json!({"wildcard": format!("{}{i}", "*a".repeat(50))})]);
     refused(&(0..2_001).map(stars).collect::<Vec<_>>(), "100000 stars together");
-    let values = leaf((0..9_999).map(|i| json!(i)).collect());
+    let values = leaf(&(0..9_999).map(|i| json!(i)).collect::<Vec<_>>());
     refused(&vec![values; 51], "500000 values together");
-    let text = leaf((0..9_000).map(|i| json!(format!("{i}{}", "x".repeat(1_000)))).collect());
+    let text =
+        leaf(&(0..9_000).map(|i| json!(format!("{i}{}", "x".repeat(1_000)))).collect::<Vec<_>>());
     refused(&[text.clone(), text], "16777216 bytes of text");
     refused(&[json!({"k".repeat(1_025): [1]})], "has a name of 1025 bytes; the limit is 1024");
     // Each multiplies out 90 times 90 branches.

@@ -7,7 +7,10 @@ use super::{Table, check, filtered, passes, text_passes};
 /// Whether a list of alternatives matches a value, both as JSON text.
 #[track_caller]
 fn value(alternatives: &str, value: &str) -> bool {
-    text_passes(&format!(r#"{{"data":{{"x":{alternatives}}}}}"#), &format!(r#"{{"data":{{"x":{value}}}}}"#))
+    text_passes(
+        &format!(r#"{{"data":{{"x":{alternatives}}}}}"#),
+        &format!(r#"{{"data":{{"x":{value}}}}}"#),
+    )
 }
 
 #[test]
@@ -20,11 +23,18 @@ fn numbers_are_equal_by_value_and_differ_by_any_digit() {
         ("300.00000000000001", "3.0000000000000001E2", "300"),
         ("1e-400", "10e-401", "0"),
     ] {
-        for operator in [format!("[{pattern}]"), format!(r#"[{{"numeric":["=",{pattern}]}}]"#), format!(r#"[{{"exactly":{pattern}}}]"#)] {
+        for operator in [
+            format!("[{pattern}]"),
+            format!(r#"[{{"numeric":["=",{pattern}]}}]"#),
+            format!(r#"[{{"exactly":{pattern}}}]"#),
+        ] {
             assert!(value(&operator, same), "{operator} on {same}");
             assert!(!value(&operator, different), "{operator} on {different}");
         }
-        for operator in [format!(r#"[{{"anything-but":{pattern}}}]"#), format!(r#"[{{"anything-but":[7,{pattern}]}}]"#)] {
+        for operator in [
+            format!(r#"[{{"anything-but":{pattern}}}]"#),
+            format!(r#"[{{"anything-but":[7,{pattern}]}}]"#),
+        ] {
             assert!(!value(&operator, same), "{operator} on {same}");
             assert!(value(&operator, different), "{operator} on {different}");
         }
@@ -106,5 +116,8 @@ fn exactly_is_another_way_to_write_a_value() {
     );
     let errors = Table::compile(&[filtered(&json!({"x": [{"exactly": ["a"]}]}))], &["there"]);
     let message = errors.unwrap_err()[0].to_string();
-    assert!(message.ends_with(r#"must be one value, such as { exactly = "approved" }"#), "{message}");
+    assert!(
+        message.ends_with(r#"must be one value, such as { exactly = "approved" }"#),
+        "{message}"
+    );
 }

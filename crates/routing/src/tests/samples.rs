@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{RouteSpec, Table, event, lines};
+use super::{RouteSpec, Table, Tested, event, lines};
 
 #[derive(Deserialize)]
 struct Tenant {
@@ -26,7 +26,7 @@ fn the_sample_events_go_where_the_sample_tenant_says() {
     let mut routed = Vec::new();
     for line in include_str!("../../../../config/samples/kyc.ndjson").lines() {
         let envelope: Value = serde_json::from_str(line).unwrap();
-        table.matching(&event(&envelope), &mut out);
+        assert_eq!(table.matching(&event(&envelope), &mut out), Tested::All);
         let to: Vec<&str> = out.iter().map(|index| ids[*index as usize]).collect();
         routed.push(format!("{} {}: {}", envelope["id"], envelope["type"], to.join(", ")));
     }

@@ -5,7 +5,7 @@ use fanfare_contract::Event;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{RouteSpec, Table, event};
+use super::{RouteSpec, Table, Tested, event};
 
 const PLACES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -23,7 +23,8 @@ fn route(events: &[&str], when: Option<Value>, to: &[&str]) -> RouteSpec {
 
 fn matching(routes: &[RouteSpec], event: &Event) -> Vec<u32> {
     let mut out = vec![9, 9, 9];
-    Table::compile(routes, &PLACES).unwrap().matching(event, &mut out);
+    let tested = Table::compile(routes, &PLACES).unwrap().matching(event, &mut out);
+    assert_eq!(tested, Tested::All);
     out
 }
 

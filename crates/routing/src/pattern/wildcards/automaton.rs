@@ -106,7 +106,8 @@ impl Automaton {
     /// The memory that it takes, in bytes.
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {
-        self.labels.len() + 4 * (self.children.len() + self.fails.len() + self.ends.len())
+        self.labels.len()
+            + 4 * (self.children.len() + self.fails.len() + self.ends.len())
             + 4 * self.shorter.len()
             + size_of_val(&*self.root)
     }
@@ -129,7 +130,8 @@ fn trie(pieces: &[Box<str>]) -> (Vec<u8>, Vec<u32>, Vec<u32>) {
             }
             while !range.is_empty() {
                 let byte = pieces[range.start].as_bytes()[depth];
-                let same = pieces[range.clone()].partition_point(|piece| piece.as_bytes()[depth] == byte);
+                let same =
+                    pieces[range.clone()].partition_point(|piece| piece.as_bytes()[depth] == byte);
                 labels.push(byte);
                 ends.push(NONE);
                 below.push(range.start..range.start + same);

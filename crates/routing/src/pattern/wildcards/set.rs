@@ -88,7 +88,8 @@ impl WildcardSet {
 
 impl Machine {
     fn new(wildcards: &[Arc<Wildcard>]) -> Self {
-        let middles = || wildcards.iter().filter_map(|one| one.parts()).map(|(_, middle, _)| middle);
+        let middles =
+            || wildcards.iter().filter_map(|one| one.parts()).map(|(_, middle, _)| middle);
         let mut pieces: Vec<Box<str>> = middles().flatten().cloned().collect();
         pieces.sort_unstable();
         pieces.dedup();
@@ -105,11 +106,11 @@ impl Machine {
             }
             lines.push(Line { pieces: line });
         }
-        let length = |piece: &Box<str>| u32::try_from(piece.len()).unwrap_or(u32::MAX);
+        let length = |piece: &str| u32::try_from(piece.len()).unwrap_or(u32::MAX);
         Self {
             automaton: Automaton::new(&pieces),
             lines: lines.into(),
-            lengths: pieces.iter().map(length).collect(),
+            lengths: pieces.iter().map(|piece| length(piece)).collect(),
             beginning: beginning.into_iter().map(Into::into).collect(),
             direct: direct.into(),
         }
@@ -206,13 +207,14 @@ impl Run<'_> {
             let mut piece = automaton.longest(state);
             while piece != NONE {
                 piece = self.awaited(piece);
-                if piece != NONE {
-                    self.piece(piece, at + 1);
-                    piece = automaton.shorter(piece);
+                if piece == NONE {
+                    break;
                 }
+                self.piece(piece, at + 1);
                 if self.steps.exhausted() {
                     return;
                 }
+                piece = automaton.shorter(piece);
             }
         }
     }
@@ -224,29 +226,41 @@ impl Run<'_> {
             || (state.waits_in == self.scan.now && state.waiting != NONE)
     }
 
-    /// The first of `piece` and the shorter pieces after it for which a wildcard waits. Remembers the
-    /// way for the next time.
+    /// The first of `begin` and the shorter pieces after it for which a wildcard waits. Remembers the
+    /// way: until a wildcard waits for another piece, it leads past the same ones.
     fn awaited(&mut self, begin: u32) -> u32 {
-        let mut piece = begin;
-        let mut count = 0;
-        while piece != NONE && !self.is_awaited(piece) {
+        let epoch = self.scan.epoch;
+        let (mut piece, mut count) = (begin, 0);
+        let mut is_known = true;
+        while piece != NONE {
             let state = &self.scan.pieces[piece as usize];
-            let is_known = state.skip_epoch == self.scan.epoch;
-            piece = if is_known { state.skip } else { self.machine.automaton.shorter(piece) };
+            if state.skip_epoch == epoch {
+                piece = state.skip;
+            } else if self.is_awaited(piece) {
+                break;
+            } else {
+                piece = self.machine.automaton.shorter(piece);
+                is_known = false;
+            }
             count += 1;
         }
-        if count > 1 {
+        if !is_known || count > 1 {
             self.steps.spend(count);
-            let mut passed = begin;
-            while passed != piece {
-                let next = self.machine.automaton.shorter(passed);
-                let state = &mut self.scan.pieces[passed as usize];
-                let next = if state.skip_epoch == self.scan.epoch { state.skip } else { next };
-                (state.skip, state.skip_epoch) = (piece, self.scan.epoch);
-                passed = next;
-            }
+            self.remember(begin, piece);
         }
         piece
+    }
+
+    /// Remembers that no wildcard waits for the pieces from `begin` up to `awaited`.
+    fn remember(&mut self, begin: u32, awaited: u32) {
+        let epoch = self.scan.epoch;
+        let mut passed = begin;
+        while passed != awaited {
+            let shorter = self.machine.automaton.shorter(passed);
+            let state = &mut self.scan.pieces[passed as usize];
+            passed = if state.skip_epoch == epoch { state.skip } else { shorter };
+            (state.skip, state.skip_epoch) = (awaited, epoch);
+        }
     }
 
     /// Advances the wildcards that wait for a piece which ends at `end`.
@@ -290,7 +304,8 @@ impl Run<'_> {
             state.found += 1;
             state.from = end;
             let Some(next) = line.get(state.found as usize) else {
-                let last = self.set.wildcards[number as usize].parts().map_or(0, |(_, _, l)| l.len());
+                let last =
+                    self.set.wildcards[number as usize].parts().map_or(0, |(_, _, l)| l.len());
                 if end + last <= self.text.len() {
                     self.found.push(number);
                 }

@@ -111,7 +111,7 @@ fn a_text_is_read_once_for_ten_thousand_hostile_wildcards() {
     let (found, steps) = run(&set(&all), &text);
     assert!(found.len() == 50 && steps < 200_000, "{steps}");
 
-    // Waiting begins anew with every piece, below a long chain of shorter pieces.
+    // Waiting starts again with every piece, below a long chain of shorter pieces.
     let restless: Vec<String> = (0..900)
         .map(|i| format!("{}*", format!("*{}*b", "a".repeat(i % 300 + 1)).repeat(20)))
         .collect();
