@@ -128,6 +128,7 @@ pub(super) async fn edit<T>(
         let (line, created) = audit_line(state, caller, resource, action, (&old, &new));
         let id = line.id.clone();
         new.journal = vec![line];
+        tenant::suppress_former(&state.store, Some(&old), &new, state.clock.now_ms()).await?;
         let document = tenant::document(&new);
         let put = state.store.directory.put(&caller.tenant, document, Some(revision)).await;
         let edited = Edited { out, spec: Arc::new(new), tag: None, created };

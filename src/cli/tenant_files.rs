@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 
 use super::{Failure, output};
+use crate::agenda::Clock;
 use crate::app;
 use crate::config::Config;
 use crate::delivery::layers::Quiet;
@@ -135,7 +136,7 @@ async fn write(
     // Concurrently, because each write waits for the disk or the network.
     let writes = documents.into_iter().map(|document| async move {
         let spec = tenant::read(&document).map_err(PutError::Problems)?;
-        tenant::put(store, rules.channels, spec).await
+        tenant::put(store, rules.channels, spec, Clock::System.now_ms()).await
     });
     let written: Vec<_> = stream::iter(writes).buffered(CONCURRENT_WRITES).collect().await;
     written.into_iter().collect::<Result<Vec<_>, _>>()?;

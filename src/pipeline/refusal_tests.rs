@@ -69,12 +69,13 @@ async fn a_refused_outcome_of_a_waiting_delivery_delays_neither_its_lane_nor_a_s
 #[tokio::test(start_paused = true)]
 async fn deliveries_of_a_tenant_whose_document_cannot_be_used_wait_until_it_can() {
     let destinations = json!({"hook": {}, "order": {"fifo": true}});
-    let mut scene = Scene::start(Setup::default(), &[("acme", destinations.clone())]).await;
+    let mut scene = Scene::start(Setup::default(), &[("acme", destinations)]).await;
     scene.receivers.script(|_| Reply::Refuse);
     scene.send("acme", ids(10)).await;
     scene.pass(Duration::from_secs(20)).await;
     scene.stop().await;
     let sent = scene.receivers.calls().len();
+    let document = scene.store.directory.get("acme").await.unwrap().expect("the tenant").doc;
     scene.store.directory.put("acme", "{\"of\": \"another time\"}".into(), None).await.unwrap();
     scene.receivers.script(|_| Reply::Take);
 
@@ -90,9 +91,8 @@ async fn deliveries_of_a_tenant_whose_document_cannot_be_used_wait_until_it_can(
         "a dead letter, not unrouted"
     );
 
-    // Removed and created again, as an operator would who cannot repair it.
-    scene.store.directory.remove("acme").await.unwrap();
-    scene.put("acme", &destinations).await;
+    // The earlier document is put back. A tenant that is removed and created again would get nothing.
+    scene.store.directory.put("acme", document, None).await.unwrap();
     scene.pass(Duration::from_mins(1)).await;
     let counts = scene.counts("acme").await;
     assert_eq!((counts.delivered, counts.waiting, counts.suppressed), (20, 0, 0));

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::cores::on_all_cores;
+use super::paused::Paused;
 use super::stored::{self, PutError, document, read, stored};
 use super::{Channels, Disabled, Tenant, TenantSpec, compile};
 use crate::agenda::{Clock, Lane, Lanes};
@@ -43,6 +44,8 @@ pub struct Registry {
     version: AtomicU64,
     /// The store lost all documents, so revisions start over and cannot be compared.
     forgotten: AtomicBool,
+    /// The lanes that are paused.
+    paused: Paused,
     /// One read of the directory at a time, so that an older result never replaces a newer one.
     reading: tokio::sync::Mutex<()>,
     /// Called with the new tenants before they take effect. Templates follow the tenants this way.
@@ -61,7 +64,7 @@ impl Registry {
         let unusable = ArcSwap::default();
         let forgotten = AtomicBool::new(false);
         let version = AtomicU64::new(0);
-        let reading = <_>::default();
+        let (paused, reading) = <_>::default();
         let registry = Self {
             store,
             channels,
@@ -70,6 +73,7 @@ impl Registry {
             unusable,
             version,
             forgotten,
+            paused,
             reading,
             on_change,
         };
@@ -144,7 +148,7 @@ impl Registry {
         (self.on_change)(&now);
         self.current.store(Arc::new(now));
         self.version.store(version, Ordering::Relaxed);
-        self.resume(&before).await?;
+        self.resume().await?;
         Ok(version)
     }
 
@@ -189,15 +193,10 @@ impl Registry {
     }
 
     /// Schedules lanes that were resumed, so that they are served at once.
-    async fn resume(&self, before: &Snapshot) -> Result<(), StoreError> {
+    async fn resume(&self) -> Result<(), StoreError> {
         let now = self.current.load_full();
-        for tenant in now.values() {
-            let Some(old) = before.get(&tenant.id) else { continue };
-            for (id, lane) in &tenant.lanes {
-                if old.lanes.get(id).is_some_and(|old| old.paused) && !lane.paused {
-                    self.store.agenda.reschedule(&lane.key, self.clock.now_ms()).await?;
-                }
-            }
+        for lane in self.paused.follow(&*self.store.records, &now).await? {
+            self.store.agenda.reschedule(&lane, self.clock.now_ms()).await?;
         }
         Ok(())
     }
@@ -230,7 +229,7 @@ impl Registry {
 
     /// Writes a tenant's document, as [`stored::put`].
     pub async fn put(&self, spec: TenantSpec) -> Result<bool, PutError> {
-        stored::put(&self.store, &self.channels, spec).await
+        stored::put(&self.store, &self.channels, spec, self.clock.now_ms()).await
     }
 
     /// Disables a destination or one of its lanes, durably.

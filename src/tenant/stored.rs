@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::diff::carry_over;
+use super::former::suppress_former;
 use super::{Channels, Problem, TenantSpec, compile, review};
-use fanfare_store::{Store, StoreError};
+use fanfare_store::{Ms, Store, StoreError};
 
 /// Why a document was not written.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,7 @@ pub async fn put(
     store: &Store,
     channels: &Channels,
     mut spec: TenantSpec,
+    now: Ms,
 ) -> Result<bool, PutError> {
     loop {
         let before = stored(store, &spec.id).await?;
@@ -37,9 +39,11 @@ pub async fn put(
             return Err(PutError::Problems(problems));
         }
         let revision = before.as_ref().map_or(0, |(_, revision)| *revision);
-        if before.is_some_and(|(before, _)| before == spec) {
+        let before = before.map(|(before, _)| before);
+        if before.as_ref() == Some(&spec) {
             return Ok(false);
         }
+        suppress_former(store, before.as_ref(), &spec, now).await?;
         match store.directory.put(&spec.id, document(&spec), Some(revision)).await {
             Ok(_) => return Ok(true),
             Err(StoreError::Conflict { .. }) => {}

@@ -98,7 +98,7 @@ impl Scene {
             "id": tenant, "name": tenant, "destinations": destinations, "routes": routes,
         });
         let spec = serde_json::from_value(spec).expect("a tenant");
-        put(&self.store, &self.channels, spec).await.expect("it compiles");
+        put(&self.store, &self.channels, spec, self.clock.now_ms()).await.expect("it compiles");
     }
 
     /// Starts a router (again).

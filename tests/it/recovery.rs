@@ -7,7 +7,7 @@ use fanfare_receivers::Reply;
 use serde_json::{Value, json};
 
 use crate::crash::Counter;
-use crate::scene::{SOON, Scene, event};
+use crate::scene::{SOON, Scene, event, numbered};
 use crate::support::{Redis, until};
 
 /// Both stores.
@@ -214,5 +214,26 @@ fn a_replay_goes_at_the_pace_that_is_asked_for_and_what_waits_can_be_cancelled()
         let kept = chosen("replay", &["--dry-run"]);
         assert_eq!((&kept["total"], &kept["by"][0]["reason"]), (&json!(350), &json!("cancelled")));
         assert_eq!(counter.distinct(), 0);
+    }
+}
+
+#[test]
+fn a_lane_that_was_resumed_while_no_server_ran_is_served_at_the_start() {
+    let counter = Counter::slow(Duration::ZERO);
+    let redis = Redis::start_durable();
+    for scene in scenes(&redis) {
+        let before = counter.distinct();
+        let table = counter.table();
+        scene.tenant("acme", &table.replace("retry =", "paused = true\nretry ="));
+        let mut router = scene.start();
+        let event = numbered(before + 1).remove(before);
+        scene.send("acme", &[event]).ok();
+        let waits = || (scene.deliveries("acme").len() == 1).then_some(());
+        until(SOON, waits).expect("it waits");
+        router.sigterm();
+        assert!(router.wait_exit(SOON).success());
+        scene.tenant("acme", &table);
+        let _router = scene.start();
+        counter.wait_for(before + 1, SOON);
     }
 }

@@ -156,6 +156,9 @@ pub(super) async fn insert(
 ) -> Result<TenantSpec, ApiError> {
     let now = state.clock.now_ms();
     spec.journal = vec![audit::entry(by, now, "create", resource, Value::Null, after)];
+    if state.store.directory.get(&spec.id).await?.is_none() {
+        tenant::suppress_former(&state.store, None, &spec, now).await?;
+    }
     let document = tenant::document(&spec);
     match state.store.directory.put(&spec.id, document, Some(0)).await {
         Ok(revision) => {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::folder::{Folder, Hold, LOCK, open_private};
+use super::folder::{DATABASE, Folder, Hold, LOCK, open_private};
 use super::{failure, schema};
 use crate::{Result, StoreError};
 
@@ -72,8 +72,9 @@ pub fn restore(from: &Path, dir: &Path, there: InTheWay, progress: Progress<'_>)
     let source = open_backup(from)?;
     // Checked first: a running router is the more important error.
     let held = if dir.join(LOCK).exists() { Some(Folder::make_only(dir)?.hold()?) } else { None };
-    if there == InTheWay::Refuse {
-        refuse_full(dir)?;
+    match there {
+        InTheWay::Refuse => refuse_full(dir)?,
+        InTheWay::SetAside => refuse_second_aside(dir)?,
     }
     let folder = Folder::make_only(dir)?;
     let hold = held.map_or_else(|| folder.hold(), Ok)?;
@@ -205,6 +206,19 @@ fn refuse_full(dir: &Path) -> Result<()> {
             "{} is not empty; restore into a new folder with --store, or give --replace: \
              the store that is there is then kept as fanfare.db.replaced",
             dir.display()
+        )));
+    }
+    Ok(())
+}
+
+/// What an earlier restore set aside may be the only copy of what was there first.
+fn refuse_second_aside(dir: &Path) -> Result<()> {
+    let database = dir.join(DATABASE);
+    let aside = beside(&database, "replaced");
+    if database.exists() && aside.exists() {
+        return Err(StoreError::BadQuery(format!(
+            "{} is there already, from an earlier restore; move or remove it first",
+            aside.display()
         )));
     }
     Ok(())

@@ -16,6 +16,8 @@ use crate::{Result, StoreError};
 
 /// A router that uses the folder holds a lock on this file.
 pub(super) const LOCK: &str = "fanfare.lock";
+/// The database.
+pub(super) const DATABASE: &str = "fanfare.db";
 /// Bytes that new events must leave free on the disk, for the outcomes of accepted events.
 const RESERVE: u64 = 64 << 20;
 /// Bytes of a page of the database.
@@ -71,7 +73,7 @@ impl Folder {
 
     /// Where the database is.
     pub(super) fn database(&self) -> PathBuf {
-        self.dir.join("fanfare.db")
+        self.dir.join(DATABASE)
     }
 
     /// Locks the folder for this process.

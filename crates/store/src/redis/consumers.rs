@@ -119,7 +119,7 @@ impl Watch {
         let seal = core.seal().await?;
         for replica in self.gone(core).await? {
             while taken.len() < max {
-                let want = (max - taken.len()).min(TAKE_PAGE);
+                let want = reader.bounded((max - taken.len()).min(TAKE_PAGE));
                 let (entries, nothing_left) = inherit(core, reader, &replica, want).await?;
                 let stuck = entries.is_empty();
                 taken.extend(reader.took(&seal, entries)?);

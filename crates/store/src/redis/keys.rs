@@ -95,12 +95,23 @@ impl Keys {
     }
 
     pub(super) fn replicas(&self) -> String {
-        format!("{}:{{up}}:replicas", self.prefix)
+        Self::replicas_of(&self.prefix)
     }
 
     /// Which replica reconciles for all at the moment.
     pub(super) fn reconciling(&self) -> String {
         format!("{}:{{up}}:reconciling", self.prefix)
+    }
+
+    /// Which prefix belongs to the stream and this group: the entries of one stream must not be
+    /// shared by two Fanfares with different tenants.
+    pub(super) fn prefix_of_stream(&self, group: &str) -> String {
+        format!("{}:{group}:prefix", self.stream)
+    }
+
+    /// Heartbeats under another prefix.
+    pub(super) fn replicas_of(prefix: &str) -> String {
+        format!("{prefix}:{{up}}:replicas")
     }
 
     /// The key of the MAC that marks our entries.
@@ -162,7 +173,7 @@ impl TenantKeys {
         self.key("log")
     }
 
-    /// Events in the order in which they were admitted, numbered from 1.
+    /// Events by the number of their admission: the time in microseconds, and always growing.
     pub(super) fn seen(&self) -> String {
         self.key("seen")
     }

@@ -19,6 +19,7 @@
 //! | `fanfare:{s07}:done:<tenant>`, `again:<tenant>:<id>` | number, text | reconciliation: settled up to here; routed again by |
 //! | `fanfare:{s07}:agenda` | sorted set | the shard's tenants by their earliest lane |
 //! | `fanfare:{s07}:tenants` | set | the shard's tenants that have events |
+//! | `fanfare:events:fanfare:prefix` | text | the prefix of the Fanfare that reads this stream with this group |
 //! | `fanfare:{dir}:…`, `{dead}:…`, `{up}:…` | | tenants' tables and records, rejected entries, heartbeats, the key of marks |
 //! | `fanfare:{s07}:kept`, `{dead}:kept` | number | written so that there is something to wait for ([`Options::wait_replicas`]) |
 //!
@@ -176,6 +177,7 @@ pub async fn open(options: Options) -> Result<Store> {
         tokens: AtomicU64::new(0),
         held: mark::Held::default(),
     });
+    upkeep::own_stream(&core, &options.prefix).await?;
     let reader = Arc::new(reader::Reader::new(Arc::clone(&core)));
     Ok(Store {
         log: Arc::new(log::RedisLog::new(Arc::clone(&core), Arc::clone(&reader))),

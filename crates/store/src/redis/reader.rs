@@ -8,7 +8,7 @@
 
 use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,10 @@ use crate::{Admission, Entry, EntryId, Payload, Result, StoreError};
 const PENDING_PAGE: usize = 500;
 /// Up to this many entries at once, each gains by the short path (`enter`).
 const FEW: usize = 4;
+/// Bytes in one answer, about. The server bounds an answer by number alone.
+const READ_BYTES: usize = 16 << 20;
+/// The size that an entry is expected to have before any came.
+const UNKNOWN_ENTRY_BYTES: usize = 1 << 20;
 /// The minimum time for a read that another caller left running.
 const LEFT_RUNNING: Duration = Duration::from_millis(20);
 
@@ -50,6 +54,8 @@ struct Shared {
     recheck: AtomicU8,
     /// This replica has a heartbeat.
     registered: AtomicBool,
+    /// The size of a large entry among those that came last, in bytes.
+    entry_bytes: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -69,6 +75,7 @@ impl Reader {
             hand: Mutex::default(),
             recheck: AtomicU8::new(0),
             registered: AtomicBool::new(false),
+            entry_bytes: AtomicUsize::new(UNKNOWN_ENTRY_BYTES),
         };
         let (handoff, turn) = (Handoff::default(), tokio::sync::Mutex::default());
         Self { handoff, shared: Arc::new(shared), turn }
@@ -161,6 +168,11 @@ impl Reader {
         Ok(self.shared.receive(seal, entries)?.0)
     }
 
+    /// Up to how many entries to take at once, so that their bytes are bounded too.
+    pub(super) fn bounded(&self, max: usize) -> usize {
+        self.shared.bounded(max)
+    }
+
     /// Registers an entry that was admitted when it was added. False if it is registered already.
     pub(super) fn admitted(&self, entry: EntryId, admission: Admission) -> bool {
         self.shared.hand().insert(entry, Some(admission)).is_none()
@@ -223,6 +235,21 @@ impl Shared {
         self.recheck.store(2, Ordering::Release);
     }
 
+    /// Up to how many entries to ask for, so that their bytes are bounded too.
+    fn bounded(&self, max: usize) -> usize {
+        (READ_BYTES / self.entry_bytes.load(Ordering::Relaxed).max(1)).clamp(1, max.max(1))
+    }
+
+    /// Learns from an answer how large entries are: at once if they are larger than before, and
+    /// gradually if they are smaller.
+    fn note_sizes(&self, entries: &[Entry]) {
+        let Some(largest) = entries.iter().map(|entry| bytes_of(&entry.payload)).max() else {
+            return;
+        };
+        let before = self.entry_bytes.load(Ordering::Relaxed);
+        self.entry_bytes.store(largest.max(before / 4).max(1), Ordering::Relaxed);
+    }
+
     async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
         let seal = self.core.seal().await?;
         // One try each for a lost group, an aborted wait, a broken connection, and the read itself.
@@ -236,7 +263,8 @@ impl Shared {
                     Err(fault) => return Err(fault.into()),
                 }
             }
-            match self.core.reads.run_once(&self.command(max, wait, ">")).await {
+            let count = self.bounded(max);
+            match self.core.reads.run_once(&self.command(count, wait, ">")).await {
                 Ok(mut values) => {
                     let entries = of_one_stream(values.pop().unwrap_or(Value::Nil))?;
                     return Ok(self.receive(&seal, entries)?.0);
@@ -261,8 +289,9 @@ impl Shared {
         let mut lost = Vec::new();
         let mut from = "0".to_owned();
         loop {
+            let count = self.bounded(PENDING_PAGE);
             let answer =
-                self.core.reads.run_once(&self.command(PENDING_PAGE, Duration::ZERO, &from)).await;
+                self.core.reads.run_once(&self.command(count, Duration::ZERO, &from)).await;
             let mut values = match answer {
                 Ok(values) => values,
                 Err(fault) if fault.no_group => return Ok(lost),
@@ -273,7 +302,7 @@ impl Shared {
                 }
             };
             let page = of_one_stream(values.pop().unwrap_or(Value::Nil))?;
-            let full = page.len() == PENDING_PAGE;
+            let full = page.len() == count;
             let (entries, end) = self.receive(seal, page)?;
             lost.extend(entries);
             if !full {
@@ -316,6 +345,8 @@ impl Shared {
                 entries.push(Entry { id, payload: payload(seal, pairs(fields)?) });
             }
         }
+        drop(hand);
+        self.note_sizes(&entries);
         Ok((entries, last))
     }
 }
@@ -325,6 +356,13 @@ pub(super) fn payload(seal: &Seal, fields: Vec<(Bytes, Bytes)>) -> Payload {
     match seal.read_entry(&fields) {
         Some(event) => Payload::Event(Arc::new(event)),
         None => Payload::Raw(fields),
+    }
+}
+
+fn bytes_of(payload: &Payload) -> usize {
+    match payload {
+        Payload::Event(event) => event.body.len(),
+        Payload::Raw(fields) => fields.iter().map(|(name, value)| name.len() + value.len()).sum(),
     }
 }
 

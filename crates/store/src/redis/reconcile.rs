@@ -128,7 +128,7 @@ impl Reconciler {
             let full = pending.len() == PENDING_PAGE;
             let lost: Vec<EntryId> = pending.into_iter().map(|(id, _)| id).collect();
             let lost = self.reader.not_in_hand(lost, &before);
-            for part in lost.chunks(CLAIMED) {
+            for part in lost.chunks(self.reader.bounded(CLAIMED)) {
                 let mut cmd = redis::cmd("XCLAIM");
                 cmd.arg(&*self.core.keys.stream).arg(&self.core.group).arg(&self.core.replica);
                 cmd.arg(0);

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::connection::{Batch, Dialer, Link};
-use super::keys::{SHARDS, Tag, TenantKeys};
+use super::keys::{Keys, SHARDS, Tag, TenantKeys};
 use super::reader::Reader;
 use super::reconcile::Reconciler;
 use super::{ANSWER_WITHIN, Core, reply, script};
@@ -254,6 +254,34 @@ pub(super) async fn suited(dialer: Dialer) -> Result<Dialer> {
     Ok(dialer)
 }
 
+/// Refuses a stream and a group that another Fanfare reads, under another prefix: each would take
+/// events of the other's tenants, which it does not know. A Fanfare without replicas is gone, and
+/// its stream is taken over.
+pub(super) async fn own_stream(core: &Core, prefix: &str) -> Result<()> {
+    let key = core.keys.prefix_of_stream(&core.group);
+    let mut cmd = redis::cmd("SET");
+    cmd.arg(&key).arg(prefix).arg("NX").arg("GET");
+    let owner = match core.link.ask(Tag::Alone, cmd).await? {
+        Value::Nil => return Ok(()),
+        owner => reply::text(owner)?,
+    };
+    if owner == prefix {
+        return Ok(());
+    }
+    let mut replicas = redis::cmd("HLEN");
+    replicas.arg(Keys::replicas_of(&owner));
+    if reply::count(&core.link.ask(Tag::Alone, replicas).await?)? == 0 {
+        let mut cmd = redis::cmd("SET");
+        cmd.arg(&key).arg(prefix);
+        return core.link.ask(Tag::Alone, cmd).await.map(drop);
+    }
+    Err(StoreError::Held(format!(
+        "the stream {} with the group {} is read by a Fanfare with the prefix {owner}, and this one \
+         has the prefix {prefix}; set another stream and another group under [redis]",
+        core.keys.stream, core.group
+    )))
+}
+
 fn check_version(info: &HashMap<String, String>) -> Result<()> {
     let version = info.get("redis_version").map_or("unknown", String::as_str);
     let major: Option<u32> = version.split('.').next().and_then(|major| major.parse().ok());
@@ -312,7 +340,13 @@ fn durability(info: &HashMap<String, String>, settings: &HashMap<String, String>
                  last half minute of accepted events (set appendfsync to everysec or always)"
                     .to_owned(),
             ),
-            _ => {}
+            Some(_) => {}
+            None => warnings.push(
+                "Redis does not say how it writes its file (CONFIG GET appendfsync is refused): with \
+                 everysec, which is usual, a crash of its machine can lose the last second of \
+                 accepted events"
+                    .to_owned(),
+            ),
         }
     } else if settings.get("save").is_some_and(|save| !save.is_empty()) {
         warnings.push(
@@ -333,6 +367,13 @@ fn durability(info: &HashMap<String, String>, settings: &HashMap<String, String>
              events (set noeviction)"
         )),
         _ => {}
+    }
+    if !is("evicted_keys", "0") && info.contains_key("evicted_keys") {
+        warnings.push(
+            "Redis has evicted keys: events or outcomes may be lost; set maxmemory-policy to \
+             noeviction and run `fanfare audit`"
+                .to_owned(),
+        );
     }
     if is("aof_last_write_status", "err") || is("rdb_last_bgsave_status", "err") {
         warnings.push("Redis could not write to its disk lately: see its log".to_owned());
@@ -356,6 +397,9 @@ mod tests {
         assert!(said(&[], &[("save", "3600 1")]).contains("snapshots only"));
         assert!(said(&[("aof_enabled", "1")], &[("appendfsync", "everysec")]).contains("second"));
         assert_eq!(said(&[("aof_enabled", "1")], &[("appendfsync", "always")]), "");
+        assert!(said(&[("aof_enabled", "1")], &[]).contains("CONFIG GET appendfsync is refused"));
+        let evicted = [("aof_enabled", "1"), ("evicted_keys", "7")];
+        assert!(said(&evicted, &[("appendfsync", "always")]).contains("has evicted keys"));
         let evicting = [("aof_enabled", "1"), ("maxmemory_policy", "allkeys-lru")];
         assert!(said(&evicting, &[]).contains("noeviction"));
     }

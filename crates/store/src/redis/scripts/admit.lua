@@ -32,9 +32,12 @@ end
 if fresh > 0 then
   redis.call('HSET', KEYS[1], unpack(values))
   redis.call('ZADD', KEYS[3], unpack(index))
-  -- The same members by their number, written as a whole one: Redis would write Lua's as it writes
-  -- fractions, which takes longer.
-  local before = redis.call('INCRBY', KEYS[6], fresh) - fresh
+  -- The same members by their number. It is at least the time in microseconds: if the server loses
+  -- its last numbers, those that follow are still beyond every place that was given out. Written as
+  -- a whole one: Redis would write Lua's as it writes fractions, which takes longer.
+  local time = redis.call('TIME')
+  local before = math.max(redis.call('GET', KEYS[6]) or 0, time[1] * 1000000 + time[2])
+  redis.call('SET', KEYS[6], string.format('%d', before + fresh))
   for k = 1, fresh do index[k * 2 - 1] = string.format('%d', before + k) end
   redis.call('ZADD', KEYS[5], unpack(index))
   redis.call('SADD', KEYS[4], ARGV[1])

@@ -16,7 +16,12 @@ local arrival = string.char(97 + #ms) .. ms .. string.char(97 + #number) .. numb
 local packed = arrival .. ARGV[6] .. ARGV[10]
 redis.call('HSET', KEYS[2], ARGV[4], packed)
 redis.call('ZADD', KEYS[3], ARGV[5], arrival .. ':' .. ARGV[4])
-redis.call('ZADD', KEYS[5], redis.call('INCR', KEYS[6]), arrival .. ':' .. ARGV[4])
+-- As in admit.lua.
+local time = redis.call('TIME')
+local number = math.max(redis.call('GET', KEYS[6]) or 0, time[1] * 1000000 + time[2]) + 1
+number = string.format('%d', number)
+redis.call('SET', KEYS[6], number)
+redis.call('ZADD', KEYS[5], number, arrival .. ':' .. ARGV[4])
 redis.call('SADD', KEYS[4], ARGV[3])
 stored(KEYS[7], KEYS[2], #packed)
 return {known, entry, 0, {}}
