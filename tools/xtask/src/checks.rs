@@ -81,7 +81,8 @@ fn line(steps: &mut Steps, root: &Path, name: &'static str, line: &str) {
 fn check_advisories(root: &Path, deny: &str, advisories: &str) -> Result<Option<String>> {
     if let Err(error) = output(root, &format!("{deny} fetch db")) {
         let error = error.to_string();
-        let why = error.lines().find(|line| line.contains("fatal:") || line.contains("ERROR"));
+        let line = |with: &str| error.lines().find(|line| line.contains(with));
+        let why = line("fatal:").or_else(|| line("[ERROR]"));
         return Ok(Some(format!(
             "no dependency was compared with known vulnerabilities, because the advisory database \
              cannot be fetched: {}",
