@@ -20,4 +20,4 @@ pub use keyring::{Admitted, Keyring};
 pub use keys::{CreateError, Created, Key};
 pub use new_key::{NewKey, PORTAL_TTL};
 pub use principal::{Action, Denied, Principal, Role};
-pub use secret::{Hash, Secret};
+pub use secret::{Hash, Secret, key_prefix};

@@ -58,8 +58,11 @@ impl NewKey {
         by.require(Action::Keys)?;
         let exceeds = self.role == Role::Operator && by.role != Role::Operator;
         let crosses = by.environment == Environment::Test && self.environment == Environment::Live;
-        if exceeds || crosses {
+        if exceeds {
             return Err(Denied::Forbidden(by.role));
+        }
+        if crosses {
+            return Err(Denied::TestKey);
         }
         match self.tenant.as_deref() {
             Some(tenant) if !by.sees(tenant) => Err(Denied::no_tenant(tenant)),
@@ -78,7 +81,7 @@ impl NewKey {
                     "must be omitted: an operator's key is for all tenants; create an admin key for one tenant",
                 );
             }
-            (Role::Admin | Role::Publisher | Role::Reader, None) => {
+            (Role::Admin | Role::Publisher | Role::Reader | Role::Consumer, None) => {
                 wrong("tenant", "is missing: only an operator's key is for all tenants");
             }
             _ => {}
@@ -92,7 +95,7 @@ impl NewKey {
         if self.ttl.is_some_and(|ttl| ttl < Duration::from_secs(1)) {
             wrong("expires", "must be at least one second from now");
         }
-        if self.portal && self.role == Role::Publisher {
+        if self.portal && !matches!(self.role, Role::Admin | Role::Reader) {
             wrong("role", "must be admin or reader for a portal link");
         }
         if self.portal && self.ttl.is_none_or(|ttl| ttl > MAX_PORTAL_TTL) {

@@ -19,6 +19,8 @@ pub enum Role {
     Publisher,
     /// Reads everything of one tenant. Cannot change anything.
     Reader,
+    /// Reads the mailboxes of one tenant and commits what it has processed. Nothing else.
+    Consumer,
 }
 
 /// What a request does.
@@ -28,6 +30,8 @@ pub enum Action {
     Publish,
     /// Read a tenant's settings, events and deliveries.
     Read,
+    /// Read a tenant's mailboxes and commit messages.
+    Consume,
     /// Change a tenant's settings, replay, test.
     Write,
     /// Create and revoke a tenant's keys.
@@ -39,7 +43,8 @@ pub enum Action {
 
 impl Role {
     /// All roles, the most powerful first.
-    pub const ALL: [Self; 4] = [Self::Operator, Self::Admin, Self::Publisher, Self::Reader];
+    pub const ALL: [Self; 5] =
+        [Self::Operator, Self::Admin, Self::Publisher, Self::Reader, Self::Consumer];
 
     /// Whether the role allows an action, regardless of the tenant.
     pub fn allows(self, action: Action) -> bool {
@@ -48,6 +53,7 @@ impl Role {
             Self::Admin => action != Action::Operate,
             Self::Publisher => action == Action::Publish,
             Self::Reader => action == Action::Read,
+            Self::Consumer => action == Action::Consume,
         }
     }
 
@@ -58,6 +64,7 @@ impl Role {
             Self::Admin => "admin",
             Self::Publisher => "publisher",
             Self::Reader => "reader",
+            Self::Consumer => "consumer",
         }
     }
 }
@@ -72,7 +79,7 @@ impl FromStr for Role {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|role| role.word() == text);
-        found.ok_or_else(|| "must be operator, admin, publisher or reader".to_owned())
+        found.ok_or_else(|| "must be operator, admin, publisher, reader or consumer".to_owned())
     }
 }
 
@@ -86,7 +93,8 @@ pub struct Principal {
     pub role: Role,
     /// The only tenant that it may access. `None` for all tenants.
     pub tenant: Option<Arc<str>>,
-    /// The environment of its events.
+    /// The environment of its events. A live key may also access test things. For a test key, live
+    /// things do not exist.
     pub environment: Environment,
     /// Whether it comes from a portal link. It then may not create keys, because they could outlive
     /// the link.
@@ -112,6 +120,16 @@ impl Principal {
     /// Whether it may access a tenant. Other tenants do not exist for it.
     pub fn sees(&self, tenant: &str) -> bool {
         self.tenant.as_deref().is_none_or(|own| own == tenant)
+    }
+
+    /// Whether it may access things of an environment. For a test key, live things do not exist.
+    pub fn sees_environment(&self, environment: Environment) -> bool {
+        self.environment.is_live() || !environment.is_live()
+    }
+
+    /// Fails for a test key. Guards what live events use too.
+    pub fn require_live(&self) -> Result<(), Denied> {
+        if self.environment.is_live() { Ok(()) } else { Err(Denied::TestKey) }
     }
 
     /// The tenant of a request: the one that it names, or the key's own. A tenant that the key may
@@ -145,6 +163,12 @@ pub enum Denied {
     /// The key's role does not allow the action.
     #[error("a key with the role {0} may not do this; use a key with another role")]
     Forbidden(Role),
+    /// The key belongs to the test environment, and live events use what the request is about.
+    #[error(
+        "a test key may not do this, because live events use it too; use a key of the live \
+             environment"
+    )]
+    TestKey,
     /// The key may access all tenants, so the request must name one.
     #[error("the request names no tenant; add `?tenant=acme` or the header `Fanfare-Tenant: acme`")]
     Unnamed,
@@ -166,6 +190,7 @@ impl Denied {
             Self::UnknownKey => "wrong_key",
             Self::Expired => "expired_key",
             Self::Forbidden(_) => "forbidden",
+            Self::TestKey => "live_key_required",
             Self::Unnamed => "no_tenant",
             Self::NoTenant(_) => "unknown_tenant",
         }
@@ -184,14 +209,15 @@ mod tests {
 
     #[test]
     fn each_role_allows_its_actions_and_nothing_else() {
-        use Action::{Keys, Operate, Publish, Read, Write};
-        let all = [Publish, Read, Write, Keys, Operate];
+        use Action::{Consume, Keys, Operate, Publish, Read, Write};
+        let all = [Publish, Read, Consume, Write, Keys, Operate];
         let allowed = |role| all.into_iter().filter(move |action| Role::allows(role, *action));
         let allowed = |role| allowed(role).collect::<Vec<_>>();
         assert_eq!(allowed(Role::Operator), all);
-        assert_eq!(allowed(Role::Admin), [Publish, Read, Write, Keys]);
+        assert_eq!(allowed(Role::Admin), [Publish, Read, Consume, Write, Keys]);
         assert_eq!(allowed(Role::Publisher), [Publish]);
         assert_eq!(allowed(Role::Reader), [Read]);
+        assert_eq!(allowed(Role::Consumer), [Consume]);
     }
 
     #[test]
@@ -199,6 +225,18 @@ mod tests {
         let portal = Principal { portal: true, ..principal(Role::Admin, Some("acme")) };
         assert!(portal.may(Action::Write));
         assert_eq!(portal.require(Action::Keys), Err(Denied::Forbidden(Role::Admin)));
+    }
+
+    #[test]
+    fn live_things_do_not_exist_for_a_test_key() {
+        let live = principal(Role::Admin, Some("acme"));
+        let test = Principal { environment: Environment::Test, ..live.clone() };
+        assert!(
+            live.sees_environment(Environment::Live) && live.sees_environment(Environment::Test)
+        );
+        assert!(test.sees_environment(Environment::Test));
+        assert!(!test.sees_environment(Environment::Live));
+        assert_eq!((live.require_live(), test.require_live()), (Ok(()), Err(Denied::TestKey)));
     }
 
     #[test]

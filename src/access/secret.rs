@@ -60,6 +60,15 @@ impl Secret {
     }
 }
 
+/// The beginning of a key that may be shown, such as `sk_live_A1b2`. `None` if a text does not have
+/// the form of a key, and may therefore be another secret.
+pub fn key_prefix(text: &str) -> Option<&str> {
+    let prefix = PREFIXES.iter().find(|prefix| text.starts_with(**prefix))?;
+    let whole = text.len() == prefix.len() + RANDOM + CHECK;
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    text.get(..prefix.len() + 4).filter(|_| whole && plain)
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Secret").field(&self.hint()).finish()

@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::answer::ApiError;
+use super::auth_failures::AuthFailures;
 use crate::access::{Admitted, Denied, Environment, Hash, Keyring, Principal, Role};
 use crate::agenda::Clock;
 
@@ -27,6 +28,8 @@ pub struct Authenticator {
     pub open: Option<&'static str>,
     /// Needed to tell callers when their rate limit resets.
     pub clock: Clock,
+    /// Counts and logs requests that are not authenticated.
+    pub failures: AuthFailures,
 }
 
 impl Authenticator {
@@ -104,7 +107,7 @@ impl From<Denied> for ApiError {
             Denied::NoKey | Denied::UnknownKey | Denied::Expired => {
                 (StatusCode::UNAUTHORIZED, "unauthorized")
             }
-            Denied::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Denied::Forbidden(_) | Denied::TestKey => (StatusCode::FORBIDDEN, "forbidden"),
             Denied::Unnamed => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
             Denied::NoTenant(_) => (StatusCode::NOT_FOUND, "not_found"),
         };

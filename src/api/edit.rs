@@ -1,12 +1,15 @@
-//! The only way in which the API changes a tenant's document: read it, check the caller's
+//! The only way in which the API reads and changes a tenant's document: read it, check the caller's
 //! `If-Match`, apply the change, compile the result, and write it if the document has not changed
 //! meanwhile. Otherwise start over.
+//!
+//! A test key reads and changes a reduced document without live things (`environments`).
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::answer::{ApiError, Detail};
+use super::environments::{seen, written};
 use super::etag::IfMatch;
 use super::problem::DocumentPart;
 use super::quota;
@@ -76,8 +79,17 @@ pub(super) struct Edited<T> {
     pub(super) created: bool,
 }
 
-/// Loads a tenant's document and its revision.
-pub(super) async fn load(state: &ApiState, tenant: &str) -> Result<(TenantSpec, u64), ApiError> {
+/// Loads the document of the caller's tenant as far as the caller's key sees it.
+pub(super) async fn load(state: &ApiState, caller: &Caller) -> Result<TenantSpec, ApiError> {
+    let (whole, _) = load_whole(state, &caller.tenant).await?;
+    Ok(seen(&caller.principal, whole))
+}
+
+/// Loads a tenant's whole document and its revision.
+pub(super) async fn load_whole(
+    state: &ApiState,
+    tenant: &str,
+) -> Result<(TenantSpec, u64), ApiError> {
     let stored = tenant::stored(&state.store, tenant).await?;
     stored.ok_or_else(|| Denied::no_tenant(tenant).into())
 }
@@ -105,31 +117,44 @@ pub(super) async fn edit<T>(
 ) -> Result<Edited<T>, ApiError> {
     let resource: &dyn Resource = &resource;
     let _lock = state.v1.write_locks.lock(&caller.tenant).await;
-    let mut written: Option<(String, Edited<T>)> = None;
+    let mut written_before: Option<(String, Edited<T>)> = None;
     for _ in 0..MAX_ROUNDS {
-        let (old, revision) = load(state, &caller.tenant).await?;
-        if let Some((id, edited)) = written.take()
-            && old.journal.iter().any(|line| line.id == id)
+        let (whole, revision) = load_whole(state, &caller.tenant).await?;
+        if let Some((id, edited)) = written_before.take()
+            && whole.journal.iter().any(|line| line.id == id)
         {
             // The previous round's write succeeded, although its answer was a conflict: the store's
             // first answer was lost and the write was repeated.
             return finish(state, resource, edited, revision).await;
         }
+        let old = seen(&caller.principal, whole.clone());
         if_match.check(tag(state, resource, &old).await?.as_deref())?;
         let mut new = old.clone();
         let out = change(&mut new)?;
+        if new != old {
+            check(state, resource, &old, &new)?;
+        }
+        let (mut whole_new, mut new) = written(&caller.principal, action, &whole, new)?;
         if new == old {
             let spec = Arc::new(old);
             let tag = tag(state, resource, &spec).await?;
             return Ok(Edited { out, spec, tag, created: false });
         }
-        check(state, resource, &old, &new)?;
-        audit::flush(&state.store, &old).await?;
+        if !caller.principal.environment.is_live() && compiled(state, &whole_new).is_err() {
+            let message = "the tenant's live settings are invalid, so nothing can be changed; correct \
+                           them with a key of the live environment";
+            return Err(ApiError::conflict("invalid_settings", message));
+        }
+        // A test key's own things may be within a quota that all things together exceed.
+        quota::check_document(state, &whole, &whole_new)?;
+        audit::flush(&state.store, &whole).await?;
         let (line, created) = audit_line(state, caller, resource, action, (&old, &new));
         let id = line.id.clone();
-        new.journal = vec![line];
-        tenant::suppress_former(&state.store, Some(&old), &new, state.clock.now_ms()).await?;
-        let document = tenant::document(&new);
+        whole_new.journal = vec![line];
+        new.journal.clone_from(&whole_new.journal);
+        let now = state.clock.now_ms();
+        tenant::suppress_former(&state.store, Some(&whole), &whole_new, now).await?;
+        let document = tenant::document(&whole_new);
         let put = state.store.directory.put(&caller.tenant, document, Some(revision)).await;
         let edited = Edited { out, spec: Arc::new(new), tag: None, created };
         match put {
@@ -139,7 +164,7 @@ pub(super) async fn edit<T>(
                 }
                 return finish(state, resource, edited, revision).await;
             }
-            Err(StoreError::Conflict { .. }) => written = Some((id, edited)),
+            Err(StoreError::Conflict { .. }) => written_before = Some((id, edited)),
             Err(error) => return Err(error.into()),
         }
     }

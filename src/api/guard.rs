@@ -1,16 +1,17 @@
 //! The guard before every path that needs a key: it authenticates the request, applies the key's
 //! rate limit, and counts the body's memory.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::answer::ApiError;
-use super::auth::{Authenticator, basic_as_bearer};
+use super::auth::{Authenticator, basic_as_bearer, bearer};
 use super::rate_headers::{insert_rate_headers, seconds_up};
 use super::state::ApiState;
 use crate::access::{Action, Principal, RateDecision};
@@ -44,7 +45,11 @@ pub(super) async fn guard(
 ) -> Response {
     let authenticator = &state.authenticator;
     let mut response = match authenticator.authenticate(request.headers()).await {
-        Err(denied) => ApiError::from(denied).into_response(),
+        Err(denied) => {
+            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+            authenticator.failures.record(&denied, bearer(request.headers()), peer);
+            ApiError::from(denied).into_response()
+        }
         Ok(admitted) => match admitted.rate {
             None => admit(&state, admitted.principal, request, next).await,
             Some(rate) => {

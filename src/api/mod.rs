@@ -12,26 +12,28 @@
 //! 2. `openapi`: `/openapi.json`, collected from the handlers
 //! 3. `v1`: the resources, one file each
 //! 4. `edit`, `guard`, `idempotency`, `metrics`, `health`, `docs`
-//! 5. `scope`, `quota`
+//! 5. `environments`, `scope`, `quota`
 //! 6. `state`: what the handlers share
 //! 7. `auth`, `etag`, `meter`, `page`, `problem`, `waiters`, `write_locks`
-//! 8. `body`
+//! 8. `auth_failures`, `body`
 //! 9. `body_memory`, `json`, `local`, `schema`, `shown_once`
-//! 10. `answer`, `masked`, `rate_headers`, `request_id`
+//! 10. `answer`, `merge_patch`, `rate_headers`, `request_id`
 
 mod answer;
 mod auth;
+mod auth_failures;
 mod body;
 mod body_memory;
 mod docs;
 mod edit;
+mod environments;
 mod etag;
 mod guard;
 mod health;
 mod idempotency;
 mod json;
 mod local;
-mod masked;
+mod merge_patch;
 mod meter;
 mod metrics;
 pub(crate) mod openapi;
@@ -51,6 +53,7 @@ mod write_locks;
 
 pub use answer::ApiError;
 pub use auth::Authenticator;
+pub use auth_failures::AuthFailures;
 pub use guard::reserve;
 pub use local::LocalHosts;
 pub use meter::Meter;

@@ -1,5 +1,8 @@
 //! Authorization. Every handler states in its arguments what it does, and gets only a tenant that
 //! the caller's key may access.
+//!
+//! The extension `x-fanfare-access` of each operation says the same in the API's description
+//! (`openapi::access`), and a test compares both over HTTP for every key.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -18,28 +21,36 @@ const TENANT: HeaderName = HeaderName::from_static("fanfare-tenant");
 
 /// What a handler does.
 pub(super) trait Does: Send + Sync {
-    /// The action that the caller's role must allow.
-    const ACTION: Action;
+    /// The actions of which the caller's role must allow one.
+    const ANY_OF: &'static [Action];
+    /// Whether live events use what it changes, so that it requires a live key.
+    const LIVE: bool;
 }
 
 macro_rules! does {
-    ($($name:ident: $what:literal),*) => {$(
+    ($($name:ident: $actions:expr, $live:literal, $what:literal;)*) => {$(
         #[doc = $what]
         pub(super) struct $name;
         impl Does for $name {
-            const ACTION: Action = Action::$name;
+            const ANY_OF: &'static [Action] = &$actions;
+            const LIVE: bool = $live;
         }
     )*};
 }
 
-does!(
-    Read: "Reads a tenant's data. Requires the role reader.",
-    Write: "Changes a tenant. Requires the role admin.",
-    Keys: "Creates and revokes a tenant's keys. Requires the role admin and not a portal link.",
-    Operate: "Concerns all tenants. Requires the role operator."
-);
+does! {
+    Read: [Action::Read], false, "Reads a tenant's data. Requires the role reader.";
+    ReadMailbox: [Action::Read, Action::Consume], false, "Reads a mailbox. Requires the role reader or consumer.";
+    Consume: [Action::Consume], false, "Commits messages of a mailbox. Requires the role consumer.";
+    Write: [Action::Write], false, "Changes a tenant. Requires the role admin.";
+    WriteShared: [Action::Write], true, "Changes what both environments of a tenant use. Requires the role admin and a live key.";
+    Keys: [Action::Keys], false, "Creates and revokes a tenant's keys. Requires the role admin and not a portal link.";
+    Operate: [Action::Operate], false, "Concerns all tenants. Requires the role operator.";
+    OperateLive: [Action::Operate], true, "Concerns all tenants and live events. Requires the role operator and a live key.";
+}
 
 /// The caller and the tenant of the path.
+#[derive(Clone)]
 pub(super) struct Caller {
     /// The caller's key.
     pub(super) principal: Principal,
@@ -111,7 +122,12 @@ impl<D: Does> FromRequestParts<Arc<ApiState>> for By<D> {
         state: &Arc<ApiState>,
     ) -> Result<Self, ApiError> {
         let principal = Principal::from_request_parts(parts, state).await?;
-        principal.require(D::ACTION)?;
+        if !D::ANY_OF.iter().any(|action| principal.may(*action)) {
+            return Err(Denied::Forbidden(principal.role).into());
+        }
+        if D::LIVE {
+            principal.require_live()?;
+        }
         Ok(Self(principal, PhantomData))
     }
 }

@@ -43,6 +43,7 @@ pub fn entry(
         id: format!("aud_{descending:016x}{:08x}", rand::random::<u32>()),
         at_ms,
         by: by.key_id.to_string(),
+        environment: by.environment,
         action: action.to_owned(),
         resource: resource.into(),
         before,

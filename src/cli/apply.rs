@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::options::Target;
 use super::remote::{Api, ApiRequest, StoreUse, reason};
 use super::{CommandResult, Failure, output, show, tenant_files};
-use crate::event::tenant_id;
+use crate::event::{reserved_tenant_id, tenant_id};
 use crate::tenant::TenantSpec;
 
 /// Options.
@@ -85,8 +85,11 @@ async fn plan(api: &Api, specs: &[(PathBuf, TenantSpec)]) -> Result<Vec<Plan>, F
     let mut plans = Vec::new();
     let mut valid = true;
     for (path, spec) in specs {
-        if let Err(refusal) = tenant_id(spec.id.as_bytes()) {
-            output::error(&format!("{}: tenant, id: {}", path.display(), refusal.message));
+        let wrong = tenant_id(spec.id.as_bytes()).err().map(|refusal| refusal.message);
+        // In a path, `me` would be the tenant of the key.
+        let reserved = reserved_tenant_id(&spec.id).filter(|_| spec.id == "me");
+        if let Some(message) = wrong.or_else(|| reserved.map(str::to_owned)) {
+            output::error(&format!("{}: tenant, id: {message}", path.display()));
             valid = false;
             continue;
         }

@@ -33,8 +33,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "CODE")]
     error: Option<String>,
     /// Only events of this environment
-    #[arg(long, value_parser = ["live", "test"])]
-    environment: Option<String>,
+    #[arg(long, value_parser = ["live", "test", "all"], default_value = "all")]
+    environment: String,
     #[command(flatten)]
     window: Window,
     #[command(flatten)]
@@ -67,7 +67,7 @@ async fn list(args: &Args) -> CommandResult {
         .query("destination", args.destination.as_ref())
         .query("type", args.event_type.as_ref())
         .query("error", args.error.as_ref())
-        .query("environment", args.environment.as_ref())
+        .query("environment", Some(&args.environment))
         .query("from_ms", from)
         .query("to_ms", to)
         .page(&args.page);

@@ -31,8 +31,13 @@ pub(super) struct Args {
     #[arg(long = "type", value_name = "TYPE")]
     pub(super) event_type: Option<String>,
     /// Only events of this environment
-    #[arg(long, value_parser = ["live", "test"], conflicts_with_all = ["id", "rejected", "follow"])]
-    environment: Option<String>,
+    #[arg(
+        long,
+        value_parser = ["live", "test", "all"],
+        default_value = "all",
+        conflicts_with_all = ["id", "rejected"]
+    )]
+    pub(super) environment: String,
     #[command(flatten)]
     window: Window,
     /// List entries of the stream that are not valid events, with the reasons
@@ -78,7 +83,7 @@ async fn list(args: &Args) -> CommandResult {
     let request = args
         .request(&["events"])
         .query("type", args.event_type.as_ref())
-        .query("environment", args.environment.as_ref())
+        .query("environment", Some(&args.environment))
         .query("from_ms", from)
         .query("to_ms", to)
         .page(&args.page);

@@ -51,7 +51,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
         channel.map(|channel| channel.channel.masked(&one.fields)).unwrap_or_default()
     };
     let now_ms = Clock::System.now_ms();
-    let export = Export { tenant: &args.tenant, masked: &masked, now_ms };
+    let export = Export { tenant: &args.tenant, environment: None, masked: &masked, now_ms };
     let (out, mut lines) = mpsc::channel::<String>(ops::LINES_AHEAD);
     let mut file = open(args.out)?;
     let writing = tokio::task::spawn_blocking(move || {

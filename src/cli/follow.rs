@@ -17,6 +17,7 @@ pub(super) async fn run(args: &events::Args) -> CommandResult {
             .query("tenant", args.tenant.as_ref())
             .query("types", args.event_type.as_ref())
             .query("undelivered_to", args.undelivered_to.as_ref())
+            .query("environment", Some(&args.environment))
             .query("limit", args.page.limit)
             .query("wait", Some(WAIT_SECONDS))
             .query("after", after.as_ref());

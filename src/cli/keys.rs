@@ -43,7 +43,8 @@ Roles:
   operator   Do everything, for all tenants
   admin      Do everything for one tenant
   publisher  Send events for one tenant
-  reader     Read everything of one tenant
+  reader     Read everything of one tenant, and change nothing
+  consumer   Read the mailboxes of one tenant and commit messages
 
 The key is printed on standard output, and its description on standard error.")]
     Create(Create),
@@ -61,12 +62,12 @@ The key is printed on standard output, and its description on standard error.")]
 #[derive(ClapArgs)]
 struct Create {
     /// What the key may do
-    #[arg(long, value_parser = role(["operator", "admin", "publisher", "reader"]))]
+    #[arg(long, value_parser = role(["operator", "admin", "publisher", "reader", "consumer"]))]
     role: Role,
     /// Tenant id; required for all roles but operator, unless the --key you use has a tenant
     #[arg(long, env = "FANFARE_TENANT")]
     tenant: Option<String>,
-    /// Environment of the key; a test key's events only reach test destinations
+    /// Environment of the key; a test key sees, changes, and sends test things only
     #[arg(long, default_value = "live", value_parser = environment())]
     environment: Environment,
     /// Description of the key, for people
@@ -87,7 +88,7 @@ struct Portal {
     /// What the key may do
     #[arg(long, default_value = "admin", value_parser = role(["admin", "reader"]))]
     role: Role,
-    /// Environment of the key; a test key's events only reach test destinations
+    /// Environment of the key; a test key sees, changes, and sends test things only
     #[arg(long, default_value = "live", value_parser = environment())]
     environment: Environment,
     /// How long the key is valid, at most 24h

@@ -38,6 +38,9 @@ pub(super) struct Selection {
     /// Only deliveries whose last failure or reason is this, such as `http_500` or `timeout`
     #[arg(long, value_name = "CODE", conflicts_with = "id")]
     error: Option<String>,
+    /// Only events of this environment [default: live, or that of --destination]
+    #[arg(long, value_parser = ["live", "test", "all"], conflicts_with = "id")]
+    environment: Option<String>,
     #[command(flatten)]
     window: Window,
     /// Count the deliveries and change nothing
@@ -94,6 +97,7 @@ impl Selection {
     fn filter(&self) -> Map<String, Value> {
         let filter = json!({
             "destination": self.destination, "type": self.event_type, "error": self.error,
+            "environment": self.environment,
         });
         let mut filter = filter.as_object().cloned().unwrap_or_default();
         filter.retain(|_, value| !value.is_null());

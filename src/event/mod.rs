@@ -14,6 +14,6 @@ pub use decode::{Fill, decode};
 pub(crate) use decode::{Keys, Text};
 pub use id::{event_id_for_key, new_event_id, own_event_id};
 pub use limits::Limits;
-pub use names::tenant_id;
+pub use names::{reserved_tenant_id, tenant_id};
 pub use refusal::Refusal;
 pub use trace::trace_parent;

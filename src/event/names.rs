@@ -14,6 +14,20 @@ pub fn tenant_id(raw: &[u8]) -> Result<&str, Refusal> {
     }
 }
 
+/// Why no new tenant may have this id, although its form is valid. Stored tenants keep theirs.
+pub fn reserved_tenant_id(id: &str) -> Option<&'static str> {
+    match id {
+        "me" => Some("is reserved: `me` is the tenant of the caller's key; choose another id"),
+        "null" => {
+            Some("is reserved, because programs write it for a missing value; choose another id")
+        }
+        _ if id.bytes().all(|byte| matches!(byte, b'-' | b'_')) => {
+            Some("must contain a letter or a digit")
+        }
+        _ => None,
+    }
+}
+
 /// Checks an event's id.
 pub(super) fn check_id(id: &str) -> Result<(), Refusal> {
     let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':');
@@ -50,6 +64,16 @@ mod tests {
         assert_eq!(tenant_id(b"acme-bank_2"), Ok("acme-bank_2"));
         for bad in [&b""[..], b"Acme", b"a b", b"a:b", b"{x}", &[0xff], &[b'a'; 65]] {
             assert!(tenant_id(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn ids_that_would_be_mistaken_for_something_else_are_reserved() {
+        for reserved in ["me", "null", "-", "_", "--", "-_-_"] {
+            assert!(reserved_tenant_id(reserved).is_some(), "{reserved}");
+        }
+        for free in ["acme", "me2", "nulls", "-a", "0", "meme"] {
+            assert_eq!(reserved_tenant_id(free), None, "{free}");
         }
     }
 }

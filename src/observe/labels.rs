@@ -61,6 +61,9 @@ pub(super) const REFUSALS: [&str; 16] = [
     "other",
 ];
 
+/// The codes of requests that are not authenticated. Any other code counts as the last one.
+pub(super) const AUTH_FAILURES: [&str; 4] = ["no_key", "wrong_key", "expired_key", "other"];
+
 /// The channels. Any other channel, or none, counts as the last one.
 pub(super) const CHANNELS: [&str; 4] = ["webhook", "email", "slack", "other"];
 

@@ -16,7 +16,8 @@ use prometheus_client::registry::{Registry, Unit};
 use super::connections::ConnectionMetrics;
 use super::gauges::Gauges;
 use super::labels::{
-    ACCEPTED, Accepted, CHANNELS, OUTCOMES, REFUSALS, RESULTS, STATES, Source, place, result,
+    ACCEPTED, AUTH_FAILURES, Accepted, CHANNELS, OUTCOMES, REFUSALS, RESULTS, STATES, Source,
+    place, result,
 };
 use super::process::Process;
 use super::quotas::QuotaGauges;
@@ -53,6 +54,7 @@ pub struct Metrics {
     rejected: Table<2, { REFUSALS.len() }>,
     quotas: [Counter; Quota::ALL.len()],
     filters_stopped: Counter,
+    auth_failures: [Counter; AUTH_FAILURES.len()],
     settle_time: Histogram,
     attempts: Table<{ CHANNELS.len() }, { RESULTS.len() }>,
     attempt_time: Vec<Histogram>,
@@ -98,6 +100,8 @@ impl Metrics {
         let filters_stopped = Counter::default();
         let help = "Events whose filters were not all tested, because the work reached its limit";
         all.register("filters_stopped", help, filters_stopped.clone());
+        let help = "Requests whose API key is missing or not valid, by error code";
+        let auth_failures = row(all, "auth_failures", help, ("code", &AUTH_FAILURES));
         let settle_time = Histogram::new(PATH_S.iter().copied());
         let help = "Time from an event's arrival until each of its deliveries durably has an \
                             outcome or waits in its queue";
@@ -145,6 +149,7 @@ impl Metrics {
             rejected,
             quotas,
             filters_stopped,
+            auth_failures,
             settle_time,
             attempts,
             attempt_time,
@@ -188,6 +193,11 @@ impl Metrics {
     /// Counts an event whose filters were not all tested.
     pub(crate) fn filters_stopped(&self) {
         self.filters_stopped.inc();
+    }
+
+    /// Counts a request that was not authenticated, by the code of its error.
+    pub fn auth_failed(&self, code: &str) {
+        self.auth_failures[place(&AUTH_FAILURES, code)].inc();
     }
 
     /// Counts entries of the log that were read. Each will be settled.

@@ -22,10 +22,23 @@ pub const LINES_AHEAD: usize = 64;
 pub struct Export<'a> {
     /// The tenant.
     pub tenant: &'a str,
+    /// The only environment to export. `None` for both.
+    pub environment: Option<Environment>,
     /// Returns a destination's settings with secrets masked.
     pub masked: audit::Masking<'a>,
     /// The time of the export.
     pub now_ms: i64,
+}
+
+impl Export<'_> {
+    fn has(&self, environment: Environment) -> bool {
+        self.environment.is_none_or(|only| only == environment)
+    }
+
+    /// Whether only the test environment is exported.
+    fn is_test(&self) -> bool {
+        !self.has(Environment::Live)
+    }
 }
 
 /// The reader has stopped reading.
@@ -90,9 +103,11 @@ fn fields(value: Value) -> Map<String, Value> {
 async fn write(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> Result<(), Stop> {
     if let Some((spec, _)) = tenant::stored(store, export.tenant).await? {
         audit::flush(store, &spec).await?;
+        let spec = if export.is_test() { tenant::test_view(&spec) } else { spec };
         document(&spec, export, lines).await?;
     }
-    for key in keys::list(&*store.records, Some(export.tenant)).await? {
+    let keys = keys::list(&*store.records, Some(export.tenant)).await?;
+    for key in keys.into_iter().filter(|key| export.has(key.environment)) {
         let key = json!({
             "id": key.id, "hint": key.hint, "role": key.role, "environment": key.environment,
             "label": key.label, "created_ms": key.created_ms, "created_by": key.created_by,
@@ -102,7 +117,10 @@ async fn write(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> Res
     }
     entries(store, export, lines).await?;
     events(store, export, lines).await?;
-    rejected(store, export, lines).await?;
+    // It is not known to which environment a rejected entry belongs.
+    if !export.is_test() {
+        rejected(store, export, lines).await?;
+    }
     changes(store, export, lines).await?;
     let end = json!({"tenant": export.tenant, "at_ms": export.now_ms, "lines": lines.counts});
     lines.put("end", fields(end)).await?;
@@ -141,7 +159,7 @@ async fn entries(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> R
     loop {
         let page = store.erasure.unsettled(cursor.as_deref(), PAGE).await?;
         for entry in page.items {
-            if let Some(event) = body(&entry, export.tenant) {
+            if let Some(event) = body(&entry, export) {
                 let entry = entry.id.to_string();
                 lines.put("entry", EntryLine { entry, event }).await?;
             }
@@ -170,13 +188,20 @@ struct EventLine<'a> {
     deliveries: &'a [DeliveryRecord],
 }
 
-/// The event of an entry, if it belongs to the tenant: JSON, or text if it is not valid JSON.
-fn body(entry: &Entry, tenant: &str) -> Option<Json> {
+/// The event of an entry, if it is to be exported: JSON, or text if it is not valid JSON.
+fn body(entry: &Entry, export: &Export<'_>) -> Option<Json> {
+    let tenant = export.tenant;
     match &entry.payload {
-        Payload::Event(event) => (&*event.tenant == tenant).then(|| event.json().clone()),
+        Payload::Event(event) => {
+            let wanted = &*event.tenant == tenant && export.has(event.environment);
+            wanted.then(|| event.json().clone())
+        }
         Payload::Raw(fields) => {
             let field = |name: &str| fields.iter().find(|(found, _)| found == name);
             field("tenant").filter(|(_, name)| name == tenant)?;
+            let is_test = field("environment").is_some_and(|(_, word)| word == "test");
+            let environment = if is_test { Environment::Test } else { Environment::Live };
+            export.has(environment).then_some(())?;
             let (_, body) = field("event")?;
             let text = || Json::Text(String::from_utf8_lossy(body).into());
             Some(Json::parse(body).unwrap_or_else(text))
@@ -188,7 +213,8 @@ async fn events(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> Re
     let mut after = 0;
     loop {
         let tail = store.ledger.tail(export.tenant, after, PAGE).await?;
-        for (_, EventRecord { event, state, deliveries }) in &tail.items {
+        let wanted = tail.items.iter().filter(|(_, one)| export.has(one.event.environment));
+        for (_, EventRecord { event, state, deliveries }) in wanted {
             let line = EventLine {
                 event: event.json(),
                 received_ms: event.received_ms,
@@ -225,7 +251,7 @@ async fn changes(store: &Store, export: &Export<'_>, lines: &mut Lines<'_>) -> R
     let mut cursor = None::<String>;
     loop {
         let (page, next) = audit::list(store, export.tenant, cursor.as_deref(), PAGE).await?;
-        for change in page {
+        for change in page.into_iter().filter(|change| export.has(change.environment)) {
             let change = audit::masked(change, export.masked);
             let line = serde_json::to_value(change).unwrap_or_default();
             lines.put("change", fields(line)).await?;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use fanfare_contract::LaneId;
+use fanfare_contract::{Environment, LaneId};
 use fanfare_store::{DeliveryQuery, DeliveryRecord, Ms, Reason, Result, StateKind, Store};
 
 /// Deliveries read at once.
@@ -18,6 +18,8 @@ pub struct Selection {
     pub tenant: String,
     /// A single delivery by id. All other fields except the tenant are then ignored.
     pub id: Option<String>,
+    /// The environment of the events. `None` for both.
+    pub environment: Option<Environment>,
     /// The states.
     pub states: Vec<StateKind>,
     /// The id of a lane, or of a destination for all of its lanes.
@@ -93,7 +95,7 @@ impl<'a> Selected<'a> {
                 tenant: selection.tenant.clone(),
                 state: Some(*state),
                 lane: selection.lane.clone(),
-                environment: None,
+                environment: selection.environment,
                 kind: selection.kind.clone(),
                 from_ms: selection.from_ms,
                 to_ms: selection.to_ms,

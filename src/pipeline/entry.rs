@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_contract::{Environment, Event};
 
-use crate::event::{Fill, Limits, Refusal, accept, tenant_id, trace_parent};
+use crate::event::{Fill, Limits, Refusal, accept, reserved_tenant_id, tenant_id, trace_parent};
 use crate::tenant::TenantStatus;
 use fanfare_store::{EntryId, Ms, Rejected};
 
@@ -29,6 +29,9 @@ pub(super) fn event_of(
         TenantStatus::Usable => {}
         TenantStatus::Unusable => return Err(Refusal::unusable_tenant(tenant)),
         TenantStatus::Unknown => {
+            if let Some(reason) = reserved_tenant_id(tenant) {
+                return Err(Refusal::new("bad_tenant", format!("the tenant `{tenant}` {reason}")));
+            }
             let message = format!("there is no tenant `{tenant}`; add it with `fanfare apply`");
             return Err(Refusal::new("unknown_tenant", message));
         }
@@ -146,6 +149,10 @@ mod tests {
         assert_eq!(bad.raw, "\u{fffd}{");
         let bad = take(&[("tenant", b"other"), ("event", b"{}")]).unwrap_err();
         assert_eq!(bad.code, "unknown_tenant");
+        for reserved in ["me", "null", "--"] {
+            let bad = take(&[("tenant", reserved.as_bytes()), ("event", b"{}")]).unwrap_err();
+            assert_eq!(bad.code, "bad_tenant", "{reserved}: {}", bad.reason);
+        }
         let bad = take(&[("tenant", b"broken"), ("event", b"{}")]).unwrap_err();
         assert_eq!((&*bad.code, &*bad.raw), ("unusable_tenant", "{}"));
         let bad = take(&[("tenant", b"acme"), ("payload", b"{}")]).unwrap_err();

@@ -1,6 +1,7 @@
 //! One connection: its requests go to the router, and its answers come back.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::Request;
@@ -45,8 +47,9 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, place: Place) {
     let connection = &place.connection;
     // An answer is written at once, so waiting for more bytes only delays it.
     let _ = stream.set_nodelay(true);
+    let peer = stream.peer_addr().ok();
     let io = Io::new(stream, connection.clone(), shared.registry.clock.clone());
-    let service = service_fn(|request| answer(shared.clone(), connection.clone(), request));
+    let service = service_fn(|request| answer(shared.clone(), connection.clone(), peer, request));
     let mut http = http1::Builder::new();
     // The server's tick enforces the time limit of the head: a timer for each request costs more.
     http.header_read_timeout(None).max_header_size(MAX_HEAD).max_buf_size(MAX_READ_AHEAD);
@@ -75,10 +78,14 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, place: Place) {
 async fn answer(
     shared: Arc<Shared>,
     connection: Arc<Connection>,
+    peer: Option<SocketAddr>,
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
     let serving = connection.serve(&shared.registry.clock);
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if let Some(peer) = peer {
+        parts.extensions.insert(ConnectInfo(peer));
+    }
     let body = if body.is_end_stream() {
         Body::empty()
     } else {

@@ -1,6 +1,7 @@
 //! What a new document changes in the stored one. Changes are described without values, because
 //! some values are secrets.
 
+use super::stored_secrets::same_receiver;
 use super::{Channels, DestinationSpec, Disabled, TenantSpec};
 use crate::quota::Quota;
 use fanfare_contract::LaneId;
@@ -18,7 +19,7 @@ pub struct MadeValue {
 }
 
 /// Fills in values that the document omits: from the stored document, or generated. Returns the
-/// generated ones.
+/// generated ones. A destination with another receiver than before gets new values.
 pub fn complete(
     spec: &mut TenantSpec,
     before: Option<&TenantSpec>,
@@ -28,10 +29,12 @@ pub fn complete(
     for destination in &mut spec.destinations {
         let Some(chosen) = channels.get(&destination.channel) else { continue };
         let mut fields = destination.fields.clone();
+        let channel = &*chosen.channel;
         for made in chosen.channel.complete(&mut fields) {
             let old = before
                 .and_then(|spec| spec.destinations.iter().find(|d| d.id == destination.id))
                 .filter(|old| old.channel == destination.channel)
+                .filter(|old| same_receiver(channel, &old.fields, &destination.fields))
                 .and_then(|old| old.fields.get(made.field));
             match old {
                 Some(old) => _ = fields.insert(made.field.to_owned(), old.clone()),

@@ -6,12 +6,12 @@
 use fanfare_contract::{FieldError, check_display_text};
 use serde_json::Value;
 
-use super::{Channels, DestinationSpec, Problem, TenantSpec};
+use super::{Channels, DestinationSpec, Problem, TenantSpec, stored_secrets};
 use fanfare_routing::RouteSpec;
 
 /// Everything wrong with the parts of a document that differ from the stored one.
 pub fn review(spec: &TenantSpec, before: Option<&TenantSpec>, channels: &Channels) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    let mut problems = stored_secrets::objections(before, spec, channels);
     if before.is_none_or(|before| before.name != spec.name) {
         problems.extend(text("tenant", "name", &spec.name));
     }

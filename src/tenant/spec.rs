@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::quota::Overrides;
-use fanfare_contract::LaneId;
+use fanfare_contract::{Environment, LaneId};
 use fanfare_routing::RouteSpec;
 use fanfare_store::Ms;
 
@@ -100,6 +100,9 @@ pub struct AuditEntry {
     pub at_ms: Ms,
     /// The id of the key that made the change, never the key itself.
     pub by: String,
+    /// The environment of that key.
+    #[serde(default, skip_serializing_if = "Environment::is_live")]
+    pub environment: Environment,
     /// `create`, `update`, `delete`, `pause`, `replay`, ….
     pub action: String,
     /// `destinations/backoffice`, `routes`, ….

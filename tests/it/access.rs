@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::scene::{Said, Scene, event};
+use crate::scene::{Said, Scene, event, said};
 use crate::support::{Fanfare, Launch, Redis, until};
 
 /// How long a change of a key may take to be seen, on a machine that is busy with other tests.
@@ -291,4 +291,77 @@ fn development_opens_a_loopback_address_and_nothing_else() {
     drop(server);
     scene.settings("[http]\nbehind_proxy = true");
     assert_eq!(scene.start().post(path, &body("evt_4")).status, 401);
+}
+
+#[test]
+fn failed_authentication_is_counted_and_logged_without_the_key() {
+    let scene = Scene::embedded();
+    let server = start(&scene);
+    let (id, revoked) = key(&scene, &["--role", "publisher", "--tenant", "acme"]);
+    assert_eq!(post(&server, &revoked, "/v1/events", "evt_1").0, 202);
+    scene.run(&["keys", "revoke", &id]).ok();
+    let refused = until(SEEN, || {
+        let answer = server.post_with(&revoked, "/v1/events", &body("evt_2"));
+        (answer.status == 401).then_some(())
+    });
+    refused.expect("it is refused");
+    let password = "correct-horse-battery";
+    assert_eq!(server.get_with(password, "/v1/tenants").status, 401);
+    for _ in 0..50 {
+        assert_eq!(server.get("/v1/tenants").status, 401);
+    }
+    let log = server.stderr();
+    let lines: Vec<&str> =
+        log.lines().filter(|line| line.contains("authentication failed")).collect();
+    assert!((2..=30).contains(&lines.len()), "{} lines for more than 50 requests", lines.len());
+    assert!(lines.iter().all(|line| line.contains("127.0.0.1")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains(&revoked[..12])), "{lines:?}");
+    assert!(!log.contains(&revoked[..20]) && !log.contains(password), "{lines:?}");
+    let (_, operator) = key(&scene, &["--role", "operator"]);
+    let counted = until(SEEN, || {
+        let metrics = server.get_with(&operator, "/metrics");
+        (metrics.status == 200).then_some(metrics.body)
+    });
+    let counted = counted.expect("an operator's metrics");
+    let count = |code: &str| {
+        let name = format!("fanfare_auth_failures_total{{code=\"{code}\"}} ");
+        let line = counted.lines().find_map(|line| line.strip_prefix(&name));
+        line.unwrap_or_else(|| panic!("no {name}")).parse::<u64>().expect("a number")
+    };
+    assert_eq!(count("no_key"), 50);
+    assert!(count("wrong_key") >= 2, "{}", count("wrong_key"));
+}
+
+#[test]
+fn no_tenant_gets_a_reserved_id_however_it_is_made() {
+    let scene = Scene::embedded();
+    scene.tenant("acme", "");
+    let server = scene.start();
+    for id in ["me", "null", "-", "__-"] {
+        let made = server.post("/v1/tenants", &json!({"id": id}).to_string());
+        assert_eq!((made.status, code(&made.json())), (422, "invalid_fields"), "{id}");
+        let path = scene.file("reserved.toml", format!("[tenant]\nid = \"{id}\"\n"));
+        let checked = said(&["check", &path, "--development"]);
+        assert_eq!(checked.code, Some(1), "{id}: {}{}", checked.out, checked.err);
+        let applied = scene.run(&["apply", &path, "--development"]);
+        assert_eq!(applied.code, Some(1), "{id}: {}{}", applied.out, applied.err);
+        if !id.starts_with('-') {
+            let refused = scene.run(&["tenants", "create", id]).refused(1);
+            assert!(refused.contains("id "), "{id}: {refused}");
+        }
+    }
+    for id in ["null", "-", "__-"] {
+        let path = format!("/v1/tenants/{id}/document");
+        let headers = [("content-type", "application/json")];
+        let put = crate::support::request(server.address(), "PUT", &path, &headers, b"{}");
+        let put = put.expect("fanfare answers");
+        assert_eq!((put.status, code(&put.json())), (422, "invalid_fields"), "{id}");
+    }
+    let tenants = server.get("/v1/tenants").json();
+    assert_eq!(tenants["data"]["data"].as_array().map(Vec::len), Some(1), "{tenants}");
+    drop(server);
+    // A folder with such a tenant is refused as a whole, as for any other mistake.
+    scene.tenant("null", "");
+    let refused = scene.launch().refused();
+    assert!(refused.contains("is reserved"), "{refused}");
 }

@@ -46,6 +46,19 @@ pub trait Channel: Send + Sync + 'static {
     /// The settings that can hold secrets. The router stores them encrypted.
     fn secret_fields(&self) -> &'static [&'static str];
 
+    /// The secrets among them that sign and are never sent. If they are omitted when a destination
+    /// gets another receiver, new ones are generated. All other secrets must then be given again.
+    fn signing_fields(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Where the settings send secrets: scheme, host and port. `None` if that cannot be read from
+    /// the settings, or if no setting decides it. Stored secrets stay with one receiver.
+    fn receiver(&self, settings: &Map<String, Value>) -> Option<String> {
+        let _ = settings;
+        None
+    }
+
     /// The settings with all secrets masked, as they can be shown.
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value>;
 

@@ -105,6 +105,10 @@ impl Channel for SlackChannel {
         &crate::SECRET_FIELDS
     }
 
+    fn receiver(&self, settings: &Map<String, Value>) -> Option<String> {
+        settings::receiver(settings)
+    }
+
     fn policy(&self) -> Policy {
         const MINUTE: u64 = 60;
         const HOUR: u64 = 60 * MINUTE;

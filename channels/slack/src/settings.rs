@@ -103,6 +103,13 @@ pub(crate) fn prepare(
     }
 }
 
+/// The scheme, host and port of an incoming webhook. A token has no receiver in the settings: it is
+/// sent to Slack's API alone.
+pub(crate) fn receiver(settings: &Map<String, Value>) -> Option<String> {
+    let url = Url::parse(settings.get("url")?.as_str()?).ok()?;
+    url.has_host().then(|| url.origin().ascii_serialization())
+}
+
 /// The settings with the webhook's path and the token masked.
 pub(crate) fn masked(settings: &Map<String, Value>) -> Map<String, Value> {
     let mut shown = settings.clone();

@@ -69,6 +69,14 @@ impl Channel for WebhookChannel {
         &crate::SECRET_FIELDS
     }
 
+    fn signing_fields(&self) -> &'static [&'static str] {
+        &crate::SIGNING_FIELDS
+    }
+
+    fn receiver(&self, settings: &Map<String, Value>) -> Option<String> {
+        settings::receiver(settings)
+    }
+
     fn policy(&self) -> Policy {
         let secs = [5, 30];
         let mins = [5, 30];

@@ -31,3 +31,5 @@ pub use config::{Config, Error};
 
 /// The settings that are stored encrypted. A URL can hold a secret in its user, path or query.
 pub const SECRET_FIELDS: [&str; 4] = ["url", "secret", "previous_secrets", "headers"];
+/// The secrets among them that sign requests and are never sent.
+pub const SIGNING_FIELDS: [&str; 2] = ["secret", "previous_secrets"];

@@ -19,10 +19,13 @@ const OPAQUE_MIN: usize = 16;
 /// Maximum length of an opaque secret, in characters.
 const OPAQUE_MAX: usize = 256;
 
-/// Base64 with or without padding, because the `=` gets lost when people copy a secret.
+/// Base64 as the Standard Webhooks libraries decode it. Padding is optional, because the `=` gets
+/// lost when people copy a secret, and the unused bits of the last character may have any value.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
 );
 
 /// A secret that is ready to sign: the HMAC of each scheme is keyed once and cloned per message.
@@ -101,6 +104,15 @@ pub enum SecretError {
     Length(usize),
 }
 
+/// Whether a text without the prefix is the base64 of a Standard Webhooks secret. A library that is
+/// given this text decodes it, so its key differs from the text. Hexadecimal digits are a text:
+/// tools such as `openssl rand -hex` make secrets for the `sha256=` scheme from them.
+pub(crate) fn is_bare_base64(secret: &str) -> bool {
+    let hexadecimal = secret.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let size = || LENIENT.decode(secret).is_ok_and(|bytes| SIZES.contains(&bytes.len()));
+    !secret.starts_with(PREFIX) && !hexadecimal && size()
+}
+
 /// A new secret: `whsec_` and the base64 of 32 random bytes from the operating system.
 pub(crate) fn generate() -> Result<String, SysError> {
     let mut bytes = [0; 32];
@@ -150,6 +162,41 @@ mod tests {
             ("ungewöhnliches-Geheimnis".to_owned(), SecretError::NotPrintable),
         ] {
             assert_eq!(Key::parse(&bad).unwrap_err(), why, "{bad}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_official_vectors_are_accepted_without_padding_and_in_any_spelling() {
+        // 25 bytes: the last character of the first one has unused bits that are not zero.
+        for encoded in
+            ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwBr", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwBg=="]
+        {
+            let key = Key::parse(&format!("whsec_{encoded}")).unwrap();
+            let bytes = hex::decode("31f290f6bf06298aab4f08d43c3f082cf648a362da2da4b006").unwrap();
+            let mut expected = keyed(&bytes);
+            expected.update(b"evt_1.5.{}");
+            let got = key.v1_mac(b"evt_1", b"5", b"{}").finalize().into_bytes();
+            assert_eq!(got, expected.finalize().into_bytes(), "{encoded}");
+        }
+    }
+
+    #[test]
+    fn only_base64_of_a_whole_secret_counts_as_bare_base64() {
+        for bare in [
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwBr",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        ] {
+            assert!(is_bare_base64(bare), "{bare}");
+        }
+        for text in [
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "correct-horse-battery-staple-and-more",
+            "0123456789abcdef",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw1",
+        ] {
+            assert!(!is_bare_base64(text), "{text}");
         }
     }
 

@@ -114,6 +114,12 @@ pub(crate) fn prepare(
     Ok(Prepared { uri, host, fixed: fixed.clone(), own, keys })
 }
 
+/// Where the settings send requests: scheme, host and port.
+pub(crate) fn receiver(settings: &Map<String, Value>) -> Option<String> {
+    let url = Url::parse(settings.get("url")?.as_str()?).ok()?;
+    url.has_host().then(|| url.origin().ascii_serialization())
+}
+
 /// The settings with every secret in them masked.
 pub(crate) fn masked(settings: &Map<String, Value>) -> Map<String, Value> {
     let mut shown = settings.clone();

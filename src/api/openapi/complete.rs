@@ -3,13 +3,16 @@
 
 use serde_json::{Map, Value, json};
 
+use super::access;
+
 /// Completes the document.
 pub(super) fn complete(document: &mut Value) {
     document["components"]["securitySchemes"] = json!({"key": {
         "type": "http", "scheme": "bearer",
-        "description": "An API key: `Authorization: Bearer sk_live_…`. Each operation lists the least \
-                        powerful role that may call it. From most to least powerful: operator, admin, \
-                        then publisher (only sends events) and reader (only reads).",
+        "description": "An API key: `Authorization: Bearer sk_live_…`. Each operation lists the roles \
+                        that may call it (`x-fanfare-roles`), and what the key's environment means for \
+                        it (`x-fanfare-environment`): `own`, a test key sees and changes test things \
+                        only; `shared`, the same for both; `live`, only for live keys.",
     }});
     document["components"]["schemas"]["Error"] = error_schema();
     document["components"]["headers"] = json!({
@@ -90,6 +93,9 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value, versioned
     responses.sort_keys();
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
+    }
+    if let Some(operation) = operation.as_object_mut() {
+        access::complete(path, operation);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `/openapi.json`: collected from the handlers' annotations, then completed with what all
 //! operations have in common (the envelope, errors, headers).
 
+mod access;
 mod complete;
 
 use std::sync::LazyLock;

@@ -13,12 +13,12 @@ use utoipa::IntoParams;
 
 pub(super) use shapes::{Attempt, Delivery, StateWord};
 
-use super::keys::EnvironmentWord;
 use super::params::{DeliveryPath, TenantPath};
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{PathParams, QueryParams};
+use crate::api::environments::{EnvironmentFilter, history};
 use crate::api::page::{self, Page, check_limit};
-use crate::api::scope::{Read, Scope, Write};
+use crate::api::scope::{Caller, Read, Scope, Write};
 use crate::api::state::ApiState;
 use crate::audit;
 use crate::ops;
@@ -37,8 +37,9 @@ pub(super) struct DeliveryFilter {
     /// The exact event type.
     #[serde(rename = "type")]
     kind: Option<String>,
-    /// The environment.
-    environment: Option<EnvironmentWord>,
+    /// The environment. Without it, a live key gets live events, or the events of the destination
+    /// that it names. A test key gets test events.
+    environment: Option<EnvironmentFilter>,
     /// The code of the last failure, or the reason for the state.
     error: Option<String>,
     /// Only deliveries of events received at or after this time, in Unix milliseconds.
@@ -56,6 +57,7 @@ pub(super) struct DeliveryFilter {
 ///
 /// Returns the newest deliveries first.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/deliveries", operation_id = "list_deliveries", tag = "Deliveries", params(TenantPath, DeliveryFilter),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "Deliveries, newest first.", body = Page<Delivery>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
@@ -63,12 +65,14 @@ pub(super) async fn list(
     QueryParams(filter): QueryParams<DeliveryFilter>,
 ) -> Result<Response, ApiError> {
     check_limit(filter.limit)?;
+    let names_destination = filter.destination.is_some();
+    let environment = history(&scope.principal, filter.environment, names_destination)?;
     let query = DeliveryQuery {
         tenant: scope.tenant.to_string(),
         state: filter.status.map(StateKind::from),
         lane: filter.destination.map(LaneId::from),
         kind: filter.kind,
-        environment: filter.environment.map(EnvironmentWord::environment),
+        environment,
         from_ms: filter.from_ms,
         to_ms: filter.to_ms,
         oldest_first: false,
@@ -84,21 +88,25 @@ pub(super) async fn list(
 
 /// Get a delivery
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/deliveries/{delivery}", operation_id = "get_delivery", tag = "Deliveries", params(DeliveryPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "The delivery with its attempts.", body = Delivery)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
     PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let found = find(&state, &scope.tenant, &id).await?;
+    let found = find(&state, &scope, &id).await?;
     Ok(success(StatusCode::OK, Delivery::of(found)))
 }
 
-async fn find(state: &ApiState, tenant: &str, id: &str) -> Result<DeliveryRecord, ApiError> {
+async fn find(state: &ApiState, caller: &Caller, id: &str) -> Result<DeliveryRecord, ApiError> {
     let absent = || ApiError::not_found("delivery", "");
     let parsed = fanfare_contract::DeliveryId::from(id);
     let (event, lane) = parsed.parts().ok_or_else(absent)?;
-    let record = state.store.ledger.event(tenant, event).await?.ok_or_else(absent)?;
+    let record = state.store.ledger.event(&caller.tenant, event).await?.ok_or_else(absent)?;
+    if !caller.principal.sees_environment(record.event.environment) {
+        return Err(absent());
+    }
     let found = record.deliveries.into_iter().find(|one| one.lane == lane);
     found.ok_or_else(absent)
 }
@@ -108,6 +116,7 @@ async fn find(state: &ApiState, tenant: &str, id: &str) -> Result<DeliveryRecord
 /// Puts the delivery back into its queue, due now, with its retry schedule from the beginning. This
 /// also works for a delivery that succeeded.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/deliveries/{delivery}/replay", operation_id = "send_delivery_again", tag = "Deliveries", params(DeliveryPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])), responses((status = 200, description = "The delivery, waiting again.", body = Delivery)))]
 pub(super) async fn replay(
     scope: Scope<Write>,
@@ -121,6 +130,7 @@ pub(super) async fn replay(
 ///
 /// Suppresses a waiting delivery. You can replay it later.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/deliveries/{delivery}/cancel", operation_id = "cancel_delivery", tag = "Deliveries", params(DeliveryPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])), responses((status = 200, description = "The suppressed delivery.", body = Delivery)))]
 pub(super) async fn cancel(
     scope: Scope<Write>,
@@ -137,7 +147,7 @@ async fn change(
     action: &str,
 ) -> Result<Response, ApiError> {
     let tenant = &scope.tenant;
-    let found = find(state, tenant, id).await?;
+    let found = find(state, scope, id).await?;
     let waits = found.state.is_waiting();
     let replays = action == "replay";
     if waits == replays {
@@ -173,7 +183,7 @@ async fn change(
         Ok::<_, ApiError>(done?)
     })
     .await?;
-    let found = find(state, tenant, id).await?;
+    let found = find(state, scope, id).await?;
     Ok(success(StatusCode::OK, Delivery::of(found)))
 }
 
@@ -182,6 +192,7 @@ async fn change(
 /// Returns dead deliveries, newest first. With `status=suppressed` it returns deliveries that were
 /// deliberately not sent.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/dead-letters", operation_id = "list_what_ended_badly", tag = "Dead letters", params(TenantPath, DeliveryFilter),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "Deliveries, newest first.", body = Page<Delivery>)))]
 pub(super) async fn dead_letters(
     scope: Scope<Read>,

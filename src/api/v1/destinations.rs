@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use document::{DestinationResource, forget_disabled};
+use document::{DestinationResource, forget_disabled, keep_secrets};
 pub(super) use document::{complete, enable, is_enabled, masked, remove};
 use shapes::{Destination, DestinationBody, DestinationPatch, LaneLine, NewDestination};
 
@@ -21,7 +21,7 @@ use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, PathParams, QueryParams};
 use crate::api::edit::{Edited, Resource as _, compiled, edit, load, tag};
 use crate::api::etag::{IfMatch, tagged};
-use crate::api::masked::{keep_masked, merge};
+use crate::api::merge_patch::merge;
 use crate::api::page::{Page, PageQuery, check_limit};
 use crate::api::scope::{Read, Scope, Write};
 use crate::api::shown_once::{MASK, success_once};
@@ -30,6 +30,7 @@ use crate::tenant::{DestinationSpec, Tenant};
 
 /// List destinations
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/destinations", operation_id = "list_destinations", tag = "Destinations", params(TenantPath, PageQuery),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "Destinations, sorted by id.", body = Page<Destination>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
@@ -37,7 +38,7 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
     check_limit(query.limit)?;
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     let mut all: Vec<_> = spec.destinations.iter().collect();
     all.sort_by(|a, b| a.id.cmp(&b.id));
     let channels = state.registry.channels();
@@ -67,7 +68,9 @@ async fn lanes(state: &ApiState, tenant: &Tenant, id: &str) -> Result<Vec<LaneLi
 ///
 /// If you omit a webhook's secret, one is generated. Only this response shows it.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations", operation_id = "create_destination", tag = "Destinations", params(TenantPath),
-    request_body = NewDestination, security(("key" = ["admin"])),
+    request_body = NewDestination,
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 201, description = "The new destination.", body = Destination)))]
 pub(super) async fn create(
     scope: Scope<Write>,
@@ -93,13 +96,14 @@ pub(super) async fn create(
 
 /// Get a destination
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/destinations/{destination}", operation_id = "get_destination", tag = "Destinations", params(DestinationPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "The destination.", body = Destination)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
     PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     let Some(tag) = tag(&state, &DestinationResource(&id), &spec).await? else {
         return Err(ApiError::not_found("destination", &id));
     };
@@ -107,8 +111,13 @@ pub(super) async fn get(
 }
 
 /// Create or replace a destination
+///
+/// A masked secret keeps its value, unless the URL gets another scheme, host or port: secrets must
+/// then be given again.
 #[utoipa::path(put, path = "/v1/tenants/{tenant}/destinations/{destination}", operation_id = "put_destination", tag = "Destinations", params(DestinationPath),
-    request_body = DestinationBody, security(("key" = ["admin"])),
+    request_body = DestinationBody,
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The replaced destination.", body = Destination), (status = 201, description = "The new destination.", body = Destination)))]
 pub(super) async fn put(
     scope: Scope<Write>,
@@ -124,7 +133,7 @@ pub(super) async fn put(
         let at = spec.destinations.iter().position(|old| old.id == new.id);
         let old = at.map(|at| &spec.destinations[at]).filter(|old| old.channel == new.channel);
         if let Some(old) = old {
-            keep_masked(&mut new.fields, &masked(channels, old), &old.fields);
+            keep_secrets(channels, old, None, &mut new)?;
         }
         let made = complete(channels, &mut new);
         match at {
@@ -144,9 +153,13 @@ pub(super) async fn put(
 
 /// Update a destination
 ///
-/// Changes settings by a JSON merge patch.
+/// Changes settings by a JSON merge patch. If the URL gets another scheme, host or port, the patch
+/// must give every secret that is sent to it again, such as the values of `headers`. A signing
+/// secret that it omits is replaced by a new one, which only this response shows.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}/destinations/{destination}", operation_id = "change_destination", tag = "Destinations", params(DestinationPath),
-    request_body = DestinationPatch, security(("key" = ["admin"])),
+    request_body = DestinationPatch,
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The updated destination.", body = Destination)))]
 pub(super) async fn patch(
     scope: Scope<Write>,
@@ -159,11 +172,13 @@ pub(super) async fn patch(
     let edited = edit(&state, &scope, DestinationResource(&id), "update", &if_match, |spec| {
         let found = spec.destinations.iter_mut().find(|one| one.id == id);
         let one = found.ok_or_else(|| ApiError::not_found("destination", &id))?;
-        let (shown, old) = (masked(channels, one), one.fields.clone());
+        let old = one.clone();
+        // What the patch omits stays as it is shown: masked, until its receiver is known.
+        one.fields = masked(channels, &old);
         merge(&mut one.fields, &body.settings);
-        keep_masked(&mut one.fields, &shown, &old);
+        keep_secrets(channels, &old, Some(&body.settings), one)?;
         let made = complete(channels, one);
-        if one.fields != old {
+        if *one != old {
             forget_disabled(spec, &id);
         }
         Ok(made)
@@ -177,6 +192,7 @@ pub(super) async fn patch(
 /// Also removes it from all routes, deletes routes that have no other destination, and suppresses
 /// its waiting deliveries.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}/destinations/{destination}", operation_id = "delete_destination", tag = "Destinations", params(DestinationPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])), responses((status = 204, description = "The destination was deleted.")))]
 pub(super) async fn delete(
     scope: Scope<Write>,

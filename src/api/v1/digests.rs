@@ -15,7 +15,7 @@ use crate::api::answer::{ApiError, success};
 use crate::api::body::PathParams;
 use crate::api::edit::{compiled, load};
 use crate::api::problem::DocumentPart;
-use crate::api::scope::{Read, Scope, Write};
+use crate::api::scope::{Caller, Read, Scope, Write};
 use crate::api::state::ApiState;
 use crate::audit;
 use crate::ops;
@@ -49,13 +49,15 @@ struct Upcoming {
 }
 
 /// List upcoming digests
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/digests", operation_id = "list_upcoming_digests", tag = "Digests", params(TenantPath), security(("key" = ["reader"])),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/digests", operation_id = "list_upcoming_digests", tag = "Digests", params(TenantPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["reader"])),
     responses((status = 200, description = "The digests being collected.", body = Digests)))]
 pub(super) async fn list(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
-    let tenant = tenant(&state, &scope.tenant).await?;
+    let tenant = tenant(&state, &scope).await?;
     let now = state.clock.now_ms();
     let mut digests = Vec::new();
     for target in &tenant.targets {
@@ -74,8 +76,8 @@ pub(super) async fn list(
     Ok(success(StatusCode::OK, Digests { digests }))
 }
 
-async fn tenant(state: &ApiState, id: &str) -> Result<Tenant, ApiError> {
-    let (spec, _) = load(state, id).await?;
+async fn tenant(state: &ApiState, caller: &Caller) -> Result<Tenant, ApiError> {
+    let spec = load(state, caller).await?;
     compiled(state, &spec).map_err(|problems| DocumentPart::WHOLE.refuse(problems))
 }
 
@@ -89,14 +91,16 @@ pub(super) struct SentNow {
 /// Send a digest now
 ///
 /// Sends everything collected so far at once, as one message per recipient.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/digests/{destination}/send", operation_id = "send_digest_now", tag = "Digests", params(DestinationPath), security(("key" = ["admin"])),
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/digests/{destination}/send", operation_id = "send_digest_now", tag = "Digests", params(DestinationPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The digest is being sent.", body = SentNow)))]
 pub(super) async fn send(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
     PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let tenant = tenant(&state, &scope.tenant).await?;
+    let tenant = tenant(&state, &scope).await?;
     let target = tenant.targets.iter().find(|target| *target.id == *id);
     let target = target.ok_or_else(|| ApiError::not_found("destination", &id))?;
     let collects = target.lanes.iter().any(|lane| matches!(lane.mode, Mode::Digest(_)));

@@ -20,13 +20,17 @@ use crate::access::{Action, Denied};
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, QueryParams};
 use crate::api::edit::{self, Resource, edit, load};
+use crate::api::environments::{seen, written};
 use crate::api::etag::{IfMatch, tagged};
-use crate::api::masked::keep_masked;
+use crate::api::problem::DocumentPart;
 use crate::api::scope::{Caller, Read, Scope, Write};
 use crate::api::shown_once::{MASK, success_once};
 use crate::api::state::ApiState;
 use crate::quota::Overrides;
-use crate::tenant::{self, Channels, DestinationSpec, MadeValue, TenantSpec};
+use crate::tenant::{
+    self, Channels, DestinationSpec, MadeValue, Problem, SecretsChange, TenantSpec,
+};
+use fanfare_contract::FieldError;
 
 /// A tenant's whole configuration.
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -133,20 +137,26 @@ impl Document {
     }
 
     /// The tenant's stored document after this one replaces `before`, and the values generated for
-    /// it.
+    /// it. `shares` is set for a test key, which keeps what both environments share if it omits it.
     fn over(
         &self,
         id: &str,
         before: Option<&TenantSpec>,
         channels: &Channels,
-    ) -> (TenantSpec, Vec<MadeValue>) {
+        shares: bool,
+    ) -> Result<(TenantSpec, Vec<MadeValue>), ApiError> {
+        let mut problems = Vec::new();
         let destination = |one: &NamedDestination| {
             let NamedDestination { id, channel, settings } = one.clone();
             let mut one = DestinationSpec { id, channel, fields: settings };
             let there = before.into_iter().flat_map(|before| &before.destinations);
             let mut old = there.filter(|old| old.id == one.id && old.channel == one.channel);
-            if let Some(old) = old.next() {
-                keep_masked(&mut one.fields, &masked(channels, old), &old.fields);
+            if let Some((old, chosen)) = old.next().zip(channels.get(&one.channel)) {
+                let change = SecretsChange { old: &old.fields, given: None };
+                let restored = change.restore(&*chosen.channel, &mut one.fields);
+                let place = format!("destination \"{}\"", one.id);
+                let problem = |error: FieldError| Problem::new(&*place, error.field, error.message);
+                problems.extend(restored.err().into_iter().flatten().map(problem));
             }
             one
         };
@@ -159,11 +169,29 @@ impl Document {
             quotas: self.quotas.clone(),
             ..TenantSpec::empty(id)
         };
+        if !problems.is_empty() {
+            return Err(DocumentPart::WHOLE.refuse(problems));
+        }
+        if let Some(before) = before.filter(|_| shares) {
+            self.keep_shared(before, &mut spec);
+        }
         let made = tenant::complete(&mut spec, before, channels);
         if let Some(before) = before {
             tenant::carry_over(before, &mut spec);
         }
-        (spec, made)
+        Ok((spec, made))
+    }
+
+    fn keep_shared(&self, before: &TenantSpec, spec: &mut TenantSpec) {
+        if self.name.is_none() {
+            spec.name.clone_from(&before.name);
+        }
+        if self.links.is_empty() {
+            spec.links.clone_from(&before.links);
+        }
+        if self.templates.is_empty() {
+            spec.templates.clone_from(&before.templates);
+        }
     }
 }
 
@@ -196,12 +224,13 @@ impl Resource for DocumentResource {
 /// Returns all destinations, routes, links and templates as one document, which you can change and
 /// send back. Secrets are masked.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/document", operation_id = "get_of_tenants_settings", tag = "Tenants", params(TenantPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "The configuration.", body = Document)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     let tag = edit::tag(&state, &DocumentResource, &spec).await?.unwrap_or_default();
     Ok(tagged(success(StatusCode::OK, Document::of(&spec, state.registry.channels())), &tag))
 }
@@ -210,9 +239,13 @@ pub(super) async fn get(
 ///
 /// Deletes everything that the document does not contain. Sending the same document again changes
 /// nothing. With `dry_run` the response only lists what would change. If the tenant does not exist,
-/// an operator's key creates it.
+/// an operator's key creates it. A masked secret keeps its value, unless the URL gets another scheme,
+/// host or port: secrets must then be given again. A test key replaces test destinations and test
+/// routes only.
 #[utoipa::path(put, path = "/v1/tenants/{tenant}/document", operation_id = "put_of_tenants_settings", tag = "Tenants", params(TenantPath, DocumentQuery),
-    request_body = Document, security(("key" = ["admin"])),
+    request_body = Document,
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "What changed, or would change.", body = Applied), (status = 201, description = "The tenant was created.", body = Applied)))]
 pub(super) async fn put(
     scope: Scope<Write>,
@@ -226,17 +259,21 @@ pub(super) async fn put(
     let Some((old, _)) = tenant::stored(&state.store, id).await? else {
         return create(&scope, &state, &if_match, &query, &document).await;
     };
+    let shares = !scope.principal.environment.is_live();
     if query.dry_run {
+        let whole = old;
+        let old = seen(&scope.principal, whole.clone());
         let tag = edit::tag(&state, &DocumentResource, &old).await?;
         if_match.check(tag.as_deref())?;
-        let (new, _) = document.over(id, Some(&old), channels);
+        let (new, _) = document.over(id, Some(&old), channels, shares)?;
         check_quotas(&scope, &old, &new)?;
         edit::check(&state, &DocumentResource, &old, &new)?;
+        let (_, new) = written(&scope.principal, "apply", &whole, new)?;
         let applied = Applied::of(id, tenant::changes(Some(&old), &new), Vec::new());
         return Ok(tagged(success(StatusCode::OK, applied), &tag.unwrap_or_default()));
     }
     let edited = edit(&state, &scope, DocumentResource, "apply", &if_match, |spec| {
-        let (new, made) = document.over(id, Some(spec), channels);
+        let (new, made) = document.over(id, Some(spec), channels, shares)?;
         check_quotas(&scope, spec, &new)?;
         let changes = tenant::changes(Some(spec), &new);
         *spec = new;
@@ -269,8 +306,10 @@ async fn create(
     if !scope.principal.may(Action::Operate) {
         return Err(Denied::no_tenant(id).into());
     }
+    scope.principal.require_live()?;
+    tenants::check_new_id(id)?;
     if_match.check(None)?;
-    let (spec, made) = document.over(id, None, state.registry.channels());
+    let (spec, made) = document.over(id, None, state.registry.channels(), false)?;
     edit::check(state, &DocumentResource, &TenantSpec::empty(id), &spec)?;
     let mut applied = Applied::of(id, tenant::changes(None, &spec), Vec::new());
     applied.outcome = "created";

@@ -11,11 +11,11 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::deliveries::Delivery;
-use super::keys::EnvironmentWord;
 use super::params::{EventIdPath, TenantPath};
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{PathParams, QueryParams};
 use crate::api::edit::{compiled, load};
+use crate::api::environments::{EnvironmentFilter, history};
 use crate::api::page::{self, Page, check_limit};
 use crate::api::scope::{Read, Scope};
 use crate::api::state::ApiState;
@@ -84,8 +84,8 @@ pub(super) struct EventFilter {
     /// The exact event type.
     #[serde(rename = "type")]
     kind: Option<String>,
-    /// The environment.
-    environment: Option<EnvironmentWord>,
+    /// The environment. Without it, a live key gets live events. A test key gets test events.
+    environment: Option<EnvironmentFilter>,
     /// Only events received at or after this time, in Unix milliseconds.
     from_ms: Option<i64>,
     /// Only events received before this time, in Unix milliseconds.
@@ -101,6 +101,7 @@ pub(super) struct EventFilter {
 ///
 /// Returns the newest events first.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/events", operation_id = "list_events", tag = "Events", params(TenantPath, EventFilter),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "Events, newest first.", body = Page<EventLine>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
@@ -111,7 +112,7 @@ pub(super) async fn list(
     let query = EventQuery {
         tenant: scope.tenant.to_string(),
         kind: filter.kind,
-        environment: filter.environment.map(EnvironmentWord::environment),
+        environment: history(&scope.principal, filter.environment, false)?,
         from_ms: filter.from_ms,
         to_ms: filter.to_ms,
         cursor: filter.cursor,
@@ -181,6 +182,7 @@ impl RouteAnswer {
 ///
 /// Returns the event, the routes that match it, its deliveries and their attempts.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/events/{event}", operation_id = "get_event", tag = "Events", params(EventIdPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "The event.", body = EventPath)))]
 pub(super) async fn get(
     scope: Scope<Read>,
@@ -188,9 +190,10 @@ pub(super) async fn get(
     PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<Response, ApiError> {
     let record = state.store.ledger.event(&scope.tenant, &id).await?;
+    let record = record.filter(|one| scope.principal.sees_environment(one.event.environment));
     let record = record.ok_or_else(|| ApiError::not_found("event", ""))?;
-    let routes = match load(&state, &scope.tenant).await {
-        Ok((spec, _)) => {
+    let routes = match load(&state, &scope).await {
+        Ok(spec) => {
             let ids = super::routes::ids(&spec);
             let tenant = compiled(&state, &spec).ok();
             let explained = tenant.map(|tenant| tenant.table.explain(&record.event));

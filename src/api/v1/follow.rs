@@ -15,6 +15,7 @@ use super::feed::{FollowedEvent, MAX_WAIT, Verdict, parse_cursor, read_or_wait};
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{QueryParams, within};
 use crate::api::edit::load;
+use crate::api::environments::{EnvironmentFilter, history};
 use crate::api::page::{self, check_limit};
 use crate::api::scope::{By, Caller, Read, named_tenant};
 use crate::api::state::ApiState;
@@ -39,6 +40,9 @@ pub(super) struct FollowQuery {
     types: Option<String>,
     /// Only events that were routed to this destination and are not delivered there.
     undelivered_to: Option<String>,
+    /// The environment. Without it, a live key gets live events, or the events of the destination
+    /// that it names. A test key gets test events.
+    environment: Option<EnvironmentFilter>,
     /// How many seconds to wait for an event if there is none.
     #[param(minimum = 0, maximum = 60)]
     wait: Option<u64>,
@@ -64,7 +68,9 @@ pub(super) struct Followed {
 /// Returns events in order of arrival, after a cursor. A client that always continues from the last
 /// cursor misses no event. With `wait` the request stays open until there is an event. With
 /// `undelivered_to` it returns the events that a destination missed or has not received yet.
-#[utoipa::path(get, path = "/v1/events", operation_id = "follow_events", tag = "Events", params(FollowQuery), security(("key" = ["reader"])),
+#[utoipa::path(get, path = "/v1/events", operation_id = "follow_events", tag = "Events", params(FollowQuery),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["reader"])),
     responses((status = 200, description = "Events, oldest first.", body = Followed)))]
 pub(super) async fn follow(
     By(principal, _): By<Read>,
@@ -75,8 +81,15 @@ pub(super) async fn follow(
     let named = named_tenant(query.tenant.as_deref(), &headers)?;
     let named = named.map(String::from_utf8_lossy);
     let tenant = principal.tenant_of(named.as_deref())?;
-    load(&state, &tenant).await?;
     let caller = Caller { principal, tenant };
+    let spec = load(&state, &caller).await?;
+    let destination = query.undelivered_to.as_deref().map(LaneId::from);
+    if let Some(lane) = destination.as_ref().filter(|_| !caller.principal.environment.is_live()) {
+        let id = lane.destination();
+        let found = spec.destinations.iter().any(|one| one.id == id);
+        found.then_some(()).ok_or_else(|| ApiError::not_found("destination", id))?;
+    }
+    let environment = history(&caller.principal, query.environment, destination.is_some())?;
     check_limit(query.limit)?;
     let wait = within("wait", query.wait, 0..=MAX_WAIT)?.unwrap_or(0);
     let after = parse_cursor("after", query.after.as_deref())?;
@@ -85,18 +98,19 @@ pub(super) async fn follow(
     let wanted =
         |kind: &str| types == [""] || types.iter().any(|pattern| type_matches(pattern, kind));
     let verdict = |place: u64, record: &EventRecord| {
-        if !wanted(&record.event.kind) {
+        let other = environment.is_some_and(|wanted| wanted != record.event.environment);
+        if other || !wanted(&record.event.kind) {
             return Verdict::Skip;
         }
         let event = FollowedEvent::of(place, record);
-        let Some(destination) = &query.undelivered_to else { return Verdict::Take(event.into()) };
+        let Some(destination) = &destination else { return Verdict::Take(event.into()) };
         if record.state == EventState::Pending {
             return Verdict::Stop;
         }
-        let own = record.deliveries.iter().find(|one| {
-            LaneId::from(destination.as_str()).covers(&one.lane)
-                && one.state != DeliveryState::Delivered
-        });
+        let own = record
+            .deliveries
+            .iter()
+            .find(|one| destination.covers(&one.lane) && one.state != DeliveryState::Delivered);
         own.map_or(Verdict::Skip, |own| {
             let delivery = Some(Delivery::of(own.clone()));
             Verdict::Take(FollowedEvent { delivery, ..event }.into())

@@ -12,8 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
-pub(super) use shapes::EnvironmentWord;
-use shapes::{Key, KeyBody};
+use shapes::{EnvironmentWord, Key, KeyBody};
 
 use super::params::{KeyPath, TenantPath};
 use crate::access::{self, CreateError, NewKey, PORTAL_TTL, Principal};
@@ -53,22 +52,27 @@ pub(super) struct KeyQuery {
 }
 
 /// List a tenant's keys
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/keys", operation_id = "list_tenants_keys", tag = "Keys", params(TenantPath, PageQuery), security(("key" = ["admin"])),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/keys", operation_id = "list_tenants_keys", tag = "Keys", params(TenantPath, PageQuery),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "Keys, sorted by id.", body = Page<Key>)))]
 pub(super) async fn list(
     scope: Scope<Keys>,
     State(state): State<Arc<ApiState>>,
     QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
-    load(&state, &scope.tenant).await?;
-    let keys = access::keys::list(&*state.store.records, Some(&scope.tenant)).await?;
+    load(&state, &scope).await?;
+    let mut keys = access::keys::list(&*state.store.records, Some(&scope.tenant)).await?;
+    keys.retain(|key| scope.principal.sees_environment(key.environment));
     page_of(keys, query.cursor.as_deref(), query.limit)
 }
 
 /// Create a key for a tenant
 ///
 /// Only this response shows the key.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/keys", operation_id = "make_key_of_tenant", tag = "Keys", params(TenantPath), request_body = KeyBody, security(("key" = ["admin"])),
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/keys", operation_id = "make_key_of_tenant", tag = "Keys", params(TenantPath), request_body = KeyBody,
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 201, description = "The new key.", body = Key)))]
 pub(super) async fn create(
     scope: Scope<Keys>,
@@ -77,7 +81,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     // One at a time, so that no two requests take the last place.
     let _lock = state.v1.write_locks.lock(&scope.tenant).await;
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     quota::check_keys(&state, &spec)?;
     create_key(&state, &scope.principal, Some(&scope.tenant), body).await
 }
@@ -85,7 +89,9 @@ pub(super) async fn create(
 /// Revoke a tenant's key
 ///
 /// Every server refuses the key within a second.
-#[utoipa::path(delete, path = "/v1/tenants/{tenant}/keys/{key}", operation_id = "revoke_key_of_tenant", tag = "Keys", params(KeyPath), security(("key" = ["admin"])),
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}/keys/{key}", operation_id = "revoke_key_of_tenant", tag = "Keys", params(KeyPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 204, description = "The key was revoked.")))]
 pub(super) async fn revoke(
     scope: Scope<Keys>,
@@ -99,22 +105,27 @@ pub(super) async fn revoke(
 /// List operators' keys
 ///
 /// With `all=true` it also lists the keys of all tenants.
-#[utoipa::path(get, path = "/v1/keys", operation_id = "list_operators_keys", tag = "Keys", params(KeyQuery), security(("key" = ["operator"])),
+#[utoipa::path(get, path = "/v1/keys", operation_id = "list_operators_keys", tag = "Keys", params(KeyQuery),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["operator"])),
     responses((status = 200, description = "Keys, sorted by id.", body = Page<Key>)))]
 pub(super) async fn list_operators(
-    _: By<Operate>,
+    By(principal, _): By<Operate>,
     State(state): State<Arc<ApiState>>,
     QueryParams(query): QueryParams<KeyQuery>,
 ) -> Result<Response, ApiError> {
     let mut keys = access::keys::list(&*state.store.records, None).await?;
     keys.retain(|key| query.all || key.tenant.is_none());
+    keys.retain(|key| principal.sees_environment(key.environment));
     page_of(keys, query.cursor.as_deref(), query.limit)
 }
 
 /// Create an operator's key
 ///
 /// Only this response shows the key.
-#[utoipa::path(post, path = "/v1/keys", operation_id = "make_operators_key", tag = "Keys", request_body = KeyBody, security(("key" = ["operator"])),
+#[utoipa::path(post, path = "/v1/keys", operation_id = "make_operators_key", tag = "Keys", request_body = KeyBody,
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["operator"])),
     responses((status = 201, description = "The new key.", body = Key)))]
 pub(super) async fn create_operator(
     By(principal, _): By<Operate>,
@@ -127,7 +138,9 @@ pub(super) async fn create_operator(
 /// Revoke any key
 ///
 /// Revokes an operator's key or any tenant's. Every server refuses the key within a second.
-#[utoipa::path(delete, path = "/v1/keys/{key}", operation_id = "revoke_operators_key", tag = "Keys", params(OperatorKeyPath), security(("key" = ["operator"])),
+#[utoipa::path(delete, path = "/v1/keys/{key}", operation_id = "revoke_operators_key", tag = "Keys", params(OperatorKeyPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["operator"])),
     responses((status = 204, description = "The key was revoked.")))]
 pub(super) async fn revoke_operator(
     By(principal, _): By<Operate>,
@@ -154,7 +167,7 @@ async fn create_key(
     tenant: Option<&str>,
     body: KeyBody,
 ) -> Result<Response, ApiError> {
-    let environment = body.environment.environment();
+    let environment = body.environment.map_or(by.environment, EnvironmentWord::environment);
     let default = body.portal.then_some(PORTAL_TTL);
     let given = body.expires_in_seconds.map(|seconds| Duration::from_secs(seconds.into()));
     let new = NewKey {
@@ -206,6 +219,7 @@ async fn revoke_one(
 ) -> Result<StatusCode, ApiError> {
     let absent = || ApiError::not_found("key", "");
     let found = access::keys::get(&*state.store.records, id).await?;
+    let found = found.filter(|key| by.sees_environment(key.environment));
     let key = found.filter(may).ok_or_else(absent)?;
     let before = json!({"role": key.role.word(), "label": key.label, "hint": key.hint});
     let now = state.clock.now_ms();

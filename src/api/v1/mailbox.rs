@@ -16,7 +16,7 @@ use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, PathParams, QueryParams, within};
 use crate::api::edit::load;
 use crate::api::page::{self, check_limit};
-use crate::api::scope::{Read, Scope};
+use crate::api::scope::{Caller, Consume, ReadMailbox, Scope};
 use crate::api::state::ApiState;
 use fanfare_store::{DeliveryState, EventRecord, EventState, StoreError};
 
@@ -109,8 +109,8 @@ async fn committed(state: &ApiState, key: &str) -> Result<(u64, u64), ApiError> 
 }
 
 /// Fails if the destination does not exist or is not a mailbox.
-async fn check_mailbox(state: &ApiState, tenant: &str, mailbox: &str) -> Result<(), ApiError> {
-    let (spec, _) = load(state, tenant).await?;
+async fn check_mailbox(state: &ApiState, caller: &Caller, mailbox: &str) -> Result<(), ApiError> {
+    let spec = load(state, caller).await?;
     let found = spec.destinations.iter().find(|one| one.id == mailbox);
     let found = found.ok_or_else(|| ApiError::not_found("destination", mailbox))?;
     if found.channel == fanfare_poll::NAME {
@@ -128,10 +128,12 @@ async fn check_mailbox(state: &ApiState, tenant: &str, mailbox: &str) -> Result<
 /// Returns the messages after the consumer's committed cursor, oldest first. They are returned
 /// again until you commit them, and are kept as long as events.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/destinations/{destination}/messages", operation_id = "read_mailbox", tag = "Mailboxes",
-    params(DestinationPath, MessageQuery), security(("key" = ["reader"])),
+    params(DestinationPath, MessageQuery),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["reader", "consumer"])),
     responses((status = 200, description = "Messages, oldest first.", body = Messages)))]
 pub(super) async fn messages(
-    scope: Scope<Read>,
+    scope: Scope<ReadMailbox>,
     State(state): State<Arc<ApiState>>,
     PathParams((_, id)): PathParams<(String, String)>,
     QueryParams(query): QueryParams<MessageQuery>,
@@ -141,9 +143,12 @@ pub(super) async fn messages(
     let consumer = consumer(query.consumer)?;
     let given =
         query.after.as_deref().map(|after| parse_cursor("after", Some(after))).transpose()?;
-    check_mailbox(&state, &scope.tenant, &id).await?;
+    check_mailbox(&state, &scope, &id).await?;
     let (committed, _) = committed(&state, &key(&scope.tenant, &id, &consumer)).await?;
     let verdict = |place: u64, record: &EventRecord| {
+        if !scope.principal.sees_environment(record.event.environment) {
+            return Verdict::Skip;
+        }
         if record.state == EventState::Pending {
             return Verdict::Stop;
         }
@@ -173,17 +178,19 @@ pub(super) async fn messages(
 ///
 /// Marks all messages up to the cursor as processed. This consumer does not get them again.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/commit", operation_id = "commit_messages", tag = "Mailboxes",
-    params(DestinationPath), request_body = Commit, security(("key" = ["reader"])),
+    params(DestinationPath), request_body = Commit,
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["consumer"])),
     responses((status = 200, description = "The consumer's position.", body = Committed)))]
 pub(super) async fn commit(
-    scope: Scope<Read>,
+    scope: Scope<Consume>,
     State(state): State<Arc<ApiState>>,
     PathParams((_, id)): PathParams<(String, String)>,
     Body(body): Body<Commit>,
 ) -> Result<Response, ApiError> {
     let consumer = consumer(body.consumer)?;
     let wanted = parse_cursor("cursor", Some(&body.cursor))?;
-    check_mailbox(&state, &scope.tenant, &id).await?;
+    check_mailbox(&state, &scope, &id).await?;
     let key = key(&scope.tenant, &id, &consumer);
     loop {
         let (now, revision) = committed(&state, &key).await?;

@@ -24,7 +24,7 @@ use crate::api::answer::{ApiError, Detail, success};
 use crate::api::body::Body;
 use crate::api::edit::{self, Resource, edit, load};
 use crate::api::etag::{IfMatch, tagged};
-use crate::api::scope::{Read, Scope, Write};
+use crate::api::scope::{Read, Scope, WriteShared};
 use crate::api::shown_once::{MASK, success_once};
 use crate::api::state::ApiState;
 use crate::tenant::{Problem, TenantSpec};
@@ -124,12 +124,13 @@ fn config(state: &ApiState, spec: &TenantSpec, once: Option<String>) -> Notifica
 
 /// Get the notification channels
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/notification-channels", operation_id = "get_notification_channels", tag = "Notification channels", params(TenantPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "The notification channels.", body = Notification)))]
 pub(in crate::api) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     let tag = edit::tag(&state, &NotificationResource, &spec).await?.unwrap_or_default();
     let shown = Notification { notification_config: config(&state, &spec, None) };
     Ok(tagged(success(StatusCode::OK, shown), &tag))
@@ -140,10 +141,12 @@ pub(in crate::api) async fn get(
 /// Fields that you omit keep their values, and null clears a field. A webhook without a secret gets
 /// a generated one. Only this response shows it, as `webhook_secret_once`.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}/notification-channels", operation_id = "change_notification_channels", tag = "Notification channels", params(TenantPath),
-    request_body = NotificationPatch, security(("key" = ["admin"])),
+    request_body = NotificationPatch,
+    extensions(("x-fanfare-environment" = json!("live"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The updated notification channels.", body = Notification)))]
 pub(in crate::api) async fn patch(
-    scope: Scope<Write>,
+    scope: Scope<WriteShared>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
     Body(patch): Body<NotificationPatch>,

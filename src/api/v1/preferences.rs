@@ -149,12 +149,13 @@ fn cell(spec: &TenantSpec, kind: &str, to: &str) -> Cell {
 
 /// Get the preferences matrix
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/preferences", operation_id = "get_preferences_matrix", tag = "Preferences", params(TenantPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "The preferences matrix.", body = Matrix)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     let view = PreferencesResource::of(&state);
     let tag = edit::tag(&state, &view, &spec).await?.unwrap_or_default();
     Ok(tagged(success(StatusCode::OK, view.answer(&spec)), &tag))
@@ -164,7 +165,9 @@ pub(super) async fn get(
 ///
 /// Sets all given cells. If one of them is invalid, none is changed.
 #[utoipa::path(put, path = "/v1/tenants/{tenant}/preferences", operation_id = "put_preferences_matrix", tag = "Preferences", params(TenantPath),
-    request_body = PreferencesBody, security(("key" = ["admin"])),
+    request_body = PreferencesBody,
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The updated preferences matrix.", body = Matrix)))]
 pub(super) async fn put(
     scope: Scope<Write>,

@@ -18,7 +18,7 @@ use crate::access::{Action, Role};
 use crate::api::answer::{ApiError, success};
 use crate::api::body::Body;
 use crate::api::edit::load;
-use crate::api::scope::{Caller, Scope, Write};
+use crate::api::scope::{Caller, Scope, Write, WriteShared};
 use crate::api::state::ApiState;
 use crate::ops::{self, Erasing, Export, Extent, Found, Subject};
 
@@ -28,22 +28,25 @@ use crate::ops::{self, Erasing, Export, Extent, Found, Subject};
 /// `tenant`, `destination`, `route`, `template`, `key`, `entry`, `event`, `rejected` or `change`.
 /// Secrets are masked. The last line has the kind `end` and counts the others. If it is missing,
 /// the export is incomplete.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/export", operation_id = "export_tenant", tag = "Data protection", params(TenantPath), security(("key" = ["admin"])),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/export", operation_id = "export_tenant", tag = "Data protection", params(TenantPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "Lines of JSON, streamed from the store.", body = String, content_type = "application/x-ndjson")))]
 pub(super) async fn export(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
     // Fail with 404 instead of an empty export if the tenant does not exist.
-    load(&state, &scope.tenant).await?;
+    load(&state, &scope).await?;
     let (out, mut lines) = mpsc::channel::<String>(ops::LINES_AHEAD);
-    let tenant = scope.tenant.clone();
+    let Caller { principal, tenant } = Caller::clone(&scope);
     // This task ends when the client stops reading.
     tokio::spawn(async move {
         let channels = state.registry.channels();
         let masked = |one: &crate::tenant::DestinationSpec| masked(channels, one);
         let now_ms = state.clock.now_ms();
-        let export = Export { tenant: &tenant, masked: &masked, now_ms };
+        let environment = (!principal.environment.is_live()).then_some(principal.environment);
+        let export = Export { tenant: &tenant, environment, masked: &masked, now_ms };
         if let Err(error) = ops::export(&state.store, &export, &out).await {
             tracing::warn!(%error, tenant = &*tenant, "an export failed before its end");
         }
@@ -100,9 +103,10 @@ pub(super) struct ErasureAnswer {
 /// disconnects, and it is safe to repeat. The audit trail records who erased how much and when, and
 /// a salted hash of the person.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/erasures", operation_id = "erase_events_or_tenant", tag = "Data protection", params(TenantPath), request_body = Erase,
+    extensions(("x-fanfare-environment" = json!("live"))),
     security(("key" = ["admin"])), responses((status = 200, description = "The result of the erasure.", body = ErasureAnswer)))]
 pub(super) async fn erase(
-    scope: Scope<Write>,
+    scope: Scope<WriteShared>,
     State(state): State<Arc<ApiState>>,
     Body(body): Body<Erase>,
 ) -> Result<Response, ApiError> {
@@ -113,7 +117,7 @@ pub(super) async fn erase(
         // A deleted tenant may still have events, so the tenant need not exist.
         principal.require(Action::Operate)?;
     } else {
-        load(&state, tenant).await?;
+        load(&state, &scope).await?;
     }
     let unclaimed = principal.role == Role::Operator;
     let erasing = Erasing { tenant: tenant.to_string(), extent, unclaimed };

@@ -13,9 +13,9 @@ use utoipa::ToSchema;
 use super::params::TenantPath;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, given};
-use crate::api::edit::{self, Resource, edit, load};
+use crate::api::edit::{self, Resource, edit, load_whole};
 use crate::api::etag::{IfMatch, tagged};
-use crate::api::scope::{Operate, Read, Scope};
+use crate::api::scope::{OperateLive, Read, Scope};
 use crate::api::state::ApiState;
 use crate::quota::Quota;
 use crate::tenant::{TenantSpec, document_usage};
@@ -130,12 +130,13 @@ impl Resource for QuotasResource {
 ///
 /// Returns each quota with its limit and what the tenant uses now.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/quotas", operation_id = "get_quotas", tag = "Tenants", params(TenantPath),
+    extensions(("x-fanfare-environment" = json!("shared"))),
     security(("key" = ["reader"])), responses((status = 200, description = "The quotas.", body = TenantQuotas)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let (spec, _) = load_whole(&state, &scope.tenant).await?;
     answer(&state, &spec).await
 }
 
@@ -145,9 +146,10 @@ pub(super) async fn get(
 /// you omit keep their values. A tenant that already uses more than a new quota keeps what it has,
 /// and only further increases are refused.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}/quotas", operation_id = "change_quotas", tag = "Tenants", params(TenantPath), request_body = QuotaPatch,
+    extensions(("x-fanfare-environment" = json!("live"))),
     security(("key" = ["operator"])), responses((status = 200, description = "The quotas.", body = TenantQuotas)))]
 pub(super) async fn patch(
-    scope: Scope<Operate>,
+    scope: Scope<OperateLive>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
     Body(patch): Body<QuotaPatch>,

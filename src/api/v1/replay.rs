@@ -14,7 +14,8 @@ use super::deliveries::StateWord;
 use super::params::TenantPath;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, OptionalBody};
-use crate::api::scope::{Scope, Write};
+use crate::api::environments::{EnvironmentFilter, history};
+use crate::api::scope::{Caller, Scope, Write};
 use crate::api::state::ApiState;
 use crate::audit;
 use crate::ops::{self, Changed, Kinds, Selection};
@@ -38,6 +39,9 @@ pub(super) struct Filter {
     /// The exact event type.
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
+    /// The environment. Without it, a live key replays live events, or the events of the destination
+    /// that it names. A test key replays test events.
+    pub(super) environment: Option<EnvironmentFilter>,
     /// The code of the last failure, or the reason for the state.
     pub(super) error: Option<String>,
     /// Only deliveries of events received at or after this time, in Unix milliseconds.
@@ -66,11 +70,14 @@ impl Filter {
         self.status.as_ref().map_or_else(default, kinds)
     }
 
-    fn selection(&self, tenant: &str) -> Selection {
+    fn selection(&self, caller: &Caller) -> Result<Selection, ApiError> {
+        let names_destination = self.destination.is_some();
+        let environment = history(&caller.principal, self.environment, names_destination)?;
         let paced = self.rate.map_or(MAX_CHANGED, |rate| rate.saturating_mul(MAX_SECONDS));
-        Selection {
-            tenant: tenant.to_owned(),
+        Ok(Selection {
+            tenant: caller.tenant.to_string(),
             id: None,
+            environment,
             states: self.states(),
             lane: self.destination.as_deref().map(LaneId::from),
             kind: self.kind.clone(),
@@ -80,7 +87,7 @@ impl Filter {
             only_disabled: false,
             changed_before_ms: self.changed_before_ms,
             most: Some(self.limit.unwrap_or(MAX_CHANGED).min(paced).into()),
-        }
+        })
     }
 }
 
@@ -149,10 +156,10 @@ impl ReplayReport {
 /// Replays the deliveries that match the filter.
 pub(super) async fn run(
     state: &ApiState,
-    tenant: &str,
+    caller: &Caller,
     filter: Filter,
 ) -> Result<ReplayReport, ApiError> {
-    let selection = filter.selection(tenant);
+    let selection = filter.selection(caller)?;
     let at_ms = state.clock.now_ms();
     if filter.dry_run {
         let found = ops::count(&state.store, &selection).await?;
@@ -167,10 +174,10 @@ pub(super) async fn run(
 /// Replays the matching deliveries that were suppressed because their destination was disabled.
 pub(super) async fn run_kept(
     state: &ApiState,
-    tenant: &str,
+    caller: &Caller,
     filter: Filter,
 ) -> Result<ReplayReport, ApiError> {
-    let selection = Selection { only_disabled: true, ..filter.selection(tenant) };
+    let selection = Selection { only_disabled: true, ..filter.selection(caller)? };
     let at_ms = state.clock.now_ms();
     let changed = ops::replay(&state.store, &selection, at_ms, u32::MAX, &|_| ()).await?;
     Ok(ReplayReport::of(changed, at_ms))
@@ -181,7 +188,9 @@ pub(super) async fn run_kept(
 /// Puts all matching deliveries back into their queues, oldest first, with their retry schedules
 /// from the beginning. With `dry_run` it only counts them.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/dead-letters/replay", operation_id = "send_dead_letters_again", tag = "Dead letters", params(TenantPath),
-    request_body = Filter, security(("key" = ["admin"])),
+    request_body = Filter,
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The result of the replay.", body = ReplayReport)))]
 pub(super) async fn replay(
     scope: Scope<Write>,
@@ -189,7 +198,7 @@ pub(super) async fn replay(
     Body(filter): Body<Filter>,
 ) -> Result<Response, ApiError> {
     if filter.dry_run {
-        return Ok(success(StatusCode::OK, run(&state, &scope.tenant, filter).await?));
+        return Ok(success(StatusCode::OK, run(&state, &scope, filter).await?));
     }
     let now = state.clock.now_ms();
     let what = json!({
@@ -197,7 +206,7 @@ pub(super) async fn replay(
         "from_ms": filter.from_ms, "to_ms": filter.to_ms, "status": filter.states(),
     });
     let line = audit::entry(&scope.principal, now, "replay", "dead-letters", Value::Null, what);
-    let work = run(&state, &scope.tenant, filter);
+    let work = run(&state, &scope, filter);
     let replayed = audit::around(&state.store, &scope.tenant, line, work).await?;
     Ok(success(StatusCode::OK, replayed))
 }
@@ -212,6 +221,9 @@ pub(super) struct WaitingFilter {
     /// The exact event type.
     #[serde(rename = "type")]
     kind: Option<String>,
+    /// The environment. Without it, a live key cancels live events, or the events of the
+    /// destination that it names. A test key cancels test events.
+    environment: Option<EnvironmentFilter>,
     /// The code of the last failure, or the reason for the state.
     error: Option<String>,
     /// Only deliveries of events received at or after this time, in Unix milliseconds.
@@ -231,20 +243,24 @@ pub(super) struct WaitingFilter {
 /// a filter it cancels everything that waits. You can replay the deliveries later. With `dry_run`
 /// it only counts them.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/deliveries/cancel", operation_id = "cancel_deliveries", tag = "Deliveries", params(TenantPath),
-    request_body(content = Option<WaitingFilter>), security(("key" = ["admin"])),
+    request_body(content = Option<WaitingFilter>),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The result of the cancellation.", body = CancelReport)))]
 pub(super) async fn cancel(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
     OptionalBody(filter): OptionalBody<WaitingFilter>,
 ) -> Result<Response, ApiError> {
-    let WaitingFilter { destination, kind, error, from_ms, to_ms, limit, dry_run } = filter;
+    let WaitingFilter { destination, kind, error, from_ms, to_ms, limit, dry_run, .. } = filter;
+    let environment = history(&scope.principal, filter.environment, destination.is_some())?;
     let what = json!({
         "destination": destination, "type": kind, "error": error, "from_ms": from_ms,
         "to_ms": to_ms,
     });
     let selection = Selection {
         tenant: scope.tenant.to_string(),
+        environment,
         states: vec![StateKind::Waiting],
         most: Some(limit.unwrap_or(MAX_CHANGED).into()),
         lane: destination.map(LaneId::from),

@@ -64,12 +64,13 @@ impl Resource for RouteResource<'_> {
 
 /// List routes
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/routes", operation_id = "list_routes", tag = "Routes", params(TenantPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "All routes, in order.", body = Routes)))]
 pub(super) async fn list(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     answer_all(&state, &spec).await
 }
 
@@ -82,6 +83,7 @@ async fn answer_all(state: &ApiState, spec: &TenantSpec) -> Result<Response, Api
 ///
 /// Deletes routes that the list does not contain, and puts the others in the order given.
 #[utoipa::path(put, path = "/v1/tenants/{tenant}/routes", operation_id = "put_routes", tag = "Routes", params(TenantPath), request_body = RoutesBody,
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])), responses((status = 200, description = "The replaced routes.", body = Routes)))]
 pub(super) async fn put_all(
     scope: Scope<Write>,
@@ -119,6 +121,7 @@ pub(super) async fn put_all(
 ///
 /// Adds the route after the existing ones.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/routes", operation_id = "create_route", tag = "Routes", params(TenantPath), request_body = RouteBody,
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])), responses((status = 201, description = "The new route.", body = Route)))]
 pub(super) async fn create(
     scope: Scope<Write>,
@@ -141,13 +144,14 @@ fn answer(id: &str, status: StatusCode, edited: Edited<()>) -> Result<Response, 
 
 /// Get a route
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/routes/{route}", operation_id = "get_route", tag = "Routes", params(RoutePath),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "The route.", body = Route)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
     PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     let Some(tag) = edit::tag(&state, &RouteResource(&id), &spec).await? else {
         return Err(ApiError::not_found("route", &id));
     };
@@ -158,6 +162,7 @@ pub(super) async fn get(
 ///
 /// The route keeps its position.
 #[utoipa::path(put, path = "/v1/tenants/{tenant}/routes/{route}", operation_id = "put_route", tag = "Routes", params(RoutePath), request_body = RouteBody,
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])), responses((status = 200, description = "The replaced route.", body = Route)))]
 pub(super) async fn put(
     scope: Scope<Write>,
@@ -180,6 +185,7 @@ pub(super) async fn put(
 
 /// Delete a route
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}/routes/{route}", operation_id = "delete_route", tag = "Routes", params(RoutePath),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])), responses((status = 204, description = "The route was deleted.")))]
 pub(super) async fn delete(
     scope: Scope<Write>,

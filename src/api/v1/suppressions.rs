@@ -127,6 +127,7 @@ async fn shown(
 /// Returns disabled destinations and addresses that bounced repeatedly, with the number of
 /// suppressed deliveries. A paused destination is not suppressed: its deliveries wait.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/suppressions", operation_id = "list_suppressions", tag = "Suppressions", params(TenantPath, PageQuery),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "Suppressions, sorted by id.", body = Page<Suppression>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
@@ -134,7 +135,7 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
     check_limit(query.limit)?;
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     let page =
         Page::cut(all(&spec), query.cursor.as_deref(), query.limit, |(id, _)| (*id).to_owned());
     let data = shown(&state, &spec, page.data).await?;
@@ -143,13 +144,14 @@ pub(super) async fn list(
 
 /// Get a suppression
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/suppressions/{suppression}", operation_id = "get_suppression", tag = "Suppressions", params(SuppressionPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "The suppression.", body = Suppression)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
     PathParams((_, id)): PathParams<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     let found = all(&spec).remove_entry(id.as_str());
     let found = shown(&state, &spec, found).await?.pop();
     let found = found.ok_or_else(|| ApiError::not_found("suppression", &id))?;
@@ -185,7 +187,9 @@ pub(super) struct Lifted {
 /// Call it after you have fixed the problem. Events are then sent again. With `replay`, suppressed
 /// deliveries are sent too.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/suppressions/{suppression}/lift", operation_id = "lift_suppression", tag = "Suppressions", params(SuppressionPath),
-    request_body(content = Option<Lifting>), security(("key" = ["admin"])),
+    request_body(content = Option<Lifting>),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The lifted suppression.", body = Lifted)))]
 pub(super) async fn lift(
     scope: Scope<Write>,
@@ -227,6 +231,6 @@ async fn replay_kept(
     let name = format!("suppressions/{id}");
     let now = state.clock.now_ms();
     let line = audit::entry(&scope.principal, now, "replay", name, Value::Null, what);
-    let work = replay::run_kept(state, &scope.tenant, filter);
+    let work = replay::run_kept(state, scope, filter);
     audit::around(&state.store, &scope.tenant, line, work).await
 }

@@ -20,7 +20,7 @@ use crate::api::body::{Body, PathParams, QueryParams};
 use crate::api::edit::{self, Resource, edit, load};
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::page::{Page, PageQuery, check_limit};
-use crate::api::scope::{Read, Scope, Write};
+use crate::api::scope::{Read, Scope, WriteShared};
 use crate::api::state::ApiState;
 use crate::tenant::{Problem, TenantSpec};
 use fanfare_render::{Listed, Origin};
@@ -91,6 +91,7 @@ impl Resource for TemplateResource<'_> {
 ///
 /// Lists the templates that apply to the tenant: its own, and those that it does not override.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/templates", operation_id = "list_templates", tag = "Templates", params(TenantPath, PageQuery),
+    extensions(("x-fanfare-environment" = json!("shared"))),
     security(("key" = ["reader"])), responses((status = 200, description = "The templates that apply to the tenant.", body = Page<TemplateLine>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
@@ -98,7 +99,7 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
     check_limit(query.limit)?;
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     let names = edit::engine(&state, &spec)?.names(&spec.id);
     let page = Page::cut(names, query.cursor.as_deref(), query.limit, |one| one.name.clone());
     let line = |one: Listed| TemplateLine {
@@ -112,13 +113,14 @@ pub(super) async fn list(
 
 /// Get a template
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/templates/{event_type}/{part}", operation_id = "get_template", tag = "Templates", params(TemplatePath),
+    extensions(("x-fanfare-environment" = json!("shared"))),
     security(("key" = ["reader"])), responses((status = 200, description = "The template.", body = Template)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
     PathParams((_, kind, part)): PathParams<(String, String, PartName)>,
 ) -> Result<Response, ApiError> {
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     answer(&state, &spec, &TemplateResource { kind: &kind, part }, StatusCode::OK).await
 }
 
@@ -145,10 +147,12 @@ async fn answer(
 /// The template is rendered with sample events first. If that fails, the error names the line, and
 /// nothing changes.
 #[utoipa::path(put, path = "/v1/tenants/{tenant}/templates/{event_type}/{part}", operation_id = "put_template", tag = "Templates", params(TemplatePath),
-    request_body = TemplateBody, security(("key" = ["admin"])),
+    request_body = TemplateBody,
+    extensions(("x-fanfare-environment" = json!("live"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The replaced template.", body = Template), (status = 201, description = "The new template.", body = Template)))]
 pub(super) async fn put(
-    scope: Scope<Write>,
+    scope: Scope<WriteShared>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
     PathParams((_, kind, part)): PathParams<(String, String, PartName)>,
@@ -168,9 +172,10 @@ pub(super) async fn put(
 ///
 /// Deletes the tenant's own template. The server's or the built-in one applies again.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}/templates/{event_type}/{part}", operation_id = "delete_template", tag = "Templates", params(TemplatePath),
+    extensions(("x-fanfare-environment" = json!("live"))),
     security(("key" = ["admin"])), responses((status = 204, description = "The template was deleted.")))]
 pub(super) async fn delete(
-    scope: Scope<Write>,
+    scope: Scope<WriteShared>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
     PathParams((_, kind, part)): PathParams<(String, String, PartName)>,

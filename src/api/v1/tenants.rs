@@ -15,13 +15,15 @@ use super::quotas::{self, QuotaState};
 use crate::access::{self, Principal};
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, QueryParams};
-use crate::api::edit::{self, Resource, edit, load};
+use crate::api::edit::{self, Resource, edit, load, load_whole};
+use crate::api::environments::seen;
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::page::{Page, PageQuery, check_limit};
 use crate::api::problem::DocumentPart;
-use crate::api::scope::{By, Caller, Operate, Read, Scope, Write};
+use crate::api::scope::{By, Caller, Operate, OperateLive, Read, Scope, WriteShared};
 use crate::api::state::ApiState;
 use crate::audit;
+use crate::event::reserved_tenant_id;
 use crate::tenant::{self, TenantSpec};
 use fanfare_store::StoreError;
 
@@ -105,27 +107,31 @@ impl Resource for TenantResource<'_> {
 }
 
 /// List tenants
-#[utoipa::path(get, path = "/v1/tenants", operation_id = "list_tenants", tag = "Tenants", params(PageQuery), security(("key" = ["operator"])),
+#[utoipa::path(get, path = "/v1/tenants", operation_id = "list_tenants", tag = "Tenants", params(PageQuery),
+    extensions(("x-fanfare-environment" = json!("shared"))),
+    security(("key" = ["operator"])),
     responses((status = 200, description = "Tenants, sorted by id.", body = Page<Tenant>)))]
 pub(super) async fn list(
-    _: By<Operate>,
+    By(principal, _): By<Operate>,
     State(state): State<Arc<ApiState>>,
     QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
     check_limit(query.limit)?;
     let (_, stored) = state.store.directory.all().await?;
     let read = |doc: &[u8]| serde_json::from_slice::<TenantSpec>(doc).ok();
-    let tenants =
-        stored.iter().filter_map(|tenant| read(&tenant.doc)).map(|spec| Tenant::of(&spec));
+    let specs = stored.iter().filter_map(|tenant| read(&tenant.doc));
+    let tenants = specs.map(|spec| Tenant::of(&seen(&principal, spec)));
     let page = Page::cut(tenants, query.cursor.as_deref(), query.limit, |one| one.id.clone());
     Ok(success(StatusCode::OK, page))
 }
 
 /// Create a tenant
-#[utoipa::path(post, path = "/v1/tenants", operation_id = "create_tenant", tag = "Tenants", request_body = NewTenant, security(("key" = ["operator"])),
+#[utoipa::path(post, path = "/v1/tenants", operation_id = "create_tenant", tag = "Tenants", request_body = NewTenant,
+    extensions(("x-fanfare-environment" = json!("live"))),
+    security(("key" = ["operator"])),
     responses((status = 201, description = "The new tenant.", body = Tenant)))]
 pub(super) async fn create(
-    By(principal, _): By<Operate>,
+    By(principal, _): By<OperateLive>,
     State(state): State<Arc<ApiState>>,
     Body(new): Body<NewTenant>,
 ) -> Result<Response, ApiError> {
@@ -134,6 +140,7 @@ pub(super) async fn create(
         links: new.links.unwrap_or_default(),
         ..TenantSpec::empty(&new.id)
     };
+    check_new_id(&spec.id)?;
     let part = TenantResource(&spec.id).part(&spec);
     edit::compiled(&state, &spec).map_err(|problems| part.refuse(problems))?;
     (state.v1.engine)(&spec).map_err(|problems| part.refuse(problems))?;
@@ -144,6 +151,11 @@ pub(super) async fn create(
     let after = TenantResource(&spec.id).whole(&spec).unwrap_or_default();
     let spec = insert(&state, &principal, spec, "tenant", after).await?;
     Ok(success(StatusCode::CREATED, Tenant::of(&spec)))
+}
+
+/// Refuses an id that no new tenant may have.
+pub(super) fn check_new_id(id: &str) -> Result<(), ApiError> {
+    reserved_tenant_id(id).map_or(Ok(()), |message| Err(ApiError::field("id", message)))
 }
 
 /// Writes a new tenant together with its entry in the audit trail.
@@ -166,7 +178,7 @@ pub(super) async fn insert(
             state.registry.catch_up(&spec.id, revision).await?;
         }
         Err(StoreError::Conflict { .. }) => {
-            let stored = load(state, &spec.id).await?.0;
+            let stored = load_whole(state, &spec.id).await?.0;
             // If the entries are equal, the tenant is ours: the store's answer was lost and the
             // write was repeated.
             if stored.journal != spec.journal {
@@ -180,13 +192,15 @@ pub(super) async fn insert(
 }
 
 /// Get a tenant
-#[utoipa::path(get, path = "/v1/tenants/{tenant}", operation_id = "get_tenant", tag = "Tenants", params(TenantPath), security(("key" = ["reader"])),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}", operation_id = "get_tenant", tag = "Tenants", params(TenantPath),
+    extensions(("x-fanfare-environment" = json!("shared"))),
+    security(("key" = ["reader"])),
     responses((status = 200, description = "The tenant.", body = Tenant)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     answer(&state, &spec).await
 }
 
@@ -194,9 +208,10 @@ pub(super) async fn get(
 ///
 /// Fields that you omit keep their values.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}", operation_id = "change_tenant", tag = "Tenants", params(TenantPath), request_body = TenantPatch,
+    extensions(("x-fanfare-environment" = json!("live"))),
     security(("key" = ["admin"])), responses((status = 200, description = "The updated tenant.", body = Tenant)))]
 pub(super) async fn patch(
-    scope: Scope<Write>,
+    scope: Scope<WriteShared>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
     Body(patch): Body<TenantPatch>,
@@ -225,15 +240,17 @@ async fn answer(state: &ApiState, spec: &TenantSpec) -> Result<Response, ApiErro
 /// Deletes its keys, destinations, routes and templates, and suppresses waiting deliveries. Its
 /// events and deliveries can be looked up until the retention period ends. To remove them too, call
 /// `POST /v1/tenants/{tenant}/erasures` with `everything`, before or after you delete the tenant.
-#[utoipa::path(delete, path = "/v1/tenants/{tenant}", operation_id = "delete_tenant", tag = "Tenants", params(TenantPath), security(("key" = ["operator"])),
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}", operation_id = "delete_tenant", tag = "Tenants", params(TenantPath),
+    extensions(("x-fanfare-environment" = json!("live"))),
+    security(("key" = ["operator"])),
     responses((status = 204, description = "The tenant was deleted.")))]
 pub(super) async fn delete(
-    scope: Scope<Operate>,
+    scope: Scope<OperateLive>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
 ) -> Result<StatusCode, ApiError> {
     let Caller { principal, tenant } = &*scope;
-    let (spec, _) = load(&state, tenant).await?;
+    let (spec, _) = load_whole(&state, tenant).await?;
     if_match.check(edit::tag(&state, &TenantResource(tenant), &spec).await?.as_deref())?;
     audit::flush(&state.store, &spec).await?;
     let before = TenantResource(tenant).whole(&spec).unwrap_or_default();

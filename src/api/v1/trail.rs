@@ -11,10 +11,11 @@ use utoipa::ToSchema;
 
 use super::destinations;
 use super::params::TenantPath;
+use crate::access::Principal;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::QueryParams;
 use crate::api::page::{self, Page, PageQuery, check_limit};
-use crate::api::scope::{By, Operate, Read, Scope};
+use crate::api::scope::{By, OperateLive, Read, Scope};
 use crate::api::state::ApiState;
 use crate::audit::{self, SERVER};
 use crate::tenant::{self, AuditEntry, DestinationSpec};
@@ -31,6 +32,9 @@ pub(super) struct Line {
     /// The id of the key that made the change.
     #[schema(example = "key_4kQ0v8xT2mZr7Lw1Yc9b")]
     by: String,
+    /// The environment of the key that made the change: `live` or `test`.
+    #[schema(example = "live")]
+    environment: &'static str,
     /// What was done.
     #[schema(example = "update")]
     action: String,
@@ -48,15 +52,19 @@ pub(super) struct Line {
 
 impl Line {
     fn of(entry: AuditEntry) -> Self {
-        let AuditEntry { id, at_ms, by, action, resource, before, after, outcome } = entry;
-        Self { id, at_ms, by, action, resource, before, after, outcome }
+        let AuditEntry { id, at_ms, by, environment, action, resource, before, after, outcome } =
+            entry;
+        let environment = environment.word();
+        Self { id, at_ms, by, environment, action, resource, before, after, outcome }
     }
 }
 
 /// List a tenant's audit trail
 ///
 /// Returns the newest changes first.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/audit", operation_id = "list_tenants_changes", tag = "Audit trail", params(TenantPath, PageQuery), security(("key" = ["reader"])),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/audit", operation_id = "list_tenants_changes", tag = "Audit trail", params(TenantPath, PageQuery),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["reader"])),
     responses((status = 200, description = "Changes, newest first.", body = Page<Line>)))]
 pub(super) async fn of_tenant(
     scope: Scope<Read>,
@@ -67,31 +75,40 @@ pub(super) async fn of_tenant(
     if let Some((spec, _)) = tenant::stored(&state.store, &scope.tenant).await? {
         audit::flush(&state.store, &spec).await?;
     }
-    list(&state, &scope.tenant, &query).await
+    list(&state, &scope.principal, &scope.tenant, &query).await
 }
 
 /// List the server's audit trail
 ///
 /// Returns changes of event types and of operators' keys, newest first.
-#[utoipa::path(get, path = "/v1/audit", operation_id = "list_servers_changes", tag = "Audit trail", params(PageQuery), security(("key" = ["operator"])),
+#[utoipa::path(get, path = "/v1/audit", operation_id = "list_servers_changes", tag = "Audit trail", params(PageQuery),
+    extensions(("x-fanfare-environment" = json!("live"))),
+    security(("key" = ["operator"])),
     responses((status = 200, description = "Changes, newest first.", body = Page<Line>)))]
 pub(super) async fn of_server(
-    _: By<Operate>,
+    By(principal, _): By<OperateLive>,
     State(state): State<Arc<ApiState>>,
     QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
-    list(&state, SERVER, &query).await
+    list(&state, &principal, SERVER, &query).await
 }
 
-async fn list(state: &ApiState, owner: &str, query: &PageQuery) -> Result<Response, ApiError> {
+async fn list(
+    state: &ApiState,
+    principal: &Principal,
+    owner: &str,
+    query: &PageQuery,
+) -> Result<Response, ApiError> {
     check_limit(query.limit)?;
     let limit = page::limit(query.limit);
     let (lines, next_cursor) =
         audit::list(&state.store, owner, query.cursor.as_deref(), limit).await?;
     let channels = state.registry.channels();
     let masking = |one: &DestinationSpec| destinations::masked(channels, one);
-    let lines = lines.into_iter().map(|line| Line::of(audit::masked(line, &masking)));
-    Ok(success(StatusCode::OK, Page { data: lines.collect::<Vec<_>>(), next_cursor }))
+    // What a live key changed may be live, so a test key gets only the changes of test keys.
+    let seen = lines.into_iter().filter(|line| principal.sees_environment(line.environment));
+    let data = seen.map(|line| Line::of(audit::masked(line, &masking))).collect::<Vec<_>>();
+    Ok(success(StatusCode::OK, Page { data, next_cursor }))
 }
 
 /// An entry of the stream that is not a valid event.
@@ -124,10 +141,12 @@ impl RejectedEntry {
 ///
 /// Returns stream entries that are not valid events, newest first. Includes entries of all tenants,
 /// and entries without a tenant.
-#[utoipa::path(get, path = "/v1/rejected", operation_id = "list_rejected_entries", tag = "Dead letters", params(PageQuery), security(("key" = ["operator"])),
+#[utoipa::path(get, path = "/v1/rejected", operation_id = "list_rejected_entries", tag = "Dead letters", params(PageQuery),
+    extensions(("x-fanfare-environment" = json!("live"))),
+    security(("key" = ["operator"])),
     responses((status = 200, description = "Rejected entries, newest first.", body = Page<RejectedEntry>)))]
 pub(super) async fn rejected(
-    _: By<Operate>,
+    _: By<OperateLive>,
     State(state): State<Arc<ApiState>>,
     QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {

@@ -15,7 +15,7 @@ use crate::api::answer::{ApiError, Detail, success};
 use crate::api::body::{Body, PathParams, QueryParams};
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::page::{self, Page, PageQuery, check_limit};
-use crate::api::scope::{By, Operate, Read};
+use crate::api::scope::{By, OperateLive, Read};
 use crate::api::state::ApiState;
 use crate::audit::{self, SERVER};
 use crate::catalogue::{Check, EventType};
@@ -103,7 +103,9 @@ async fn tag(state: &ApiState, kept: &EventType) -> Result<String, ApiError> {
 }
 
 /// List event types
-#[utoipa::path(get, path = "/v1/event-types", operation_id = "list_event_types", tag = "Event types", params(PageQuery), security(("key" = ["reader"])),
+#[utoipa::path(get, path = "/v1/event-types", operation_id = "list_event_types", tag = "Event types", params(PageQuery),
+    extensions(("x-fanfare-environment" = json!("shared"))),
+    security(("key" = ["reader"])),
     responses((status = 200, description = "Event types, sorted by name.", body = Page<Type>)))]
 pub(super) async fn list(
     _: By<Read>,
@@ -120,7 +122,9 @@ pub(super) async fn list(
 }
 
 /// Get an event type
-#[utoipa::path(get, path = "/v1/event-types/{event_type}", operation_id = "get_event_type", tag = "Event types", params(TypePath), security(("key" = ["reader"])),
+#[utoipa::path(get, path = "/v1/event-types/{event_type}", operation_id = "get_event_type", tag = "Event types", params(TypePath),
+    extensions(("x-fanfare-environment" = json!("shared"))),
+    security(("key" = ["reader"])),
     responses((status = 200, description = "The event type.", body = Type)))]
 pub(super) async fn get(
     _: By<Read>,
@@ -135,10 +139,11 @@ pub(super) async fn get(
 
 /// Create or replace an event type
 #[utoipa::path(put, path = "/v1/event-types/{event_type}", operation_id = "put_event_type", tag = "Event types", params(TypePath), request_body = TypeBody,
+    extensions(("x-fanfare-environment" = json!("live"))),
     security(("key" = ["operator"])),
     responses((status = 200, description = "The replaced event type.", body = Type), (status = 201, description = "The new event type.", body = Type)))]
 pub(super) async fn put(
-    By(principal, _): By<Operate>,
+    By(principal, _): By<OperateLive>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
     PathParams(name): PathParams<String>,
@@ -225,10 +230,12 @@ fn check(name: &str, new: &EventType) -> Result<(), ApiError> {
 /// Delete an event type
 ///
 /// Events of the type are still accepted, without a check.
-#[utoipa::path(delete, path = "/v1/event-types/{event_type}", operation_id = "delete_event_type", tag = "Event types", params(TypePath), security(("key" = ["operator"])),
+#[utoipa::path(delete, path = "/v1/event-types/{event_type}", operation_id = "delete_event_type", tag = "Event types", params(TypePath),
+    extensions(("x-fanfare-environment" = json!("live"))),
+    security(("key" = ["operator"])),
     responses((status = 204, description = "The event type was deleted.")))]
 pub(super) async fn delete(
-    By(principal, _): By<Operate>,
+    By(principal, _): By<OperateLive>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
     PathParams(name): PathParams<String>,

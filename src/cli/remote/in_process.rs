@@ -13,7 +13,7 @@ use url::Url;
 use super::super::Failure;
 use super::{ApiRequest, RawResponse, etag};
 use crate::access::Keyring;
-use crate::api::{self, ApiLimits, ApiState, Authenticator, Shared};
+use crate::api::{self, ApiLimits, ApiState, AuthFailures, Authenticator, Shared};
 use crate::app::{self, App, Parts};
 use crate::config::Config;
 use fanfare_store::Store;
@@ -28,7 +28,8 @@ pub(super) async fn router(config: &Config, store: Store) -> Result<Router, Fail
     let app = App::build(config, Parts::new(config, store)?).await?;
     let keyring = Keyring::load(&app.store, app.clock, None).await?;
     let (open, clock) = (Some(ACTOR), app.clock);
-    let authenticator = Arc::new(Authenticator { keyring, ingest: None, open, clock });
+    let failures = AuthFailures::new(app.observe.clone());
+    let authenticator = Arc::new(Authenticator { keyring, ingest: None, open, clock, failures });
     let subject_paths = config.privacy.subject_paths.clone();
     let limits = ApiLimits {
         event: app::limits(config),

@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use crate::access::{Hash, Keyring, RateLimit};
-use crate::api::{self, ApiLimits, ApiState, Authenticator, LocalHosts, Meter, Shared};
+use crate::api::{
+    self, ApiLimits, ApiState, AuthFailures, Authenticator, LocalHosts, Meter, Shared,
+};
 use crate::app::{self, App};
 use crate::config::{Config, Http, Period};
 use crate::server::{self, Descriptors, Options};
@@ -40,6 +42,7 @@ pub(super) fn state(
     let alias = config.http.alias.clone();
     let subject_paths = config.privacy.subject_paths.clone();
     let limits = api_limits(config);
+    let (clock, failures) = (app.clock, AuthFailures::new(app.observe.clone()));
     Ok(ApiState {
         store: app.store.clone(),
         registry: app.registry.clone(),
@@ -47,7 +50,7 @@ pub(super) fn state(
         limits: app::limits(config),
         max_batch: config.events.max_batch.max(1),
         quotas: app.quotas.clone(),
-        authenticator: Arc::new(Authenticator { keyring, ingest, open, clock: app.clock }),
+        authenticator: Arc::new(Authenticator { keyring, ingest, open, clock, failures }),
         observe: app.observe.clone(),
         meter,
         catalogue: app.catalogue.clone(),

@@ -1,4 +1,5 @@
-//! What new settings must not have, although destinations that were stored with it still work.
+//! What new settings must not have, although destinations that were stored with it still work:
+//! values that receivers, or the libraries that they verify with, read in a different way.
 
 use std::collections::HashMap;
 
@@ -7,10 +8,15 @@ use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use super::target::MASK;
+use crate::secret::is_bare_base64;
 
 /// Maximum length of a domain name and of its labels, in bytes (RFC 1035, section 2.3.4).
 const DOMAIN_MAX: usize = 253;
 const LABEL_MAX: usize = 63;
+
+const BARE_BASE64: &str = "is base64 without the prefix `whsec_`; the libraries for Standard Webhooks \
+     would decode it, and signatures would not match: write `whsec_` before it, or choose a text with \
+     a character that base64 does not have, such as `-`";
 
 /// Everything to object to in the fields that differ from `before`.
 pub(crate) fn objections(
@@ -23,21 +29,70 @@ pub(crate) fn objections(
     };
     let mut errors = Vec::new();
     if let Some(Value::Object(headers)) = changed("headers") {
+        let old = before.and_then(|before| before.get("headers")).and_then(Value::as_object);
         duplicate_names(headers, &mut errors);
+        other_than_ascii(old, headers, &mut errors);
     }
+    if changed("secret").and_then(Value::as_str).is_some_and(is_bare_base64) {
+        errors.push(FieldError::new("secret", BARE_BASE64));
+    }
+    previous_secrets(before, settings, &mut errors);
     if let Some(Err(message)) = changed("url").and_then(Value::as_str).map(check_url) {
         errors.push(FieldError::new("url", message));
     }
     errors
 }
 
-/// The names of headers ignore case, so one of the two values would be lost without a word.
+/// Header names are case-insensitive (RFC 9110, section 5.1), so only one of two would be sent.
 fn duplicate_names(headers: &Map<String, Value>, errors: &mut Vec<FieldError>) {
-    let mut seen: HashMap<String, &String> = HashMap::new();
+    let mut seen: HashMap<String, &str> = HashMap::new();
     for name in headers.keys() {
         if let Some(first) = seen.insert(name.to_ascii_lowercase(), name) {
-            let message = format!("is the same header as `{first}`; remove one of them");
+            let message = format!(
+                "is the same header as `{first}`, because the case of a header's name does not \
+                 matter; remove one of them"
+            );
             errors.push(FieldError::new(format!("headers.{name}"), message));
+        }
+    }
+}
+
+/// Receivers decode other bytes as Latin-1, as UTF-8, or not at all (RFC 9110, section 5.5).
+fn other_than_ascii(
+    old: Option<&Map<String, Value>>,
+    headers: &Map<String, Value>,
+    errors: &mut Vec<FieldError>,
+) {
+    let is_bad = |value: &str| value.chars().any(|c| !matches!(c, ' '..='~' | '\t'));
+    for (name, value) in headers {
+        let is_new = old.and_then(|old| old.get(name)) != Some(value);
+        // Control characters are refused when the settings are read, in all settings.
+        if is_new && value.as_str().is_some_and(|text| !text.is_ascii() && is_bad(text)) {
+            let message = "has characters that are not ASCII, which receivers read in different \
+                           ways; use visible ASCII, for example percent-encoded or base64";
+            errors.push(FieldError::new(format!("headers.{name}"), message));
+        }
+    }
+}
+
+fn previous_secrets(
+    before: Option<&Map<String, Value>>,
+    settings: &Map<String, Value>,
+    errors: &mut Vec<FieldError>,
+) {
+    // A secret that was the current one, or was listed before, may stay until it expires.
+    let text = |one: &Value| one.get("secret").and_then(Value::as_str).map(str::to_owned);
+    let list = |settings: &Map<String, Value>| -> Vec<Option<String>> {
+        let list = settings.get("previous_secrets").and_then(Value::as_array);
+        list.into_iter().flatten().map(text).collect()
+    };
+    let mut known = before.map(list).unwrap_or_default();
+    known.push(before.and_then(|before| before.get("secret")?.as_str().map(str::to_owned)));
+    for (nth, secret) in list(settings).into_iter().enumerate() {
+        let is_new = !known.contains(&secret);
+        if is_new && secret.as_deref().is_some_and(is_bare_base64) {
+            let field = format!("previous_secrets.{nth}.secret");
+            errors.push(FieldError::new(field, BARE_BASE64));
         }
     }
 }
@@ -84,15 +139,57 @@ mod tests {
 
     use super::*;
 
+    fn object(value: Value) -> Map<String, Value> {
+        let Value::Object(object) = value else { panic!("not an object: {value}") };
+        object
+    }
+
+    fn fields(before: Option<Value>, settings: Value) -> Vec<String> {
+        let (before, settings) = (before.map(object), object(settings));
+        let found = objections(before.as_ref(), &settings);
+        found.into_iter().map(|error| error.field).collect()
+    }
+
     #[test]
-    fn a_header_is_given_once_whatever_its_case() {
-        let headers = json!({"X-Api-Key": "a", "X-Other": "b", "x-api-key": "c"});
-        let settings = Map::from_iter([("headers".to_owned(), headers)]);
-        let errors = objections(None, &settings);
-        let found: Vec<_> = errors.iter().map(|one| one.field.as_str()).collect();
-        assert_eq!(found, ["headers.x-api-key"]);
-        assert!(errors[0].message.contains("the same header as `X-Api-Key`"), "{errors:?}");
-        assert!(objections(Some(&settings), &settings).is_empty(), "what is stored stays");
+    fn header_names_that_differ_only_in_case_are_refused() {
+        let headers = json!({"X-Team": "a", "x-team": "b", "X-Other": "c", "X-TEAM": "d"});
+        let found = objections(None, &object(json!({ "headers": headers })));
+        let fields: Vec<&str> = found.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(fields, ["headers.x-team", "headers.X-TEAM"]);
+        assert!(found[0].message.contains("same header as `X-Team`"), "{}", found[0].message);
+    }
+
+    #[test]
+    fn header_values_with_other_characters_than_ascii_are_refused() {
+        for bad in ["é", "\u{7f}é", "a\u{a0}b", "日本"] {
+            let settings = json!({"headers": {"X-A": "fine ~ value\tx", "X-B": bad}});
+            assert_eq!(fields(None, settings), ["headers.X-B"], "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_libraries_would_decode_is_refused() {
+        let bare = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let previous = json!([{"secret": "an-older-secret-of-mine"}, {"secret": bare}]);
+        let settings = json!({"secret": bare, "previous_secrets": previous});
+        assert_eq!(fields(None, settings), ["secret", "previous_secrets.1.secret"]);
+        let whole = format!("whsec_{bare}");
+        assert!(fields(None, json!({"secret": whole})).is_empty(), "the remedy works");
+    }
+
+    #[test]
+    fn what_was_stored_before_stays_until_it_is_changed() {
+        let bare = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let headers = json!({"X-A": "é", "X-B": "1", "x-b": "2"});
+        let before = json!({"secret": bare, "headers": headers, "url": "https://a..b/"});
+        let mut after = before.clone();
+        after["rate"] = "5/s".into();
+        assert!(fields(Some(before.clone()), after).is_empty());
+        // The secret that a rotation retires.
+        let retired = json!({"secret": "whsec_x", "previous_secrets": [{"secret": bare}]});
+        assert!(fields(Some(before.clone()), retired).is_empty());
+        let changed = json!({"headers": {"X-A": "é", "X-B": "ü"}});
+        assert_eq!(fields(Some(before), changed), ["headers.X-B"]);
     }
 
     #[test]

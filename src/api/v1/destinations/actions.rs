@@ -45,7 +45,9 @@ pub(in crate::api::v1) struct Rotation {
 /// Requests are signed with both secrets until the overlap ends, so that the receiver has time to
 /// switch. If you omit the new secret, one is generated. Only this response shows it.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/rotate-secret", operation_id = "replace_webhooks_secret", tag = "Destinations",
-    params(DestinationPath), request_body(content = Option<Rotation>), security(("key" = ["admin"])),
+    params(DestinationPath), request_body(content = Option<Rotation>),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The updated destination.", body = Destination)))]
 pub(in crate::api::v1) async fn rotate_secret(
     scope: Scope<Write>,
@@ -100,7 +102,9 @@ fn retire_secret(one: &mut DestinationSpec, now: i64, overlap: u32) -> Result<Va
 ///
 /// Its events wait until you resume it.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/pause", operation_id = "pause_destination", tag = "Destinations",
-    params(DestinationPath), security(("key" = ["admin"])),
+    params(DestinationPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The updated destination.", body = Destination)))]
 pub(in crate::api::v1) async fn pause(
     scope: Scope<Write>,
@@ -114,7 +118,9 @@ pub(in crate::api::v1) async fn pause(
 ///
 /// Sends the events that waited.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/resume", operation_id = "resume_destination", tag = "Destinations",
-    params(DestinationPath), security(("key" = ["admin"])),
+    params(DestinationPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The updated destination.", body = Destination)))]
 pub(in crate::api::v1) async fn resume(
     scope: Scope<Write>,
@@ -134,7 +140,9 @@ pub(in crate::api::v1) async fn resume(
 /// Call it after you have fixed the problem that disabled the destination. To also send what was
 /// suppressed meanwhile, call `recover`.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/enable", operation_id = "enable_destination", tag = "Destinations",
-    params(DestinationPath), security(("key" = ["admin"])),
+    params(DestinationPath),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The updated destination.", body = Destination)))]
 pub(in crate::api::v1) async fn enable(
     scope: Scope<Write>,
@@ -179,7 +187,9 @@ pub(in crate::api::v1) struct Recovery {
 /// Enables the destination and puts its dead and suppressed deliveries back into its queue, oldest
 /// first.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/recover", operation_id = "send_what_destination_missed", tag = "Destinations",
-    params(DestinationPath), request_body(content = Option<Recovery>), security(("key" = ["admin"])),
+    params(DestinationPath), request_body(content = Option<Recovery>),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The deliveries that were put back.", body = ReplayReport)))]
 pub(in crate::api::v1) async fn recover(
     scope: Scope<Write>,
@@ -198,7 +208,7 @@ pub(in crate::api::v1) async fn recover(
     let what = json!({"from_ms": given.from_ms, "to_ms": given.to_ms});
     let name = format!("destinations/{id}");
     let line = audit::entry(&scope.principal, now, "recover", name, Value::Null, what);
-    let work = replay::run(&state, &scope.tenant, filter);
+    let work = replay::run(&state, &scope, filter);
     let replayed = audit::around(&state.store, &scope.tenant, line, work).await?;
     Ok(success(StatusCode::OK, replayed))
 }

@@ -3,10 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::shapes::Destination;
+use crate::api::answer::{ApiError, Detail};
 use crate::api::edit::Resource;
 use crate::api::problem::DocumentPart;
 use crate::api::state::ApiState;
-use crate::tenant::{Channels, DestinationSpec, TenantSpec};
+use crate::tenant::{Channels, DestinationSpec, SecretsChange, TenantSpec};
+use fanfare_contract::FieldError;
 
 /// One destination of a document, by id.
 pub(in crate::api::v1) struct DestinationResource<'a>(pub(in crate::api::v1) &'a str);
@@ -55,6 +57,24 @@ pub(in crate::api::v1) fn complete(
     let Some(chosen) = channels.get(&one.channel) else { return Map::new() };
     let made = chosen.channel.complete(&mut one.fields);
     made.into_iter().map(|made| (made.field.to_owned(), made.value.into())).collect()
+}
+
+/// Replaces the masked values of changed settings by the stored ones. `given` are the settings that
+/// a patch gives. Fails if stored secrets would be sent to a new receiver.
+pub(super) fn keep_secrets(
+    channels: &Channels,
+    old: &DestinationSpec,
+    given: Option<&Map<String, Value>>,
+    new: &mut DestinationSpec,
+) -> Result<(), ApiError> {
+    let Some(chosen) = channels.get(&old.channel) else { return Ok(()) };
+    let restored =
+        SecretsChange { old: &old.fields, given }.restore(&*chosen.channel, &mut new.fields);
+    restored.map_err(|errors| {
+        let detail =
+            |error: FieldError| Detail::new(format!("settings.{}", error.field), error.message);
+        ApiError::fields(errors.into_iter().map(detail).collect())
+    })
 }
 
 /// Removes a destination from a document, and from its routes.

@@ -70,7 +70,9 @@ struct TestAttempt {
 /// Sends one event through the channel and returns what the receiver answered. The event is sent
 /// even if the destination is paused or disabled. It is not retried and not stored.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/test", operation_id = "test_destination", tag = "Destinations",
-    params(DestinationPath), request_body(content = Option<TestEvent>), security(("key" = ["admin"])),
+    params(DestinationPath), request_body(content = Option<TestEvent>),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["admin"])),
     responses((status = 200, description = "The receiver's answer.", body = Tested)))]
 pub(in crate::api::v1) async fn test(
     scope: Scope<Write>,
@@ -78,7 +80,7 @@ pub(in crate::api::v1) async fn test(
     PathParams((_, id)): PathParams<(String, String)>,
     OptionalBody(given): OptionalBody<TestEvent>,
 ) -> Result<Response, ApiError> {
-    let (spec, _) = load(&state, &scope.tenant).await?;
+    let spec = load(&state, &scope).await?;
     let compiled = compiled(&state, &spec)
         .map_err(|problems| DestinationResource(&id).part(&spec).refuse(problems))?;
     let target = compiled.targets.iter().find(|target| *target.id == *id);

@@ -62,6 +62,7 @@ struct EventResult {
         ("tenant" = Option<String>, Query, description = "The tenant's id. A tenant's own key may omit it.", pattern = "^[a-z0-9_-]{1,64}$"),
     ),
     request_body(description = "One event or a batch.", content((Sent = "application/json"), (String = "application/x-ndjson"))),
+    extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["publisher"])),
     responses((status = 202, description = "The events are durable.", body = Taken)))]
 pub(super) async fn post_events(

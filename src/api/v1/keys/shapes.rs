@@ -17,6 +17,8 @@ pub(super) enum RoleWord {
     Publisher,
     /// Reads everything of one tenant. Cannot change anything.
     Reader,
+    /// Reads the mailboxes of one tenant and commits what it has processed. Nothing else.
+    Consumer,
 }
 
 impl RoleWord {
@@ -26,23 +28,23 @@ impl RoleWord {
             Self::Admin => Role::Admin,
             Self::Publisher => Role::Publisher,
             Self::Reader => Role::Reader,
+            Self::Consumer => Role::Consumer,
         }
     }
 }
 
 /// The environment of a key's events.
-#[derive(Clone, Copy, Serialize, Deserialize, ToSchema, Default)]
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(in crate::api::v1) enum EnvironmentWord {
+pub(super) enum EnvironmentWord {
     /// Real events, for real recipients.
-    #[default]
     Live,
     /// Test events, for test destinations.
     Test,
 }
 
 impl EnvironmentWord {
-    pub(in crate::api::v1) fn environment(self) -> Environment {
+    pub(super) fn environment(self) -> Environment {
         match self {
             Self::Live => Environment::Live,
             Self::Test => Environment::Test,
@@ -112,9 +114,8 @@ pub(in crate::api::v1) struct KeyBody {
     /// What the key may do. Operators' keys are created at `/v1/keys`.
     #[schema(example = "reader")]
     pub(super) role: RoleWord,
-    /// The environment of the key's events. The default is `live`.
-    #[serde(default)]
-    pub(super) environment: EnvironmentWord,
+    /// The environment of the key. The default is the environment of the key that creates it.
+    pub(super) environment: Option<EnvironmentWord>,
     /// A label for people.
     #[serde(default)]
     #[schema(max_length = 100, example = "deployment")]

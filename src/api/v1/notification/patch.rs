@@ -4,16 +4,18 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use crate::api::answer::ApiError;
+use crate::api::answer::{ApiError, Detail};
 use crate::api::body::given;
+use crate::api::merge_patch::merge;
 use crate::api::v1::destinations::{complete, masked, remove};
 use crate::api::v1::routes::managed;
-use crate::tenant::{Channels, DestinationSpec, TenantSpec};
+use crate::tenant::{Channels, DestinationSpec, MANAGED, SecretsChange, TenantSpec};
+use fanfare_contract::FieldError;
 
-pub(super) const WEBHOOK: &str = "notify-webhook";
-pub(super) const EMAIL: &str = "notify-email";
-pub(super) const SLACK: &str = "notify-slack";
-pub(super) const ROUTE: &str = "notification-channels";
+pub(super) const WEBHOOK: &str = MANAGED[0];
+pub(super) const EMAIL: &str = MANAGED[1];
+pub(super) const SLACK: &str = MANAGED[2];
+pub(super) const ROUTE: &str = MANAGED[3];
 /// When digests are sent: every day at 08:00 UTC.
 const SCHEDULE: &str = "0 8 * * *";
 
@@ -24,7 +26,8 @@ const SCHEDULE: &str = "0 8 * * *";
 #[derive(Default)]
 #[expect(clippy::option_option, reason = "absent, null, a value")]
 pub(in crate::api) struct NotificationPatch {
-    /// The webhook's URL. If the webhook has no secret yet, one is generated.
+    /// The webhook's URL. If the webhook has no secret yet, or if the URL has another scheme, host or
+    /// port than before, a secret is generated, unless you send one.
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<String>, max_length = 2048, example = "https://hooks.acme.example/kyc")]
     webhook_url: Option<Option<String>>,
@@ -98,22 +101,38 @@ fn webhook(
         _ => {}
     }
     let shown = find(spec, WEBHOOK).map(|one| masked(channels, one)).unwrap_or_default();
-    let is_shown = |field: &str, text: &str| shown.get(field).and_then(Value::as_str) == Some(text);
     let one = managed_one(spec, WEBHOOK, "webhook");
-    if let Some(Some(url)) = &patch.webhook_url
-        && !is_shown("url", url)
-    {
-        one.fields.insert("url".to_owned(), url.clone().into());
+    let old = std::mem::replace(&mut one.fields, shown);
+    let mut given = Map::new();
+    if let Some(Some(url)) = &patch.webhook_url {
+        given.insert("url".to_owned(), url.clone().into());
     }
-    match &patch.webhook_secret {
-        Some(Some(secret)) if !is_shown("secret", secret) => {
-            one.fields.insert("secret".to_owned(), secret.clone().into());
-        }
-        Some(None) => _ = one.fields.shift_remove("secret"),
-        _ => {}
+    if let Some(secret) = &patch.webhook_secret {
+        given.insert("secret".to_owned(), secret.clone().into());
+    }
+    merge(&mut one.fields, &given);
+    if let Some(chosen) = channels.get("webhook").filter(|_| !old.is_empty()) {
+        let change = SecretsChange { old: &old, given: Some(&given) };
+        let restored = change.restore(&*chosen.channel, &mut one.fields);
+        restored.map_err(not_given_again)?;
     }
     let made = complete(channels, one);
     Ok(made.get("secret").and_then(Value::as_str).map(str::to_owned))
+}
+
+/// Names the secrets that do not follow the URL. This resource has no field for most of them.
+fn not_given_again(errors: Vec<FieldError>) -> ApiError {
+    let detail = |FieldError { field, message }| match field.as_str() {
+        "secret" => Detail::new("webhook_secret", message),
+        _ => Detail::new(
+            "webhook_url",
+            format!(
+                "has another scheme, host or port than before, and the destination `{WEBHOOK}` has \
+                 the secret `{field}`, which would be sent there; change that destination instead"
+            ),
+        ),
+    };
+    ApiError::fields(errors.into_iter().map(detail).collect())
 }
 
 fn slack(channels: &Channels, spec: &mut TenantSpec, patch: &NotificationPatch) {

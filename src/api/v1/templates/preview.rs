@@ -70,14 +70,16 @@ pub(in crate::api::v1) struct Rendered {
 ///
 /// Renders a sample event or your own event. Nothing is sent or stored.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/templates/preview", operation_id = "preview_message", tag = "Templates", params(TenantPath),
-    request_body = Preview, security(("key" = ["reader"])),
+    request_body = Preview,
+    extensions(("x-fanfare-environment" = json!("shared"))),
+    security(("key" = ["reader"])),
     responses((status = 200, description = "The rendered message.", body = Rendered)))]
 pub(in crate::api::v1) async fn preview(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
     Body(preview): Body<Preview>,
 ) -> Result<Response, ApiError> {
-    let (mut spec, _) = load(&state, &scope.tenant).await?;
+    let mut spec = load(&state, &scope).await?;
     let (delivery, kind) = delivery(&state, &scope.tenant, &preview)?;
     for part in PartName::ALL {
         let drafts = preview.templates.as_ref();
