@@ -237,6 +237,7 @@ impl Reconciler {
         }
         let mut lost = self.not_in_the_log(open).await?;
         lost.retain(|(entry, _)| !self.reader.has(*entry));
+        let lost = self.without_outcome(keys, lost).await?;
         if mode == Mode::Repair {
             self.route_again(keys, &lost).await?;
         }
@@ -259,6 +260,23 @@ impl Reconciler {
             .filter(|(_, d)| is_lost(*d))
             .map(|(e, _)| e)
             .collect())
+    }
+
+    /// Those that still have no outcome. One that was settled meanwhile has left the log for that.
+    async fn without_outcome(
+        &self,
+        keys: &TenantKeys,
+        lost: Vec<(EntryId, String)>,
+    ) -> Result<Vec<(EntryId, String)>> {
+        let mut batch = Batch::new();
+        for (_, id) in &lost {
+            let mut cmd = redis::cmd("HEXISTS");
+            cmd.arg(keys.outcomes()).arg(id);
+            batch.push(keys.tag(), cmd);
+        }
+        let answers = self.core.link.run(&batch).await?;
+        let open = |(event, answer)| (answer == Value::Int(0)).then_some(event);
+        Ok(lost.into_iter().zip(answers).filter_map(open).collect())
     }
 
     /// Gives events to the reader as if their entries had been read. Settling them writes their
