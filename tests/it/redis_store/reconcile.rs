@@ -136,6 +136,16 @@ async fn a_lane_that_lost_its_line_or_its_queue_is_served_again() {
     let due = store.agenda.due(&claim, T0, 10).await.unwrap();
     assert_eq!(due.len(), 3);
     assert_eq!(store.upkeep.inspect(T0).await.unwrap(), Findings::default());
+    let waiting = async || store.ledger.usage(&["acme".into()]).await.unwrap()[0].waiting;
+    assert_eq!(waiting().await, 3);
+
+    // A number that is wrong does not last either.
+    server.command(&["HSET", &shard("use:acme"), "waiting", "99"]);
+    eventually("it is counted again", || async {
+        store.upkeep.reconcile(T0).await.unwrap();
+        (waiting().await == 3).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -325,6 +325,7 @@ impl Reconciler {
             keys.agenda(),
             keys.lanes(),
             keys.leases(),
+            keys.usage(),
         ];
         let mut cmd = script::call(&script::RELINE, &names.each_ref().map(String::as_str));
         cmd.arg(&keys.base).arg(&keys.name).arg(from).arg(EVENTS);

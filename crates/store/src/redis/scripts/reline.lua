@@ -1,5 +1,5 @@
 -- Puts waiting deliveries of one tenant back into their queues, and their lanes into the agenda.
--- KEYS: index of w, events, outcomes, agenda, lanes, leases
+-- KEYS: index of w, events, outcomes, agenda, lanes, leases, usage
 -- ARGV: base of the shard's keys, tenant, after how many events, how many to look at, now, when a
 --   lane is free whose holder has no line, 1 to change what is wrong
 -- Answers how many events were looked at, and how many things were wrong.
@@ -33,4 +33,7 @@ if first[2] and redis.call('ZSCORE', KEYS[4], tenant) ~= first[2] then
   wrong = wrong + 1
   if repairs then refresh(KEYS[4], KEYS[5], tenant) end
 end
+-- How many wait is counted again by the next script that needs it: whatever was done to the keys, a
+-- wrong number does not last.
+if repairs and (ARGV[3] == '0' or wrong > 0) then redis.call('HDEL', KEYS[7], 'waiting') end
 return { #found, wrong }
