@@ -152,8 +152,8 @@ pub(super) async fn edit<T>(
         let id = line.id.clone();
         whole_new.journal = vec![line];
         new.journal.clone_from(&whole_new.journal);
-        let now = state.clock.now_ms();
-        tenant::suppress_former(&state.store, Some(&whole), &whole_new, now).await?;
+        let now_ms = state.clock.now_ms();
+        tenant::suppress_former(&state.store, Some(&whole), &whole_new, now_ms).await?;
         let document = tenant::document(&whole_new);
         let put = state.store.directory.put(&caller.tenant, document, Some(revision)).await;
         let edited = Edited { out, spec: Arc::new(new), tag: None, created };

@@ -6,12 +6,19 @@
 use fanfare_contract::{FieldError, check_display_text};
 use serde_json::Value;
 
-use super::{Channels, DestinationSpec, Problem, TenantSpec, stored_secrets};
+use super::stored_secrets::masked_values;
+use super::{Channels, DestinationSpec, Problem, TenantSpec};
+use crate::event::reserved_tenant_id;
 use fanfare_routing::RouteSpec;
 
 /// Everything wrong with the parts of a document that differ from the stored one.
 pub fn review(spec: &TenantSpec, before: Option<&TenantSpec>, channels: &Channels) -> Vec<Problem> {
-    let mut problems = stored_secrets::objections(before, spec, channels);
+    let mut problems = Vec::new();
+    if before.is_none()
+        && let Some(message) = reserved_tenant_id(&spec.id)
+    {
+        problems.push(Problem::new("tenant", "id", message));
+    }
     if before.is_none_or(|before| before.name != spec.name) {
         problems.extend(text("tenant", "name", &spec.name));
     }
@@ -57,6 +64,9 @@ fn destination(
     }
     if let Some(chosen) = channels.get(&one.channel) {
         errors.extend(chosen.channel.objections(old, &one.fields));
+        let known: Vec<String> = errors.iter().map(|error| error.field.clone()).collect();
+        let masked = masked_values(&*chosen.channel, old, &one.fields).into_iter();
+        errors.extend(masked.filter(|error| !known.contains(&error.field)));
     }
     errors
 }

@@ -9,9 +9,6 @@
 use fanfare_contract::{Channel, FieldError};
 use serde_json::{Map, Value};
 
-use super::{Channels, Problem, TenantSpec};
-use crate::event;
-
 /// Masked values contain at least this many `*` in a row.
 const MASK: &str = "********";
 
@@ -105,38 +102,19 @@ pub(super) fn same_receiver(
     channel.receiver(old) == channel.receiver(new)
 }
 
-/// Masked values in place of secrets, and a new tenant's reserved id.
-pub(super) fn objections(
-    before: Option<&TenantSpec>,
-    spec: &TenantSpec,
-    channels: &Channels,
-) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    if before.is_none()
-        && let Some(message) = event::reserved_tenant_id(&spec.id)
-    {
-        problems.push(Problem::new("tenant", "id", message));
-    }
-    for one in &spec.destinations {
-        let there = before.into_iter().flat_map(|before| &before.destinations);
-        let old = there.into_iter().find(|old| old.id == one.id && old.channel == one.channel);
-        if old == Some(one) {
-            continue;
+/// The masked values of a changed destination that stand for no stored secret.
+pub(super) fn masked_values(
+    channel: &dyn Channel,
+    old: Option<&Map<String, Value>>,
+    new: &Map<String, Value>,
+) -> Vec<FieldError> {
+    let mut found = Vec::new();
+    for field in channel.secret_fields() {
+        if let Some(value) = new.get(*field) {
+            masks(value, old.and_then(|old| old.get(*field)), field, &mut found);
         }
-        let Some(chosen) = channels.get(&one.channel) else { continue };
-        let old = old.map(|old| &old.fields);
-        let mut found = Vec::new();
-        for field in chosen.channel.secret_fields() {
-            if let Some(value) = one.fields.get(*field) {
-                masks(value, old.and_then(|old| old.get(*field)), field, &mut found);
-            }
-        }
-        let place = format!("destination \"{}\"", one.id);
-        problems.extend(
-            found.into_iter().map(|error| Problem::new(&*place, error.field, error.message)),
-        );
     }
-    problems
+    found
 }
 
 /// Collects masked values that stand for no stored secret.

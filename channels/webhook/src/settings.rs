@@ -18,6 +18,7 @@ use fanfare_contract::FieldError;
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::guard::Guard;
 use crate::secret::{Key, mask};

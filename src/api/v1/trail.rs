@@ -106,9 +106,10 @@ async fn list(
     let channels = state.registry.channels();
     let masking = |one: &DestinationSpec| destinations::masked(channels, one);
     // What a live key changed may be live, so a test key gets only the changes of test keys.
-    let seen = lines.into_iter().filter(|line| principal.sees_environment(line.environment));
-    let data = seen.map(|line| Line::of(audit::masked(line, &masking))).collect::<Vec<_>>();
-    Ok(success(StatusCode::OK, Page { data, next_cursor }))
+    let seen = |line: &AuditEntry| principal.sees_environment(line.environment);
+    let lines = lines.into_iter().filter(seen);
+    let lines = lines.map(|line| Line::of(audit::masked(line, &masking)));
+    Ok(success(StatusCode::OK, Page { data: lines.collect::<Vec<_>>(), next_cursor }))
 }
 
 /// An entry of the stream that is not a valid event.

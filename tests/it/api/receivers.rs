@@ -170,7 +170,7 @@ fn refused_settings() -> Vec<(&'static str, Value, &'static str)> {
         ("previous_secrets", json!([{"secret": bare, "expires": 5}]), "whsec_"),
         ("headers", json!({"X-Team": "a", "x-team": "b"}), "same header as `X-Team`"),
         ("headers", json!({"X-Team": "é"}), "not ASCII"),
-        ("url", json!("http://a..b/"), "not a host name"),
+        ("url", json!("http://a..b/"), "neither a domain name"),
     ]
 }
 
