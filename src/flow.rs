@@ -21,10 +21,10 @@ pub(crate) const TAKE_OVER_EVERY: Duration = Duration::from_millis(500);
 
 // ---- Dispatch --------------------------------------------------------------------------------
 
-/// How long one batch may wait in total for receivers that have no room at the moment. A receiver
-/// that stops answering delays other events once by this time: then its deliveries are parked, and
-/// no later batch waits for a lane with a parked delivery. Events behind a burst therefore wait
-/// only for receivers that accept a batch in this time.
+/// How long the entries of one tenant in a batch may wait in total for receivers that have no room
+/// at the moment. A receiver that stops answering delays other events of its tenant once by this
+/// time: then its deliveries are parked, and no later batch waits for a lane with a parked delivery.
+/// Events behind a burst therefore wait only for receivers that accept a batch in this time.
 pub(crate) const BATCH_WAIT_MAX: Duration = Duration::from_millis(200);
 
 /// Pause between two looks for room during that wait. A full line in memory lasts longer.
@@ -51,6 +51,14 @@ pub(crate) const LINE_COUNT_MAX: usize = 1_024;
 /// Memory is ample while at least one place of the window in four is free. Slow receivers can take
 /// three quarters of the window and leave the rest to others.
 pub(crate) const AMPLE_WINDOW_SHARE: usize = 4;
+
+/// Events with many deliveries leave at least one place of the window in eight to others. What finds
+/// no place within [`PLACES_WAIT`] is queued in the store.
+pub(crate) const RESERVED_WINDOW_SHARE: usize = 8;
+
+/// How long an event waits for the places of its deliveries. Attempts release their places within
+/// [`ATTEMPT_HOLDS_EVENT`].
+pub(crate) const PLACES_WAIT: Duration = Duration::from_secs(2);
 
 /// A batch waits for a full lane only if at least this many deliveries may be in its line, that
 /// is, if the receiver accepts 256 deliveries a second or more.

@@ -1,9 +1,10 @@
 //! Admit: makes the events of a batch known to the ledger under (tenant, id), then sends the new
-//! ones on to be routed.
+//! ones on to be routed, the events of each tenant together.
 //!
 //! An event that was admitted before is finished as a duplicate. An event that the store refuses
 //! for good becomes a dead letter and delays no other.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use fanfare_contract::Event;
@@ -12,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::decode::Decoded;
 use super::entry::rejected_event;
-use super::route::RouteStage;
-use super::settle::Outbox;
+use super::lobby::Lobby;
+use super::route::{Part, RouteStage};
+use super::settle::{Origin, Outbox};
 use crate::agenda::Clock;
 use crate::event::Refusal;
 use crate::persist::{BatchWrite, Written, write_batch_until};
@@ -26,24 +28,23 @@ pub(super) struct AdmitStage {
     pub(super) registry: Arc<Registry>,
     pub(super) clock: Clock,
     pub(super) outbox: Outbox,
-    pub(super) route: RouteStage,
+    pub(super) lobby: Lobby,
+    pub(super) route: Arc<RouteStage>,
 }
 
 impl AdmitStage {
-    /// Admits a batch and routes its new events. True if receivers without room delayed it.
+    /// Admits a batch and sends its new events to be routed.
     ///
     /// Waits for a store that is away: no other process takes these entries while this one lives.
     /// When stopped meanwhile, the entries stay in the log for the next process.
-    pub(super) async fn batch(&self, batch: Decoded, stop: &CancellationToken) -> bool {
+    pub(super) async fn batch(&self, batch: Decoded, stop: &CancellationToken) {
         let Decoded { mut events, origins } = batch;
-        let tenants = self.registry.snapshot();
-        let Some(answers) = self.admit(&mut events, stop).await else { return false };
-        let entries = events.len();
-        let mut backpressure = self.route.backpressure();
+        let Some(answers) = self.admit(&mut events, stop).await else { return };
+        let mut fresh = Vec::with_capacity(events.len());
         for (((_, event), answer), origin) in events.into_iter().zip(answers).zip(origins) {
             match answer {
                 Ok(Admission::Fresh) => {
-                    self.route.event(&tenants, origin, event, &mut backpressure).await;
+                    fresh.push((origin, event));
                 }
                 Ok(Admission::Settled | Admission::Duplicate) => {
                     self.outbox.finish(origin, Outcome::Duplicate);
@@ -56,8 +57,30 @@ impl AdmitStage {
                 }
             }
         }
-        backpressure.flush().await;
-        backpressure.delayed_batch(entries)
+        self.route(fresh);
+    }
+
+    /// Sends events to be routed, by tenant.
+    fn route(&self, events: Vec<(Origin, Arc<Event>)>) {
+        let tenants = Arc::clone(&*self.registry.snapshot());
+        let mut parts: Vec<Part> = Vec::new();
+        let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+        for (origin, event) in events {
+            // Entries of one tenant often follow each other.
+            let is_same = |part: &Part| part.tenant == event.tenant;
+            let place = match parts.last() {
+                Some(last) if is_same(last) => parts.len() - 1,
+                _ => *places.entry(Arc::clone(&event.tenant)).or_insert(parts.len()),
+            };
+            if place == parts.len() {
+                let (tenant, tenants) = (Arc::clone(&event.tenant), Arc::clone(&tenants));
+                parts.push(Part { tenant, tenants, entries: Vec::new() });
+            }
+            parts[place].entries.push((origin, event));
+        }
+        for part in parts {
+            self.lobby.enter(&self.route, part);
+        }
     }
 
     /// The store's answer to each event, or none if there are no events or `stop` came first.

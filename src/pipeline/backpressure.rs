@@ -1,4 +1,5 @@
-//! Backpressure: what a batch does with deliveries whose lane has no room at the moment.
+//! Backpressure: what a batch does with deliveries whose lane has no room at the moment. The batch is
+//! the part of one tenant, so it delays no other tenant.
 //!
 //! Such a delivery is deferred until the rest of its batch is dispatched. Then the batch waits a
 //! moment for room. A receiver that keeps up is thus served as fast as it accepts, and what it
@@ -27,7 +28,7 @@ pub(super) struct Backpressure<'a> {
 }
 
 impl<'a> Backpressure<'a> {
-    /// For one batch.
+    /// For the entries of one tenant in a batch.
     pub(super) fn new(dispatch: &'a DispatchStage, window: &'a Window) -> Self {
         Self { dispatch, window, deferred: Vec::new(), left: BATCH_WAIT_MAX, started: 0 }
     }

@@ -5,7 +5,8 @@
 //! 2. [`read`]: takes entries from the log in batches (`decode`, `entry`: what a producer added to
 //!    a stream becomes an event here).
 //! 3. [`admit`]: makes the events known to the ledger and recognizes duplicates.
-//! 4. [`route`]: selects destinations by the tenant's table.
+//! 4. [`route`]: selects destinations by the tenant's table (`lobby`: the entries of each tenant wait
+//!    for it by themselves, and are read no faster than they are routed).
 //! 5. [`dispatch`]: lets each delivery go at once, or parks it in its lane's durable queue
 //!    (`backpressure`: what a batch does with deliveries whose lane is full at the moment).
 //! 6. [`attempt`]: the first attempt at each delivery. [`crate::delivery`] has what one attempt
@@ -24,6 +25,7 @@ mod backpressure;
 mod decode;
 pub mod dispatch;
 mod entry;
+mod lobby;
 mod notice_writer;
 mod notices;
 pub mod read;

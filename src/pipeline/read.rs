@@ -1,8 +1,8 @@
 //! Read: takes entries from the log in batches and sends each batch down the path.
 //!
-//! A batch has at most as many entries as the window has free places. While one batch is admitted,
-//! routed and dispatched, the next one is read and decoded. Twice a second the reader also takes
-//! over what a stopped replica had read and not finished.
+//! A batch has at most as many entries as the window has free places, and of each tenant no more
+//! than the lobby has room for. While one batch is admitted, the next one is read and decoded. Twice
+//! a second the reader also takes over what a stopped replica had read and not finished.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admit::AdmitStage;
 use super::decode::{Decoded, Decoder};
+use super::lobby::Lobby;
 use super::window::Window;
 use crate::flow::{READ_WAIT, TAKE_OVER_EVERY};
 use crate::persist::Backoff;
@@ -32,9 +33,7 @@ pub(super) async fn run(mut batches: Batches, admit: AdmitStage, stop: &Cancella
             Ok(batch) => {
                 backoff.recovered("the event log");
                 let Some(batch) = batch else { continue };
-                let (was_delayed, ()) =
-                    tokio::join!(admit.batch(batch, stop), batches.read_ahead());
-                batches.note(was_delayed);
+                tokio::join!(admit.batch(batch, stop), batches.read_ahead());
             }
             Err(error) => backoff.wait("the event log", &error, stop).await,
         }
@@ -45,9 +44,8 @@ pub(super) async fn run(mut batches: Batches, admit: AdmitStage, stop: &Cancella
 pub(super) struct Batches {
     log: Arc<dyn Log>,
     window: Window,
+    lobby: Lobby,
     decoder: Decoder,
-    /// The last batch waited for its receivers.
-    was_delayed: bool,
     /// The last read returned as many entries as it could, so there may be more.
     was_full: bool,
     ahead: Option<Decoded>,
@@ -55,12 +53,12 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// Batches of `log`, within `window`.
-    pub(super) fn new(log: Arc<dyn Log>, window: Window, decoder: Decoder) -> Self {
+    /// Batches of `log`, within `window` and `lobby`.
+    pub(super) fn new(log: Arc<dyn Log>, window: Window, lobby: Lobby, decoder: Decoder) -> Self {
         let mut take_over = tokio::time::interval(TAKE_OVER_EVERY);
         take_over.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (was_delayed, was_full, ahead) = (false, false, None);
-        Self { log, window, decoder, was_delayed, was_full, ahead, take_over }
+        let (was_full, ahead) = (false, None);
+        Self { log, window, lobby, decoder, was_full, ahead, take_over }
     }
 
     /// The next batch, or none if no entry came for a while. Dropping the future loses nothing.
@@ -77,10 +75,14 @@ impl Batches {
     async fn read(&mut self) -> Result<(Vec<Entry>, OwnedSemaphorePermit)> {
         let places = self.places().await;
         let max = places.num_permits();
-        let read = tokio::select! {
-            biased;
-            _ = self.take_over.tick() => None,
-            entries = self.log.read(max, READ_WAIT) => Some(entries?),
+        let read = loop {
+            tokio::select! {
+                biased;
+                _ = self.take_over.tick() => break None,
+                entries = self.log.read_shared(max, READ_WAIT, &self.lobby) => break Some(entries?),
+                // Entries of a tenant that had no room may be read now.
+                () = self.lobby.routed() => {}
+            }
         };
         let Some(entries) = read else {
             drop(places);
@@ -102,31 +104,24 @@ impl Batches {
         Ok((entries, places))
     }
 
-    /// Reads and decodes the next batch if it is already there, while the current one is on its
-    /// way. Not if receivers are busy or much of the window is taken: other replicas should read
-    /// the log then.
+    /// Reads and decodes the next batch if it is already there, while the current one is admitted.
+    /// Not if much of the window is taken: other replicas should read the log then.
     async fn read_ahead(&mut self) {
-        if self.ahead.is_some() || !self.was_full || self.was_delayed {
+        if self.ahead.is_some() || !self.was_full {
             return;
         }
         let Some(places) = self.window.places_ahead() else { return };
         let max = places.num_permits();
         // An error shows again in the next read, which logs it.
-        if let Ok(entries) = self.log.read(max, Duration::ZERO).await {
+        if let Ok(entries) = self.log.read_shared(max, Duration::ZERO, &self.lobby).await {
             self.was_full = entries.len() == max;
             self.ahead = (!entries.is_empty()).then(|| self.decoder.batch(entries, places));
         }
     }
 
-    /// Notes whether the last batch waited so long for its receivers that the next should be
-    /// smaller.
-    fn note(&mut self, was_delayed: bool) {
-        self.was_delayed = was_delayed;
-    }
-
-    /// Places for a batch, or for half of one after a delay: at least one.
+    /// Places for a batch: at least one, and no more than leave room for the deliveries of the events
+    /// in the lobby.
     async fn places(&self) -> OwnedSemaphorePermit {
-        let batch = self.window.batch();
-        self.window.places(if self.was_delayed { batch.div_ceil(2) } else { batch }).await
+        self.window.places(self.window.places_beside(self.lobby.entries())).await
     }
 }

@@ -1,5 +1,5 @@
 //! Route: selects an event's destinations by its tenant's table, and dispatches a delivery to each
-//! of their lanes.
+//! of their lanes. The entries of one tenant in a batch are routed together.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::settle::{Origin, Outbox};
 use super::tracking::Tracking;
 use super::window::Window;
 use crate::agenda::{Job, Lane, Mode};
+use crate::flow::PLACES_WAIT;
 use crate::observe::{Observe, Source};
 use crate::tenant::Snapshot;
 use fanfare_routing::Tested;
@@ -21,6 +22,13 @@ use fanfare_store::{Log, Outcome};
 
 /// The least time between two warnings about filters.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The entries of one tenant in one batch, in order.
+pub(super) struct Part {
+    pub(super) tenant: Arc<str>,
+    pub(super) tenants: Arc<Snapshot>,
+    pub(super) entries: Vec<(Origin, Arc<Event>)>,
+}
 
 /// Routes events.
 pub(super) struct RouteStage {
@@ -34,13 +42,19 @@ pub(super) struct RouteStage {
 }
 
 impl RouteStage {
-    /// For one batch.
-    pub(super) fn backpressure(&self) -> Backpressure<'_> {
-        Backpressure::new(&self.dispatch, &self.window)
+    /// Routes a part of a batch. True if receivers without room delayed it.
+    pub(super) async fn part(&self, part: Part) -> bool {
+        let entries = part.entries.len();
+        let mut backpressure = Backpressure::new(&self.dispatch, &self.window);
+        for (origin, event) in part.entries {
+            self.event(&part.tenants, origin, event, &mut backpressure).await;
+        }
+        backpressure.flush().await;
+        backpressure.delayed_batch(entries)
     }
 
     /// Routes one event. An event without a matching route is recorded as unrouted.
-    pub(super) async fn event(
+    async fn event(
         &self,
         tenants: &Snapshot,
         mut origin: Origin,
@@ -65,14 +79,15 @@ impl RouteStage {
         if lanes.is_empty() {
             return self.outbox.finish(origin, Outcome::Unrouted(event));
         }
-        self.take_places(&mut origin.place, lanes.len(), backpressure).await;
+        let has_places = self.take_places(&mut origin.place, lanes.len(), backpressure).await;
         let arrived_ms = self.log.arrived_ms(origin.entry, &event);
         let held_until = origin.held_until;
         let outbox = self.outbox.clone();
         let ticket = Tracking::new(origin, arrived_ms, event.clone(), lanes.len(), outbox);
         // The order in a FIFO lane must not depend on how fast another receiver answers, so an
         // event that also goes to a FIFO lane is queued for all its lanes.
-        let is_queued = lanes.len() > 1 && lanes.iter().any(|lane| matches!(lane.mode, Mode::Fifo));
+        let has_fifo = || lanes.iter().any(|lane| matches!(lane.mode, Mode::Fifo));
+        let is_queued = !has_places || (lanes.len() > 1 && has_fifo());
         for lane in lanes {
             if let Some(until) = held_until {
                 self.dispatch.hold(lane, &event, &*ticket, until);
@@ -104,18 +119,19 @@ impl RouteStage {
         );
     }
 
-    /// Waits for a place for each of an event's deliveries. The rest of the log waits meanwhile,
-    /// where waiting costs nothing.
+    /// Takes a place for each of an event's deliveries. The rest of the tenant's entries wait
+    /// meanwhile in the log, where waiting costs nothing. False if there are no places for long.
     async fn take_places(
         &self,
         place: &mut OwnedSemaphorePermit,
         deliveries: usize,
         backpressure: &mut Backpressure<'_>,
-    ) {
-        if let Err(missing) = self.window.try_grow(place, deliveries) {
-            // Deferred deliveries hold places too.
-            backpressure.flush().await;
-            self.window.grow(place, missing).await;
+    ) -> bool {
+        if self.window.try_grow(place, deliveries) {
+            return true;
         }
+        // Deferred deliveries hold places too.
+        backpressure.flush().await;
+        self.window.grow(place, deliveries, PLACES_WAIT).await
     }
 }

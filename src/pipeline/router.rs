@@ -13,6 +13,7 @@ use super::admit::AdmitStage;
 use super::attempt::AttemptStage;
 use super::decode::Decoder;
 use super::dispatch::DispatchStage;
+use super::lobby::Lobby;
 use super::notice_writer::NoticeWriter;
 use super::notices::{Notice, Notifier};
 use super::read::{self, Batches};
@@ -114,8 +115,10 @@ impl Router {
         let (log, observe) = (store.log.clone(), self.observe.clone());
         let settle = tokio::spawn(settle::run(log, inbox, options.batch, clock, observe));
         let window = Window::new(options.window, options.batch);
-        let batches = Batches::new(store.log.clone(), window.clone(), self.decoder(outbox.clone()));
-        let admit = self.admit_stage(window, outbox);
+        let lobby = Lobby::new(window.clone());
+        let decoder = self.decoder(outbox.clone());
+        let batches = Batches::new(store.log.clone(), window.clone(), lobby.clone(), decoder);
+        let admit = self.admit_stage(window, lobby, outbox);
         let writer = NoticeWriter { clock };
         let notices = tokio::spawn(writer.run(self.notices, store.clone(), self.registry));
         drop(self.notifier);
@@ -146,7 +149,7 @@ impl Router {
     }
 
     /// The stages after reading, the last one first.
-    fn admit_stage(&self, window: Window, outbox: Outbox) -> AdmitStage {
+    fn admit_stage(&self, window: Window, lobby: Lobby, outbox: Outbox) -> AdmitStage {
         let attempts = AttemptStage {
             agenda: self.store.agenda.clone(),
             clock: self.clock,
@@ -165,7 +168,8 @@ impl Router {
             registry: self.registry.clone(),
             clock: self.clock,
             outbox,
-            route,
+            lobby,
+            route: Arc::new(route),
         }
     }
 

@@ -158,6 +158,22 @@ async fn one_tenants_burst_does_not_delay_the_events_behind_it_in_the_log() {
     assert_eq!(scene.counts("acme").await.delivered, 16_000);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_burst_that_waits_for_its_receiver_delays_no_batch_of_another_tenant() {
+    let tenants = [("acme", json!({"hook": {}})), ("globex", json!({"hook": {}}))];
+    let scene = Scene::start(Setup::default(), &tenants).await;
+    // The batches of the burst wait for room, because its receiver is worth waiting for.
+    scene.receivers.script(|_| Reply::Slowly(Duration::from_millis(20)));
+    scene.send("acme", ids(16_000)).await;
+    scene.pass(Duration::from_millis(500)).await;
+    for n in 0..40 {
+        scene.send_one("globex", &format!("evt_{n}")).await;
+        scene.pass(Duration::from_millis(60)).await;
+        assert_eq!(scene.counts("globex").await.delivered, n + 1, "event {n}");
+    }
+    assert!(scene.counts("acme").await.delivered < 14_000, "the burst goes on");
+}
+
 /// The largest number of parked deliveries while a receiver with 64 places accepts 8,000: each of
 /// the first half in `first` milliseconds, and each of the others in `then`.
 async fn most_parked(first: u64, then: u64) -> u64 {

@@ -1,5 +1,6 @@
 //! Settle: writes the outcomes of entries in batches, acknowledges the entries last, and releases
-//! their places in the window.
+//! their places in the window. Tenants take turns, so a tenant with many outcomes delays those of
+//! no other tenant.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,7 +14,7 @@ use crate::agenda::Clock;
 use crate::flow::SETTLE_EVERY;
 use crate::observe::{Observe, Source};
 use crate::persist::{BatchWrite, Written, kill_refused, write_batch};
-use fanfare_store::{EntryId, Log, Ms, Outcome, Result, Settlement, StoreError};
+use fanfare_store::{EntryId, Log, Ms, Outcome, Result, Settlement, StoreError, Turns, Unlimited};
 
 /// Settles entries until all outboxes are gone. Waits for a store that is away: no outcome is lost.
 pub(super) async fn run(
@@ -23,13 +24,13 @@ pub(super) async fn run(
     clock: Clock,
     observe: Arc<Observe>,
 ) {
-    let mut finished: Vec<Finished> = Vec::with_capacity(batch);
     let mut began = None::<Instant>;
-    while inbox.0.recv_many(&mut finished, batch).await > 0 {
+    while inbox.wait().await {
         if let Some(began) = began {
-            inbox.wait_for_more(&mut finished, batch, began + SETTLE_EVERY).await;
+            inbox.wait_for_more(batch, began + SETTLE_EVERY).await;
         }
         began = Some(Instant::now());
+        let mut finished = inbox.take(batch);
         if let Written::Each(results) = write_batch(&Settlements(&*log), &mut finished).await {
             // An entry whose outcome the store refuses stays unacknowledged in the log. The next
             // process that takes it over tries it again.
@@ -37,7 +38,7 @@ pub(super) async fn run(
             finished.retain(|_| results.next().is_some_and(|result| result.is_ok()));
         }
         let now = clock.now_ms();
-        for one in finished.drain(..) {
+        for one in finished {
             observe.settled(one.source, &one.settlement.outcome, one.ended, now);
             if let Some(durable) = one.durable {
                 durable.cancel();
@@ -75,12 +76,18 @@ pub(super) struct Outbox {
 }
 
 /// The receiving side.
-pub(super) struct Inbox(mpsc::UnboundedReceiver<Finished>);
+pub(super) struct Inbox {
+    receiver: mpsc::UnboundedReceiver<Finished>,
+    waiting: Turns<Finished>,
+    /// An attempt waits for an entry that waits here.
+    is_urgent: bool,
+}
 
 /// Both sides.
 pub(super) fn channel(observe: Arc<Observe>) -> (Outbox, Inbox) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (Outbox { sender, observe }, Inbox(receiver))
+    let inbox = Inbox { receiver, waiting: Turns::default(), is_urgent: false };
+    (Outbox { sender, observe }, inbox)
 }
 
 impl Outbox {
@@ -106,17 +113,45 @@ impl Outbox {
 }
 
 impl Inbox {
-    /// Fills a batch until `until`, unless an attempt waits for one of its entries.
-    async fn wait_for_more(&mut self, finished: &mut Vec<Finished>, batch: usize, until: Instant) {
-        if finished.len() >= batch || finished.iter().any(|one| one.durable.is_some()) {
-            return;
+    /// Waits for finished entries. False when there are none and all outboxes are gone.
+    async fn wait(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            let Some(one) = self.receiver.recv().await else { return false };
+            self.put(one);
         }
-        tokio::time::sleep_until(until).await;
-        while finished.len() < batch
-            && let Ok(one) = self.0.try_recv()
-        {
-            finished.push(one);
+        self.collect();
+        true
+    }
+
+    /// Lets a batch fill until `until`, unless an attempt waits for one of its entries.
+    async fn wait_for_more(&mut self, batch: usize, until: Instant) {
+        if self.waiting.len() < batch && !self.is_urgent {
+            tokio::time::sleep_until(until).await;
+            self.collect();
         }
+    }
+
+    /// The next batch, in turn.
+    fn take(&mut self, batch: usize) -> Vec<Finished> {
+        let taken = self.waiting.take(batch, &Unlimited);
+        self.is_urgent &= !self.waiting.is_empty();
+        taken
+    }
+
+    fn collect(&mut self) {
+        while let Ok(one) = self.receiver.try_recv() {
+            self.put(one);
+        }
+    }
+
+    fn put(&mut self, one: Finished) {
+        self.is_urgent |= one.durable.is_some();
+        let tenant: Arc<str> = match &one.settlement.outcome {
+            Outcome::Routed(event, _) | Outcome::Unrouted(event) => Arc::clone(&event.tenant),
+            Outcome::Rejected(rejected) => rejected.tenant.as_deref().unwrap_or_default().into(),
+            Outcome::Duplicate => "".into(),
+        };
+        self.waiting.push(&tenant, 1, one);
     }
 }
 

@@ -4,11 +4,13 @@
 //! durable. Everything that the pipeline holds in memory is bounded by it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::agenda::Space;
-use crate::flow::AMPLE_WINDOW_SHARE;
+use crate::flow::{AMPLE_WINDOW_SHARE, BATCH_WAIT_STEP, RESERVED_WINDOW_SHARE};
 
 /// The window of one process. Clones share the places.
 #[derive(Clone)]
@@ -35,6 +37,22 @@ impl Window {
         self.batch
     }
 
+    /// Places in total.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Most places for a batch while `entries` wait to be routed.
+    pub(super) fn places_beside(&self, entries: usize) -> usize {
+        let most = self.size.saturating_sub(self.spare + entries);
+        self.batch.min(most).max(1)
+    }
+
+    /// Whether at least half of the places are free.
+    pub(super) fn is_half_free(&self) -> bool {
+        self.free.available_permits() * 2 >= self.size
+    }
+
     /// Waits for one place, then takes what is free, up to `max` in total.
     pub(super) async fn places(&self, max: usize) -> OwnedSemaphorePermit {
         let first = self.free.clone().acquire_owned().await;
@@ -51,30 +69,42 @@ impl Window {
     pub(super) fn places_ahead(&self) -> Option<OwnedSemaphorePermit> {
         let free = self.free.available_permits();
         let count = free.min(self.spare).min(self.batch);
-        if free * 2 < self.size || count == 0 {
+        if !self.is_half_free() || count == 0 {
             return None;
         }
         self.try_take(count)
     }
 
-    /// Places for all `deliveries` of one event that are free right now, or how many are missing.
-    /// Ten deliveries of one event fill the memory and the lanes as much as ten events.
-    pub(super) fn try_grow(
+    /// Takes places for all `deliveries` of one event, if they are free right now. Ten deliveries of
+    /// one event fill the memory and the lanes as much as ten events. Some places stay reserved for
+    /// entries, so that events with many deliveries do not keep those of others out.
+    pub(super) fn try_grow(&self, place: &mut OwnedSemaphorePermit, deliveries: usize) -> bool {
+        let more = deliveries.saturating_sub(1).min(self.spare);
+        let reserved = self.size / RESERVED_WINDOW_SHARE;
+        if more > 0 && self.free.available_permits() < more + reserved.min(self.spare - more) {
+            return false;
+        }
+        let Some(more) = self.try_take(more) else { return false };
+        place.merge(more);
+        true
+    }
+
+    /// Like [`Self::try_grow`], and tries again until `within` has passed. It waits in no queue, so
+    /// it holds back nothing else that needs a place.
+    pub(super) async fn grow(
         &self,
         place: &mut OwnedSemaphorePermit,
         deliveries: usize,
-    ) -> Result<(), usize> {
-        let more = deliveries.saturating_sub(1).min(self.spare);
-        place.merge(self.try_take(more).ok_or(more)?);
-        Ok(())
-    }
-
-    /// Waits for `more` places.
-    pub(super) async fn grow(&self, place: &mut OwnedSemaphorePermit, more: usize) {
-        let more = u32::try_from(more).unwrap_or(u32::MAX);
-        if let Ok(more) = self.free.clone().acquire_many_owned(more).await {
-            place.merge(more);
+        within: Duration,
+    ) -> bool {
+        let until = Instant::now() + within;
+        while !self.try_grow(place, deliveries) {
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(BATCH_WAIT_STEP).await;
         }
+        true
     }
 
     /// How much memory is left for the lanes' lines. Long lines may take three quarters of the

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,11 +13,15 @@ use serde_json::json;
 
 use crate::crash::Counter;
 use crate::scene::{SOON, Scene, event};
-use crate::support::{Fanfare, until};
+use crate::support::{Fanfare, Redis, request, until};
 use crate::verifiers::SECRET;
 
 /// The pace of the quiet tenant: 20 events a second.
 const PACE: Duration = Duration::from_millis(50);
+/// Events in one request of a flood.
+const BATCH: usize = 1_000;
+/// Events that a producer adds to the stream at once.
+const BURST: usize = 5_000;
 /// What a machine that is busy with other tests may add to any time.
 const NOISE: Duration = Duration::from_secs(1);
 
@@ -119,4 +124,109 @@ fn six_hundred_silent_name_servers_delay_no_other_tenant() {
         "its deliveries are tried: {:?}",
         scene.deliveries("hostile")
     );
+}
+
+/// What floods the store, and how many events it accepted.
+fn flood(router: SocketAddr, tenant: &str, senders: usize, stop: &AtomicBool) -> usize {
+    let accepted = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for sender in 0..senders {
+            let accepted = &accepted;
+            scope.spawn(move || {
+                let path = format!("/v1/events?tenant={tenant}");
+                for batch in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let events = (0..BATCH).map(|n| {
+                        event(&format!("evt_{sender}_{batch}_{n}"), "test.flood", &json!({}))
+                    });
+                    let body = format!("[{}]", events.collect::<Vec<_>>().join(","));
+                    let headers = [("content-type", "application/json")];
+                    let answer = request(router, "POST", &path, &headers, body.as_bytes());
+                    // At the end, the router is gone.
+                    let Ok(answer) = answer else { break };
+                    if answer.status == 202 {
+                        accepted.fetch_add(BATCH, Ordering::Relaxed);
+                    } else {
+                        // A quota may refuse it, which is as good.
+                        assert_eq!(answer.status, 429, "{}", answer.body);
+                        thread::sleep(PACE);
+                    }
+                }
+            });
+        }
+    });
+    accepted.into_inner()
+}
+
+/// While a tenant floods by the API, the events of another one pass what the flood has put before
+/// them.
+fn a_flood_delays_no_other(scene: &Scene, noise: Duration) {
+    let quiet = Quiet::new();
+    let loud = Counter::slow(Duration::ZERO);
+    scene.tenant("quiet", &quiet.receiver.table());
+    scene.tenant("flood", &loud.table());
+    let mut router = scene.start();
+    let before = quiet.send(&router, "before", 60);
+    let (stop, address) = (AtomicBool::new(false), router.address());
+    thread::scope(|scope| {
+        let flooding = scope.spawn(|| flood(address, "flood", 8, &stop));
+        let began = until(SOON, || (loud.distinct() > 0).then_some(()));
+        assert!(began.is_some(), "the flood began");
+        let first = loud.distinct();
+        let during = quiet.send(&router, "during", 100);
+        let passed = loud.distinct() - first;
+        stop.store(true, Ordering::Relaxed);
+        router.kill9();
+        let accepted = flooding.join().expect("the flood ends");
+        let allowed = p99(&before) * 3 / 2 + Duration::from_millis(100) + noise;
+        assert!(
+            p99(&during) <= allowed,
+            "{:?} during the flood, {:?} before; {accepted} accepted, {passed} delivered meanwhile",
+            p99(&during),
+            p99(&before),
+        );
+        assert!(passed > 0, "the flood goes on too");
+    });
+}
+
+#[test]
+fn a_flood_into_a_folder_delays_no_other_tenant() {
+    a_flood_delays_no_other(&Scene::embedded(), 2 * NOISE);
+}
+
+#[test]
+fn a_flood_into_redis_delays_no_other_tenant() {
+    let redis = Redis::start();
+    // In one queue for all, the flood would put a minute of work before an event.
+    a_flood_delays_no_other(&Scene::on(&redis), 5 * NOISE);
+}
+
+#[test]
+fn a_burst_that_a_producer_adds_to_the_stream_delays_no_other_tenant() {
+    let redis = Redis::start();
+    let scene = Scene::on(&redis);
+    let quiet = Quiet::new();
+    // It answers slowly, so that its backlog lasts.
+    let loud = Counter::slow(Duration::from_millis(20));
+    scene.tenant("quiet", &quiet.receiver.table());
+    scene.tenant("flood", &loud.table());
+    let router = scene.start();
+    quiet.send(&router, "before", 5);
+    let client = redis::Client::open(redis.url()).expect("its address");
+    let mut connection = client.get_connection().expect("it runs");
+    let mut burst = redis::pipe();
+    for n in 0..BURST {
+        let event = event(&format!("evt_{n}"), "test.flood", &json!({}));
+        let fields = [("tenant", "flood"), ("event", &event)];
+        burst.xadd("fanfare:events", "*", &fields).ignore();
+    }
+    burst.query::<()>(&mut connection).expect("it is added");
+    let took = quiet.send(&router, "during", 1);
+    let passed = loud.distinct();
+    assert!(took[0] <= 2 * NOISE, "{took:?}");
+    assert!(passed < BURST, "all of the burst came before it, in {took:?}");
+    loud.wait_for(BURST, SOON);
+    assert_eq!(loud.duplicates(), 0);
 }

@@ -21,6 +21,7 @@ mod model;
 mod reconcile;
 pub mod redis;
 pub mod steady;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,7 @@ pub use model::{
 };
 
 pub use reconcile::Findings;
+pub use turns::{Share, Turns, Unlimited};
 
 /// The result of every store call.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -82,9 +84,22 @@ pub trait Log: Send + Sync {
     /// admitted yet; [`Log::admit`] recognizes it then.
     async fn append(&self, events: Vec<Arc<Event>>) -> Result<Vec<Appended>>;
 
-    /// Reads up to `max` entries that no process has read. Waits up to `wait` for the first one.
-    /// Dropping the future loses nothing.
-    async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>>;
+    /// Reads up to `max` entries that no process has read, with no limit for any tenant.
+    async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
+        self.read_shared(max, wait, &Unlimited).await
+    }
+
+    /// Reads up to `max` entries that no process has read, and of each tenant no more than its
+    /// share. Waits up to `wait` for the first one. Dropping the future loses nothing.
+    ///
+    /// Tenants take turns, and the entries of one tenant keep their order. So a backlog of one
+    /// tenant does not hide another tenant's entry, as far as the store can look ahead.
+    async fn read_shared(
+        &self,
+        max: usize,
+        wait: Duration,
+        share: &dyn Share,
+    ) -> Result<Vec<Entry>>;
 
     /// Takes up to `max` entries that a stopped reader left unsettled. Entries of a living reader,
     /// however slow, are never among them.

@@ -15,7 +15,7 @@ use super::{
     Admission, Agenda, Appended, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryUpdate, Directory, Entry, EntryId, Erased, Erasure, EventQuery, EventRecord,
     EventSummary, Failing, Findings, Head, LaneKey, Ledger, Log, Ms, Next, Page, Record, Records,
-    Rejected, Result, Settlement, Store, StoredTenant, Tail, Upkeep, Usage, WaitingItem,
+    Rejected, Result, Settlement, Share, Store, StoredTenant, Tail, Upkeep, Usage, WaitingItem,
 };
 
 /// Which call; calls of one kind and cost share a name.
@@ -23,7 +23,7 @@ use super::{
 pub enum Call {
     /// [`Log::append`]
     Append,
-    /// [`Log::read`]
+    /// [`Log::read_shared`]
     Read,
     /// [`Log::take_over`]
     TakeOver,
@@ -169,8 +169,13 @@ impl Log for Metered {
         self.timed(Call::Append, self.store.log.append(events), Vec::len).await
     }
 
-    async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
-        self.timed(Call::Read, self.store.log.read(max, wait), Vec::len).await
+    async fn read_shared(
+        &self,
+        max: usize,
+        wait: Duration,
+        share: &dyn Share,
+    ) -> Result<Vec<Entry>> {
+        self.timed(Call::Read, self.store.log.read_shared(max, wait, share), Vec::len).await
     }
 
     async fn take_over(&self, max: usize) -> Result<Vec<Entry>> {

@@ -13,6 +13,7 @@ pub(crate) mod log;
 pub(crate) mod records;
 pub(crate) mod serving;
 pub(crate) mod tail;
+pub(crate) mod turns;
 pub(crate) mod upkeep;
 pub(crate) mod usage;
 
@@ -58,6 +59,9 @@ macro_rules! every_promise {
             log: only_unsettled_entries_come_again_after_a_crash,
             log: what_was_appended_and_never_read_survives_a_crash,
             log: a_rejected_entry_is_kept_and_is_no_event,
+            turns: a_backlog_of_one_tenant_does_not_hide_another,
+            turns: a_backlog_from_before_a_crash_does_not_hide_another_tenant,
+            turns: a_tenant_that_has_had_its_share_is_read_later_and_in_order,
             agenda: a_parked_delivery_is_claimed_when_its_time_comes,
             agenda: a_claimed_lane_is_nobody_elses,
             agenda: an_expired_lease_hands_the_lane_over,

@@ -11,17 +11,19 @@ use tokio::time::Instant;
 
 use super::readers::Turn;
 use super::rows::{self, PENDING, ROUTED, UNROUTED};
-use super::tail::Step;
+use super::tail::Scan;
 use super::usage::{self, UsageChanges};
 use super::writing::Writing;
 use super::{Embedded, Role, queue};
 use crate::{
     Admission, Appended, DeliveryUpdate, Entry, EntryId, Log, Ms, Outcome, Payload, Rejected,
-    Result, Settlement, StoreError,
+    Result, Settlement, Share, StoreError,
 };
 
 /// How often a waiting reader looks for events that another process appended.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
+/// Bytes of bodies after which a scan ends.
+const FOUND_BYTES: usize = 4 << 20;
 /// Events in one request to the writer, so that a huge batch does not delay other requests.
 const CHUNK: usize = 4_096;
 
@@ -35,14 +37,20 @@ impl Log for Embedded {
         while !events.is_empty() {
             let rest = events.split_off(events.len().min(CHUNK));
             let chunk = std::mem::replace(&mut events, rest);
-            let weight = chunk.len();
-            let more = self.writer.call(weight, move |writing| append(writing, &chunk)).await?;
-            answers.extend(more);
+            let count = chunk.len();
+            let Some(tenant) = chunk.first().map(|event| Arc::clone(&event.tenant)) else { break };
+            let work = move |writing: &mut Writing| append(writing, &chunk);
+            answers.extend(self.writer.call_in_turn(&tenant, count, work).await?);
         }
         Ok(answers)
     }
 
-    async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
+    async fn read_shared(
+        &self,
+        max: usize,
+        wait: Duration,
+        share: &dyn Share,
+    ) -> Result<Vec<Entry>> {
         if self.role == Role::Tool {
             let message = "only the router reads the log; open the store as one".to_owned();
             return Err(StoreError::Other { message, source: None });
@@ -55,7 +63,7 @@ impl Log for Embedded {
         loop {
             // Registered before the check, so that no later append is missed.
             let appended = self.tail.appended.notified();
-            let entries = self.read_now(max, look).await?;
+            let entries = self.read_now(max, look, share).await?;
             if !entries.is_empty() {
                 return Ok(entries);
             }
@@ -102,28 +110,32 @@ impl Log for Embedded {
 impl Embedded {
     /// What can be read without waiting. With `look`, also events on disk that another process
     /// added.
-    async fn read_now(&self, max: usize, look: bool) -> Result<Vec<Entry>> {
+    async fn read_now(&self, max: usize, look: bool, share: &dyn Share) -> Result<Vec<Entry>> {
+        let mut scan = if look { Some(self.tail.look()) } else { self.tail.scan() };
         loop {
-            let (from, until) = match self.tail.take(max) {
-                Step::Here(events) => return Ok(events.into_iter().map(entry).collect()),
-                Step::OnDisk(from, until) => (from, until),
-                Step::Empty if look => (self.tail.next(), i64::MAX),
-                Step::Empty => return Ok(Vec::new()),
-            };
-            let found =
-                self.readers.run(Turn::Router, move |conn| pending(conn, from, until, max)).await?;
-            let last = found.last().map(|(seq, _)| seq + 1);
-            let next = match last {
-                Some(last) if found.len() == max || until == i64::MAX => last,
-                Some(_) | None if until < i64::MAX => until,
-                _ => return Ok(Vec::new()),
-            };
-            // No await from here on: entries that count as read must be returned.
-            let ours = self.tail.found(from, next, found.iter().map(|(seq, _)| *seq));
-            if ours && !found.is_empty() {
-                return Ok(found.into_iter().map(entry).collect());
+            let is_last = scan.is_none();
+            if let Some(scan) = scan {
+                self.search(scan).await?;
             }
+            // No await from here on: entries that count as read must be returned.
+            let events = self.tail.take(max, share);
+            if is_last || !events.is_empty() {
+                return Ok(events.into_iter().map(entry).collect());
+            }
+            scan = self.tail.scan();
         }
+    }
+
+    async fn search(&self, scan: Scan) -> Result<()> {
+        let tail = Arc::clone(&self.tail);
+        // What was found is kept even if the caller is gone by then. Otherwise a caller with a short
+        // time would search for the same events again and again.
+        let work = move |conn: &Connection| {
+            let (reached, events) = pending(conn, &scan)?;
+            tail.found(&scan, reached, events);
+            Ok(())
+        };
+        self.readers.run(Turn::Router, work).await
     }
 }
 
@@ -167,22 +179,44 @@ pub(super) fn newest_ms(conn: &Connection) -> Result<Ms> {
     Ok(conn.query_row(sql, [], |row| row.get(0))?)
 }
 
-/// Entries in `[from, until)` that are not settled.
-fn pending(conn: &Connection, from: i64, until: i64, max: usize) -> Result<Vec<(i64, Arc<Event>)>> {
+/// The position up to which the log was searched, and what was found.
+type Found = (i64, Vec<(i64, Arc<Event>)>);
+
+/// The entries that a scan looks for, which are not settled.
+fn pending(conn: &Connection, scan: &Scan) -> Result<Found> {
+    // The plus sign keeps SQLite from using an index by tenant, which has another order.
+    let (of, names) = match &scan.tenant {
+        Some(tenant) => {
+            ("+e.tenant_id IN (SELECT tenant_id FROM tenants WHERE name = ?4)", tenant.to_string())
+        }
+        None => (
+            "+e.tenant_id NOT IN \
+             (SELECT n.tenant_id FROM json_each(?4) j CROSS JOIN tenants n ON n.name = j.value)",
+            serde_json::to_string(&scan.without).unwrap_or_default(),
+        ),
+    };
     let sql = format!(
         "SELECT e.seq, t.name, {} FROM events e \
          CROSS JOIN tenants t ON t.tenant_id = e.tenant_id CROSS JOIN bodies b ON b.seq = e.seq \
-         WHERE e.seq >= ?1 AND e.seq < ?2 AND e.state = {PENDING} ORDER BY e.seq LIMIT ?3",
+         WHERE e.seq >= ?1 AND e.seq < ?2 AND e.state = {PENDING} AND {of} \
+         ORDER BY e.seq LIMIT ?3",
         rows::EVENT
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let mut found = statement.query((from, until, i64::try_from(max).unwrap_or(i64::MAX)))?;
-    let mut events = Vec::new();
-    while let Some(row) = found.next()? {
+    let max = i64::try_from(scan.max).unwrap_or(i64::MAX);
+    let mut found = statement.query((scan.from, scan.until, max, names))?;
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while bytes < FOUND_BYTES
+        && let Some(row) = found.next()?
+    {
         let tenant: Arc<str> = row.get(1)?;
-        events.push((row.get(0)?, Arc::new(rows::event(row, 2, tenant)?)));
+        let event = rows::event(row, 2, tenant)?;
+        bytes += event.body.len();
+        events.push((row.get(0)?, Arc::new(event)));
     }
-    Ok(events)
+    let is_cut = events.len() == scan.max || bytes >= FOUND_BYTES || scan.until == i64::MAX;
+    let last = events.last().map_or(scan.from, |(seq, _)| seq + 1);
+    Ok((if is_cut { last } else { scan.until }, events))
 }
 
 fn admission(conn: &Connection, seq: i64) -> Result<Admission> {

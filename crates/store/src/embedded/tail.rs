@@ -1,18 +1,37 @@
-//! The end of the log in memory. The router gets live events without reading them back from disk,
-//! and a backlog of any length costs no memory.
+//! What is read next: recent events in memory, by tenant, and positions on disk for the rest.
+//!
+//! The router gets live events without reading them back from disk, and a backlog of any length
+//! costs no memory. Tenants take turns. When memory is full, the tenant with the largest backlog is
+//! parked: its later events stay on disk, and a position says where they begin. So is a tenant with
+//! a long backlog on disk. The backlog of one tenant thus delays no other, in memory or on disk.
+//!
+//! Positions below `next` are distributed: their events are read, in memory, or belong to a parked
+//! tenant from its position on. What follows on disk is distributed in steps (`Scan`).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fanfare_contract::Event;
 use tokio::sync::Notify;
 
 use super::writing::Effects;
+use crate::turns::{Share, Turns};
 
-/// Events kept for the reader.
-const KEPT: usize = 16_384;
-/// Bytes of bodies kept for the reader.
-const KEPT_BYTES: usize = 16 << 20;
+/// Weight of the events that are kept in memory.
+const KEPT: usize = 16 << 20;
+/// Weight of an event besides its body, so that at most 16,384 events are kept.
+const HEAD: usize = 1 << 10;
+/// A tenant whose events weigh no more than this is not parked.
+const LIGHT: usize = KEPT / 256;
+/// A parked tenant with fewer events in memory gets more from disk.
+const FEW: usize = 256;
+/// A tenant with so many events in memory gets no more from disk until most of them are read. It is
+/// parked instead, so that its backlog is passed over in the search for other tenants.
+const MANY: usize = 1_024;
+/// Events that one scan finds at most, and the same while memory is full.
+const FOUND: (usize, usize) = (1_024, 32);
+/// Positions that one scan passes. Also bounds how long it takes to find few events among many.
+const SCANNED: i64 = 16_384;
 
 /// The position of the reader, and recently committed events.
 pub(super) struct Tail {
@@ -24,31 +43,51 @@ pub(super) struct Tail {
 }
 
 struct State {
-    /// The first position that is not read yet.
+    /// Unread events.
+    unread: Turns<(i64, Arc<Event>)>,
+    /// Tenants whose unread events are on disk from a position on.
+    parked: HashMap<Arc<str>, i64>,
+    /// The parked tenants in turn.
+    parked_turns: VecDeque<Arc<str>>,
+    /// Positions below are distributed.
     next: i64,
+    /// Positions below are known to be on disk.
+    end: i64,
     /// Read and not settled.
     in_flight: BTreeSet<i64>,
-    /// Committed events without a gap, from `first` on.
-    kept: VecDeque<Arc<Event>>,
-    first: i64,
-    bytes: usize,
+    /// Whose turn the next scan is: the log's or that of a parked tenant.
+    is_parked_turn: bool,
+    /// Counts erasures. What was scanned before an erasure may contain what was erased.
+    erasures: u64,
 }
 
-/// What the reader does next.
-pub(super) enum Step {
-    /// Takes these events.
-    Here(Vec<(i64, Arc<Event>)>),
-    /// Reads events from disk, from the first position up to and excluding the second.
-    OnDisk(i64, i64),
-    /// Waits: this process knows of no further event.
-    Empty,
+/// Events to look for on disk: those from `from` on and before `until`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// Of this tenant, or of all.
+    pub(super) tenant: Option<Arc<str>>,
+    pub(super) from: i64,
+    pub(super) until: i64,
+    /// Not of these tenants.
+    pub(super) without: Vec<Arc<str>>,
+    /// The first of them, up to this many.
+    pub(super) max: usize,
+    erasures: u64,
 }
 
 impl Tail {
     /// The reader starts at `next` and the writer at `first`.
     pub(super) fn new(next: i64, first: i64) -> Self {
-        let state =
-            State { next, in_flight: BTreeSet::new(), kept: VecDeque::new(), first, bytes: 0 };
+        let state = State {
+            unread: Turns::default(),
+            parked: HashMap::new(),
+            parked_turns: VecDeque::new(),
+            next,
+            end: first,
+            in_flight: BTreeSet::new(),
+            is_parked_turn: false,
+            erasures: 0,
+        };
         Self { state: Mutex::new(state), appended: Notify::new(), agenda: Notify::new() }
     }
 
@@ -56,39 +95,45 @@ impl Tail {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes up to `max` of the next events. Returned events count as read.
-    pub(super) fn take(&self, max: usize) -> Step {
+    /// What should be looked for on disk before events are taken. None if all that is known to be
+    /// there is in memory, or memory has enough.
+    pub(super) fn scan(&self) -> Option<Scan> {
         let mut state = self.lock();
-        while state.first < state.next && state.drop_first() {}
-        if state.next < state.first {
-            return Step::OnDisk(state.next, state.first);
+        state.is_parked_turn = !state.is_parked_turn;
+        if state.is_parked_turn {
+            state.scan_parked().or_else(|| state.scan_log())
+        } else {
+            state.scan_log().or_else(|| state.scan_parked())
         }
-        let count = max.min(state.kept.len());
-        if count == 0 {
-            return Step::Empty;
+    }
+
+    /// Looks for events that another process appended.
+    pub(super) fn look(&self) -> Scan {
+        let state = self.lock();
+        let (from, erasures) = (state.next, state.erasures);
+        let (until, without, max) = (i64::MAX, Vec::new(), FOUND.0);
+        Scan { tenant: None, from, until, without, max, erasures }
+    }
+
+    /// Distributes what a scan found. All positions before `reached` were checked. The result is
+    /// ignored if another call was faster.
+    pub(super) fn found(&self, scan: &Scan, reached: i64, events: Vec<(i64, Arc<Event>)>) {
+        let mut state = self.lock();
+        if state.erasures != scan.erasures {
+            return;
         }
-        let events = (0..count).filter_map(|_| state.pop_first()).collect::<Vec<_>>();
-        state.next = state.first;
+        match &scan.tenant {
+            Some(tenant) => state.found_parked(tenant, scan.from, reached, events),
+            None => state.found_in_log(scan, reached, events),
+        }
+    }
+
+    /// Takes up to `max` of the next events, in turn. Returned events count as read.
+    pub(super) fn take(&self, max: usize, share: &dyn Share) -> Vec<(i64, Arc<Event>)> {
+        let mut state = self.lock();
+        let events = state.unread.take(max, share);
         state.in_flight.extend(events.iter().map(|(seq, _)| *seq));
-        Step::Here(events)
-    }
-
-    /// Records events that were found on disk from `from` on, after all positions before `until`
-    /// were checked. They count as read. False if another call was faster, and then none of them
-    /// counts.
-    pub(super) fn found(&self, from: i64, until: i64, seqs: impl Iterator<Item = i64>) -> bool {
-        let mut state = self.lock();
-        if state.next != from {
-            return false;
-        }
-        state.next = until;
-        state.in_flight.extend(seqs);
-        true
-    }
-
-    /// The position of the reader.
-    pub(super) fn next(&self) -> i64 {
-        self.lock().next
+        events
     }
 
     /// Whether it is read and not settled.
@@ -99,7 +144,10 @@ impl Tail {
     /// Everything below this position is settled.
     pub(super) fn settled_below(&self) -> i64 {
         let state = self.lock();
-        state.in_flight.first().copied().unwrap_or(state.next).min(state.next)
+        let read = state.in_flight.first().copied();
+        let unread = state.unread.firsts().map(|(seq, _)| *seq).min();
+        let parked = state.parked.values().copied().min();
+        [read, unread, parked].into_iter().flatten().fold(state.next, i64::min)
     }
 
     /// Publishes what has become durable.
@@ -112,10 +160,12 @@ impl Tail {
                 state.in_flight.remove(&seq);
             }
             for (seq, event) in appended {
-                state.keep(seq, event);
+                state.appended(seq, event);
             }
-            if erased.iter().any(|seq| *seq >= state.first) {
-                state.forget();
+            if !erased.is_empty() {
+                let erased: BTreeSet<i64> = erased.into_iter().collect();
+                state.unread.retain(|(seq, _)| !erased.contains(seq));
+                state.erasures += 1;
             }
         }
         if any {
@@ -128,106 +178,108 @@ impl Tail {
 }
 
 impl State {
-    fn keep(&mut self, seq: i64, event: Arc<Event>) {
-        let follows = i64::try_from(self.kept.len()).is_ok_and(|kept| self.first + kept == seq);
-        if !follows {
-            // Another process appended in between. The reader reads those events from disk.
-            self.kept.clear();
-            self.bytes = 0;
-            self.first = seq;
+    fn appended(&mut self, seq: i64, event: Arc<Event>) {
+        // Unless another process appended in between, or older events are still on disk.
+        if seq == self.next && self.has_room() {
+            self.next += 1;
+            self.keep(seq, event);
         }
-        self.bytes += event.body.len();
-        self.kept.push_back(event);
-        while (self.kept.len() > KEPT || self.bytes > KEPT_BYTES) && self.drop_first() {}
+        self.end = self.end.max(seq + 1);
     }
 
-    /// Drops all events, so the reader reads the rest from disk.
-    fn forget(&mut self) {
-        while self.drop_first() {}
+    /// Keeps an event in memory, unless its tenant's are on disk.
+    fn keep(&mut self, seq: i64, event: Arc<Event>) {
+        if self.parked.contains_key(&event.tenant) {
+            return;
+        }
+        let tenant = Arc::clone(&event.tenant);
+        self.unread.push(&tenant, event.body.len() + HEAD, (seq, event));
     }
 
-    fn pop_first(&mut self) -> Option<(i64, Arc<Event>)> {
-        let event = self.kept.pop_front()?;
-        self.bytes -= event.body.len();
-        let seq = self.first;
-        self.first += 1;
-        Some((seq, event))
+    /// Makes room by parking, if necessary. False if only light tenants are in memory.
+    fn has_room(&mut self) -> bool {
+        while self.unread.weight() >= KEPT {
+            let Some((tenant, later)) = self.unread.halve_heaviest(LIGHT) else { return false };
+            if let Some((seq, _)) = later.first() {
+                self.park(tenant, *seq);
+            }
+        }
+        true
     }
 
-    fn drop_first(&mut self) -> bool {
-        self.pop_first().is_some()
+    fn park(&mut self, tenant: Arc<str>, from: i64) {
+        if self.parked.insert(Arc::clone(&tenant), from).is_none() {
+            self.parked_turns.push_back(tenant);
+        }
+    }
+
+    /// The next step through the log.
+    fn scan_log(&mut self) -> Option<Scan> {
+        if self.next >= self.end || !self.has_room() {
+            return None;
+        }
+        let until = self.end.min(self.next + SCANNED);
+        let without = self.parked.keys().cloned().collect();
+        let (from, max, erasures) = (self.next, FOUND.0, self.erasures);
+        Some(Scan { tenant: None, from, until, without, max, erasures })
+    }
+
+    /// The next step through the events of a parked tenant that has few in memory.
+    fn scan_parked(&mut self) -> Option<Scan> {
+        let is_full = self.unread.weight() >= KEPT;
+        let (few, max) = if is_full { (1, FOUND.1) } else { (FEW, FOUND.0) };
+        for _ in 0..self.parked_turns.len() {
+            let tenant = self.parked_turns.pop_front()?;
+            self.parked_turns.push_back(Arc::clone(&tenant));
+            let from = *self.parked.get(&tenant)?;
+            if self.unread.count_of(&tenant) < few {
+                let until = self.next.min(from + SCANNED);
+                let (without, erasures) = (Vec::new(), self.erasures);
+                return Some(Scan { tenant: Some(tenant), from, until, without, max, erasures });
+            }
+        }
+        None
+    }
+
+    fn found_in_log(&mut self, scan: &Scan, reached: i64, events: Vec<(i64, Arc<Event>)>) {
+        // The events of a tenant that was left out and is no longer parked would be skipped.
+        let is_parked = |tenant| self.parked.contains_key(tenant);
+        if self.next != scan.from || !scan.without.iter().all(is_parked) {
+            return;
+        }
+        self.next = self.next.max(reached);
+        self.end = self.end.max(self.next);
+        for (seq, event) in events {
+            if self.unread.count_of(&event.tenant) < MANY {
+                self.keep(seq, event);
+            } else if !self.parked.contains_key(&event.tenant) {
+                self.park(Arc::clone(&event.tenant), seq);
+            }
+        }
+    }
+
+    fn found_parked(
+        &mut self,
+        tenant: &Arc<str>,
+        from: i64,
+        reached: i64,
+        events: Vec<(i64, Arc<Event>)>,
+    ) {
+        if self.parked.get(tenant) != Some(&from) {
+            return;
+        }
+        for (seq, event) in events {
+            self.unread.push(tenant, event.body.len() + HEAD, (seq, event));
+        }
+        if reached < self.next {
+            self.parked.insert(Arc::clone(tenant), reached);
+        } else {
+            // From here on its events are distributed with the others.
+            self.parked.remove(tenant);
+            self.parked_turns.retain(|parked| parked != tenant);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn appended(seqs: impl IntoIterator<Item = i64>) -> Effects {
-        let event = |seq| {
-            let body = vec![b'x'; 100].into();
-            let id = format!("evt_{seq}").into();
-            (seq, Arc::new(Event::new("t".into(), id, "k".into(), 0, 0, body)))
-        };
-        Effects { appended: seqs.into_iter().map(event).collect(), ..Effects::default() }
-    }
-
-    fn here(tail: &Tail, max: usize) -> Vec<i64> {
-        match tail.take(max) {
-            Step::Here(events) => events.iter().map(|(seq, _)| *seq).collect(),
-            Step::OnDisk(..) | Step::Empty => Vec::new(),
-        }
-    }
-
-    #[test]
-    fn live_events_come_from_memory_and_count_as_read() {
-        let tail = Tail::new(1, 1);
-        assert!(matches!(tail.take(10), Step::Empty));
-        tail.committed(appended(1..=3));
-        assert_eq!(here(&tail, 2), [1, 2]);
-        assert_eq!(here(&tail, 2), [3]);
-        assert!(matches!(tail.take(10), Step::Empty));
-        assert_eq!(tail.settled_below(), 1);
-        tail.committed(Effects { settled: vec![1, 3], ..Effects::default() });
-        assert_eq!(tail.settled_below(), 2);
-        tail.committed(Effects { settled: vec![2], ..Effects::default() });
-        assert_eq!(tail.settled_below(), 4);
-    }
-
-    #[test]
-    fn what_came_before_is_on_disk() {
-        let tail = Tail::new(5, 9);
-        tail.committed(appended(9..=10));
-        assert!(matches!(tail.take(10), Step::OnDisk(5, 9)));
-        assert!(tail.found(5, 9, [6, 8].into_iter()));
-        assert!(!tail.found(5, 9, [6, 8].into_iter()), "another was quicker");
-        assert_eq!(tail.settled_below(), 6);
-        assert_eq!(here(&tail, 10), [9, 10]);
-    }
-
-    #[test]
-    fn a_gap_sends_the_reader_to_the_disk() {
-        let tail = Tail::new(1, 1);
-        tail.committed(appended(1..=2));
-        tail.committed(appended(4..=5));
-        assert!(matches!(tail.take(10), Step::OnDisk(1, 4)));
-        assert!(tail.found(1, 4, 1..4));
-        assert_eq!(here(&tail, 10), [4, 5]);
-    }
-
-    #[test]
-    fn memory_is_bounded_and_nothing_is_skipped() {
-        let tail = Tail::new(1, 1);
-        let count = i64::try_from(KEPT).unwrap() + 10;
-        tail.committed(appended(1..=count));
-        assert!(matches!(tail.take(10), Step::OnDisk(1, 11)));
-    }
-
-    #[test]
-    fn what_was_read_from_disk_is_not_read_again_from_memory() {
-        let tail = Tail::new(1, 1);
-        tail.committed(appended(1..=4));
-        assert!(tail.found(1, 4, 1..4));
-        assert_eq!(here(&tail, 10), [4]);
-    }
-}
+mod tests;

@@ -1,37 +1,45 @@
 //! The one thread that writes, with group commit.
 //!
-//! Requests come over a bounded channel. The thread takes all waiting requests, runs them in one
-//! transaction, commits it (one fsync), and then answers them. The slower the disk, the larger the
-//! groups. A request that fails after it has changed something rolls back the whole group. Each
-//! request then runs again alone, so only that one fails.
+//! The thread takes a group of waiting requests, runs them in one transaction, commits it (one
+//! fsync), and then answers them. The slower the disk, the larger the groups. A request that fails
+//! after it has changed something rolls back the whole group. Each request then runs again alone,
+//! so only that one fails.
+//!
+//! What the router writes comes first. New events of tenants follow in turn, and a group has a
+//! bounded number of them. So a tenant that floods the store with events delays neither outcomes
+//! nor the events of another tenant by more than a group.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::hooks::Wal;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpointer;
 use super::failure;
 use super::folder::{Folder, Hold};
 use super::tail::Tail;
 use super::writing::{Effects, Writing};
+use crate::turns::Turns;
 use crate::{Result, StoreError};
 
-/// Requests that can wait for the thread. Further callers wait for a place.
-const QUEUED: usize = 2_048;
 /// Requests in one transaction.
 const GROUP_JOBS: usize = 2_048;
 /// Rows in one transaction, roughly. Writing them takes some tens of milliseconds.
 const GROUP_ROWS: usize = 8_192;
+/// New events of tenants in one transaction. A request with more of them is a group of its own.
+const GROUP_EVENTS: usize = 1_024;
+/// A request with no more events than this is added to a group that is full of larger ones.
+const SMALL: usize = 16;
 /// How often the position below which all entries are settled is stored.
 const MARK_EVERY: Duration = Duration::from_millis(500);
 
 /// The way to the thread.
 pub(super) struct Writer {
     folder: Folder,
-    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    queue: Arc<Queue>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -46,19 +54,22 @@ pub(super) struct Parts {
 
 impl Writer {
     pub(super) fn start(parts: Parts) -> Result<Self> {
-        let (queue, jobs) = mpsc::channel(QUEUED);
+        let queue = Arc::new(Queue::default());
+        let jobs = Arc::clone(&queue);
         let folder = parts.folder.clone();
         let mut thread = Thread::new(parts)?;
         let spawned =
             std::thread::Builder::new().name("fanfare-store".to_owned()).spawn(move || {
-                thread.serve(jobs);
+                // If this thread panics, callers must not wait for it.
+                let jobs = Closing(jobs);
+                thread.serve(&jobs.0);
                 thread.close();
             });
         let thread = spawned.map_err(|error| StoreError::Other {
             message: "cannot start the writer thread of the store".to_owned(),
             source: Some(Box::new(error)),
         })?;
-        Ok(Self { folder, queue: Some(queue), thread: Some(thread) })
+        Ok(Self { folder, queue, thread: Some(thread) })
     }
 
     /// Runs `work`, which touches about `rows` rows, and returns once it is durable. It may run
@@ -68,10 +79,28 @@ impl Writer {
         rows: usize,
         work: impl FnMut(&mut Writing) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.run(None, rows, work).await
+    }
+
+    /// Like [`Self::call`], for new events of a tenant. They take turns with those of other tenants.
+    /// If the caller is gone before the turn comes, nothing is written.
+    pub(super) async fn call_in_turn<T: Send + 'static>(
+        &self,
+        tenant: &Arc<str>,
+        events: usize,
+        work: impl FnMut(&mut Writing) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(Some(tenant), events, work).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        tenant: Option<&Arc<str>>,
+        rows: usize,
+        work: impl FnMut(&mut Writing) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Call { rows, work, outcome: None, reply });
-        let queue = self.queue.as_ref().ok_or_else(failure::thread_gone)?;
-        queue.send(job).await.map_err(|_| failure::thread_gone())?;
+        self.queue.push(tenant, Box::new(Call { rows, work, outcome: None, reply }));
         let answer = answer.await.map_err(|_| failure::thread_gone())?;
         answer.map_err(|error| self.folder.judge(error))
     }
@@ -79,11 +108,106 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.queue = None;
+        self.queue.close();
         if let Some(thread) = self.thread.take() {
             // The panic itself was already printed.
             let _ = thread.join();
         }
+    }
+}
+
+/// The requests that wait for the thread. Each has a caller who waits for its answer, or had one a
+/// group ago, so there are no more of them than callers.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    bell: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    router: VecDeque<Box<dyn Job>>,
+    tenants: Turns<Box<dyn Job>>,
+    is_closed: bool,
+}
+
+/// Closes the queue when the thread ends.
+struct Closing(Arc<Queue>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+        let mut waiting = self.0.lock();
+        // Their callers get an error.
+        waiting.router.clear();
+        waiting.tenants.retain(|_| false);
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, tenant: Option<&Arc<str>>, job: Box<dyn Job>) {
+        let mut waiting = self.lock();
+        if waiting.is_closed {
+            return;
+        }
+        match tenant {
+            Some(tenant) => waiting.tenants.push(tenant, job.rows(), job),
+            None => waiting.router.push_back(job),
+        }
+        drop(waiting);
+        self.bell.notify_one();
+    }
+
+    fn close(&self) {
+        self.lock().is_closed = true;
+        self.bell.notify_all();
+    }
+
+    /// Waits for requests and takes the next group. None when the queue is closed and empty.
+    fn next_group(&self) -> Option<Vec<Box<dyn Job>>> {
+        let mut waiting = self.lock();
+        loop {
+            let group = waiting.group();
+            if !group.is_empty() {
+                return Some(group);
+            }
+            if waiting.is_closed {
+                return None;
+            }
+            waiting = self.bell.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Waiting {
+    fn group(&mut self) -> Vec<Box<dyn Job>> {
+        let (mut group, mut rows) = (Vec::new(), 0);
+        while group.len() < GROUP_JOBS
+            && rows < GROUP_ROWS
+            && let Some(job) = self.router.pop_front()
+        {
+            rows += job.rows();
+            group.push(job);
+        }
+        let mut events = 0;
+        while group.len() < GROUP_JOBS {
+            let has_room = events < GROUP_EVENTS && (events == 0 || rows < GROUP_ROWS);
+            let fits = |more: usize| {
+                let is_first = events == 0;
+                (has_room && (is_first || events + more <= GROUP_EVENTS)) || more <= SMALL
+            };
+            let Some(job) = self.tenants.next(fits) else { break };
+            if job.is_wanted() {
+                events += job.rows();
+                rows += job.rows();
+                group.push(job);
+            }
+        }
+        group
     }
 }
 
@@ -92,6 +216,8 @@ trait Job: Send {
     fn rows(&self) -> usize;
     /// Runs the request and keeps its outcome. Says whether the group must be rolled back.
     fn run(&mut self, writing: &mut Writing) -> Result<(), Undo>;
+    /// Whether a caller waits for the answer.
+    fn is_wanted(&self) -> bool;
     /// Answers the caller: the change is durable or, with an error, nothing changed.
     fn answer(self: Box<Self>, failure: Option<StoreError>);
 }
@@ -122,6 +248,10 @@ where
             outcome.is_ok() || (writing.progress() == before && !writing.conn.is_autocommit());
         self.outcome = Some(outcome);
         if clean { Ok(()) } else { Err(Undo) }
+    }
+
+    fn is_wanted(&self) -> bool {
+        !self.reply.is_closed()
     }
 
     fn answer(self: Box<Self>, failure: Option<StoreError>) {
@@ -180,15 +310,8 @@ impl Thread {
         Ok(Self { writing, tail, checkpointer, wal_pages, marked, hold })
     }
 
-    fn serve(&mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
-        while let Some(first) = jobs.blocking_recv() {
-            let mut rows = first.rows();
-            let mut group = vec![first];
-            while group.len() < GROUP_JOBS && rows < GROUP_ROWS {
-                let Ok(next) = jobs.try_recv() else { break };
-                rows += next.rows();
-                group.push(next);
-            }
+    fn serve(&mut self, jobs: &Queue) {
+        while let Some(group) = jobs.next_group() {
             self.commit(group);
             if let Some(checkpointer) = &mut self.checkpointer {
                 checkpointer.after_commit(&self.writing.conn, &self.wal_pages);
@@ -308,6 +431,42 @@ mod tests {
         assert_eq!(numbers, (1..=180).collect::<Vec<i64>>(), "each counted once");
         let pings = writer.call(1, |writing| writing.number("pings")).await.unwrap();
         assert_eq!(pings, 180);
+    }
+
+    /// A request of a tenant, without a thread that would run it.
+    fn waiting(queue: &Queue, tenant: &str, rows: usize) -> oneshot::Receiver<Result<usize>> {
+        let (reply, answer) = oneshot::channel();
+        let work = move |_: &mut Writing| Ok(rows);
+        queue.push(Some(&tenant.into()), Box::new(Call { rows, work, outcome: None, reply }));
+        answer
+    }
+
+    fn rows(group: &[Box<dyn Job>]) -> Vec<usize> {
+        group.iter().map(|job| job.rows()).collect()
+    }
+
+    #[test]
+    fn a_flood_of_one_tenant_fills_no_group_that_another_tenant_waits_for() {
+        let queue = Queue::default();
+        let _flood: Vec<_> = (0..8).map(|_| waiting(&queue, "flood", 1_000)).collect();
+        let _other = [waiting(&queue, "large", 900), waiting(&queue, "quiet", 2)];
+        assert_eq!(rows(&queue.next_group().unwrap()), [1_000, 2]);
+        let _late = waiting(&queue, "late", 1);
+        assert_eq!(rows(&queue.next_group().unwrap()), [900, 1]);
+        assert_eq!(rows(&queue.next_group().unwrap()), [1_000]);
+    }
+
+    #[test]
+    fn what_the_router_writes_comes_first_and_abandoned_events_are_dropped() {
+        let queue = Queue::default();
+        let _flood = waiting(&queue, "flood", 700);
+        drop(waiting(&queue, "gone", 5));
+        let (reply, _answer) = oneshot::channel();
+        let work = |_: &mut Writing| Ok(());
+        queue.push(None, Box::new(Call { rows: 30, work, outcome: None, reply }));
+        assert_eq!(rows(&queue.next_group().unwrap()), [30, 700]);
+        queue.close();
+        assert!(queue.next_group().is_none());
     }
 
     #[tokio::test]

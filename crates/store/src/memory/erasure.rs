@@ -17,7 +17,7 @@ impl Erasure for Memory {
             erased.events += 1;
             erased.deliveries += state.deliveries_of(seq).count() as u64;
             leave_queues(&mut state, tenant, seq);
-            state.unread.remove(&seq);
+            state.no_longer_unread(seq);
             state.reading.remove(&seq);
             state.remove_event(seq);
         }

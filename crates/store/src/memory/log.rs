@@ -12,7 +12,7 @@ use super::state::State;
 use super::{Memory, World};
 use crate::{
     Admission, Appended, Entry, EntryId, EventState, LaneKey, Log, Ms, Outcome, Payload, Result,
-    Settlement,
+    Settlement, Share, Turns,
 };
 
 #[async_trait]
@@ -27,14 +27,19 @@ impl Log for Memory {
         Ok(answers)
     }
 
-    async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
+    async fn read_shared(
+        &self,
+        max: usize,
+        wait: Duration,
+        share: &dyn Share,
+    ) -> Result<Vec<Entry>> {
         self.world.faults.meet("log.read").await?;
         let until = Instant::now() + wait;
         loop {
             let appended = self.world.appended.notified();
             tokio::pin!(appended);
             appended.as_mut().enable();
-            let entries = self.take(max);
+            let entries = self.take(max, share);
             if !entries.is_empty() || tokio::time::timeout_at(until, appended).await.is_err() {
                 return Ok(entries);
             }
@@ -77,7 +82,7 @@ impl Log for Memory {
         let mut woke = false;
         for Settlement { entry, outcome } in batch {
             woke |= settle(&mut state, entry.major, outcome);
-            state.unread.remove(&entry.major);
+            state.no_longer_unread(entry.major);
             state.reading.remove(&entry.major);
         }
         drop(state);
@@ -87,14 +92,20 @@ impl Log for Memory {
 }
 
 impl Memory {
-    fn take(&self, max: usize) -> Vec<Entry> {
+    fn take(&self, max: usize, share: &dyn Share) -> Vec<Entry> {
         let mut state = self.world.lock();
-        let next: Vec<u64> = state.unread.iter().copied().take(max).collect();
+        let mut unread = Turns::default();
+        for (tenant, seqs) in &state.unread {
+            for seq in seqs.iter().take(max) {
+                unread.push(tenant, 1, *seq);
+            }
+        }
+        let next: Vec<u64> = unread.take(max, share);
         next.into_iter().map(|seq| self.hand_over(&mut state, seq)).collect()
     }
 
     fn hand_over(&self, state: &mut State, seq: u64) -> Entry {
-        state.unread.remove(&seq);
+        state.no_longer_unread(seq);
         state.reading.insert(seq, self.process);
         let payload = Payload::Event(state.events[&seq].event.clone());
         Entry { id: EntryId { major: seq, minor: 0 }, payload }

@@ -20,8 +20,8 @@ pub(super) struct State {
     last_seq: u64,
     pub(super) events: BTreeMap<u64, EventRow>,
     pub(super) ids: HashMap<(Arc<str>, Arc<str>), u64>,
-    /// What nobody has read, and what was read by whom and is not settled.
-    pub(super) unread: BTreeSet<u64>,
+    /// What nobody has read, by tenant, and what was read by whom and is not settled.
+    pub(super) unread: BTreeMap<Arc<str>, BTreeSet<u64>>,
     pub(super) reading: BTreeMap<u64, u64>,
     /// By event, then by lane.
     pub(super) deliveries: BTreeMap<(u64, LaneId), DeliveryRow>,
@@ -83,8 +83,16 @@ impl State {
         self.ids.insert(id, self.last_seq);
         let row = EventRow { event: event.clone(), state: EventState::Pending };
         self.events.insert(self.last_seq, row);
-        self.unread.insert(self.last_seq);
+        self.unread.entry(event.tenant.clone()).or_default().insert(self.last_seq);
         true
+    }
+
+    /// It is read, settled or erased.
+    pub(super) fn no_longer_unread(&mut self, seq: u64) {
+        self.unread.retain(|_, unread| {
+            unread.remove(&seq);
+            !unread.is_empty()
+        });
     }
 
     pub(super) fn remove_event(&mut self, seq: u64) {

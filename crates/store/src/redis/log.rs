@@ -12,11 +12,12 @@ use redis::{Cmd, RedisWrite as _, Value};
 use super::connection::Batch;
 use super::consumers::Watch;
 use super::keys::{Tag, TenantKeys};
+use super::pace::Pace;
 use super::reader::Reader;
 use super::{Core, enter, pack, reply, script};
 use crate::{
     Admission, Appended, Change, DeliveryUpdate, Entry, EntryId, Log, Ms, Outcome, Rejected,
-    Result, Settlement,
+    Result, Settlement, Share,
 };
 
 /// Most events in one script, which blocks other clients for about a millisecond.
@@ -33,11 +34,12 @@ pub(super) struct RedisLog {
     core: Arc<Core>,
     reader: Arc<Reader>,
     watch: Watch,
+    pace: Pace,
 }
 
 impl RedisLog {
     pub(super) fn new(core: Arc<Core>, reader: Arc<Reader>) -> Self {
-        Self { core, reader, watch: Watch::default() }
+        Self { core, reader, watch: Watch::default(), pace: Pace::default() }
     }
 }
 
@@ -52,6 +54,14 @@ impl Log for RedisLog {
         {
             return Ok(vec![appended]);
         }
+        let Some(tenant) = events.first().map(|event| &event.tenant) else {
+            return Ok(Vec::new());
+        };
+        let _adding = if self.reader.is_registered() {
+            Some(self.pace.enter(&self.core, tenant, events.len()).await?)
+        } else {
+            None
+        };
         let seal = self.core.seal().await?;
         let mut answers = Vec::with_capacity(events.len());
         let mut met = HashSet::new();
@@ -68,7 +78,11 @@ impl Log for RedisLog {
                 seal.add_entry(&mut cmd, event);
                 batch.push(Tag::Stream, cmd);
             }
-            let replies = self.core.bulk.run(&batch).await?;
+            let mut length = redis::cmd("XLEN");
+            length.arg(&*self.core.keys.stream);
+            batch.push(Tag::Stream, length);
+            let mut replies = self.core.bulk.run(&batch).await?;
+            self.pace.note(&replies.pop().unwrap_or(Value::Nil));
             // Two answers per event: whether it was known, and its entry id. A known event is added
             // all the same, because both keys may be on different nodes. `admit` recognizes the
             // duplicate.
@@ -80,8 +94,13 @@ impl Log for RedisLog {
         Ok(answers)
     }
 
-    async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
-        self.reader.read(max, wait).await
+    async fn read_shared(
+        &self,
+        max: usize,
+        wait: Duration,
+        share: &dyn Share,
+    ) -> Result<Vec<Entry>> {
+        self.reader.read(max, wait, share).await
     }
 
     async fn take_over(&self, max: usize) -> Result<Vec<Entry>> {
@@ -114,6 +133,7 @@ impl Log for RedisLog {
         }
         self.acknowledge(&batch).await?;
         self.reader.settled(batch.iter().map(|settlement| settlement.entry));
+        self.pace.settled(batch.len());
         Ok(())
     }
 }

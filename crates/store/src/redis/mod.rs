@@ -66,6 +66,7 @@ mod ledger;
 mod log;
 mod mark;
 mod order;
+mod pace;
 mod pack;
 mod queue;
 mod reader;

@@ -5,9 +5,13 @@
 //! is read without a caller. When a connection breaks during a read, the server may have sent
 //! entries that never arrived. Then all entries that it holds pending for this replica are searched
 //! for missing ones.
+//!
+//! The stream is one queue for all tenants. While it holds many entries, the reader reads further
+//! than its caller asks for and returns entries of all tenants in turn. How far is bounded, because
+//! entries that this replica has read are not read by another one.
 
 use std::collections::hash_map::Entry as MapEntry;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,7 +27,7 @@ use super::handoff::Handoff;
 use super::keys::Tag;
 use super::mark::Seal;
 use super::{Core, LONGEST_BLOCK, reply};
-use crate::{Admission, Entry, EntryId, Payload, Result, StoreError};
+use crate::{Admission, Entry, EntryId, Payload, Result, Share, StoreError, Turns, Unlimited};
 
 /// How many pending entries are searched in one round trip.
 const PENDING_PAGE: usize = 500;
@@ -33,6 +37,14 @@ const FEW: usize = 4;
 const READ_BYTES: usize = 16 << 20;
 /// The size that an entry is expected to have before any came.
 const UNKNOWN_ENTRY_BYTES: usize = 1 << 20;
+/// A read that finds at least this many is followed by a look ahead.
+const MANY: usize = 256;
+/// Entries that are read ahead: about what a replica settles in a second or two.
+pub(super) const AHEAD: usize = 16_384;
+/// Bytes that are read ahead, beyond one more step.
+const AHEAD_BYTES: usize = 16 << 20;
+/// Entries of one look ahead.
+const AHEAD_STEP: usize = 2_048;
 /// The minimum time for a read that another caller left running.
 const LEFT_RUNNING: Duration = Duration::from_millis(20);
 
@@ -61,7 +73,9 @@ struct Shared {
 #[derive(Default)]
 struct Turn {
     /// Entries beyond what the caller wanted.
-    spare: VecDeque<Entry>,
+    spare: Turns<Entry>,
+    /// The last read found as much as it could, and that was much.
+    is_full: bool,
     running: Option<AbortOnDropHandle<Result<Vec<Entry>>>>,
     /// The last read returned many entries. Then reading them together costs less than the short
     /// path.
@@ -81,20 +95,39 @@ impl Reader {
         Self { handoff, shared: Arc::new(shared), turn }
     }
 
-    /// See [`crate::Log::read`].
-    pub(super) async fn read(&self, max: usize, wait: Duration) -> Result<Vec<Entry>> {
-        let until = Instant::now() + wait;
-        let Ok(mut turn) = timeout_at(until, self.turn.lock()).await else {
+    /// See [`crate::Log::read_shared`].
+    pub(super) async fn read(
+        &self,
+        max: usize,
+        wait: Duration,
+        share: &dyn Share,
+    ) -> Result<Vec<Entry>> {
+        let end = Instant::now() + wait;
+        let Ok(mut turn) = timeout_at(end, self.turn.lock()).await else {
             return Ok(Vec::new());
         };
-        turn.spare.extend(self.handoff.fetch());
-        while turn.spare.is_empty() {
+        let mut is_last = false;
+        loop {
+            turn.put(self.handoff.fetch());
+            // A look ahead does not wait for entries, and what it finds takes part in this turn.
+            let is_looking = turn.is_full && turn.running.is_some() && turn.spare.len() < AHEAD;
+            let taken =
+                if is_looking && !is_last { Vec::new() } else { turn.spare.take(max, share) };
+            if is_last || !taken.is_empty() {
+                self.look_ahead(&mut turn);
+                return Ok(taken);
+            }
+            if !is_looking && turn.spare.len() >= AHEAD {
+                // Every tenant that is known has had its share.
+                is_last = timeout_at(end, self.handoff.rings()).await.is_err();
+                continue;
+            }
             self.register().await?;
             // A new read ends by itself. A read that another caller left may block for longer.
             let until = if turn.running.is_some() {
-                until.max(Instant::now() + LEFT_RUNNING)
+                end.max(Instant::now() + LEFT_RUNNING)
             } else {
-                until + Duration::from_mins(1)
+                end + Duration::from_mins(1)
             };
             let busy = turn.busy;
             let running = turn.running.get_or_insert_with(|| self.start(max, wait));
@@ -105,9 +138,10 @@ impl Reader {
                     () = self.handoff.rings() => None,
                 }
             };
-            turn.spare.extend(self.handoff.fetch());
+            turn.put(self.handoff.fetch());
             let Some(joined) = joined else { continue };
-            let Ok(joined) = joined else { break };
+            is_last = true;
+            let Ok(joined) = joined else { continue };
             turn.running = None;
             let entries = joined.map_err(|error| StoreError::Other {
                 message: "a read of the stream was aborted".to_owned(),
@@ -119,18 +153,34 @@ impl Reader {
                 entries => {
                     let entries = entries.unwrap_or_default();
                     turn.busy = entries.len() > FEW;
-                    turn.spare.extend(entries);
+                    turn.is_full = entries.len() >= max.max(MANY);
+                    // If all of them are of tenants that have had their share, more are read.
+                    let is_over = turn.spare.is_empty() || Instant::now() >= end;
+                    is_last = entries.is_empty() && is_over;
+                    turn.put(entries);
                 }
             }
-            break;
         }
-        let count = max.min(turn.spare.len());
-        Ok(turn.spare.drain(..count).collect())
+    }
+
+    /// Starts to read further while much waits in the stream: one tenant's backlog there must not
+    /// hide the entries of others behind it.
+    fn look_ahead(&self, turn: &mut Turn) {
+        let room = AHEAD.saturating_sub(turn.spare.len());
+        let has_room = room > 0 && turn.spare.weight() < AHEAD_BYTES;
+        if turn.is_full && has_room && turn.running.is_none() {
+            turn.running = Some(self.start(room.min(AHEAD_STEP), Duration::ZERO));
+        }
     }
 
     fn start(&self, max: usize, wait: Duration) -> AbortOnDropHandle<Result<Vec<Entry>>> {
         let shared = Arc::clone(&self.shared);
         AbortOnDropHandle::new(tokio::spawn(async move { shared.fetch(max.max(1), wait).await }))
+    }
+
+    /// Whether this process reads the stream.
+    pub(super) fn is_registered(&self) -> bool {
+        self.shared.registered.load(Ordering::Acquire)
     }
 
     /// Writes the first heartbeat before this replica holds an entry.
@@ -148,8 +198,8 @@ impl Reader {
         let running = {
             let mut turn = self.turn.lock().await;
             self.handoff.wait_for_all().await;
-            turn.spare.extend(self.handoff.fetch());
-            for entry in turn.spare.drain(..) {
+            turn.put(self.handoff.fetch());
+            for entry in turn.spare.take(usize::MAX, &Unlimited) {
                 self.shared.hand().remove(&entry.id);
             }
             turn.running.take()
@@ -221,6 +271,28 @@ impl Reader {
         let mut hand = self.shared.hand();
         for entry in entries {
             hand.remove(&entry);
+        }
+    }
+}
+
+impl Turn {
+    fn put(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        for entry in entries {
+            let (tenant, bytes) = tenant_and_bytes(&entry.payload);
+            self.spare.push(&tenant, bytes, entry);
+        }
+    }
+}
+
+/// Whose entry it is, and the bytes of its content. An entry that names no tenant is rejected later.
+fn tenant_and_bytes(payload: &Payload) -> (Arc<str>, usize) {
+    match payload {
+        Payload::Event(event) => (Arc::clone(&event.tenant), event.body.len()),
+        Payload::Raw(fields) => {
+            let tenant = fields.iter().find(|(name, _)| name == "tenant");
+            let tenant = tenant.and_then(|(_, tenant)| std::str::from_utf8(tenant).ok());
+            let bytes = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+            (tenant.unwrap_or_default().into(), bytes)
         }
     }
 }

@@ -33,6 +33,10 @@ use crate::quota::Exceeded;
 use crate::tenant::{Tenant, TenantStatus};
 use fanfare_store::Appended;
 
+/// Events that are decoded before other requests get a turn: well below a millisecond of work, so
+/// that large batches do not delay the small requests of others.
+const DECODED_PER_TURN: usize = 32;
+
 /// `?tenant=acme`. The header `Fanfare-Tenant` has the same meaning.
 #[derive(Deserialize)]
 pub(super) struct IngestQuery {
@@ -105,8 +109,13 @@ pub(super) async fn post_events(
         }
         Some(parts) => {
             state.quotas.take_events(&tenant.id, &limits, parts.len()).map_err(exceeded)?;
-            let decoded: Vec<_> =
-                parts.into_iter().enumerate().map(|(n, raw)| decode(raw, Some(n))).collect();
+            let mut decoded = Vec::with_capacity(parts.len());
+            for (n, raw) in parts.into_iter().enumerate() {
+                if n % DECODED_PER_TURN == DECODED_PER_TURN - 1 {
+                    tokio::task::yield_now().await;
+                }
+                decoded.push(decode(raw, Some(n)));
+            }
             batch(&state, decoded, began).await
         }
     }
