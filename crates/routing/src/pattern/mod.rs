@@ -123,7 +123,7 @@ impl Pattern {
 
     /// The first field that fails, or `None` if the envelope matches.
     pub(super) fn why_not(&self, probe: &Probe<'_>) -> Option<WhyNot> {
-        let why = why::why_not(&self.root, probe);
+        let why = (!probe.steps.exhausted()).then(|| why::why_not(&self.root, probe)).flatten();
         if probe.steps.exhausted() { Some(WhyNot::too_costly()) } else { why }
     }
 

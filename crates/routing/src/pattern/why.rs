@@ -81,7 +81,7 @@ fn node_failure<'p>(
     };
     let mut elements = Vec::new();
     if let Some(value) = value {
-        objects(value, &mut elements);
+        objects(value, &mut elements, probe);
     }
     let why = match elements.as_slice() {
         [] => missing_failure(inner),
@@ -100,10 +100,13 @@ fn leaf_failure(leaf: &Leaf, found: String) -> WhyNot {
 }
 
 /// The objects at this place: the value itself, or the elements of an array.
-fn objects<'v>(value: &'v Json, into: &mut Vec<&'v Fields>) {
+fn objects<'v>(value: &'v Json, into: &mut Vec<&'v Fields>, probe: &Probe<'_>) {
+    if !probe.steps.spend(1) {
+        return;
+    }
     match value {
         Json::Object(map) => into.push(map),
-        Json::List(items) => items.iter().for_each(|item| objects(item, into)),
+        Json::List(items) => items.iter().for_each(|item| objects(item, into, probe)),
         _ => {}
     }
 }
@@ -135,8 +138,11 @@ fn spread_failure<'p>(
             Node::Leaf(leaf) => {
                 let mut values = Vec::new();
                 for element in elements {
+                    if !probe.steps.spend(1) {
+                        return None;
+                    }
                     if let Some(value) = element.get(keys[0]) {
-                        collect(value, &keys[1..], &mut values);
+                        collect(value, &keys[1..], &mut values, probe);
                     }
                 }
                 let matched = values.iter().any(|value| {
@@ -168,12 +174,19 @@ fn summary(pattern: &Object) -> String {
 }
 
 /// Collects all scalars at the path.
-fn collect<'v>(value: &'v Json, keys: &[&str], into: &mut Vec<&'v Json>) {
+fn collect<'v>(value: &'v Json, keys: &[&str], into: &mut Vec<&'v Json>, probe: &Probe<'_>) {
+    if !probe.steps.spend(1) {
+        return;
+    }
     match (value, keys) {
-        (Json::List(items), _) => items.iter().for_each(|item| collect(item, keys, into)),
+        (Json::List(items), _) => {
+            for item in items {
+                collect(item, keys, into, probe);
+            }
+        }
         (Json::Object(map), [key, rest @ ..]) => {
             if let Some(value) = map.get(key) {
-                collect(value, rest, into);
+                collect(value, rest, into, probe);
             }
         }
         (Json::Object(_), []) | (_, [_, ..]) => {}
@@ -217,19 +230,70 @@ fn found(value: Option<&Json>, probe: &Probe<'_>) -> String {
         Some(list @ Json::List(_)) if !any_scalar(list, probe, &mut |_| true) => {
             "a list without plain values".to_owned()
         }
-        Some(value) => shorten(value.to_string()),
+        Some(value) => shorten(value),
     }
 }
 
 fn list(values: &[&Json]) -> String {
-    let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
-    shorten(format!("[{}]", texts.join(",")))
+    let mut text = String::new();
+    push_list(&mut text, values.iter().copied());
+    cut(text)
 }
 
-fn shorten(mut text: String) -> String {
+/// The start of a value's JSON. The rest is not written, because a value can be long and an
+/// explanation has one for each route.
+fn shorten(value: &Json) -> String {
+    let mut text = String::new();
+    push(&mut text, value);
+    cut(text)
+}
+
+fn cut(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(SHOWN_CHARS) {
         text.truncate(end);
         text.push('…');
     }
     text
+}
+
+/// Whether the text has all characters that are shown.
+fn is_full(text: &str) -> bool {
+    text.len() > 4 * SHOWN_CHARS
+}
+
+fn push(text: &mut String, value: &Json) {
+    match value {
+        Json::Text(long) => {
+            let end = long.char_indices().nth(SHOWN_CHARS + 1).map_or(long.len(), |(end, _)| end);
+            text.push_str(&Json::Text(long[..end].into()).to_string());
+        }
+        Json::Number(digits) => text.push_str(&digits[..digits.len().min(SHOWN_CHARS + 1)]),
+        Json::List(items) => push_list(text, items.iter()),
+        Json::Object(fields) => {
+            text.push('{');
+            for (at, (key, value)) in fields.iter().enumerate() {
+                if is_full(text) {
+                    return;
+                }
+                text.push_str(if at == 0 { "" } else { "," });
+                push(text, &Json::Text(key.into()));
+                text.push(':');
+                push(text, value);
+            }
+            text.push('}');
+        }
+        short => text.push_str(&short.to_string()),
+    }
+}
+
+fn push_list<'v>(text: &mut String, items: impl Iterator<Item = &'v Json>) {
+    text.push('[');
+    for (at, item) in items.enumerate() {
+        if is_full(text) {
+            return;
+        }
+        text.push_str(if at == 0 { "" } else { "," });
+        push(text, item);
+    }
+    text.push(']');
 }

@@ -150,6 +150,26 @@ fn filters_times_elements_end_at_a_limit_that_is_explained() {
 }
 
 #[test]
+fn an_explanation_writes_only_the_start_of_what_was_found() {
+    let text = "é".repeat(100_000);
+    let whens: Vec<Value> =
+        (0..3_000).map(|i| leaf(&[json!({"prefix": format!("{i}")})])).collect();
+    let routes: Vec<RouteSpec> = whens.iter().map(filtered).collect();
+    let table = compile(&routes);
+    for (value, start) in [
+        (json!(text), format!("\"{}…", "é".repeat(119))),
+        (json!([text, text]), format!("[\"{}…", "é".repeat(118))),
+        (json!((0..50_000).collect::<Vec<_>>()), "[0,1,2,3,4,5,6,7,8,9,10,".to_owned()),
+    ] {
+        let begin = Instant::now();
+        let explained = table.explain(&event(&json!({"data": {"x": value}})));
+        assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+        let found = &explained[0].reason.as_ref().unwrap().found;
+        assert!(found.starts_with(&start) && found.chars().count() <= 121, "{found}");
+    }
+}
+
+#[test]
 fn many_small_texts_and_many_wildcards_end_at_a_limit() {
     let whens =
         [leaf(&(0..9_999).map(|i| json!({"wildcard": format!("*a*{i}b")})).collect::<Vec<_>>())];
