@@ -1,18 +1,23 @@
 //! One template, from its source to a message: partials expanded, MJML compiled, handlebars parsed
 //! and rendered. Errors point to the file and line that the author wrote.
 
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use fanfare_contract::{Part, RenderError};
-use handlebars::{Context, Handlebars, RenderContext, Renderable, Template};
+use handlebars::{Context, RenderContext, Renderable, Template};
 
 use super::error::TemplateError;
 use super::escape;
-use super::expand::{Expanded, expand};
+use super::expand::{Expanded, expand, expressions};
 use super::explain::{Explanation, explain};
 use super::fold::fold;
-use super::helpers;
+use super::helpers::Registry;
+use super::instrument::instrument;
+use super::limits::{Budget, RENDER};
+use super::meter::{Bounded, Over, Used, metered};
 use super::mjml;
+use super::nesting;
 use super::slack;
 use super::sources::{File, Format, Layer, Name};
 use super::syntax;
@@ -21,10 +26,10 @@ use super::syntax;
 const SUBJECT: usize = 200;
 
 /// The helpers and the escape of each format. Handlebars has one escape for each registry.
-static REGISTRIES: LazyLock<[Handlebars<'static>; 3]> =
-    LazyLock::new(|| [Format::Text, Format::Html, Format::Slack].map(helpers::registry));
+static REGISTRIES: LazyLock<[Registry; 3]> =
+    LazyLock::new(|| [Format::Text, Format::Html, Format::Slack].map(Registry::new));
 
-fn registry(format: Format) -> &'static Handlebars<'static> {
+fn registry(format: Format) -> &'static Registry {
     &REGISTRIES[format as usize]
 }
 
@@ -35,6 +40,8 @@ pub(super) struct Compiled {
     source: Expanded,
     /// For HTML: the text that handlebars parsed, and where its expressions come from.
     html: Option<mjml::Html>,
+    /// The most levels of blocks or of parentheses.
+    depth: usize,
 }
 
 /// Compiles `file`. A partial comes from the first of the `layers` that has it.
@@ -46,17 +53,29 @@ pub(super) fn compile(
     let source = expanded(layers, name, file)?;
     let format = Format::of(name.part);
     let template = Template::default();
-    let mut compiled = Compiled { name: name.clone(), template, source, html: None };
+    let mut compiled = Compiled { name: name.clone(), template, source, html: None, depth: 0 };
+    let depth = nesting::blocks(&compiled.source.text, &compiled.source.expressions);
+    compiled.depth = depth
+        .map_err(|found| compiled.fault(compiled.source.place(found.at), found.message))?;
     if format == Format::Html {
-        let html = mjml::compile(&compiled.source).map_err(|error| {
+        let html = mjml::compile(&compiled.source, registry(format)).map_err(|error| {
             let place = error.at.and_then(|at| compiled.source.place(at));
             compiled.fault(place, error.message)
         })?;
+        compiled.depth = compiled.depth_of_html(&html)?;
         compiled.html = Some(html);
     }
-    compiled.template =
+    let registry = registry(format);
+    let mut template =
         Template::compile(compiled.text()).map_err(|error| compiled.unparsed(error.pos()))?;
-    fold(&mut compiled.template, registry(format));
+    fold(&mut template, registry.handlebars());
+    let mapping = template.mapping.clone();
+    instrument(&mut template, registry).map_err(|at| {
+        let (place, _) = compiled.at(mapping.get(at).map(|mapping| (mapping.0, mapping.1)));
+        let message = "decorators, partials with `>` and unescaped output cannot be used here";
+        compiled.fault(place, message.to_owned())
+    })?;
+    compiled.template = template;
     Ok(compiled)
 }
 
@@ -83,18 +102,59 @@ impl Compiled {
         self.html.as_ref().map_or(&self.source.text, |html| &html.text)
     }
 
-    /// Renders the template and brings the text into the form of its part.
-    pub(super) fn render(&self, context: &Context) -> Result<String, RenderError> {
-        let registry = registry(Format::of(self.name.part));
-        let rendered = self
-            .template
-            .renders(registry, context, &mut RenderContext::new(None))
-            .map_err(|error| self.unrendered(&error, context))?;
+    /// How much of the limits for one owner it takes: pieces, and bytes in memory.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let html = self.html.as_ref().map_or(0, |html| html.text.len());
+        (self.source.pieces, self.source.text.len() + html)
+    }
+
+    /// The most levels of blocks or of parentheses.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Checks that handlebars sees the same expressions in the HTML as in the source, and returns
+    /// their most levels.
+    fn depth_of_html(&self, html: &mjml::Html) -> Result<usize, TemplateError> {
+        let fault = |at: usize, message: String| {
+            let index = html.origins.partition_point(|&(html_at, _)| html_at <= at);
+            let origin = index.checked_sub(1).and_then(|index| html.origins.get(index));
+            self.fault(origin.and_then(|&(_, source_at)| self.source.place(source_at)), message)
+        };
+        let ranges: Vec<Range<usize>> = expressions(&html.text).unwrap_or_default();
+        let found = ranges.iter().map(|range| range.start);
+        if !found.eq(html.origins.iter().map(|&(at, _)| at)) {
+            let message = "braces in the MJML join to an expression; put a space between them";
+            return Err(fault(0, message.to_owned()));
+        }
+        let depth = nesting::blocks(&html.text, &ranges);
+        depth.map_err(|found| fault(found.at, found.message))
+    }
+
+    /// Renders the template within the budget and brings the text into the form of its part.
+    pub(super) fn render(
+        &self,
+        context: &Context,
+        budget: Budget,
+    ) -> (Result<String, RenderError>, Used) {
+        let registry = registry(Format::of(self.name.part)).handlebars();
+        let mut out = Bounded::new(budget.bytes);
+        let mut rc = RenderContext::new(None);
+        let (rendered, used) =
+            metered(budget, || self.template.render(registry, context, &mut rc, &mut out));
+        let result = rendered
+            .map_err(|error| self.unrendered(&error, context, used.over))
+            .and_then(|()| self.finished(&out.into_string()));
+        (result, used)
+    }
+
+    /// The rendered text in the form of its part.
+    fn finished(&self, rendered: &str) -> Result<String, RenderError> {
         match self.name.part {
-            Part::Html => Ok(rendered),
-            Part::Text => Ok(paragraphs(&rendered)),
+            Part::Html => Ok(rendered.to_owned()),
+            Part::Text => Ok(paragraphs(rendered)),
             Part::Subject => {
-                let subject = escape::one_line(&rendered);
+                let subject = escape::one_line(rendered);
                 if subject.is_empty() {
                     let message =
                         "the subject is empty; add text that does not depend on the event";
@@ -103,7 +163,7 @@ impl Compiled {
                 Ok(escape::truncate(&subject, SUBJECT).into_owned())
             }
             Part::Slack => {
-                slack::message(&rendered).map_err(|fault| self.not_a_message(fault).into())
+                slack::message(rendered).map_err(|fault| self.not_a_message(fault).into())
             }
         }
     }
@@ -124,8 +184,26 @@ impl Compiled {
     }
 
     /// An error of handlebars while it renders.
-    fn unrendered(&self, error: &handlebars::RenderError, context: &Context) -> RenderError {
+    fn unrendered(
+        &self,
+        error: &handlebars::RenderError,
+        context: &Context,
+        over: Option<Over>,
+    ) -> RenderError {
         let (place, expression) = self.at(error.line_no.zip(error.column_no));
+        if let Some(over) = over {
+            let message = match over {
+                Over::Steps => format!(
+                    "the template takes more than {} steps with this event; use fewer loops inside \
+                     of loops, or loop over `(entries … limit=…)`",
+                    RENDER.steps
+                ),
+                Over::Output => {
+                    format!("the output has more than {} bytes; show less", RENDER.bytes)
+                }
+            };
+            return self.fault(place, message).into();
+        }
         let expression = expression.unwrap_or_default();
         let Explanation { field, message } = explain(error.reason(), expression, context.data());
         RenderError { field, ..self.fault(place, message).into() }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use fanfare_contract::{Content, Delivery, Event, Part, RenderError, Templates};
+use fanfare_contract::{Content, Delivery, Event, Part, RenderError};
 
 use super::compile::Compiled;
 use super::context::context;
 use super::error::TemplateError;
+use super::limits::{BRIEF, Budget, CHECK_STEPS, OWNER_BYTES, PIECES, RENDER, SHALLOW};
 use super::links::Links;
+use super::pool::on_large_stack;
 use super::samples;
 use super::set::{BUILTIN, Slot, TemplateSet};
 use super::sources::{DEFAULT, DIGEST, Layer, Name, Origin, Sources, Tenant};
@@ -72,6 +74,25 @@ impl Engine {
     /// Compiles every template that is not built in and renders it on the samples of its type,
     /// because handlebars finds a missing field only while it renders. Returns all errors at once.
     pub fn load(sources: &Sources) -> Result<Self, Vec<TemplateError>> {
+        let (engine, errors) = on_large_stack(|| Self::loaded(sources))?;
+        if errors.is_empty() { Ok(engine) } else { Err(errors) }
+    }
+
+    /// Like [`Engine::load`], but sets aside the templates of tenants that cannot be used, so that
+    /// the others stay in force. Returns what is wrong with them. Where a template is set aside,
+    /// messages use the server's or the built-in one. A mistake in the server's folder is an error.
+    pub fn load_usable(
+        sources: &Sources,
+    ) -> Result<(Self, Vec<TemplateError>), Vec<TemplateError>> {
+        let (engine, errors) = on_large_stack(|| Self::loaded(sources))?;
+        if errors.iter().any(|error| error.tenant.is_none()) {
+            return Err(errors);
+        }
+        Ok((engine, errors))
+    }
+
+    /// The engine without the templates that cannot be used, and what is wrong with those.
+    pub(super) fn loaded(sources: &Sources) -> (Self, Vec<TemplateError>) {
         let (layer, mut errors) =
             sources.dir.as_deref().map_or_else(Default::default, Layer::folder);
         let folder = replacing(layer, &[&BUILTIN]);
@@ -83,26 +104,36 @@ impl Engine {
             let (name, links) = (tenant.name.clone(), tenant.links.or(&engine.links));
             engine.tenants.insert(id.clone(), TenantTemplates { name, links, templates });
         }
-        errors.extend(engine.check(None, &engine.folder));
+        let (_, faults) = engine.check(None, &engine.folder);
+        errors.extend(faults);
         for id in sources.tenants.keys() {
-            errors.extend(engine.check(Some(id), &engine.tenants[id].templates));
+            let Some(tenant) = engine.tenants.get(id) else { continue };
+            let (bad, faults) = engine.check(Some(id), &tenant.templates);
+            errors.extend(faults);
+            if let Some(tenant) = engine.tenants.get_mut(id) {
+                bad.iter().for_each(|name| tenant.templates.remove(name));
+            }
         }
-        if errors.is_empty() { Ok(engine) } else { Err(errors) }
+        (engine, errors)
     }
 
-    /// Compiles every template of a set and renders it on the samples.
-    fn check(&self, tenant: Option<&str>, set: &TemplateSet) -> Vec<TemplateError> {
-        let mut errors = Vec::new();
-        if set.iter().next().is_none() {
-            return errors;
+    /// Compiles every template of a set and renders it on the samples. Returns the templates that
+    /// cannot be used, and what is wrong with them.
+    fn check(&self, tenant: Option<&str>, set: &TemplateSet) -> (Vec<Name>, Vec<TemplateError>) {
+        let mut slots: Vec<&Slot> = set.iter().collect();
+        if slots.is_empty() {
+            return (Vec::new(), Vec::new());
         }
+        slots.sort_by(|a, b| a.name.cmp(&b.name));
         let id = tenant.unwrap_or("acme");
-        let events = samples::all_of(id);
-        for slot in set.iter() {
-            let checked = set.compiled(slot).map_err(Clone::clone).and_then(|compiled| {
-                self.check_one(&slot.name, compiled, id, &events).map_err(TemplateError::from)
-            });
-            errors.extend(checked.err().map(|error| error.of_tenant(tenant)));
+        let samples = samples::all_of(id);
+        let mut checker = Checker { engine: self, tenant: id, samples, used: Used::default() };
+        let (mut bad, mut errors) = (Vec::new(), Vec::new());
+        for slot in slots {
+            if let Err(error) = checker.check(set, slot) {
+                bad.push(slot.name.clone());
+                errors.push(error.of_tenant(tenant));
+            }
         }
         // A mistake in a partial appears in every template that uses it. Report it once.
         errors
@@ -110,26 +141,7 @@ impl Engine {
         errors.dedup_by(|a, b| {
             a.line.is_some() && (&a.template, a.line, &a.field) == (&b.template, b.line, &b.field)
         });
-        errors
-    }
-
-    fn check_one(
-        &self,
-        name: &Name,
-        compiled: &Compiled,
-        tenant: &str,
-        events: &[Arc<Event>],
-    ) -> Result<(), RenderError> {
-        let render = |delivery: &Delivery| compiled.render(&self.context(delivery)).map(drop);
-        if name.kind == DIGEST {
-            render(&samples::digest(tenant, events.to_vec()))?;
-            return render(&samples::digest(tenant, Vec::new()));
-        }
-        let wanted = |event: &&Arc<Event>| name.kind == DEFAULT || *event.kind == *name.kind;
-        events
-            .iter()
-            .filter(wanted)
-            .try_for_each(|event| render(&samples::delivery(Arc::clone(event))))
+        (bad, errors)
     }
 
     /// All templates of `tenant`, each once, from where the tenant's messages take it.
@@ -194,25 +206,126 @@ fn replacing(layer: Layer, below: &[&TemplateSet]) -> TemplateSet {
     TemplateSet::new(layers, files)
 }
 
-impl Templates for Engine {
-    fn render(&self, delivery: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError> {
+/// What the templates of one owner take together.
+#[derive(Default)]
+struct Used {
+    pieces: usize,
+    bytes: usize,
+    steps: u64,
+}
+
+/// Checks the templates of one owner, one after the other.
+struct Checker<'e> {
+    engine: &'e Engine,
+    tenant: &'e str,
+    samples: Vec<Arc<Event>>,
+    used: Used,
+}
+
+impl Checker<'_> {
+    fn check(&mut self, set: &TemplateSet, slot: &Slot) -> Result<(), TemplateError> {
+        let too_much = |what: String| {
+            let message = format!("{what} together, with their partials; use fewer or shorter ones");
+            TemplateError::new(slot.name.display(), message)
+        };
+        if self.used.pieces > PIECES || self.used.bytes > OWNER_BYTES {
+            // Those before it took everything. Do not even compile it.
+            return Err(too_much(format!(
+                "the templates have more than {PIECES} pieces or {OWNER_BYTES} bytes"
+            )));
+        }
+        let compiled = set.compiled(slot).map_err(Clone::clone)?;
+        let (pieces, bytes) = compiled.size();
+        self.used.pieces += pieces;
+        self.used.bytes += bytes;
+        if self.used.pieces > PIECES || self.used.bytes > OWNER_BYTES {
+            return Err(too_much(format!(
+                "the templates have more than {PIECES} pieces or {OWNER_BYTES} bytes"
+            )));
+        }
+        self.render(&slot.name, compiled).map_err(TemplateError::from)?;
+        if self.used.steps > CHECK_STEPS {
+            return Err(too_much(format!("the templates take more than {CHECK_STEPS} steps")));
+        }
+        Ok(())
+    }
+
+    /// Renders a template on the samples of its type.
+    fn render(&mut self, name: &Name, compiled: &Compiled) -> Result<(), RenderError> {
+        let mut steps = self.used.steps;
+        let mut render = |delivery: &Delivery| {
+            if steps > CHECK_STEPS {
+                return Ok(());
+            }
+            let (result, used) = compiled.render(&self.engine.context(delivery), RENDER);
+            steps += used.steps;
+            result.map(drop)
+        };
+        let result = if name.kind == DIGEST {
+            render(&samples::digest(self.tenant, self.samples.clone()))
+                .and_then(|()| render(&samples::digest(self.tenant, Vec::new())))
+        } else {
+            let wanted =
+                |event: &&Arc<Event>| name.kind == DEFAULT || *event.kind == *name.kind;
+            self.samples
+                .iter()
+                .filter(wanted)
+                .try_for_each(|event| render(&samples::delivery(Arc::clone(event))))
+        };
+        self.used.steps = steps;
+        result
+    }
+}
+
+/// A rendering that takes longer than a shared thread can wait.
+struct TakesLong;
+
+impl Engine {
+    /// Renders the given parts, in that order, with the tenant's own template or the built-in one.
+    /// Each part takes at most about 100 ms. A template may be deep, so the thread should have a
+    /// large stack, as those of [`Pool`](super::Pool) have.
+    pub fn render(&self, delivery: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError> {
         let context = self.context(delivery);
+        parts.iter().map(|&part| self.template(delivery, part)?.render(&context, RENDER).0).collect()
+    }
+
+    /// Likewise, if that takes a few milliseconds and little stack. `None` if it does not. Then the
+    /// caller renders on another thread.
+    pub fn render_in_place(
+        &self,
+        delivery: &Delivery,
+        parts: &[Part],
+    ) -> Option<Result<Vec<String>, RenderError>> {
+        let context = self.context(delivery);
+        let mut left = BRIEF.steps;
+        let mut render = |&part: &Part| {
+            let compiled = match self.template(delivery, part) {
+                Ok(compiled) if compiled.depth() <= SHALLOW => compiled,
+                Ok(_) => return Err(TakesLong),
+                Err(error) => return Ok(Err(error)),
+            };
+            let (result, used) = compiled.render(&context, Budget { steps: left, ..BRIEF });
+            left -= used.steps;
+            if used.over.is_some() { Err(TakesLong) } else { Ok(result) }
+        };
+        let rendered: Result<Result<Vec<_>, _>, TakesLong> = parts.iter().map(&mut render).collect();
+        rendered.ok()
+    }
+
+    /// The template for a part of a delivery's message.
+    fn template(&self, delivery: &Delivery, part: Part) -> Result<&Compiled, RenderError> {
         let kind = match &delivery.content {
             // An event of the type `_digest` must not be rendered with the template for digests.
             Content::Event(event) if event.kind.starts_with('_') => DEFAULT,
             Content::Event(event) => &*event.kind,
             Content::Digest(_) => DIGEST,
         };
-        let render = |&part: &Part| {
-            let absent = || {
-                let name = Name { kind: kind.to_owned(), part };
-                let message = "there is no template for this part, not even a default";
-                TemplateError::new(name.display(), message)
-            };
-            let found = self.find(&delivery.destination.tenant, kind, part);
-            found.unwrap_or_else(|| Err(absent()))?.render(&context)
-        };
-        parts.iter().map(render).collect()
+        let found = self.find(&delivery.destination.tenant, kind, part).unwrap_or_else(|| {
+            let name = Name { kind: kind.to_owned(), part };
+            let message = "there is no template for this part, not even a default";
+            Err(TemplateError::new(name.display(), message))
+        });
+        Ok(found?)
     }
 }
 

@@ -46,6 +46,43 @@ pub(super) fn json(text: &str) -> Cow<'_, str> {
     quoted[1..quoted.len() - 1].to_owned().into()
 }
 
+/// For a value in CSS: a color, a size, a name. Every character that could end the declaration or
+/// begin another becomes an escape of CSS, which is part of a name and means nothing.
+pub(super) fn css_value(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '#' | '%' | '.' | ',' | '-' | '_');
+    if is_css_color(text) { text.into() } else { css(text, plain) }
+}
+
+/// For the inside of a string in CSS, such as an address in `url('…')`.
+pub(super) fn css_string(text: &str) -> Cow<'_, str> {
+    css(text, |c| !matches!(c, '\'' | '"' | '\\' | '(' | ')' | '<' | '>') && !c.is_control())
+}
+
+/// `rgb(1, 2, 3)` and its like, with numbers alone.
+fn is_css_color(text: &str) -> bool {
+    let Some((name, numbers)) = text.split_once('(') else { return false };
+    let number = |c: char| c.is_ascii_digit() || matches!(c, ' ' | ',' | '.' | '%');
+    matches!(name, "rgb" | "rgba" | "hsl" | "hsla")
+        && numbers.strip_suffix(')').is_some_and(|numbers| numbers.chars().all(number))
+}
+
+fn css(text: &str, plain: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let clean = clean(text);
+    if clean.chars().all(&plain) {
+        return clean;
+    }
+    let mut escaped = String::with_capacity(clean.len() + 16);
+    for c in clean.chars() {
+        if plain(c) {
+            escaped.push(c);
+        } else {
+            // The space ends the number. It is not part of the text.
+            escaped.push_str(&format!("\\{:x} ", u32::from(c)));
+        }
+    }
+    escaped.into()
+}
+
 /// The text without control characters and reordering characters. Line ends become `\n`.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
     let plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
@@ -126,6 +163,20 @@ mod tests {
     fn text_cannot_reorder_itself_or_control_a_terminal() {
         assert_eq!(text("ab\u{202e}cd\u{1b}[31m\u{0}\r\nx"), "abcd[31m\nx");
         assert_eq!(html("\u{2066}<b>"), "&lt;b&gt;");
+    }
+
+    #[test]
+    fn a_value_in_css_stays_one_value() {
+        for fine in ["#9b1c1c", "10px", "100%", "rgb(1, 2, 3)", "Arial, sans-serif", "-1.5em"] {
+            assert_eq!(css_value(fine), fine);
+        }
+        assert_eq!(
+            css_value("red;background:url(//x)/*"),
+            "red\\3b background\\3a url\\28 \\2f \\2f x\\29 \\2f \\2a "
+        );
+        assert_eq!(css_value("rgb(1);x:(2)"), "rgb\\28 1\\29 \\3b x\\3a \\28 2\\29 ");
+        assert_eq!(css_string("https://x.example/a?b=c"), "https://x.example/a?b=c");
+        assert_eq!(css_string("x');color:red"), "x\\27 \\29 ;color:red");
     }
 
     #[test]

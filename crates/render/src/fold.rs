@@ -7,6 +7,9 @@
 use handlebars::template::{HelperTemplate, Parameter, TemplateElement};
 use handlebars::{Context, Handlebars, RenderContext, Renderable, Template};
 
+use super::limits::FOLDED;
+use super::meter::{Bounded, metered};
+
 /// Replaces each constant call by its text. A call that fails stays in the template. It fails again
 /// when the template is rendered, where its line is known.
 pub(super) fn fold(template: &mut Template, registry: &Handlebars<'_>) {
@@ -46,7 +49,10 @@ fn is_literal(given: &Parameter) -> bool {
 
 fn text(element: &TemplateElement, registry: &Handlebars<'_>) -> Option<String> {
     let nothing = Context::null();
-    element.renders(registry, &nothing, &mut RenderContext::new(None)).ok()
+    let mut out = Bounded::new(FOLDED.bytes);
+    let render = || element.render(registry, &nothing, &mut RenderContext::new(None), &mut out);
+    metered(FOLDED, render).0.ok()?;
+    Some(out.into_string())
 }
 
 #[cfg(test)]
@@ -54,19 +60,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::helpers::registry;
+    use crate::helpers::Registry;
+    use crate::limits::RENDER;
     use crate::sources::Format;
 
     /// The text of a template, and how many calls are left in it.
     fn folded(source: &str) -> (String, usize) {
-        let registry = registry(Format::Html);
+        let registry = Registry::new(Format::Html);
+        let registry = registry.handlebars();
         let mut template = Template::compile(source).unwrap();
         let context = Context::wraps(json!({ "name": "Jane" })).unwrap();
         let render = |template: &Template| {
-            template.renders(&registry, &context, &mut RenderContext::new(None)).ok()
+            let render =
+                || template.renders(registry, &context, &mut RenderContext::new(None)).ok();
+            metered(RENDER, render).0
         };
         let before = render(&template);
-        fold(&mut template, &registry);
+        fold(&mut template, registry);
         assert_eq!(render(&template), before, "{source}");
         let calls = |element: &&TemplateElement| matches!(element, TemplateElement::Expression(_));
         (before.unwrap_or_default(), template.elements.iter().filter(calls).count())

@@ -8,7 +8,7 @@
 //! use std::collections::BTreeMap;
 //! use std::sync::Arc;
 //!
-//! use fanfare_contract::{Part, Templates as _};
+//! use fanfare_contract::Part;
 //! use fanfare_render::{Engine, samples};
 //!
 //! let path = "email/kyc.session.created/subject.txt.hbs".to_owned();
@@ -26,13 +26,22 @@
 //!
 //! 1. `sources` reads the files and says which template and part each one is.
 //! 2. `expand` puts partials and their parameters in place, as text.
-//! 3. `mjml` turns MJML into HTML and leaves the handlebars expressions where they are.
+//! 3. `mjml` turns MJML into HTML and leaves the handlebars expressions where they are. `css` finds
+//!    those that are in CSS.
 //! 4. `compile` parses the result with handlebars, and `fold` renders the calls that no event can
 //!    change.
+//! 5. `instrument` makes the parsed template count its steps.
 //!
 //! Sending builds the `context` of the delivery and renders the parsed template on it. `helpers`
 //! has the functions that templates call, `escape` the escapes for each format, and `slack` the
 //! conversion to strict JSON. `syntax` and `explain` put errors into words.
+//!
+//! # Bounds
+//!
+//! `limits` has every limit. `nesting` checks depths before anything recursive runs. `meter` counts
+//! a rendering's steps and ends it at its budget. [`Engine::load`] compiles on a thread with a large
+//! stack. [`Engine::render_in_place`] renders what is quick on the caller's thread, and [`Pool`] has
+//! threads for the rest.
 //!
 //! # Rules for template authors
 //!
@@ -48,6 +57,7 @@
 
 mod compile;
 mod context;
+mod css;
 mod digest;
 mod engine;
 mod error;
@@ -56,8 +66,13 @@ mod expand;
 mod explain;
 mod fold;
 mod helpers;
+mod instrument;
+mod limits;
 mod links;
+mod meter;
 mod mjml;
+mod nesting;
+mod pool;
 pub mod samples;
 mod set;
 mod slack;
@@ -70,4 +85,5 @@ mod tests;
 pub use engine::{Engine, Listed};
 pub use error::TemplateError;
 pub use links::Links;
+pub use pool::{NotRun, Pool};
 pub use sources::{Origin, Sources, Tenant};

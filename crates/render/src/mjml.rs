@@ -10,7 +10,11 @@ use std::fmt::Write as _;
 use mrml::prelude::parser::Error;
 use mrml::prelude::render::RenderOptions;
 
-use super::expand::Expanded;
+use super::css::{Place, places};
+use super::expand::{Expanded, is_comment};
+use super::helpers::{CSS_STRING, CSS_VALUE, Registry};
+use super::limits::HTML_BYTES;
+use super::nesting;
 
 /// HTML with handlebars expressions. `origins` has the first byte of each expression, and the byte of
 /// the expanded MJML that it comes from.
@@ -31,7 +35,7 @@ const OPEN: &str = "FanfareExpression";
 const CLOSE: char = 'Z';
 
 /// Compiles MJML to HTML that loads nothing from elsewhere, not even fonts.
-pub(super) fn compile(source: &Expanded) -> Result<Html, MjmlError> {
+pub(super) fn compile(source: &Expanded, registry: &Registry) -> Result<Html, MjmlError> {
     let (hidden, starts) = hide(source);
     // Back from a byte of the hidden text to one of the expanded text.
     let back = |at: usize| {
@@ -39,6 +43,10 @@ pub(super) fn compile(source: &Expanded) -> Result<Html, MjmlError> {
         let (hidden_at, source_at) = starts[index];
         Some(source_at + (at - hidden_at).min(source.text.len().saturating_sub(source_at)))
     };
+    nesting::elements(&hidden).map_err(|found| MjmlError {
+        at: back(found.at),
+        message: format!("MJML: {}", found.message),
+    })?;
     let parsed = mrml::parse(&hidden).map_err(|error| MjmlError {
         at: position(&error, &hidden).and_then(back),
         message: explain(&error, &hidden),
@@ -52,7 +60,12 @@ pub(super) fn compile(source: &Expanded) -> Result<Html, MjmlError> {
         .element
         .render(&options)
         .map_err(|error| MjmlError { at: None, message: format!("MJML: {error}") })?;
-    reveal(&in_lines(html), source)
+    let revealed = reveal(&in_lines(html), source, registry)?;
+    if revealed.text.len() > HTML_BYTES {
+        let message = format!("MJML: the HTML has more than {HTML_BYTES} bytes; use fewer elements");
+        return Err(MjmlError { at: None, message });
+    }
+    Ok(revealed)
 }
 
 /// The next tag after this many bytes starts a new line.
@@ -103,12 +116,9 @@ fn hide(source: &Expanded) -> (String, Vec<(usize, usize)>) {
     (hidden, starts)
 }
 
-fn is_comment(expression: &str) -> bool {
-    expression.trim_start_matches(['{', '~']).starts_with('!')
-}
-
 /// Puts the expressions back.
-fn reveal(html: &str, source: &Expanded) -> Result<Html, MjmlError> {
+fn reveal(html: &str, source: &Expanded, registry: &Registry) -> Result<Html, MjmlError> {
+    let mut places = places(html, OPEN).into_iter();
     let mut text = String::with_capacity(html.len() + source.text.len());
     let mut origins = Vec::with_capacity(source.expressions.len());
     let mut seen = vec![false; source.expressions.len()];
@@ -123,7 +133,15 @@ fn reveal(html: &str, source: &Expanded) -> Result<Html, MjmlError> {
         let number = number.unwrap_or_default();
         seen[number] = true;
         origins.push((text.len(), range.start));
-        text.push_str(&source.text[range.clone()]);
+        let expression = &source.text[range.clone()];
+        match places.next() {
+            Some(Place::CssValue) => text.push_str(&escaped(expression, CSS_VALUE, registry)),
+            Some(Place::CssString) => text.push_str(&escaped(expression, CSS_STRING, registry)),
+            Some(Place::Text) | None => text.push_str(expression),
+        }
+        if text.len() > 2 * HTML_BYTES {
+            break; // Too long already.
+        }
         rest = &after[number.to_string().len() + CLOSE.len_utf8()..];
     }
     text.push_str(rest);
@@ -141,6 +159,38 @@ fn reveal(html: &str, source: &Expanded) -> Result<Html, MjmlError> {
         }),
         None => Ok(Html { text, origins }),
     }
+}
+
+/// The expression with its value passed through `helper`. Blocks and comments stay as they are.
+fn escaped(expression: &str, helper: &str, registry: &Registry) -> String {
+    let inner = expression.trim_start_matches('{').trim_end_matches('}');
+    let (before, inner) = match inner.strip_prefix('~') {
+        Some(inner) => ("~", inner),
+        None => ("", inner),
+    };
+    let (after, inner) = match inner.strip_suffix('~') {
+        Some(inner) => ("~", inner),
+        None => ("", inner),
+    };
+    let inner = inner.trim();
+    if inner.starts_with(['#', '/', '^', '!']) || inner.starts_with("else") || registry.has(inner) {
+        return expression.to_owned();
+    }
+    let value = if inner.starts_with('(') || is_path(inner) {
+        inner.to_owned()
+    } else {
+        format!("({inner})")
+    };
+    format!("{{{{{before}{helper} {value}{after}}}}}")
+}
+
+/// Whether it is a path alone. Keys in brackets may have spaces.
+fn is_path(inner: &str) -> bool {
+    let mut in_key = false;
+    inner.chars().all(|c| {
+        in_key = (in_key || c == '[') && c != ']';
+        in_key || !c.is_whitespace()
+    })
 }
 
 /// The byte of the hidden text where the error is.

@@ -66,6 +66,13 @@ impl TemplateSet {
         slot.compiled.get_or_init(|| compile(&self.layers, &slot.name, &slot.file)).as_ref()
     }
 
+    /// Removes a template, so that the one in the next set applies.
+    pub(super) fn remove(&mut self, name: &Name) {
+        if let Some(parts) = self.slots.get_mut(&name.kind) {
+            parts[place(name.part)] = None;
+        }
+    }
+
     /// The source of a template as it was written, and its origin.
     pub(super) fn source(&self, name: &Name) -> Option<(&str, Origin)> {
         let slot = self.slots.get(&name.kind)?[place(name.part)].as_ref()?;

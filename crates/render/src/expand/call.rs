@@ -26,8 +26,11 @@ pub(super) fn parse(call: &str) -> Result<(&str, Parameters), String> {
 /// Splits at white space outside quotes and parentheses.
 pub(crate) fn words(text: &str) -> Result<Vec<&str>, String> {
     let (mut words, mut start, mut depth, mut quote) = (Vec::new(), None, 0_usize, None);
+    let mut escaped = false;
     for (at, c) in text.char_indices() {
         match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
             Some(open) if open == c => quote = None,
             Some(_) => {}
             None => match c {
@@ -60,10 +63,15 @@ pub(crate) fn words(text: &str) -> Result<Vec<&str>, String> {
 }
 
 /// Replaces `@name` by the value of that parameter, outside string literals. A parameter that the
-/// call does not pass is null.
-pub(super) fn substitute(expression: &str, parameters: &[(String, String)]) -> String {
+/// call does not pass is null. `None` if the result has more than `limit` bytes.
+pub(super) fn substitute(
+    expression: &str,
+    parameters: &[(String, String)],
+    limit: usize,
+) -> Option<String> {
     let mut out = String::with_capacity(expression.len());
     let mut quote = None;
+    let mut escaped = false;
     let mut rest = expression;
     while let Some(c) = rest.chars().next() {
         rest = &rest[c.len_utf8()..];
@@ -73,16 +81,21 @@ pub(super) fn substitute(expression: &str, parameters: &[(String, String)]) -> S
             if !name.is_empty() && !DATA_VARIABLES.contains(&name) {
                 let value = parameters.iter().find(|(key, _)| key == name);
                 out.push_str(value.map_or("null", |(_, value)| value));
+                if out.len() > limit {
+                    return None;
+                }
                 rest = &rest[name.len()..];
                 continue;
             }
         }
         match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
             Some(open) if open == c => quote = None,
             None if c == '"' || c == '\'' => quote = Some(c),
             _ => {}
         }
         out.push(c);
     }
-    out
+    (out.len() <= limit).then_some(out)
 }

@@ -8,16 +8,17 @@
 
 mod call;
 mod scan;
+mod tag;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 pub(super) use call::words;
+pub(super) use scan::is_comment;
 use scan::{Piece, scan};
+pub(super) use tag::read;
 
-/// Most levels of partials inside partials.
-const DEPTH: usize = 8;
-/// Most bytes of a template with its partials.
-const LENGTH: usize = 512 * 1024;
+use super::limits::{EXPANDED_BYTES, PARTIALS, PIECES, READ_BYTES};
 
 /// Where a piece of the expanded text comes from.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +44,10 @@ pub(super) struct Expanded {
     /// One for each piece, ascending.
     marks: Vec<Mark>,
     /// The byte ranges of `text` that are handlebars expressions, ascending.
-    pub(super) expressions: Vec<std::ops::Range<usize>>,
+    pub(super) expressions: Vec<Range<usize>>,
     files: Vec<String>,
+    /// How many texts, expressions, and uses of partials it was made of.
+    pub(super) pieces: usize,
 }
 
 impl Expanded {
@@ -71,15 +74,56 @@ pub(super) fn expand<'a>(
     source: &'a str,
     find: &Find<'_, 'a>,
 ) -> Result<Expanded, Fault> {
-    let mut expansion = Expansion { out: Expanded::default(), find };
+    let mut expansion = Expansion { out: Expanded::default(), find, read: 0 };
     expansion.file(path, source, None, 0)?;
-    Ok(expansion.out)
+    let out = expansion.out;
+    // Braces at the end of one piece and at the start of the next could be read as one expression.
+    match expressions(&out.text) {
+        Ok(found) if found == out.expressions => Ok(out),
+        found => {
+            let found = found.unwrap_or_default();
+            let same = found.iter().zip(&out.expressions).take_while(|(a, b)| a == b).count();
+            let at = [&found, &out.expressions].into_iter().filter_map(|all| all.get(same));
+            let at = at.map(|range| range.start).min().unwrap_or_default();
+            let (file, line) = out.place(at).unwrap_or((path, 1));
+            let message = "a `{` or a `\\` touches the braces of an expression, or a parameter of a \
+                           partial ends the expression that uses it; put a space between them";
+            Err(Fault { file: file.to_owned(), line, message: message.to_owned() })
+        }
+    }
+}
+
+/// The byte ranges of a text without partials that handlebars reads as expressions. An expression
+/// of a form that templates cannot use is an error, with its line.
+pub(super) fn expressions(text: &str) -> Result<Vec<Range<usize>>, (usize, String)> {
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    for piece in scan(text)? {
+        let raw = match piece {
+            Piece::Text(raw) => raw,
+            Piece::Expression(raw) => {
+                ranges.push(at..at + raw.len());
+                raw
+            }
+            Piece::Partial { raw, .. } => {
+                let line = text[..at].matches('\n').count() + 1;
+                return Err((line, format!("`{raw}` cannot be used here")));
+            }
+        };
+        at += raw.len();
+    }
+    Ok(ranges)
 }
 
 struct Expansion<'f, 'a> {
     out: Expanded,
     find: &'f Find<'f, 'a>,
+    /// Bytes that were read.
+    read: usize,
 }
+
+/// Comments have no text and may be read differently by handlebars, so all of them become this one.
+const COMMENT: &str = "{{!}}";
 
 /// The parameters of the partial that is being expanded. A template has none.
 type Given<'g> = Option<&'g [(String, String)]>;
@@ -105,16 +149,28 @@ impl<'a> Expansion<'_, 'a> {
         });
         let file = u16::try_from(file)
             .map_err(|_| fault(1, format!("the template uses more than {} partials", u16::MAX)))?;
-        let put = |text: &str| match given {
-            Some(parameters) => call::substitute(text, parameters),
-            None => text.to_owned(),
+        let too_long = |line| {
+            let message =
+                format!("the template has more than {EXPANDED_BYTES} bytes with its partials");
+            fault(line, message)
+        };
+        let put = |text: &str, line| match given {
+            Some(parameters) => call::substitute(text, parameters, EXPANDED_BYTES)
+                .ok_or_else(|| too_long(line)),
+            None => Ok(text.to_owned()),
         };
         let mut line = 1;
         for piece in scan(source).map_err(|(line, message)| fault(line, message))? {
             let at = self.out.text.len();
-            if at > LENGTH {
-                let message =
-                    format!("the template has more than {LENGTH} bytes with its partials");
+            if at > EXPANDED_BYTES {
+                return Err(too_long(line));
+            }
+            self.out.pieces += 1;
+            if self.out.pieces > PIECES || self.read > READ_BYTES {
+                let message = format!(
+                    "the template expands to more than {PIECES} pieces, or reads more than \
+                     {READ_BYTES} bytes, with its partials; use fewer of them"
+                );
                 return Err(fault(line, message));
             }
             self.out.marks.push(Mark { at, file, line: u32::try_from(line).unwrap_or(u32::MAX) });
@@ -124,12 +180,16 @@ impl<'a> Expansion<'_, 'a> {
                     raw
                 }
                 Piece::Expression(raw) => {
-                    self.out.text.push_str(&put(raw));
+                    let text = if is_comment(raw) { COMMENT.to_owned() } else { put(raw, line)? };
+                    self.read += text.len();
+                    self.out.text.push_str(&text);
                     self.out.expressions.push(at..self.out.text.len());
                     raw
                 }
                 Piece::Partial { call, raw } => {
-                    self.partial(&put(call), depth).map_err(|found| match found {
+                    let call = put(call, line)?;
+                    self.read += call.len();
+                    self.partial(&call, depth).map_err(|found| match found {
                         PartialFault::Inside(fault) => fault,
                         PartialFault::Call(message) => fault(line, message),
                     })?;
@@ -146,9 +206,9 @@ impl<'a> Expansion<'_, 'a> {
         let (path, source) = (self.find)(name).map_err(|path| {
             PartialFault::Call(format!("there is no partial `{name}`; add the file {path}"))
         })?;
-        if depth >= DEPTH {
+        if depth >= PARTIALS {
             return Err(PartialFault::Call(format!(
-                "partials are nested more than {DEPTH} deep; check whether `{name}` includes itself"
+                "partials are nested more than {PARTIALS} deep; check whether `{name}` includes itself"
             )));
         }
         for (key, _) in &parameters {
@@ -160,6 +220,7 @@ impl<'a> Expansion<'_, 'a> {
                 return Err(PartialFault::Call(message));
             }
         }
+        self.read += source.len();
         // The line break at the end of a partial's file is not part of its text.
         let source = source.strip_suffix('\n').unwrap_or(source);
         self.file(&path, source, Some(&parameters), depth + 1).map_err(PartialFault::Inside)
@@ -200,6 +261,43 @@ mod tests {
         assert_eq!(out.place(out.text.find("{{text (").unwrap()), Some(("p/row", 2)));
         assert_eq!(out.place(out.text.find("{{c").unwrap()), Some(("t", 3)));
         assert_eq!(out.place(out.text.find("b ").unwrap()), Some(("t", 3)));
+    }
+
+    #[test]
+    fn pieces_do_not_join_to_an_expression() {
+        let expanded = |partial: &'static str, source: &str| {
+            let find = |_: &str| Ok(("p".to_owned(), partial));
+            expand("t", source, &find).map_err(|fault| fault.line)
+        };
+        assert_eq!(expanded("a{", "{{> p}}{#if x}}{{/if}}").unwrap_err(), 1);
+        assert_eq!(expanded("\\", "\n{{> p}}{{#if x}}").unwrap_err(), 2);
+        assert_eq!(expanded("{{f @x}}", "{{> p x=\"}}\"}}").unwrap().expressions, [0..10]);
+        assert_eq!(expanded("{{! @x }}", "{{> p x=\"}}{{#*inline}}\"}}").unwrap().text, COMMENT);
+        assert!(expanded("{{f a.[@x]}}", "{{> p x=\"]}}{{g\"}}").is_err());
+    }
+
+    #[test]
+    fn partials_that_multiply_are_refused_without_expanding_them() {
+        let body = |next: &str| format!("{{{{> {next}}}}}").repeat(60);
+        let bodies: Vec<String> = (2..=8).map(|level| body(&format!("p{level}"))).collect();
+        let find = |name: &str| match name.strip_prefix('p').and_then(|n| n.parse::<usize>().ok()) {
+            Some(8) => Ok((name.to_owned(), "")),
+            Some(level) => Ok((name.to_owned(), bodies[level - 1].as_str())),
+            None => Err(name.to_owned()),
+        };
+        let message = expand("t", "{{> p1}}", &find).unwrap_err().message;
+        assert!(message.contains("more than 50000 pieces"), "{message}");
+        // Parameters that double themselves are refused as well.
+        let bodies: Vec<String> = (2..=8)
+            .map(|level| format!("{{{{> p{level} x=(f @x @x @x @x @x @x @x @x @x @x)}}}}"))
+            .collect();
+        let find = |name: &str| match name.strip_prefix('p').and_then(|n| n.parse::<usize>().ok()) {
+            Some(8) => Ok((name.to_owned(), "{{@x}}")),
+            Some(level) => Ok((name.to_owned(), bodies[level - 1].as_str())),
+            None => Err(name.to_owned()),
+        };
+        let message = expand("t", "{{> p1 x=data.x}}", &find).unwrap_err().message;
+        assert!(message.contains("more than 524288 bytes"), "{message}");
     }
 
     #[test]

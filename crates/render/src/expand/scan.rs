@@ -1,5 +1,7 @@
 //! Cutting a template's source into text, expressions, and partials.
 
+use super::tag;
+
 /// A piece of a template's source.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
@@ -17,9 +19,13 @@ pub(super) enum Piece<'a> {
 /// Cuts `source`. The error has the 1-based line.
 pub(super) fn scan(source: &str) -> Result<Vec<Piece<'_>>, (usize, String)> {
     let mut pieces = Vec::new();
-    let mut at = 0;
+    let (mut at, mut from) = (0, 0);
     let line_of = |at: usize| source[..at].matches('\n').count() + 1;
-    while let Some(open) = source[at..].find("{{").map(|found| at + found) {
+    while let Some(open) = source[from..].find("{{").map(|found| from + found) {
+        if is_escaped(&source[at..open]) {
+            from = open + if source[open + 2..].starts_with("{{") { 4 } else { 2 };
+            continue;
+        }
         if open > at {
             pieces.push(Piece::Text(&source[at..open]));
         }
@@ -27,6 +33,7 @@ pub(super) fn scan(source: &str) -> Result<Vec<Piece<'_>>, (usize, String)> {
             .map_err(|message| (line_of(open), message.to_owned()))?;
         let raw = &source[open..open + end];
         at = open + end;
+        from = at;
         let inner = raw[2..].trim_start_matches('~').trim_start();
         if let Some(call) = inner.strip_prefix('>') {
             let call = call.strip_suffix("}}").unwrap_or(call).trim_end_matches('~').trim();
@@ -40,6 +47,11 @@ pub(super) fn scan(source: &str) -> Result<Vec<Piece<'_>>, (usize, String)> {
         pieces.push(Piece::Text(&source[at..]));
     }
     Ok(pieces)
+}
+
+/// Whether `{{` after this text is text too: `\{{`. Two backslashes are a backslash.
+fn is_escaped(before: &str) -> bool {
+    before.bytes().rev().take_while(|&byte| byte == b'\\').count() == 1
 }
 
 /// Refuses the forms of handlebars that templates here cannot use.
@@ -60,20 +72,38 @@ fn expression_end(text: &str) -> Result<usize, &'static str> {
         let end = text.find("--}}").map(|at| at + 4);
         return end.or_else(|| text.find("--~}}").map(|at| at + 5)).ok_or(COMMENT);
     }
-    if text.starts_with("{{!") || text.starts_with("{{~!") {
+    if is_comment(text) {
         return text.find("}}").map(|at| at + 2).ok_or(COMMENT);
     }
-    let mut quote = None;
-    for (at, c) in text.char_indices() {
-        match quote {
-            Some(open) if open == c => quote = None,
-            None if c == '"' || c == '\'' => quote = Some(c),
-            None if text[at..].starts_with("}}") => return Ok(at + 2),
-            _ => {}
+    tag::read(text).map(|tag| tag.length)
+}
+
+/// Whether the expression is a comment.
+pub(crate) fn is_comment(expression: &str) -> bool {
+    expression.trim_start_matches(['{', '~']).starts_with('!')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_braces_are_text() {
+        for (source, expressions) in [
+            (r"a \{{b}} {{c}}", vec!["{{c}}"]),
+            (r"a \\{{b}}", vec!["{{b}}"]),
+            (r"\{{{{#raw}}}} {{c}}", vec!["{{c}}"]),
+            (r"{{a}}\{{#if x}}", vec!["{{a}}"]),
+        ] {
+            let pieces = scan(source).unwrap();
+            let found: Vec<_> = pieces
+                .iter()
+                .filter_map(|piece| match piece {
+                    Piece::Expression(raw) => Some(*raw),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(found, expressions, "{source}");
         }
     }
-    Err(match quote {
-        Some(_) => "an expression has a quote that is not closed; close the quote and add `}}`",
-        None => "an expression is not closed; add `}}`",
-    })
 }

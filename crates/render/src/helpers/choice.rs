@@ -2,26 +2,37 @@
 
 use serde_json::Value;
 
-use super::args::Function;
+use super::args::{Args, Function};
 
-/// Helpers for which a missing field is null.
-pub(super) const OPTIONAL: &[(&str, Function)] = &[
-    ("opt", |args| args.get(0).cloned()),
-    ("default", |args| {
-        let value = args.get(0)?;
-        if has(value) { Ok(value.clone()) } else { args.get(1).cloned() }
+/// What a choice returns.
+pub(super) enum Pick {
+    /// The parameter at this index.
+    Parameter(usize),
+    Null,
+}
+
+/// Chooses among a helper's parameters, or says what is wrong with them.
+pub(super) type Selector = fn(&Args<'_, '_>) -> Result<Pick, String>;
+
+/// Choices for which a missing field is null.
+pub(super) const OPTIONAL: &[(&str, Selector)] = &[
+    ("opt", |_| Ok(Pick::Parameter(0))),
+    ("default", |args| Ok(Pick::Parameter(usize::from(!has(args.get(0)?))))),
+];
+
+/// Choices for which a missing field is an error.
+pub(super) const SELECTORS: &[(&str, Selector)] = &[
+    ("first", |args| Ok(args.all().position(has).map_or(Pick::Null, Pick::Parameter))),
+    ("choose", |args| {
+        Ok(match args.get(0)? {
+            Value::Null => Pick::Null,
+            Value::Bool(true) => Pick::Parameter(1),
+            _ => Pick::Parameter(2),
+        })
     }),
 ];
 
-pub(super) const HELPERS: &[(&str, Function)] = &[
-    ("has", |args| Ok(has(args.get(0)?).into())),
-    ("first", |args| Ok(args.all().find(|value| has(value)).cloned().unwrap_or_default())),
-    ("choose", |args| match args.get(0)? {
-        Value::Null => Ok(Value::Null),
-        Value::Bool(true) => args.get(1).cloned(),
-        _ => args.get(2).cloned(),
-    }),
-];
+pub(super) const TESTS: &[(&str, Function)] = &[("has", |args| Ok(has(args.get(0)?).into()))];
 
 /// Whether there is something to show.
 pub(crate) fn has(value: &Value) -> bool {

@@ -44,6 +44,8 @@ struct Rows {
 impl Rows {
     fn flatten(&mut self, prefix: &str, value: &Value, depth: usize) {
         let Value::Object(fields) = value else { return };
+        // A label is copied into the labels below it.
+        let prefix = &*escape::truncate(prefix, LABEL);
         for (key, value) in fields {
             // `metadata` wraps the tenant's own fields. As a label it has no meaning for a reader.
             let name = if key == "metadata" && depth == 0 { String::new() } else { humanize(key) };

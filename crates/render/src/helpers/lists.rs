@@ -6,7 +6,19 @@ use super::args::Function;
 use super::choice::has;
 use super::text::{humanize, show};
 
+/// Most bytes between the items of a list in a text. They are repeated for each item.
+const BETWEEN: usize = 100;
+
 pub(super) const HELPERS: &[(&str, Function)] = &[
+    ("len", |args| {
+        Ok(match args.get(0)? {
+            Value::Array(items) => items.len(),
+            Value::Object(fields) => fields.len(),
+            Value::String(text) => text.len(),
+            _ => 0,
+        }
+        .into())
+    }),
     ("list", |args| Ok(list(args.get(0)?))),
     ("entries", |args| Ok(entries(args.get(0)?, args.size("limit", 1, 40)))),
     ("chunk", |args| {
@@ -17,7 +29,11 @@ pub(super) const HELPERS: &[(&str, Function)] = &[
     ("join", |args| {
         let items = list(args.get(0)?);
         let items: Vec<_> = items.as_array().into_iter().flatten().map(show).collect();
-        Ok(items.join(args.text(1).unwrap_or(", ")).into())
+        let between = args.text(1).unwrap_or(", ");
+        if between.len() > BETWEEN {
+            return Err(format!("the text between the items has more than {BETWEEN} bytes"));
+        }
+        Ok(items.join(between).into())
     }),
     ("humanize_all", |args| {
         let items = list(args.get(0)?);

@@ -41,10 +41,13 @@
 //! A missing field is an error for all of them except `opt` and `default`.
 
 mod args;
+mod blocks;
+mod calls;
 mod choice;
 mod dates;
 mod facts;
 mod lists;
+mod logic;
 mod numbers;
 mod outcome;
 mod registry;
@@ -53,5 +56,5 @@ mod written;
 
 pub(super) use choice::has;
 pub(super) use outcome::{Tone, outcome, tone};
-pub(super) use registry::registry;
+pub(super) use registry::{CSS_STRING, CSS_VALUE, Registry, SHOW, STEPS};
 pub(super) use text::{humanize, short, show, title};

@@ -4,13 +4,14 @@ mod all_templates;
 mod digests;
 mod errors;
 mod hostile;
+mod limits;
 mod numbers;
 mod overrides;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use fanfare_contract::{Delivery, Event, Part, RenderError, Templates};
+use fanfare_contract::{Delivery, Event, Part, RenderError};
 use serde_json::{Value, json};
 
 use super::{Engine, Links, Sources, TemplateError, Tenant, samples};
