@@ -5,17 +5,20 @@
 //! and every process follows it. A schema loads nothing: one that references another document is
 //! refused.
 
+mod cost;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use fanfare_contract::Event;
-use jsonschema::Validator;
+use jsonschema::{PatternOptions, Validator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use self::cost::Cost;
 use crate::event::Refusal;
 use crate::persist::Backoff;
 use fanfare_store::{Record, Records, Result};
@@ -23,6 +26,10 @@ use fanfare_store::{Record, Records, Result};
 const COLLECTION: &str = "event_types";
 /// Most schema errors reported for one event.
 const MAX_ERRORS: usize = 5;
+/// Most bytes of a compiled pattern of a schema.
+const PATTERN_BYTES: usize = 64 * 1024;
+/// Most times that a stored pattern may go back. New patterns never do.
+const BACKTRACKS: usize = 1_000;
 /// Event types read at once.
 const PAGE: usize = 500;
 
@@ -57,18 +64,70 @@ pub struct EventType {
 }
 
 impl EventType {
-    /// Compiles the schema, or returns what is wrong with it.
-    pub fn validator(&self) -> Result<Option<Validator>, String> {
+    /// Compiles the schema, or returns what is wrong with it. Checking an event with the result
+    /// takes at most a few milliseconds.
+    pub fn checker(&self) -> Result<Option<Checker>, String> {
+        let linear = PatternOptions::regex().size_limit(PATTERN_BYTES);
+        self.compile(|options| options.with_pattern_options(linear))
+    }
+
+    /// Likewise, for a stored schema. Earlier versions took patterns that can go back, such as
+    /// those that look ahead. These have a limit.
+    fn stored_checker(&self) -> Result<Option<Checker>, String> {
+        let bounded =
+            PatternOptions::fancy_regex().size_limit(PATTERN_BYTES).backtrack_limit(BACKTRACKS);
+        self.checker().or_else(|_| {
+            self.compile(|options| options.with_pattern_options(bounded))
+        })
+    }
+
+    fn compile(
+        &self,
+        with: impl FnOnce(jsonschema::ValidationOptions<'_>) -> jsonschema::ValidationOptions<'_>,
+    ) -> Result<Option<Checker>, String> {
         let Some(schema) = &self.schema else { return Ok(None) };
-        let built = jsonschema::draft202012::new(schema);
-        built.map(Some).map_err(|error| format!("is not a valid JSON Schema: {error}"))
+        let cost = Cost::of(schema)?;
+        let options = with(jsonschema::options().with_draft(jsonschema::Draft::Draft202012));
+        let validator = options
+            .build(schema)
+            .map_err(|error| format!("is not a valid JSON Schema: {error}"))?;
+        Ok(Some(Checker { validator, cost }))
+    }
+}
+
+/// A compiled schema, and what it costs.
+pub struct Checker {
+    validator: Validator,
+    cost: Cost,
+}
+
+impl Checker {
+    /// What does not match the schema, at most `most` of it: the path and the message, in which
+    /// values are masked if asked. The error is that the data is too large for the schema.
+    pub fn mismatches(
+        &self,
+        data: &Value,
+        bytes: usize,
+        most: usize,
+        masked: bool,
+    ) -> Result<Vec<(String, String)>, String> {
+        if !self.cost.allows(data, bytes) {
+            return Err("has too many values to be checked against the schema of its type; split \
+                        it, or simplify the schema"
+                .to_owned());
+        }
+        let mismatch = |error: jsonschema::ValidationError<'_>| {
+            let text = if masked { error.masked().to_string() } else { error.to_string() };
+            (error.instance_path().to_string(), text)
+        };
+        Ok(self.validator.iter_errors(data).take(most).map(mismatch).collect())
     }
 }
 
 /// An event type with its compiled schema.
 struct CompiledType {
     kept: EventType,
-    validator: Option<Validator>,
+    checker: Option<Checker>,
 }
 
 /// All event types, as known to this process.
@@ -100,15 +159,15 @@ impl Catalogue {
     pub fn check(&self, event: &Event) -> Result<Vec<String>, Refusal> {
         let types = self.types.load();
         let Some(known) = types.get(&*event.kind) else { return Ok(Vec::new()) };
-        let Some(validator) = known.validator.as_ref().filter(|_| known.kept.check != Check::Off)
+        let Some(checker) = known.checker.as_ref().filter(|_| known.kept.check != Check::Off)
         else {
             return Ok(Vec::new());
         };
-        let mismatch = |error: jsonschema::ValidationError<'_>| {
-            format!("data{}: {}", error.instance_path(), error.masked())
+        let found = checker.mismatches(event.data(), event.body.len(), MAX_ERRORS, true);
+        let mismatches: Vec<_> = match found {
+            Ok(found) => found.into_iter().map(|(path, what)| format!("data{path}: {what}")).collect(),
+            Err(too_large) => vec![format!("data: {too_large}")],
         };
-        let mismatches: Vec<_> =
-            validator.iter_errors(event.data()).take(MAX_ERRORS).map(mismatch).collect();
         if mismatches.is_empty() || known.kept.check == Check::Flag {
             return Ok(mismatches);
         }
@@ -163,8 +222,15 @@ impl Catalogue {
             let last = page.len() < PAGE;
             for record in page {
                 let Some(kept) = read(&record) else { continue };
-                let validator = kept.validator().unwrap_or_default();
-                types.insert(record.id, CompiledType { kept, validator });
+                let checker = kept.stored_checker().unwrap_or_else(|error| {
+                    tracing::error!(
+                        event_type = record.id,
+                        "the schema of an event type cannot be used: it {error}; its events are not \
+                         checked"
+                    );
+                    None
+                });
+                types.insert(record.id, CompiledType { kept, checker });
             }
             if last {
                 break;

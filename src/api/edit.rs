@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::answer::{ApiError, Detail};
@@ -19,7 +20,7 @@ use crate::access::Denied;
 use crate::audit;
 use crate::ops::reset_failures;
 use crate::tenant::{self, AuditEntry, Problem, Tenant, TenantSpec};
-use fanfare_render::Engine;
+use fanfare_render::{Engine, NotRun};
 use fanfare_store::StoreError;
 
 /// How often a change is retried after another process changed the same tenant.
@@ -132,7 +133,7 @@ pub(super) async fn edit<T>(
         let mut new = old.clone();
         let out = change(&mut new)?;
         if new != old {
-            check(state, resource, &old, &new)?;
+            check(state, resource, &old, &new).await?;
         }
         let (mut whole_new, mut new) = written(&caller.principal, action, &whole, new)?;
         if new == old {
@@ -213,7 +214,7 @@ async fn finish<T>(
 }
 
 /// Reports everything wrong with the new document.
-pub(super) fn check(
+pub(super) async fn check(
     state: &ApiState,
     resource: &dyn Resource,
     old: &TenantSpec,
@@ -226,7 +227,7 @@ pub(super) fn check(
         return Err(refuse(problems));
     }
     if (&new.templates, &new.links, &new.name) != (&old.templates, &old.links, &old.name) {
-        (state.v1.engine)(new).map_err(refuse)?;
+        make_engine(state, new).await?.map_err(refuse)?;
     }
     let bytes = tenant::document(new).len();
     if bytes > MAX_DOCUMENT {
@@ -244,8 +245,46 @@ pub(super) fn compiled(state: &ApiState, spec: &TenantSpec) -> Result<Tenant, Ve
 }
 
 /// The document's compiled templates.
-pub(super) fn engine(state: &ApiState, spec: &TenantSpec) -> Result<Engine, ApiError> {
+pub(super) async fn engine(state: &ApiState, spec: &TenantSpec) -> Result<Engine, ApiError> {
+    make_engine(state, spec).await?.map_err(unusable)
+}
+
+/// The error for templates that do not compile.
+pub(super) fn unusable(problems: Vec<Problem>) -> ApiError {
     let detail = |problem: Problem| Detail::new(problem.field, problem.message);
-    (state.v1.engine)(spec)
-        .map_err(|problems| ApiError::fields(problems.into_iter().map(detail).collect()))
+    ApiError::fields(problems.into_iter().map(detail).collect())
+}
+
+/// Compiles the document's templates, or returns everything wrong with them.
+pub(super) async fn make_engine(
+    state: &ApiState,
+    spec: &TenantSpec,
+) -> Result<Result<Engine, Vec<Problem>>, ApiError> {
+    let (make, spec) = (state.v1.engine.clone(), spec.clone());
+    on_pool(state, &spec.id.clone(), move || make(&spec)).await
+}
+
+/// Most requests of one tenant that wait for their templates.
+const WAITING: usize = 16;
+
+/// Runs what takes a while, such as compiling templates, on threads of its own. Tenants take turns.
+pub(super) async fn on_pool<T: Send + 'static>(
+    state: &ApiState,
+    tenant: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    state.v1.pool.run_unless(tenant, WAITING, work).await.map_err(|not_run| match not_run {
+        NotRun::Full => ApiError::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limited",
+            "too_many_templates",
+            not_run.to_string(),
+        ),
+        NotRun::Panicked => ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "internal",
+            not_run.to_string(),
+        ),
+    })
 }

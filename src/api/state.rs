@@ -18,7 +18,7 @@ use crate::event::Limits;
 use crate::observe::Observe;
 use crate::quota::Quotas;
 use crate::tenant::{Problem, Registry, TenantSpec};
-use fanfare_render::Engine;
+use fanfare_render::{Engine, Pool};
 use fanfare_store::Store;
 
 /// Largest body of an ingest request in bytes, unless a single event may be larger.
@@ -84,6 +84,7 @@ pub struct ApiLimits {
 }
 
 /// Compiles the templates of a tenant's document, or returns everything wrong with them.
+/// It can take a while, so handlers run it through `edit`.
 pub type MakeEngine = Arc<dyn Fn(&TenantSpec) -> Result<Engine, Vec<Problem>> + Send + Sync>;
 
 /// What the handlers of version 1 share.
@@ -91,6 +92,8 @@ pub struct Shared {
     pub(super) tags: Tags,
     pub(super) write_locks: WriteLocks,
     pub(super) engine: MakeEngine,
+    /// Compiles and previews templates.
+    pub(super) pool: Pool,
     pub(super) waiters: Waiters,
     pub(super) body_memory: Arc<BodyMemory>,
     /// A second path prefix for the notification channels, such as `/kyc`.
@@ -113,6 +116,7 @@ impl Shared {
             tags: Tags::default(),
             write_locks: WriteLocks::default(),
             engine,
+            pool: Pool::default(),
             waiters: Waiters::new(limits.waiting, limits.waiting_per_tenant),
             body_memory: BodyMemory::new(limits.body_memory, largest),
             alias,

@@ -135,7 +135,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::app::engine;
+    use crate::app::{LiveTemplates, engine};
 
     struct Forgetful;
 
@@ -151,7 +151,8 @@ mod tests {
     fn the_secrets_of_every_channel_are_known_before_there_are_channels() {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = Config::default();
-        let templates = Arc::new(engine(&config, &BTreeMap::new()).unwrap());
+        let templates = LiveTemplates::new(engine(&config, &BTreeMap::new()).unwrap());
+        let templates = Arc::new(templates);
         let quiet = Arc::new(crate::delivery::layers::Quiet);
         let channels = channels(&config, templates, Arc::new(Forgetful), quiet).unwrap();
         for name in channels.names().split(", ") {

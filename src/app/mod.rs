@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 
 use self::templates::{base_sources, follow_templates};
 use crate::agenda::{Clock, ServeOptions};
@@ -42,8 +41,7 @@ impl Parts {
     pub fn new(config: &Config, store: Store) -> anyhow::Result<Self> {
         let observe = Observe::new(config)?;
         let store = metered(store, observe.clone());
-        let templates = LiveTemplates(ArcSwap::from_pointee(engine(config, &BTreeMap::new())?));
-        let templates = Arc::new(templates);
+        let templates = Arc::new(LiveTemplates::new(engine(config, &BTreeMap::new())?));
         let channels = channels(config, templates.clone(), store.memo.clone(), observe.clone())?;
         Ok(Self { store, channels, templates, observe })
     }

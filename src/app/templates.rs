@@ -4,25 +4,53 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use fanfare_contract::{Delivery, Part, RenderError, Templates};
 
 use crate::config::Config;
 use crate::tenant::{Problem, Snapshot, TenantSpec, Wording};
-use fanfare_render::{Engine, Links, Sources, TemplateError};
+use fanfare_render::{Engine, Links, Pool, Sources, TemplateError};
 
 /// The templates of all tenants. Replaced as a whole when a tenant changes.
-pub struct LiveTemplates(pub(super) ArcSwap<Engine>);
+pub struct LiveTemplates {
+    engine: ArcSwap<Engine>,
+    /// Renders what is not quick.
+    pool: Pool,
+}
 
 impl LiveTemplates {
+    /// With these templates until the first change.
+    pub fn new(engine: Engine) -> Self {
+        Self { engine: ArcSwap::from_pointee(engine), pool: Pool::default() }
+    }
+
     /// The current engine.
     pub fn engine(&self) -> Arc<Engine> {
-        self.0.load_full()
+        self.engine.load_full()
     }
 }
 
+/// A message that is rendered quickly is rendered in place, because handing it to another thread
+/// and back takes longer than most messages do. The others are interrupted and start over on the
+/// pool, where tenants take turns.
+#[async_trait]
 impl Templates for LiveTemplates {
-    fn render(&self, delivery: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError> {
-        self.0.load().render(delivery, parts)
+    async fn render(
+        &self,
+        delivery: &Delivery,
+        parts: &[Part],
+    ) -> Result<Vec<String>, RenderError> {
+        let engine = self.engine();
+        if let Some(rendered) = engine.render_in_place(delivery, parts) {
+            return rendered;
+        }
+        let (owned, parts) = (delivery.clone(), parts.to_vec());
+        let render = move || engine.render(&owned, &parts);
+        let rendered = self.pool.run(&delivery.destination.tenant, render).await;
+        rendered.unwrap_or_else(|not_run| {
+            let (template, message) = (String::new(), not_run.to_string());
+            Err(RenderError { template, line: None, field: None, message })
+        })
     }
 }
 
@@ -75,8 +103,11 @@ pub fn render_tenant(wording: &Wording) -> Result<fanfare_render::Tenant, Vec<St
     })
 }
 
-/// Rebuilds the templates when a tenant's own have changed. Templates that do not compile are
-/// logged, and only that tenant keeps its previous ones.
+/// Rebuilds the templates when a tenant's own have changed.
+///
+/// A tenant whose change does not compile keeps its previous templates. At the start there are no
+/// previous ones, for example if the document was written by a version without today's limits.
+/// Then only the templates that cannot be used are set aside.
 pub(super) fn follow_templates(
     base: Sources,
     templates: Arc<LiveTemplates>,
@@ -100,7 +131,7 @@ pub(super) fn follow_templates(
             }
         }
         if let Some(engine) = load_without_bad(&mut sources, &good) {
-            templates.0.store(Arc::new(engine));
+            templates.engine.store(Arc::new(engine));
             *good = sources.tenants;
         } else {
             tracing::error!(
@@ -110,21 +141,45 @@ pub(super) fn follow_templates(
     })
 }
 
-/// Loads the templates. A tenant whose templates cannot be used gets those in `good` back, or none
-/// of its own.
+/// Loads the templates. A tenant whose templates cannot be used gets those in `good` back. If there
+/// are none, its templates that cannot be used are set aside.
 fn load_without_bad(
     sources: &mut Sources,
     good: &BTreeMap<String, fanfare_render::Tenant>,
 ) -> Option<Engine> {
-    let errors = match Engine::load(sources) {
-        Ok(engine) => return Some(engine),
-        Err(errors) => errors,
+    let refused = match Engine::load_usable(sources) {
+        Ok((engine, refused)) if refused.is_empty() => return Some(engine),
+        Ok((engine, refused)) => {
+            let tenants = refused.iter().filter_map(|error| error.tenant.as_deref());
+            if tenants.clone().all(|tenant| !good.contains_key(tenant)) {
+                report(&refused, good);
+                return Some(engine);
+            }
+            refused
+        }
+        Err(errors) => {
+            report(&errors, good);
+            return None;
+        }
     };
-    for error in errors {
-        tracing::error!(%error, "a template cannot be used; the tenant keeps its previous ones");
-        let Some(bad) = error.tenant else { continue };
-        let before = good.get(&bad).cloned().unwrap_or_default();
-        sources.tenants.insert(bad, before);
+    report(&refused, good);
+    for bad in refused.into_iter().filter_map(|error| error.tenant) {
+        if let Some(before) = good.get(&bad) {
+            sources.tenants.insert(bad, before.clone());
+        }
     }
-    Engine::load(sources).ok()
+    Engine::load_usable(sources).ok().map(|(engine, _)| engine)
+}
+
+fn report(refused: &[TemplateError], good: &BTreeMap<String, fanfare_render::Tenant>) {
+    for error in refused {
+        if error.tenant.as_ref().is_some_and(|tenant| good.contains_key(tenant)) {
+            tracing::error!(%error, "a template cannot be used; the tenant keeps its previous ones");
+        } else {
+            tracing::error!(
+                %error,
+                "a template cannot be used and is set aside; the server's or the built-in one applies"
+            );
+        }
+    }
 }

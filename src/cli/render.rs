@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
-use fanfare_contract::{Delivery, Event, Part, Templates as _};
+use fanfare_contract::{Delivery, Event, Part};
 use serde_json::json;
 
 use super::options::StoreArgs;

@@ -20,7 +20,8 @@ use fanfare_store::Store;
 
 /// The channels, to check and complete settings. Nothing is sent.
 pub(super) fn offline_channels(config: &Config) -> Result<Channels, Failure> {
-    let templates = Arc::new(app::engine(config, &BTreeMap::new())?);
+    let templates = app::LiveTemplates::new(app::engine(config, &BTreeMap::new())?);
+    let templates = Arc::new(templates);
     Ok(app::channels(config, templates, Arc::new(NoMemo), Arc::new(Quiet))?)
 }
 

@@ -49,7 +49,8 @@ pub struct Registry {
     /// One read of the directory at a time, so that an older result never replaces a newer one.
     reading: tokio::sync::Mutex<()>,
     /// Called with the new tenants before they take effect. Templates follow the tenants this way.
-    on_change: Box<dyn Fn(&Snapshot) + Send + Sync>,
+    /// It may take a while, so it does not run on the runtime's threads.
+    on_change: Arc<dyn Fn(&Snapshot) + Send + Sync>,
 }
 
 impl Registry {
@@ -75,7 +76,7 @@ impl Registry {
             forgotten,
             paused,
             reading,
-            on_change,
+            on_change: on_change.into(),
         };
         let registry = Arc::new(registry);
         let version = registry.reload().await?;
@@ -145,8 +146,12 @@ impl Registry {
         let unusable = unusable.filter(|id| !now.contains_key(id.as_str())).collect();
         // Set this before the lanes disappear, so that no lane seems deleted in between.
         self.unusable.store(Arc::new(unusable));
-        (self.on_change)(&now);
-        self.current.store(Arc::new(now));
+        let now = Arc::new(now);
+        let (on_change, seen) = (self.on_change.clone(), now.clone());
+        if let Err(error) = tokio::task::spawn_blocking(move || on_change(&seen)).await {
+            tracing::error!(%error, "what follows the tenants has failed; it keeps its state");
+        }
+        self.current.store(now);
         self.version.store(version, Ordering::Relaxed);
         self.resume().await?;
         Ok(version)

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use async_trait::async_trait;
+
 use crate::Delivery;
 
 /// A part of a message that a template renders.
@@ -17,10 +19,12 @@ pub enum Part {
     Slack,
 }
 
-/// Renders a delivery's message. Rendering does no I/O.
+/// Renders a delivery's message. Rendering does no I/O, but it can take a while, so it does not hold
+/// the caller's thread.
+#[async_trait]
 pub trait Templates: Send + Sync {
     /// Renders the given parts, in that order, with the tenant's own template or the built-in one.
-    fn render(&self, delivery: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError>;
+    async fn render(&self, delivery: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError>;
 }
 
 /// A template that fails on this event. The failure is permanent: a retry renders the same.

@@ -128,14 +128,16 @@ impl Channel for EmailChannel {
 
 /// Runs one attempt: renders and composes the mail, sends it, and judges the reply.
 ///
-/// A mail that is composed quickly is composed when it has a connection, so that no composed mail
-/// waits in memory. A slow one must not hold a connection in the meantime.
+/// A template may take a while, so the mail is rendered before it waits for a connection. A mail
+/// that is composed quickly is composed when it has one, because a composed mail takes more memory.
+/// A slow one must not hold a connection in the meantime.
 async fn attempt(inner: Arc<Inner>, delivery: Delivery) -> Result<Receipt, DeliveryError> {
+    let rendered = inner.render(&delivery).await?;
     let (mail, slot) = if inner.composer.is_slow(&delivery.content) {
-        (compose_on_blocking_pool(&inner, delivery).await?, inner.pool.slot().await)
+        (compose_on_blocking_pool(&inner, delivery, rendered).await?, inner.pool.slot().await)
     } else {
         let slot = inner.pool.slot().await;
-        (inner.compose(&delivery)?, slot)
+        (inner.compose(&delivery, rendered)?, slot)
     };
     match slot.send(&mail).await {
         Ok(reply) => Ok(verdict::on_success(&reply, &mail.to, mail.remark)),
@@ -146,9 +148,10 @@ async fn attempt(inner: Arc<Inner>, delivery: Delivery) -> Result<Receipt, Deliv
 async fn compose_on_blocking_pool(
     inner: &Arc<Inner>,
     delivery: Delivery,
+    rendered: Rendered,
 ) -> Result<Outgoing, DeliveryError> {
     let inner = Arc::clone(inner);
-    let composed = tokio::task::spawn_blocking(move || inner.compose(&delivery)).await;
+    let composed = tokio::task::spawn_blocking(move || inner.compose(&delivery, rendered)).await;
     composed.map_err(|error| {
         let verdict = if error.is_panic() { Verdict::Permanent } else { RETRY };
         DeliveryError::new(verdict, "compose_failed", "composing the message was interrupted")
@@ -162,8 +165,17 @@ impl Inner {
         Defaults { from, senders, reply_to: reply_to.as_ref() }
     }
 
-    fn compose(&self, delivery: &Delivery) -> Result<Outgoing, DeliveryError> {
-        let failed = |message: String| DeliveryError::permanent("compose_failed", message);
+    async fn render(&self, delivery: &Delivery) -> Result<Rendered, DeliveryError> {
+        let parts = [Part::Subject, Part::Html, Part::Text];
+        let rendered =
+            self.templates.render(delivery, &parts).await.map_err(verdict::on_render_error)?;
+        let [subject, html, text] = <[String; 3]>::try_from(rendered).map_err(|parts| {
+            failed(format!("the templates rendered {} parts instead of 3", parts.len()))
+        })?;
+        Ok(Rendered { subject, html, text })
+    }
+
+    fn compose(&self, delivery: &Delivery, rendered: Rendered) -> Result<Outgoing, DeliveryError> {
         let recipient = delivery.destination.settings::<Recipient>();
         let recipient = recipient.ok_or_else(|| {
             failed("another channel prepared the destination; this is a bug in Fanfare".to_owned())
@@ -174,14 +186,12 @@ impl Inner {
             let message = format!("`from` {reason}");
             return Err(DeliveryError::retry("sender_not_allowed", message));
         }
-        let parts = [Part::Subject, Part::Html, Part::Text];
-        let rendered = self.templates.render(delivery, &parts).map_err(verdict::on_render_error)?;
-        let [subject, html, text] = <[String; 3]>::try_from(rendered).map_err(|parts| {
-            failed(format!("the templates rendered {} parts instead of 3", parts.len()))
-        })?;
-        let rendered = Rendered { subject, html, text };
         self.composer
             .compose(delivery, recipient, rendered)
             .map_err(|error| failed(error.to_string()).with_source(error))
     }
+}
+
+fn failed(message: String) -> DeliveryError {
+    DeliveryError::permanent("compose_failed", message)
 }

@@ -55,7 +55,7 @@ impl Sender {
             let message = "another channel prepared the destination; this is a bug in Fanfare";
             return Err(DeliveryError::permanent("not_prepared", message));
         };
-        let message = self.message(&delivery)?;
+        let message = self.message(&delivery).await?;
         let sent = match &prepared.target {
             Target::Webhook(url) => self.send(Call::Webhook(url), &message, &delivery).await,
             Target::Bot { token, channel } => {
@@ -65,8 +65,8 @@ impl Sender {
         sent.map(|sent| receipt(sent, &message)).map_err(Fault::into_error)
     }
 
-    fn message(&self, delivery: &Delivery) -> Result<Message, DeliveryError> {
-        let rendered = self.templates.render(delivery, &[Part::Slack]);
+    async fn message(&self, delivery: &Delivery) -> Result<Message, DeliveryError> {
+        let rendered = self.templates.render(delivery, &[Part::Slack]).await;
         let rendered = rendered.map_err(|error| {
             DeliveryError::permanent("render_failed", error.to_string()).with_source(error)
         })?;

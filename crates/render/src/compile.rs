@@ -14,7 +14,7 @@ use super::explain::{Explanation, explain};
 use super::fold::fold;
 use super::helpers::Registry;
 use super::instrument::instrument;
-use super::limits::{Budget, RENDER};
+use super::limits::{Budget, OWNER_BYTES, OWNER_PARSING, PARSING, PIECES, RENDER};
 use super::meter::{Bounded, Over, Used, metered};
 use super::mjml;
 use super::nesting;
@@ -44,6 +44,37 @@ pub(super) struct Compiled {
     depth: usize,
 }
 
+/// What templates take of the limits for one owner.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Size {
+    pub(super) pieces: usize,
+    pub(super) bytes: usize,
+    pub(super) parsing: usize,
+}
+
+impl Size {
+    /// What is too much for one owner, if something is.
+    pub(super) fn too_much(&self) -> Option<String> {
+        if self.pieces > PIECES {
+            Some(format!("more than {PIECES} pieces"))
+        } else if self.bytes > OWNER_BYTES {
+            Some(format!("more than {OWNER_BYTES} bytes"))
+        } else if self.parsing > OWNER_PARSING {
+            Some("too many expressions for their length".to_owned())
+        } else {
+            None
+        }
+    }
+}
+
+impl std::ops::AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        self.pieces += other.pieces;
+        self.bytes += other.bytes;
+        self.parsing = self.parsing.saturating_add(other.parsing);
+    }
+}
+
 /// Compiles `file`. A partial comes from the first of the `layers` that has it.
 pub(super) fn compile(
     layers: &[Arc<Layer>],
@@ -64,6 +95,11 @@ pub(super) fn compile(
         })?;
         compiled.depth = compiled.depth_of_html(&html)?;
         compiled.html = Some(html);
+    }
+    if compiled.parsing() > PARSING {
+        let message = "the template has too many expressions for its length, with its partials and \
+                       the HTML of its MJML; use fewer expressions or shorter text";
+        return Err(compiled.fault(None, message.to_owned()));
     }
     let registry = registry(format);
     let mut template =
@@ -102,10 +138,20 @@ impl Compiled {
         self.html.as_ref().map_or(&self.source.text, |html| &html.text)
     }
 
-    /// How much of the limits for one owner it takes: pieces, and bytes in memory.
-    pub(super) fn size(&self) -> (usize, usize) {
+    /// How much of the limits for one owner it takes.
+    pub(super) fn size(&self) -> Size {
         let html = self.html.as_ref().map_or(0, |html| html.text.len());
-        (self.source.pieces, self.source.text.len() + html)
+        let bytes = self.source.text.len() + html;
+        Size { pieces: self.source.pieces, bytes, parsing: self.parsing() }
+    }
+
+    /// What parsing takes: the number of expressions times the length of the text.
+    fn parsing(&self) -> usize {
+        let expressions = match &self.html {
+            Some(html) => html.origins.len(),
+            None => self.source.expressions.len(),
+        };
+        expressions.saturating_mul(self.text().len())
     }
 
     /// The most levels of blocks or of parentheses.

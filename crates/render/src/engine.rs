@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use fanfare_contract::{Content, Delivery, Event, Part, RenderError};
 
-use super::compile::Compiled;
+use super::compile::{Compiled, Size};
 use super::context::context;
 use super::error::TemplateError;
-use super::limits::{BRIEF, Budget, CHECK_STEPS, OWNER_BYTES, PIECES, RENDER, SHALLOW};
+use super::limits::{BRIEF, Budget, CHECK_STEPS, RENDER, SHALLOW};
 use super::links::Links;
 use super::pool::on_large_stack;
 use super::samples;
@@ -209,9 +209,15 @@ fn replacing(layer: Layer, below: &[&TemplateSet]) -> TemplateSet {
 /// What the templates of one owner take together.
 #[derive(Default)]
 struct Used {
-    pieces: usize,
-    bytes: usize,
+    size: Size,
     steps: u64,
+}
+
+impl Used {
+    fn too_much(&self) -> Option<String> {
+        let steps = || format!("more than {CHECK_STEPS} steps on the sample events");
+        self.size.too_much().or_else(|| (self.steps > CHECK_STEPS).then(steps))
+    }
 }
 
 /// Checks the templates of one owner, one after the other.
@@ -223,31 +229,23 @@ struct Checker<'e> {
 }
 
 impl Checker<'_> {
+    /// Compiles and renders one template. When those before it have used everything, it is not even
+    /// compiled.
     fn check(&mut self, set: &TemplateSet, slot: &Slot) -> Result<(), TemplateError> {
-        let too_much = |what: String| {
-            let message = format!("{what} together, with their partials; use fewer or shorter ones");
-            TemplateError::new(slot.name.display(), message)
-        };
-        if self.used.pieces > PIECES || self.used.bytes > OWNER_BYTES {
-            // Those before it took everything. Do not even compile it.
-            return Err(too_much(format!(
-                "the templates have more than {PIECES} pieces or {OWNER_BYTES} bytes"
-            )));
-        }
+        self.within_limits(slot)?;
         let compiled = set.compiled(slot).map_err(Clone::clone)?;
-        let (pieces, bytes) = compiled.size();
-        self.used.pieces += pieces;
-        self.used.bytes += bytes;
-        if self.used.pieces > PIECES || self.used.bytes > OWNER_BYTES {
-            return Err(too_much(format!(
-                "the templates have more than {PIECES} pieces or {OWNER_BYTES} bytes"
-            )));
-        }
+        self.used.size += compiled.size();
+        self.within_limits(slot)?;
         self.render(&slot.name, compiled).map_err(TemplateError::from)?;
-        if self.used.steps > CHECK_STEPS {
-            return Err(too_much(format!("the templates take more than {CHECK_STEPS} steps")));
-        }
-        Ok(())
+        self.within_limits(slot)
+    }
+
+    fn within_limits(&self, slot: &Slot) -> Result<(), TemplateError> {
+        let Some(what) = self.used.too_much() else { return Ok(()) };
+        let message = format!(
+            "the templates have {what} together, with their partials; use fewer or shorter ones"
+        );
+        Err(TemplateError::new(slot.name.display(), message))
     }
 
     /// Renders a template on the samples of its type.

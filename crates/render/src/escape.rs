@@ -55,7 +55,8 @@ pub(super) fn css_value(text: &str) -> Cow<'_, str> {
 
 /// For the inside of a string in CSS, such as an address in `url('…')`.
 pub(super) fn css_string(text: &str) -> Cow<'_, str> {
-    css(text, |c| !matches!(c, '\'' | '"' | '\\' | '(' | ')' | '<' | '>') && !c.is_control())
+    const SPECIAL: [char; 9] = ['\'', '"', '\\', '(', ')', '{', '}', '<', '>'];
+    css(text, |c| !SPECIAL.contains(&c) && !c.is_control())
 }
 
 /// `rgb(1, 2, 3)` and its like, with numbers alone.

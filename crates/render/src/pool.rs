@@ -25,7 +25,7 @@ type Job = Box<dyn FnOnce() + Send>;
 pub enum NotRun {
     /// Too many of the tenant's jobs wait already.
     Full,
-    /// It panicked.
+    /// It panicked, or there was no thread for it.
     Panicked,
 }
 
@@ -40,8 +40,9 @@ impl fmt::Display for NotRun {
 
 impl std::error::Error for NotRun {}
 
-/// A few threads with a large stack, which serve the tenants in turn. They end when the pool is
-/// dropped.
+/// A few threads with a large stack, which serve the tenants in turn. They start when there is work
+/// and end when the pool is dropped.
+#[derive(Default)]
 pub struct Pool(Arc<Shared>);
 
 #[derive(Default)]
@@ -55,23 +56,13 @@ struct Queue {
     /// The tenants with waiting jobs, next one first.
     turns: VecDeque<String>,
     jobs: HashMap<String, VecDeque<Job>>,
+    threads: usize,
+    /// Threads that wait for a job.
+    idle: usize,
     closed: bool,
 }
 
 impl Pool {
-    /// Starts the threads.
-    pub fn start() -> std::io::Result<Self> {
-        let pool = Self(Arc::default());
-        for number in 0..THREADS {
-            let shared = Arc::clone(&pool.0);
-            thread::Builder::new()
-                .name(format!("templates-{number}"))
-                .stack_size(STACK)
-                .spawn(move || shared.work())?;
-        }
-        Ok(pool)
-    }
-
     /// Runs `work` for a tenant when it is its turn. If the caller stops waiting before that, it is
     /// not run.
     pub async fn run<T: Send + 'static>(
@@ -99,7 +90,30 @@ impl Pool {
         if !self.0.push(tenant, waiting, Box::new(job)) {
             return Err(NotRun::Full);
         }
+        self.start();
         result.await.map_err(|_| NotRun::Panicked)
+    }
+}
+
+impl Pool {
+    /// Starts a thread if none waits for a job and there are few. If the machine has no thread left,
+    /// the job waits for those that there are.
+    fn start(&self) {
+        let mut queue = self.0.lock();
+        if queue.idle > 0 || queue.threads == THREADS {
+            return;
+        }
+        let shared = Arc::clone(&self.0);
+        let started = thread::Builder::new()
+            .name("templates".to_owned())
+            .stack_size(STACK)
+            .spawn(move || shared.work());
+        match started {
+            Ok(_) => queue.threads += 1,
+            // Dropping the jobs tells their callers. Otherwise they would wait for a thread forever.
+            Err(_) if queue.threads == 0 => queue.jobs.clear(),
+            Err(_) => {}
+        }
     }
 }
 
@@ -149,7 +163,9 @@ impl Shared {
             if let Some(job) = queue.take() {
                 return Some(job);
             }
+            queue.idle += 1;
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
         }
     }
 }
@@ -157,15 +173,17 @@ impl Shared {
 impl Queue {
     /// The first job of the tenant whose turn it is.
     fn take(&mut self) -> Option<Job> {
-        let tenant = self.turns.pop_front()?;
-        let jobs = self.jobs.get_mut(&tenant)?;
-        let job = jobs.pop_front();
-        if jobs.is_empty() {
-            self.jobs.remove(&tenant);
-        } else {
-            self.turns.push_back(tenant);
+        loop {
+            let tenant = self.turns.pop_front()?;
+            let Some(jobs) = self.jobs.get_mut(&tenant) else { continue };
+            let job = jobs.pop_front();
+            if jobs.is_empty() {
+                self.jobs.remove(&tenant);
+            } else {
+                self.turns.push_back(tenant);
+            }
+            return job;
         }
-        job
     }
 }
 
@@ -215,7 +233,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_one_job_and_no_thread() {
-        let pool = Pool::start().unwrap();
+        let pool = Pool::default();
         for _ in 0..2 * THREADS {
             assert_eq!(pool.run("a", || panic!("on purpose")).await, Err::<(), _>(NotRun::Panicked));
         }

@@ -267,7 +267,7 @@ pub(super) async fn put(
         if_match.check(tag.as_deref())?;
         let (new, _) = document.over(id, Some(&old), channels, shares)?;
         check_quotas(&scope, &old, &new)?;
-        edit::check(&state, &DocumentResource, &old, &new)?;
+        edit::check(&state, &DocumentResource, &old, &new).await?;
         let (_, new) = written(&scope.principal, "apply", &whole, new)?;
         let applied = Applied::of(id, tenant::changes(Some(&old), &new), Vec::new());
         return Ok(tagged(success(StatusCode::OK, applied), &tag.unwrap_or_default()));
@@ -310,7 +310,7 @@ async fn create(
     tenants::check_new_id(id)?;
     if_match.check(None)?;
     let (spec, made) = document.over(id, None, state.registry.channels(), false)?;
-    edit::check(state, &DocumentResource, &TenantSpec::empty(id), &spec)?;
+    edit::check(state, &DocumentResource, &TenantSpec::empty(id), &spec).await?;
     let mut applied = Applied::of(id, tenant::changes(None, &spec), Vec::new());
     applied.outcome = "created";
     if query.dry_run {

@@ -100,7 +100,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     check_limit(query.limit)?;
     let spec = load(&state, &scope).await?;
-    let names = edit::engine(&state, &spec)?.names(&spec.id);
+    let names = edit::engine(&state, &spec).await?.names(&spec.id);
     let page = Page::cut(names, query.cursor.as_deref(), query.limit, |one| one.name.clone());
     let line = |one: Listed| TemplateLine {
         event_type: one.kind,
@@ -130,7 +130,7 @@ async fn answer(
     one: &TemplateResource<'_>,
     status: StatusCode,
 ) -> Result<Response, ApiError> {
-    let engine = edit::engine(state, spec)?;
+    let engine = edit::engine(state, spec).await?;
     let found = engine.source(&spec.id, one.kind, one.part.part());
     let (source, whose) = found.ok_or_else(|| ApiError::not_found("template", one.kind))?;
     let (event_type, origin) = (one.kind.to_owned(), origin(whose));

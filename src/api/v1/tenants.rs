@@ -143,7 +143,8 @@ pub(super) async fn create(
     check_new_id(&spec.id)?;
     let part = TenantResource(&spec.id).part(&spec);
     edit::compiled(&state, &spec).map_err(|problems| part.refuse(problems))?;
-    (state.v1.engine)(&spec).map_err(|problems| part.refuse(problems))?;
+    let made = edit::make_engine(&state, &spec).await?;
+    made.map_err(|problems| part.refuse(problems))?;
     let problems = tenant::review(&spec, None, state.registry.channels());
     if !problems.is_empty() {
         return Err(part.refuse(problems));

@@ -208,18 +208,18 @@ fn check(name: &str, new: &EventType) -> Result<(), ApiError> {
     if let Some(message) = lines.map(check_display_text).find_map(Result::err) {
         details.push(Detail::new("description", message));
     }
-    match new.validator() {
+    match new.checker() {
         Err(message) => details.push(Detail::new("schema", message)),
-        Ok(Some(validator)) => {
+        Ok(Some(checker)) => {
             if let Some(example) = &new.example {
-                let errors = validator.iter_errors(example).take(5);
-                details.extend(errors.map(|error| {
-                    let path = error.instance_path().to_string().replace('/', ".");
-                    Detail::new(
-                        format!("example{path}"),
-                        format!("does not match the schema: {error}"),
-                    )
-                }));
+                let bytes = example.to_string().len();
+                match checker.mismatches(example, bytes, 5, false) {
+                    Ok(found) => details.extend(found.into_iter().map(|(path, what)| {
+                        let field = format!("example{}", path.replace('/', "."));
+                        Detail::new(field, format!("does not match the schema: {what}"))
+                    })),
+                    Err(too_large) => details.push(Detail::new("example", too_large)),
+                }
             }
         }
         Ok(None) => {}

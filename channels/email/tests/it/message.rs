@@ -215,8 +215,9 @@ async fn no_text_can_end_its_mime_part() {
 #[tokio::test]
 async fn a_failing_template_is_permanent_and_names_the_position() {
     struct Broken;
+    #[async_trait::async_trait]
     impl Templates for Broken {
-        fn render(
+        async fn render(
             &self,
             _: &fanfare_contract::Delivery,
             _: &[fanfare_contract::Part],

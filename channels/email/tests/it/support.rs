@@ -40,8 +40,9 @@ impl Fixed {
     }
 }
 
+#[async_trait::async_trait]
 impl Templates for Fixed {
-    fn render(&self, _: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError> {
+    async fn render(&self, _: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError> {
         assert_eq!(parts, [Part::Subject, Part::Html, Part::Text]);
         Ok(vec![self.subject.clone(), self.html.clone(), self.text.clone()])
     }

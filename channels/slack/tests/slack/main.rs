@@ -30,8 +30,9 @@ const DAY: Duration = Duration::from_hours(24);
 /// Renders every delivery with the same result.
 struct Fixed(Result<String, RenderError>);
 
+#[async_trait::async_trait]
 impl Templates for Fixed {
-    fn render(&self, _: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError> {
+    async fn render(&self, _: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError> {
         assert_eq!(parts, [Part::Slack]);
         self.0.clone().map(|text| vec![text])
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use fanfare_contract::{Delivery, Event, Templates as _};
+use fanfare_contract::{Delivery, Event};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -18,8 +18,9 @@ use crate::api::edit::{self, load};
 use crate::api::scope::{Read, Scope};
 use crate::api::state::ApiState;
 use crate::api::v1::params::TenantPath;
+use crate::access::Action;
 use crate::event::{Fill, decode};
-use fanfare_render::samples;
+use fanfare_render::{Engine, samples};
 
 /// What to render.
 #[derive(Deserialize, ToSchema)]
@@ -34,7 +35,7 @@ pub(in crate::api::v1) struct Preview {
     event: Option<Box<RawValue>>,
     /// The parts to render. The default is all.
     parts: Option<Vec<PartName>>,
-    /// Sources to use instead of the stored templates, by part.
+    /// Sources to use instead of the stored templates, by part. Requires the role admin.
     templates: Option<Drafts>,
 }
 
@@ -68,7 +69,9 @@ pub(in crate::api::v1) struct Rendered {
 
 /// Preview a message
 ///
-/// Renders a sample event or your own event. Nothing is sent or stored.
+/// Renders a sample event or your own event. Nothing is sent or stored. With `templates`, which
+/// tries sources that are not stored, the request requires the role admin. The body has at most
+/// 512 KiB.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/templates/preview", operation_id = "preview_message", tag = "Templates", params(TenantPath),
     request_body = Preview,
     extensions(("x-fanfare-environment" = json!("shared"))),
@@ -81,32 +84,46 @@ pub(in crate::api::v1) async fn preview(
 ) -> Result<Response, ApiError> {
     let mut spec = load(&state, &scope).await?;
     let (delivery, kind) = delivery(&state, &scope.tenant, &preview)?;
-    for part in PartName::ALL {
-        let drafts = preview.templates.as_ref();
-        if let Some(draft) = drafts.and_then(|drafts| drafts.of(part)) {
-            spec.templates.insert(part.path(&kind), draft.to_owned());
+    if let Some(drafts) = &preview.templates {
+        scope.principal.require(Action::Write)?;
+        for part in PartName::ALL {
+            if let Some(draft) = drafts.of(part) {
+                spec.templates.insert(part.path(&kind), draft.to_owned());
+            }
         }
     }
-    let engine = edit::engine(&state, &spec)?;
-    let wanted = |part: PartName| preview.parts.as_ref().is_none_or(|parts| parts.contains(&part));
+    let make = state.v1.engine.clone();
+    let render = move || {
+        let engine = make(&spec).map_err(edit::unusable)?;
+        rendered(&engine, &delivery, preview.parts.as_deref())
+    };
+    let rendered = edit::on_pool(&state, &scope.tenant, render).await??;
+    Ok(success(StatusCode::OK, rendered))
+}
+
+/// Renders the wanted parts.
+fn rendered(
+    engine: &Engine,
+    delivery: &Delivery,
+    wanted: Option<&[PartName]>,
+) -> Result<Rendered, ApiError> {
     let render = |part: PartName| -> Result<Option<String>, ApiError> {
-        if !wanted(part) {
+        if wanted.is_some_and(|wanted| !wanted.contains(&part)) {
             return Ok(None);
         }
         let wrong = |error| ApiError::field("event", format!("{error}"));
-        Ok(engine.render(&delivery, &[part.part()]).map_err(wrong)?.pop())
+        Ok(engine.render(delivery, &[part.part()]).map_err(wrong)?.pop())
     };
     let slack = render(PartName::Slack)?.map(|text| {
         let fit = fanfare_slack::preview(&text);
         fit.map_err(|error| ApiError::field("templates.slack", error.to_string()))
     });
-    let rendered = Rendered {
+    Ok(Rendered {
         subject: render(PartName::Subject)?,
         html: render(PartName::Html)?,
         text: render(PartName::Text)?,
         slack: slack.transpose()?.map(|payload| json!(payload)),
-    };
-    Ok(success(StatusCode::OK, rendered))
+    })
 }
 
 impl Drafts {
