@@ -76,9 +76,7 @@ impl EventType {
     fn stored_checker(&self) -> Result<Option<Checker>, String> {
         let bounded =
             PatternOptions::fancy_regex().size_limit(PATTERN_BYTES).backtrack_limit(BACKTRACKS);
-        self.checker().or_else(|_| {
-            self.compile(|options| options.with_pattern_options(bounded))
-        })
+        self.checker().or_else(|_| self.compile(|options| options.with_pattern_options(bounded)))
     }
 
     fn compile(
@@ -165,7 +163,9 @@ impl Catalogue {
         };
         let found = checker.mismatches(event.data(), event.body.len(), MAX_ERRORS, true);
         let mismatches: Vec<_> = match found {
-            Ok(found) => found.into_iter().map(|(path, what)| format!("data{path}: {what}")).collect(),
+            Ok(found) => {
+                found.into_iter().map(|(path, what)| format!("data{path}: {what}")).collect()
+            }
             Err(too_large) => vec![format!("data: {too_large}")],
         };
         if mismatches.is_empty() || known.kept.check == Check::Flag {

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-
 use self::templates::{base_sources, follow_templates};
 use crate::agenda::{Clock, ServeOptions};
 use crate::catalogue::Catalogue;

@@ -48,7 +48,7 @@ impl Templates for LiveTemplates {
         let render = move || engine.render(&owned, &parts);
         let rendered = self.pool.run(&delivery.destination.tenant, render).await;
         rendered.unwrap_or_else(|not_run| {
-            let (template, message) = (String::new(), not_run.to_string());
+            let (template, message) = ("of the message".to_owned(), not_run.to_string());
             Err(RenderError { template, line: None, field: None, message })
         })
     }

@@ -250,7 +250,8 @@ impl<'v> Graph<'v> {
         base: &'v Value,
     ) -> Result<Vec<(&'v Value, &'v Value)>, String> {
         let Value::String(text) = reference else { return Ok(Vec::new()) };
-        if text.starts_with("https://json-schema.org/") || text.starts_with("http://json-schema.org/")
+        if text.starts_with("https://json-schema.org/")
+            || text.starts_with("http://json-schema.org/")
         {
             return Ok(Vec::new());
         }
@@ -448,7 +449,8 @@ mod tests {
 
     #[test]
     fn schemas_that_do_not_end_or_lead_elsewhere_are_refused() {
-        for schema in [json!({ "$ref": "#" }), json!({ "anyOf": [{ "allOf": [{ "$ref": "#" }] }] })] {
+        for schema in [json!({ "$ref": "#" }), json!({ "anyOf": [{ "allOf": [{ "$ref": "#" }] }] })]
+        {
             assert!(Cost::of(&schema).unwrap_err().contains("refers to itself"));
         }
         assert!(Cost::of(&json!({ "$ref": "#/$defs/none" })).unwrap_err().contains("not in the"));

@@ -23,6 +23,7 @@ mod fairness;
 mod folder;
 mod forgery;
 mod identity;
+mod hostile_templates;
 mod main_path;
 mod memory;
 mod numbers;

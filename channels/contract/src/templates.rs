@@ -24,7 +24,8 @@ pub enum Part {
 #[async_trait]
 pub trait Templates: Send + Sync {
     /// Renders the given parts, in that order, with the tenant's own template or the built-in one.
-    async fn render(&self, delivery: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError>;
+    async fn render(&self, delivery: &Delivery, parts: &[Part])
+    -> Result<Vec<String>, RenderError>;
 }
 
 /// A template that fails on this event. The failure is permanent: a retry renders the same.

@@ -86,8 +86,8 @@ pub(super) fn compile(
     let template = Template::default();
     let mut compiled = Compiled { name: name.clone(), template, source, html: None, depth: 0 };
     let depth = nesting::blocks(&compiled.source.text, &compiled.source.expressions);
-    compiled.depth = depth
-        .map_err(|found| compiled.fault(compiled.source.place(found.at), found.message))?;
+    compiled.depth =
+        depth.map_err(|found| compiled.fault(compiled.source.place(found.at), found.message))?;
     if format == Format::Html {
         let html = mjml::compile(&compiled.source, registry(format)).map_err(|error| {
             let place = error.at.and_then(|at| compiled.source.place(at));

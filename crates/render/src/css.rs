@@ -18,11 +18,19 @@ pub(super) enum Place {
 enum State {
     Text,
     /// In a tag, outside of quotes. With the name of the attribute before `=`.
-    Tag { attribute: String },
+    Tag {
+        attribute: String,
+    },
     /// In quotes in a tag.
-    Value { quote: char, css: bool, string: Option<char> },
+    Value {
+        quote: char,
+        css: bool,
+        string: Option<char>,
+    },
     /// In a `<style>` element.
-    Style { string: Option<char> },
+    Style {
+        string: Option<char>,
+    },
 }
 
 /// The place of each `word` in the HTML, in order.
@@ -103,9 +111,10 @@ mod tests {
     #[test]
     fn the_place_of_each_expression_is_known() {
         for (html, expected) in [
-            ("X<p title=\"X\" style=\"color:X;background:url('X')\" class='X'>X</p>", vec![
-                Text, Text, CssValue, CssString, Text, Text,
-            ]),
+            (
+                "X<p title=\"X\" style=\"color:X;background:url('X')\" class='X'>X</p>",
+                vec![Text, Text, CssValue, CssString, Text, Text],
+            ),
             ("<p STYLE = 'a:X'>X</p><p data-style=\"X\">", vec![CssValue, Text, Text]),
             ("<style type=\"X\">a{b:X;c:\"X\"}</style>X", vec![Text, CssValue, CssString, Text]),
             ("<!--[if mso]><td style=\"width:X\"><![endif]-->X", vec![CssValue, Text]),

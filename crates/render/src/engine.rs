@@ -263,8 +263,7 @@ impl Checker<'_> {
             render(&samples::digest(self.tenant, self.samples.clone()))
                 .and_then(|()| render(&samples::digest(self.tenant, Vec::new())))
         } else {
-            let wanted =
-                |event: &&Arc<Event>| name.kind == DEFAULT || *event.kind == *name.kind;
+            let wanted = |event: &&Arc<Event>| name.kind == DEFAULT || *event.kind == *name.kind;
             self.samples
                 .iter()
                 .filter(wanted)
@@ -284,7 +283,10 @@ impl Engine {
     /// large stack, as those of [`Pool`](super::Pool) have.
     pub fn render(&self, delivery: &Delivery, parts: &[Part]) -> Result<Vec<String>, RenderError> {
         let context = self.context(delivery);
-        parts.iter().map(|&part| self.template(delivery, part)?.render(&context, RENDER).0).collect()
+        parts
+            .iter()
+            .map(|&part| self.template(delivery, part)?.render(&context, RENDER).0)
+            .collect()
     }
 
     /// Likewise, if that takes a few milliseconds and little stack. `None` if it does not. Then the
@@ -306,7 +308,8 @@ impl Engine {
             left -= used.steps;
             if used.over.is_some() { Err(TakesLong) } else { Ok(result) }
         };
-        let rendered: Result<Result<Vec<_>, _>, TakesLong> = parts.iter().map(&mut render).collect();
+        let rendered: Result<Result<Vec<_>, _>, TakesLong> =
+            parts.iter().map(&mut render).collect();
         rendered.ok()
     }
 

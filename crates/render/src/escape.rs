@@ -49,7 +49,8 @@ pub(super) fn json(text: &str) -> Cow<'_, str> {
 /// For a value in CSS: a color, a size, a name. Every character that could end the declaration or
 /// begin another becomes an escape of CSS, which is part of a name and means nothing.
 pub(super) fn css_value(text: &str) -> Cow<'_, str> {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '#' | '%' | '.' | ',' | '-' | '_');
+    let plain =
+        |c: char| c.is_alphanumeric() || matches!(c, ' ' | '#' | '%' | '.' | ',' | '-' | '_');
     if is_css_color(text) { text.into() } else { css(text, plain) }
 }
 

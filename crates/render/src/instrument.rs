@@ -106,10 +106,9 @@ fn call(call: &HelperTemplate) -> Cost {
 
 fn parameter(given: &Parameter) -> Cost {
     match given {
-        Parameter::Path(Path::Relative((segments, raw))) => Cost {
-            steps: segments.len() as u64 / 4 + text_steps(raw.len()),
-            lookups: 1,
-        },
+        Parameter::Path(Path::Relative((segments, raw))) => {
+            Cost { steps: segments.len() as u64 / 4 + text_steps(raw.len()), lookups: 1 }
+        }
         Parameter::Path(Path::Local((_, _, raw))) => {
             Cost { steps: 1 + text_steps(raw.len()), lookups: 0 }
         }

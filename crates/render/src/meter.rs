@@ -108,9 +108,8 @@ fn measure(value: &Value, left: &mut u64) -> bool {
         Value::Object(fields) => {
             let mut fields = fields.iter();
             take(left, 1)
-                && fields.all(|(key, value)| {
-                    take(left, text_steps(key.len())) && measure(value, left)
-                })
+                && fields
+                    .all(|(key, value)| take(left, text_steps(key.len())) && measure(value, left))
         }
     }
 }

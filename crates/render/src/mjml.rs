@@ -62,7 +62,8 @@ pub(super) fn compile(source: &Expanded, registry: &Registry) -> Result<Html, Mj
         .map_err(|error| MjmlError { at: None, message: format!("MJML: {error}") })?;
     let revealed = reveal(&in_lines(html), source, registry)?;
     if revealed.text.len() > HTML_BYTES {
-        let message = format!("MJML: the HTML has more than {HTML_BYTES} bytes; use fewer elements");
+        let message =
+            format!("MJML: the HTML has more than {HTML_BYTES} bytes; use fewer elements");
         return Err(MjmlError { at: None, message });
     }
     Ok(revealed)

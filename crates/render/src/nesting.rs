@@ -139,7 +139,10 @@ mod tests {
 
     #[test]
     fn blocks_else_ifs_and_parentheses_are_levels() {
-        assert_eq!(levels("{{a}} {{#if a}}{{#each b}}{{c}}{{/each}}{{else}}x{{/if}}{{#if a}}{{/if}}"), Ok(2));
+        assert_eq!(
+            levels("{{a}} {{#if a}}{{#each b}}{{c}}{{/each}}{{else}}x{{/if}}{{#if a}}{{/if}}"),
+            Ok(2)
+        );
         assert_eq!(levels("{{#if a}}x{{else if b}}y{{~else if c~}}z{{else}}{{/if}}"), Ok(3));
         assert_eq!(levels("{{#if a}}x{{^}}y{{/if}}{{! {{#if}} }}"), Ok(1));
         assert_eq!(levels("{{a (b (c (d 1)))}}"), Ok(3));
@@ -171,7 +174,8 @@ mod tests {
         let images = |n| format!("<mj-carousel>{}", "<mj-carousel-image/>".repeat(n));
         assert!(elements(&images(32)).is_ok());
         assert!(elements(&images(33)).is_err());
-        let shared = format!("<mjml><mj-attributes><mj-all a='{}'/></mj-attributes>", "x".repeat(20_000));
+        let shared =
+            format!("<mjml><mj-attributes><mj-all a='{}'/></mj-attributes>", "x".repeat(20_000));
         assert!(elements(&format!("{shared}{}", "<mj-text/>".repeat(1_000))).is_err());
     }
 }

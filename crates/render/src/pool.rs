@@ -235,7 +235,10 @@ mod tests {
     async fn a_panic_ends_one_job_and_no_thread() {
         let pool = Pool::default();
         for _ in 0..2 * THREADS {
-            assert_eq!(pool.run("a", || panic!("on purpose")).await, Err::<(), _>(NotRun::Panicked));
+            assert_eq!(
+                pool.run("a", || panic!("on purpose")).await,
+                Err::<(), _>(NotRun::Panicked)
+            );
         }
         assert_eq!(pool.run("a", || 7).await, Ok(7));
     }

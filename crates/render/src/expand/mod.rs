@@ -155,8 +155,9 @@ impl<'a> Expansion<'_, 'a> {
             fault(line, message)
         };
         let put = |text: &str, line| match given {
-            Some(parameters) => call::substitute(text, parameters, EXPANDED_BYTES)
-                .ok_or_else(|| too_long(line)),
+            Some(parameters) => {
+                call::substitute(text, parameters, EXPANDED_BYTES).ok_or_else(|| too_long(line))
+            }
             None => Ok(text.to_owned()),
         };
         let mut line = 1;

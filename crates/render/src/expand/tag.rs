@@ -15,8 +15,7 @@ pub(crate) struct Tag {
 }
 
 const OPEN: &str = "an expression is not closed; add `}}`";
-const QUOTE: &str =
-    "an expression has a quote that is not closed; close the quote and add `}}`";
+const QUOTE: &str = "an expression has a quote that is not closed; close the quote and add `}}`";
 
 /// Reads the expression at the start of `text`, which begins with `{{`.
 pub(crate) fn read(text: &str) -> Result<Tag, &'static str> {
@@ -34,7 +33,9 @@ pub(crate) fn read(text: &str) -> Result<Tag, &'static str> {
                         end
                     }
                     // More levels than are allowed, so what follows does not matter.
-                    None if levels > DEPTH => return Ok(Tag { length: bytes.len(), depth: levels }),
+                    None if levels > DEPTH => {
+                        return Ok(Tag { length: bytes.len(), depth: levels });
+                    }
                     None if byte == b'[' => key(bytes, at),
                     None => at + 1,
                 }

@@ -86,8 +86,7 @@ impl HelperDef for Each {
         rc: &mut RenderContext<'reg, 'rc>,
         out: &mut dyn Output,
     ) -> HelperResult {
-        let given =
-            h.param(0).ok_or(RenderErrorReason::ParamNotFoundForIndex("each", 0))?;
+        let given = h.param(0).ok_or(RenderErrorReason::ParamNotFoundForIndex("each", 0))?;
         let Some(template) = h.template() else { return Ok(()) };
         charge_parameters(h, Reads::Little)?;
         if is_copy(given) {
@@ -192,8 +191,7 @@ impl HelperDef for With {
         rc: &mut RenderContext<'reg, 'rc>,
         out: &mut dyn Output,
     ) -> HelperResult {
-        let given =
-            h.param(0).ok_or(RenderErrorReason::ParamNotFoundForIndex("with", 0))?;
+        let given = h.param(0).ok_or(RenderErrorReason::ParamNotFoundForIndex("with", 0))?;
         charge_parameters(h, Reads::Little)?;
         if is_copy(given) {
             charge_value(given.value())?;

@@ -125,8 +125,7 @@ impl HelperDef for Lookup {
         context: &'rc Context,
         rc: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>, RenderError> {
-        let given =
-            |at| h.param(at).ok_or(RenderErrorReason::ParamNotFoundForIndex("lookup", at));
+        let given = |at| h.param(at).ok_or(RenderErrorReason::ParamNotFoundForIndex("lookup", at));
         let (collection, key) = (given(0)?, given(1)?.value());
         charge_parameters(h, Reads::Little)?;
         let missing = || RenderError::strict_error(None);

@@ -44,9 +44,7 @@ fn nested(count: usize) -> Vec<(&'static str, String)> {
         })
         .collect();
     let elements = count.saturating_sub(3);
-    let raw = |name: &str| {
-        repeated(&format!("<{name}>"), elements, "x", &format!("</{name}>"))
-    };
+    let raw = |name: &str| repeated(&format!("<{name}>"), elements, "x", &format!("</{name}>"));
     all.push((BODY, format!("<mjml><mj-body><mj-raw>{}</mj-raw></mj-body></mjml>", raw("div"))));
     all.push((BODY, format!("<mjml><mj-body>{}</mj-body></mjml>", raw("mj-wrapper"))));
     all.push((BODY, format!("<mjml><mj-body>{}</mj-body></mjml>", raw("mj-raw"))));
@@ -96,10 +94,8 @@ fn partials_that_multiply_are_refused() {
         files.push((format!("email/partials/p{level}.txt.hbs"), body));
     }
     files.push(("email/partials/p8.txt.hbs".to_owned(), String::new()));
-    let errors = Engine::with_overrides(BTreeMap::from([(
-        "acme".to_owned(),
-        files.into_iter().collect(),
-    )]));
+    let errors =
+        Engine::with_overrides(BTreeMap::from([("acme".to_owned(), files.into_iter().collect())]));
     let error = errors.unwrap_err().remove(0).to_string();
     assert!(error.contains("more than 50000 pieces"), "{error}");
 }
@@ -107,7 +103,8 @@ fn partials_that_multiply_are_refused() {
 #[test]
 fn the_templates_of_one_owner_have_a_limit_together() {
     let load = |partial: &str, body: &str, count: usize| {
-        let mut files = BTreeMap::from([("email/partials/p.txt.hbs".to_owned(), partial.to_owned())]);
+        let mut files =
+            BTreeMap::from([("email/partials/p.txt.hbs".to_owned(), partial.to_owned())]);
         for number in 0..count {
             files.insert(format!("email/a.{number:03}/body.txt.hbs"), body.to_owned());
         }
@@ -134,7 +131,8 @@ fn a_template_that_takes_long_to_parse_is_refused() {
 /// A template, with its text `{{…}}`, that would run for hours or fill the memory.
 fn endless() -> Vec<String> {
     let loops = repeated("{{#each @root.data.a}}", 6, "", "{{/each}}");
-    let shown = repeated("{{#each @root.data.a}}", 3, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "{{/each}}");
+    let shown =
+        repeated("{{#each @root.data.a}}", 3, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "{{/each}}");
     let comments = format!(
         "{{{{#each data.a}}}}{}{{{{/each}}}}",
         repeated("{{#each @root.data.a}}", 2, &"{{!}}".repeat(1_000), "{{/each}}")
@@ -143,7 +141,12 @@ fn endless() -> Vec<String> {
     let doubled = repeated("{{#with (concat this this)}}", 40, "{{this}}", "{{/with}}");
     let computed = format!(
         "{{{{#with (list data)}}}}{}{{{{/with}}}}",
-        repeated("{{#each @root.data.a}}", 2, "{{#if (has (lookup ../../this 0))}}{{/if}}", "{{/each}}")
+        repeated(
+            "{{#each @root.data.a}}",
+            2,
+            "{{#if (has (lookup ../../this 0))}}{{/if}}",
+            "{{/each}}"
+        )
     );
     let compared = repeated(
         "{{#each @root.data.a}}",
@@ -151,7 +154,12 @@ fn endless() -> Vec<String> {
         "{{#if (eq @root.data.a @root.data.b)}}{{/if}}",
         "{{/each}}",
     );
-    let counted = repeated("{{#each @root.data.a}}", 3, "{{#if (gt (len (facts @root.data)) 1)}}{{/if}}", "{{/each}}");
+    let counted = repeated(
+        "{{#each @root.data.a}}",
+        3,
+        "{{#if (gt (len (facts @root.data)) 1)}}{{/if}}",
+        "{{/each}}",
+    );
     let keys = repeated("{{#each @root.data.keys}}", 3, "{{#with this}}{{/with}}", "{{/each}}");
     let long = format!(
         "{}{{{{join @root.data.a \"{}\"}}}}{}",
@@ -167,17 +175,23 @@ fn endless() -> Vec<String> {
         "{{#if (has (first v k @index ../this @root.data.b))}}{{/if}}",
         "{{/each}}",
     );
-    let raw = repeated("{{#each @root.data.a}}", 3, "{{#raw}}{{#unless 1}}{{/unless}}{{/raw}}", "{{/each}}");
+    let raw = repeated(
+        "{{#each @root.data.a}}",
+        3,
+        "{{#raw}}{{#unless 1}}{{/unless}}{{/raw}}",
+        "{{/each}}",
+    );
     let nothing = repeated("{{#each @root.data.a}}", 4, "{{@root.data.empty}}", "{{/each}}");
     vec![
-        loops, shown, comments, doubled, computed, compared, counted, keys, long, names, tests, params,
-        raw, nothing, copies,
+        loops, shown, comments, doubled, computed, compared, counted, keys, long, names, tests,
+        params, raw, nothing, copies,
     ]
 }
 
 fn large_data() -> Value {
-    let keys: serde_json::Map<String, Value> =
-        (0..200).map(|number| (format!("{number}{}", "k".repeat(600)), json!({ "x": 1 }))).collect();
+    let keys: serde_json::Map<String, Value> = (0..200)
+        .map(|number| (format!("{number}{}", "k".repeat(600)), json!({ "x": 1 })))
+        .collect();
     json!({
         "session_id": "s",
         "a": vec![1; 1_000],
@@ -198,9 +212,11 @@ fn a_rendering_ends_at_its_budget_with_the_template_and_the_line() {
             "{{\"text\": \"x\",\n \"blocks\": [{{\"type\": \"divider\", \"x\": \"{guarded}\"}}]}}"
         );
         let body = page(&guarded);
-        for (path, part, source) in
-            [(TEXT, Part::Text, &guarded), (SLACK, Part::Slack, &message), (BODY, Part::Html, &body)]
-        {
+        for (path, part, source) in [
+            (TEXT, Part::Text, &guarded),
+            (SLACK, Part::Slack, &message),
+            (BODY, Part::Html, &body),
+        ] {
             let engine = with(&[(path, source)]).unwrap_or_else(|errors| panic!("{errors:?}"));
             let began = Instant::now();
             let result = one(&engine, &delivery, part);
@@ -208,8 +224,7 @@ fn a_rendering_ends_at_its_budget_with_the_template_and_the_line() {
             assert!(began.elapsed() < Duration::from_secs(20), "{source}: {:?}", began.elapsed());
             match result {
                 Err(error) => {
-                    let known =
-                        error.message.contains("steps") || error.message.contains("bytes");
+                    let known = error.message.contains("steps") || error.message.contains("bytes");
                     assert!(known && error.line.is_some(), "{source}: {error}");
                     assert!(engine.render_in_place(&delivery, &[part]).is_none(), "{source}");
                 }
@@ -254,9 +269,10 @@ fn checking_on_the_samples_has_a_limit_for_all_templates_together() {
 fn largest() -> Vec<Value> {
     let flat: serde_json::Map<String, Value> =
         (0..20_000).map(|number| (format!("k{number}"), json!(1))).collect();
-    let deep = (0..55).fold(json!({ "x": "y".repeat(1_000) }), |inner, level| {
-        json!({ "inner": inner, "items": vec![level; 1_500] })
-    });
+    let deep = (0..55).fold(
+        json!({ "x": "y".repeat(1_000) }),
+        |inner, level| json!({ "inner": inner, "items": vec![level; 1_500] }),
+    );
     let lists: Vec<Value> = (0..12_000).map(|number| json!({ "n": number })).collect();
     vec![
         json!({ "ones": vec![1; 120_000] }),
@@ -311,10 +327,13 @@ fn a_template_that_cannot_be_used_is_set_aside_alone() {
     ]);
     let tenants = BTreeMap::from([
         ("acme".to_owned(), Tenant { overrides, ..Tenant::default() }),
-        ("other".to_owned(), Tenant {
-            overrides: BTreeMap::from([(SUBJECT.to_owned(), "Theirs".to_owned())]),
-            ..Tenant::default()
-        }),
+        (
+            "other".to_owned(),
+            Tenant {
+                overrides: BTreeMap::from([(SUBJECT.to_owned(), "Theirs".to_owned())]),
+                ..Tenant::default()
+            },
+        ),
     ]);
     let sources = Sources { tenants, ..Sources::default() };
     assert_eq!(Engine::load(&sources).unwrap_err().len(), 2);
@@ -346,7 +365,8 @@ fn data_cannot_add_css() {
         let styles = html.split("style=\"").skip(1).filter_map(|rest| rest.split('"').next());
         let sheets = html.split("<style").skip(1).filter_map(|rest| rest.split("</style").next());
         let css: Vec<_> = styles.chain(sheets).collect();
-        ["{", "}", "(", ")", "'"].map(|part| css.iter().map(|css| css.matches(part).count()).sum::<usize>())
+        ["{", "}", "(", ")", "'"]
+            .map(|part| css.iter().map(|css| css.matches(part).count()).sum::<usize>())
     };
     let calm = rules(&html("red"));
     for hostile in [
@@ -361,7 +381,9 @@ fn data_cannot_add_css() {
         let html = html(hostile);
         assert_eq!(rules(&html), calm, "{hostile}: {html}");
         let size = hostile.to_uppercase();
-        for declared in [format!("color:{hostile}"), format!("color: {hostile}"), format!("size:{size}")] {
+        for declared in
+            [format!("color:{hostile}"), format!("color: {hostile}"), format!("size:{size}")]
+        {
             assert!(!html.contains(&declared), "{html}");
         }
     }

@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::part::PartName;
+use crate::access::Action;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::Body;
 use crate::api::edit::{self, load};
 use crate::api::scope::{Read, Scope};
 use crate::api::state::ApiState;
 use crate::api::v1::params::TenantPath;
-use crate::access::Action;
 use crate::event::{Fill, decode};
 use fanfare_render::{Engine, samples};
 
