@@ -11,7 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fanfare::app;
 use fanfare::config::Config;
 use fanfare::event::{Fill, Limits, decode};
-use fanfare_contract::{Content, Delivery, DeliveryId, Destination, Event, Part, Templates as _};
+use fanfare_contract::{Content, Delivery, DeliveryId, Destination, Event, Part};
 use fanfare_store::{
     Attempt, Change, DeliveryUpdate, EntryId, Outcome, Settlement, Store, embedded,
 };

@@ -208,15 +208,19 @@ impl<'v> Graph<'v> {
                 }
                 "properties" | "required" => node.own += 1 + length(value) / 8,
                 "$defs" | "definitions" | "title" | "description" | "examples" | "default" => {}
-                "items" | "prefixItems" | "contains" | "additionalProperties" => node.own += 1,
-                "unevaluatedProperties" | "unevaluatedItems" => node.own += 1,
+                "items"
+                | "prefixItems"
+                | "contains"
+                | "additionalProperties"
+                | "unevaluatedProperties"
+                | "unevaluatedItems" => node.own += 1,
                 _ => node.own += 1 + members(value) / 16,
             }
         }
         if ["unevaluatedProperties", "unevaluatedItems"].iter().any(|key| fields.contains_key(*key))
         {
             // To find out what was evaluated, the validator tries everything again.
-            node.tried = node.here.clone();
+            node.tried.clone_from(&node.here);
         }
         node.children = self.children(fields, base);
         Ok(node)

@@ -62,7 +62,7 @@ fn a_draft_that_is_too_deep_or_takes_too_long_is_refused_and_the_server_goes_on(
     }
     let output = format!(
         "{}{}{}",
-        "{{#each data.a}}".repeat(1),
+        "{{#each data.a}}",
         "{{#each @root.data.a}}xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx{{/each}}".repeat(2),
         "{{/each}}"
     );

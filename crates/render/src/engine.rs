@@ -111,7 +111,9 @@ impl Engine {
             let (bad, faults) = engine.check(Some(id), &tenant.templates);
             errors.extend(faults);
             if let Some(tenant) = engine.tenants.get_mut(id) {
-                bad.iter().for_each(|name| tenant.templates.remove(name));
+                for name in &bad {
+                    tenant.templates.remove(name);
+                }
             }
         }
         (engine, errors)

@@ -5,6 +5,7 @@
 //! like another.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use handlebars::html_escape;
 
@@ -79,7 +80,8 @@ fn css(text: &str, plain: impl Fn(char) -> bool) -> Cow<'_, str> {
             escaped.push(c);
         } else {
             // The space ends the number. It is not part of the text.
-            escaped.push_str(&format!("\\{:x} ", u32::from(c)));
+            // Writing to a string cannot fail.
+            let _ = write!(escaped, "\\{:x} ", u32::from(c));
         }
     }
     escaped.into()

@@ -13,7 +13,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-const CASES: u64 = 4_000;
+const CASES: usize = 2_000;
 const SEED: u64 = 0x5eed;
 
 /// Pieces that are well formed by themselves. `%` stands for more of them.
@@ -209,10 +209,9 @@ fn delivery(data: &Value) -> fanfare_contract::Delivery {
 fn random_templates_neither_panic_nor_exceed_their_limits() {
     let (mut accepted, mut rendered, mut ended) = (0, 0, 0);
     for case in 0..CASES {
-        let mut author = Author {
-            random: StdRng::seed_from_u64(SEED + case),
-            broken: [0, 0, 1, 10][case as usize % 4],
-        };
+        let seed = SEED + u64::try_from(case).expect("it is small");
+        let broken = [0, 0, 1, 10][case % 4];
+        let mut author = Author { random: StdRng::seed_from_u64(seed), broken };
         let size = author.random.random_range(1..120);
         let text = author.source(&[WHOLE], size);
         let html = author.source(&[WHOLE, ELEMENTS], size);
@@ -242,7 +241,7 @@ fn random_templates_neither_panic_nor_exceed_their_limits() {
             ..Default::default()
         };
         let data: Value =
-            [("list".to_owned(), json!(vec![1; 300])), ("x".to_owned(), author.data(0))]
+            [("list".to_owned(), json!(vec![1; 50])), ("x".to_owned(), author.data(0))]
                 .into_iter()
                 .chain(author.data(0).as_object().cloned().unwrap_or_default())
                 .collect::<serde_json::Map<_, _>>()
@@ -270,6 +269,6 @@ fn random_templates_neither_panic_nor_exceed_their_limits() {
         assert!(began.elapsed() < Duration::from_secs(30), "case {case}: {files:#?}");
     }
     // The generator must not have become one that is always refused.
-    assert!(accepted > CASES as usize / 4, "{accepted} accepted");
-    assert!(rendered > CASES as usize / 4 && ended > 0, "{rendered} rendered, {ended} ended");
+    assert!(accepted > CASES / 4, "{accepted} accepted");
+    assert!(rendered > CASES / 4 && ended > 0, "{rendered} rendered, {ended} ended");
 }
