@@ -8,6 +8,7 @@ use handlebars::{
 use serde_json::Value;
 
 use super::calls::{Reads, charge_parameters, error, is_copy};
+use super::written;
 use crate::meter::{charge, charge_value, text_steps, within};
 
 /// `if` and `unless`, but a missing field is an error. Handlebars' own take it as false.
@@ -43,7 +44,7 @@ fn holds(value: &Value) -> bool {
         Value::Null => false,
         Value::Bool(holds) => *holds,
         Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
+        Value::String(text) => !text.is_empty() && written::as_f64(value) != Some(0.0),
         Value::Array(items) => !items.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
     }

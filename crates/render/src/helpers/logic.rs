@@ -10,6 +10,7 @@ use handlebars::{
 use serde_json::{Number, Value};
 
 use super::calls::{Reads, charge_parameters, is_copy, navigate, without_copy};
+use super::written;
 use crate::meter::charge_value;
 
 /// What a test compares.
@@ -29,8 +30,8 @@ pub(super) enum Test {
 
 /// All tests, by name.
 pub(super) const TESTS: &[(&str, Test)] = &[
-    ("eq", Test::Two(|x, y| x == y)),
-    ("ne", Test::Two(|x, y| x != y)),
+    ("eq", Test::Two(written::equal)),
+    ("ne", Test::Two(|x, y| !written::equal(x, y))),
     ("gt", Test::Order(Ordering::is_gt)),
     ("gte", Test::Order(Ordering::is_ge)),
     ("lt", Test::Order(Ordering::is_lt)),
