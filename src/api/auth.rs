@@ -34,7 +34,7 @@ pub struct Authenticator {
 
 impl Authenticator {
     /// Authenticates a request. A key that is sent must be valid, even if none is required.
-    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Admitted, Denied> {
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Admitted, Denied> {
         match (self.authenticate_cached(headers), bearer(headers)) {
             // Another process may have created the key a moment ago.
             (Err(Denied::UnknownKey), Some(key)) => self.keyring.admit_or_refresh(key).await,

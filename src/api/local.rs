@@ -6,10 +6,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
-use axum::middleware::Next;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 
 use super::answer::ApiError;
@@ -86,8 +87,18 @@ fn foreign_host() -> ApiError {
     )
 }
 
-/// Refuses requests in the name of other sites.
-pub(super) async fn layer(
+/// Refuses requests in the name of other sites, if there are hosts to compare with.
+pub fn local_only<S>(router: Router<S>, hosts: Option<Arc<LocalHosts>>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    match hosts {
+        Some(hosts) => router.layer(middleware::from_fn_with_state(hosts, layer)),
+        None => router,
+    }
+}
+
+async fn layer(
     State(hosts): State<Arc<LocalHosts>>,
     request: Request,
     next: Next,

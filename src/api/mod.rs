@@ -55,7 +55,7 @@ pub use answer::ApiError;
 pub use auth::Authenticator;
 pub use auth_failures::AuthFailures;
 pub use guard::reserve;
-pub use local::LocalHosts;
+pub use local::{LocalHosts, local_only};
 pub use meter::Meter;
 pub use router::router;
 pub use state::{ApiLimits, ApiState, MakeEngine, Shared};

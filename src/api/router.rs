@@ -36,13 +36,11 @@ pub fn router(state: ApiState) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz));
-    let mut all = guarded
+    let all = guarded
         .merge(documentation)
         .merge(open)
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::wrong_method);
-    if let Some(hosts) = &state.local_hosts {
-        all = all.layer(middleware::from_fn_with_state(hosts.clone(), local::layer));
-    }
+    let all = local::local_only(all, state.local_hosts.clone());
     all.layer(middleware::from_fn(request_id::layer)).with_state(state)
 }

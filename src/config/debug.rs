@@ -25,6 +25,7 @@ impl fmt::Debug for Config {
             metrics,
             tracing,
             http,
+            dashboard,
             secrets,
             privacy,
             ingest,
@@ -51,6 +52,7 @@ impl fmt::Debug for Config {
             .field("metrics", metrics)
             .field("tracing", &tracing.sample)
             .field("http", http)
+            .field("dashboard", dashboard)
             .field("secrets", secrets)
             .field("privacy", privacy)
             .field("ingest", ingest)

@@ -25,7 +25,7 @@ pub use period::Period;
 pub use quotas::{OverRate, Quotas};
 pub use redis::Redis;
 pub use sections::{
-    Events, Http, Ingest, Log, LogFormat, Metrics, Privacy, Router, Secrets, Tracing,
+    Dashboard, Events, Http, Ingest, Log, LogFormat, Metrics, Privacy, Router, Secrets, Tracing,
 };
 
 /// Every key of `fanfare.toml`.
@@ -57,6 +57,8 @@ pub struct Config {
     pub tracing: Tracing,
     /// How clients reach the HTTP API.
     pub http: Http,
+    /// `[dashboard]`
+    pub dashboard: Dashboard,
     /// Encryption of secrets in the store.
     pub secrets: Secrets,
     /// Data protection.
@@ -96,6 +98,7 @@ impl Default for Config {
             metrics: Metrics::default(),
             tracing: Tracing::default(),
             http: Http::default(),
+            dashboard: Dashboard::default(),
             secrets: Secrets::default(),
             privacy: Privacy::default(),
             ingest: Ingest::default(),

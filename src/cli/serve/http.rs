@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,8 @@ use crate::api::{
 };
 use crate::app::{self, App};
 use crate::config::{Config, Http, Period};
+use crate::dashboard;
+use crate::secrets::Vault;
 use crate::server::{self, Descriptors, Options};
 
 /// Minimum length of the ingest key.
@@ -99,15 +102,37 @@ pub(super) fn options(http: &Http) -> Result<Options, Failure> {
     Ok(options)
 }
 
-/// Serves the API until `stop`, then finishes the requests in flight.
+/// The API and, unless it is disabled, the dashboard.
+pub(super) fn pages(
+    config: &Config,
+    state: &ApiState,
+    vault: Option<Arc<Vault>>,
+) -> anyhow::Result<Router> {
+    let api = api::router(state.clone());
+    if !config.dashboard.enabled {
+        return Ok(api);
+    }
+    let options = dashboard::Options {
+        vault,
+        session_s: i64::try_from(config.dashboard.session.0.as_secs()).unwrap_or(i64::MAX),
+        https: !config.development,
+    };
+    let authenticator = state.authenticator.clone();
+    let pages = dashboard::router(api.clone(), authenticator, state.clock, options)?;
+    let pages = api::local_only(pages, state.local_hosts.clone());
+    Ok(pages.fallback_service(api))
+}
+
+/// Serves the pages until `stop`, then finishes the requests in flight.
 pub(super) async fn serve(
     listener: TcpListener,
+    pages: Router,
     state: ApiState,
     options: Options,
     stop: CancellationToken,
 ) {
     let (observe, reserve) = (state.observe.clone(), api::reserve(state.authenticator.clone()));
-    server::serve(listener, api::router(state), reserve, options, &observe, stop).await;
+    server::serve(listener, pages, reserve, options, &observe, stop).await;
 }
 
 /// The ingest key of the settings, as a hash.

@@ -150,7 +150,8 @@ pub(super) async fn run(args: Args) -> CommandResult {
     let catalogue = tokio::spawn(app.catalogue.clone().follow(stop.clone()));
     let state = http::state(&app, &config, keyring, ingest_key, &stop)?;
     let authenticator = state.authenticator.clone();
-    let api = tokio::spawn(http::serve(listener, state, connections, stop.clone()));
+    let pages = http::pages(&config, &state, secrets.vault())?;
+    let api = tokio::spawn(http::serve(listener, pages, state, connections, stop.clone()));
     // In the background: with many tenants it takes a while, and all secrets can be read meanwhile.
     let resealing = tokio::spawn(notices::reseal(secrets, stop.clone()));
     // Handled from now on: a SIGHUP must not end a server that has said it is ready.
