@@ -98,11 +98,7 @@ where
     }
 }
 
-async fn layer(
-    State(hosts): State<Arc<LocalHosts>>,
-    request: Request,
-    next: Next,
-) -> Response {
+async fn layer(State(hosts): State<Arc<LocalHosts>>, request: Request, next: Next) -> Response {
     match hosts.check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),

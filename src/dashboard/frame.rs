@@ -68,7 +68,7 @@ pub(super) fn problem(visit: &Visit, tenant: &str, problem: &Problem) -> Respons
     let frame = visit.frame(tenant, heading, "");
     let mut message = problem.message.clone();
     for detail in &problem.details {
-        message += &format!(" {}: {}.", detail.field, detail.message);
+        message += &[" ", &detail.field, ": ", &detail.message, "."].concat();
     }
     show(problem.status, &ProblemPage { frame, heading, message: &message })
 }

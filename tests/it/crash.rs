@@ -70,6 +70,11 @@ impl Counter {
         Self { receiver: receiver.expect("a receiver"), seen, order, last, _runtime: runtime }
     }
 
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        self.receiver.url("/")
+    }
+
     pub(crate) fn table(&self) -> String {
         hooks_at(&self.url())
     }

@@ -11,6 +11,7 @@ mod chaos;
 mod cli;
 mod conformance;
 mod crash;
+mod dashboard;
 mod delivery_states;
 mod docs;
 mod earlier_data;

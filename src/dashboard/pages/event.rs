@@ -129,7 +129,8 @@ impl Attempt {
 /// One route of the tenant, and whether it matches.
 #[derive(Deserialize)]
 struct Route {
-    route: String,
+    #[serde(rename = "route")]
+    id: String,
     name: Option<String>,
     matched: bool,
     matched_by: Option<String>,
@@ -146,7 +147,7 @@ struct Mismatch {
 
 impl Route {
     fn label(&self) -> &str {
-        self.name.as_deref().unwrap_or(&self.route)
+        self.name.as_deref().unwrap_or(&self.id)
     }
 
     fn to(&self) -> String {
@@ -211,8 +212,8 @@ impl Page {
                 let ended = format!("Delivered to {} of {all}.", of("delivered"));
                 let rest = ["waiting", "suppressed", "dead"].map(|state| (of(state), state));
                 let rest = rest.into_iter().filter(|(n, _)| *n > 0);
-                let rest: String = rest.map(|(n, state)| format!(" {n} {state}.")).collect();
-                ended + &rest
+                let rest: Vec<_> = rest.map(|(n, state)| format!(" {n} {state}.")).collect();
+                ended + &rest.concat()
             }
         }
     }

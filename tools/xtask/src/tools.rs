@@ -102,6 +102,7 @@ impl Tools {
         self.redis_cli().context("redis-cli")?;
         self.languages().context("languages of docs/snippets")?;
         Self::systemd().context("systemd-analyze")?;
+        self.linked("chromium", "chromium").context("the browser of the dashboard's tests")?;
         self.postfix(trust).context("smtp-sink and smtp-source")?;
         self.venv(trust).context("Python peers")?;
         self.npm(trust).context("Node peers")
