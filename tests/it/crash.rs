@@ -79,10 +79,6 @@ impl Counter {
         hooks_at(&self.url())
     }
 
-    pub(crate) fn url(&self) -> String {
-        self.receiver.url("/")
-    }
-
     /// How many different events came.
     pub(crate) fn distinct(&self) -> usize {
         self.seen.lock().expect("no holder panics").len()

@@ -23,6 +23,7 @@ mod failover;
 mod fairness;
 mod folder;
 mod forgery;
+mod hostile;
 mod hostile_templates;
 mod identity;
 mod main_path;

@@ -272,7 +272,10 @@ mod tests {
         };
         assert_eq!(expanded("a{", "{{> p}}{#if x}}{{/if}}").unwrap_err(), 1);
         assert_eq!(expanded("\\", "\n{{> p}}{{#if x}}").unwrap_err(), 2);
-        assert_eq!(expanded("{{f @x}}", "{{> p x=\"}}\"}}").unwrap().expressions, [0..10]);
+        assert_eq!(
+            expanded("{{f @x}}", "{{> p x=\"}}\"}}").unwrap().expressions,
+            std::slice::from_ref(&(0..10))
+        );
         assert_eq!(expanded("{{! @x }}", "{{> p x=\"}}{{#*inline}}\"}}").unwrap().text, COMMENT);
         assert!(expanded("{{f a.[@x]}}", "{{> p x=\"]}}{{g\"}}").is_err());
     }
