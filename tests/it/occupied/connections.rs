@@ -96,12 +96,14 @@ fn an_idle_connection_is_reused_and_closed_after_its_time() {
 #[test]
 fn one_address_cannot_take_all_connections() {
     let scene = Scene::embedded();
-    scene.settings("[http]\nmax_connections_per_address = 20");
+    scene.settings("[http]\nmax_connections_per_address = 20\nheader_timeout = \"5m\"");
     let server = scene.start();
     let mut streams: Vec<_> = (0..50).map(|_| connect(server.address())).collect();
     let closed = || streams.iter().filter(|stream| is_closed(stream)).count();
-    until(SOON, || (closed() == 30).then_some(()))
-        .unwrap_or_else(|| panic!("{} of 50 are closed", closed()));
+    // The connection of a check at the start may still count.
+    until(SOON, || (closed() >= 30).then_some(()))
+        .unwrap_or_else(|| panic!("only {} of 50 are closed", closed()));
+    assert!(closed() <= 32, "the first ones stay: {} of 50 are closed", closed());
     streams.clear();
     let free = || request(server.address(), "GET", "/healthz", &[], b"").ok();
     until(SOON, free).expect("its places are free again");
