@@ -152,9 +152,13 @@ impl Beside {
                 })
                 .collect();
             let health = scope.spawn(|| self.check_health(&over));
+            // It ends when this does, also with a panic.
+            let ends = EndsOnDrop(&over);
+            // Producers keep their connections open, so they have them when an attack begins.
+            thread::sleep(Duration::from_millis(500));
             attack(self);
             thread::sleep(at_least.saturating_sub(began.elapsed()));
-            over.store(true, Ordering::Relaxed);
+            drop(ends);
             let sent: BTreeMap<String, f64> = producers
                 .into_iter()
                 .flat_map(|thread| thread.join().expect("a producer"))
@@ -218,6 +222,15 @@ impl Beside {
         let status = self.router.wait_exit(grace + Duration::from_secs(5));
         assert!(status.success(), "{status}: {}", self.router.stderr());
         eprintln!("ended after {:?}", began.elapsed());
+    }
+}
+
+/// Ends the producers and the health checks.
+struct EndsOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for EndsOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn ten_thousand_wildcards(beside: &Beside) {
     let put = beside.as_("admin").put("/v1/tenants/mallory/destinations/box", &hooks);
     assert!(matches!(put.status, 200 | 201), "{}", put.body);
     let route = json!({"events": ["test.wild"], "to": ["box"], "when": {"data": {"text": values}}});
-    let put = beside.as_("admin").put("/v1/tenants/mallory/routes/wild", &route);
+    let put = beside.as_("admin").post("/v1/tenants/mallory/routes", &route);
     assert!(matches!(put.status, 200 | 201 | 422), "{}", put.body);
     for _ in 0..20 {
         let id = beside.id("wild");
@@ -141,7 +141,7 @@ pub(super) fn escape_sequences_are_shown(beside: &Beside) {
         }
     }
     let named = json!({"name": name, "events": ["x"], "to": ["box"]});
-    let reply = beside.as_("admin").put("/v1/tenants/mallory/routes/named", &named);
+    let reply = beside.as_("admin").post("/v1/tenants/mallory/routes", &named);
     assert_eq!(reply.status, 422, "{}", reply.body);
 }
 

@@ -215,8 +215,14 @@ fn pending(conn: &Connection, scan: &Scan) -> Result<Found> {
         events.push((row.get(0)?, Arc::new(event)));
     }
     let is_cut = events.len() == scan.max || bytes >= FOUND_BYTES || scan.until == i64::MAX;
-    let last = events.last().map_or(scan.from, |(seq, _)| seq + 1);
-    Ok((if is_cut { last } else { scan.until }, events))
+    if is_cut {
+        let last = events.last().map_or(scan.from, |(seq, _)| seq + 1);
+        return Ok((last, events));
+    }
+    // Positions have gaps: a restored store continues far ahead of what it was restored from.
+    let mut next = conn.prepare_cached("SELECT min(seq) FROM events WHERE seq >= ?1")?;
+    let next: Option<i64> = next.query_row([scan.until], |row| row.get(0))?;
+    Ok((next.map_or(scan.end, |next| next.min(scan.end)), events))
 }
 
 fn admission(conn: &Connection, seq: i64) -> Result<Admission> {

@@ -68,6 +68,8 @@ pub(super) struct Scan {
     pub(super) tenant: Option<Arc<str>>,
     pub(super) from: i64,
     pub(super) until: i64,
+    /// Where the log ends. Without events in between, the next step begins there.
+    pub(super) end: i64,
     /// Not of these tenants.
     pub(super) without: Vec<Arc<str>>,
     /// The first of them, up to this many.
@@ -112,7 +114,7 @@ impl Tail {
         let state = self.lock();
         let (from, erasures) = (state.next, state.erasures);
         let (until, without, max) = (i64::MAX, Vec::new(), FOUND.0);
-        Scan { tenant: None, from, until, without, max, erasures }
+        Scan { tenant: None, from, until, end: until, without, max, erasures }
     }
 
     /// Distributes what a scan found. All positions before `reached` were checked. The result is
@@ -220,8 +222,8 @@ impl State {
         }
         let until = self.end.min(self.next + SCANNED);
         let without = self.parked.keys().cloned().collect();
-        let (from, max, erasures) = (self.next, FOUND.0, self.erasures);
-        Some(Scan { tenant: None, from, until, without, max, erasures })
+        let (from, end, max, erasures) = (self.next, self.end, FOUND.0, self.erasures);
+        Some(Scan { tenant: None, from, until, end, without, max, erasures })
     }
 
     /// The next step through the events of a parked tenant that has few in memory.
@@ -234,8 +236,9 @@ impl State {
             let from = *self.parked.get(&tenant)?;
             if self.unread.count_of(&tenant) < few {
                 let until = self.next.min(from + SCANNED);
-                let (without, erasures) = (Vec::new(), self.erasures);
-                return Some(Scan { tenant: Some(tenant), from, until, without, max, erasures });
+                let (end, without, erasures) = (self.next, Vec::new(), self.erasures);
+                let tenant = Some(tenant);
+                return Some(Scan { tenant, from, until, end, without, max, erasures });
             }
         }
         None

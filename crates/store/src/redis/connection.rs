@@ -409,7 +409,11 @@ impl Link {
         let answer = wire.send(batch, self.dialer.confirm).await;
         let answer = answer.map_err(|error| Fault::read(label, error));
         let answer = answer.and_then(|(values, waits)| Ok((first_error(label, values)?, waits)));
-        self.dialer.note(answer.as_ref().err().map(|fault| &fault.error));
+        // An unknown script is no outage: it would make the observation of other replicas start again.
+        let unknown_script = answer.as_ref().is_err_and(|fault| fault.no_script);
+        if !unknown_script {
+            self.dialer.note(answer.as_ref().err().map(|fault| &fault.error));
+        }
         if answer.as_ref().is_err_and(|fault| fault.hang_up) {
             let mut held = self.held.lock().await;
             if held.generation == generation {
