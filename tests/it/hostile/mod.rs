@@ -53,9 +53,10 @@ fn connections_bodies_and_floods_stop_nobody() {
         &beside,
         &[
             ("8: silent connections", server::connections_that_say_nothing),
+            // Before the flood: a poll waits only while its tenant has no events.
+            ("20: long polls", server::a_thousand_long_polls),
             ("12: a flood", server::a_flood_of_batches),
             ("13: bodies of many items", server::bodies_of_many_small_items),
-            ("20: long polls", server::a_thousand_long_polls),
         ],
     );
     // Input 9: bodies that never end do not hold up the end.
