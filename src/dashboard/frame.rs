@@ -1,9 +1,14 @@
 //! What surrounds every page: navigation, messages, and the headers of the answer.
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 
+use super::Ui;
 use super::client::Problem;
 use super::visit::Visit;
 
@@ -101,9 +106,21 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// Adds the headers to an answer. What is behind a session is stored nowhere.
-pub(super) async fn add_headers(mut response: Response) -> Response {
+/// Adds the headers to an answer. What is behind a session is stored nowhere, and a message is shown
+/// once.
+pub(super) async fn add_headers(
+    State(ui): State<Arc<Ui>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let shows = request.method() == Method::GET && request.uri().path().starts_with("/ui/t");
+    let shown = shows.then(|| ui.sessions.take_flash(request.headers())).flatten();
+    let mut response = next.run(request).await;
+    let is_page = response.status().is_success();
     let headers = response.headers_mut();
+    if let Some((_, forget)) = shown.filter(|_| is_page) {
+        headers.append(header::SET_COOKIE, forget);
+    }
     headers.extend(HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value))));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response

@@ -71,18 +71,23 @@ pub fn router(
 ) -> anyhow::Result<Router> {
     let sessions = Sessions::new(options.vault, options.session_s, options.https)?;
     let ui = Arc::new(Ui { api, authenticator, sessions, clock });
+    // Whole paths, because a page that asks for a key leads back to its own address.
+    let at = |page: &str| format!("/ui/t/{{tenant}}{page}");
     let tenant = Router::new()
-        .route("/overview", get(pages::overview::show))
-        .route("/preferences", get(pages::preferences::show).post(pages::preferences::change))
-        .route("/destinations", get(pages::destinations::list))
-        .route("/destinations/{destination}", get(pages::destinations::show))
-        .route("/destinations/{destination}/{action}", post(pages::destinations::act))
-        .route("/events", get(pages::events::list))
-        .route("/events/{event}", get(pages::event::show))
-        .route("/deliveries/{delivery}/{action}", post(pages::event::act))
-        .route("/dead-letters", get(pages::dead_letters::list).post(pages::dead_letters::replay))
-        .route("/keys", get(pages::keys::list))
-        .route("/audit", get(pages::audit::list));
+        .route(&at("/overview"), get(pages::overview::show))
+        .route(&at("/preferences"), get(pages::preferences::show).post(pages::preferences::change))
+        .route(&at("/destinations"), get(pages::destinations::list))
+        .route(&at("/destinations/{destination}"), get(pages::destinations::show))
+        .route(&at("/destinations/{destination}/{action}"), post(pages::destinations::act))
+        .route(&at("/events"), get(pages::events::list))
+        .route(&at("/events/{event}"), get(pages::event::show))
+        .route(&at("/deliveries/{delivery}/{action}"), post(pages::event::act))
+        .route(
+            &at("/dead-letters"),
+            get(pages::dead_letters::list).post(pages::dead_letters::replay),
+        )
+        .route(&at("/keys"), get(pages::keys::list))
+        .route(&at("/audit"), get(pages::audit::list));
     let pages = Router::new()
         .route("/ui", get(|| async { Redirect::to("/ui/") }))
         .route("/ui/", get(pages::home))
@@ -90,6 +95,7 @@ pub fn router(
         .route(SIGN_IN, get(sign_in::show).post(sign_in::sign_in))
         .route("/ui/sign-out", post(sign_in::sign_out))
         .route("/ui/assets/{file}", get(assets::serve))
-        .nest("/ui/t/{tenant}", tenant);
-    Ok(pages.layer(middleware::map_response(frame::add_headers)).with_state(ui))
+        .merge(tenant);
+    let headers = middleware::from_fn_with_state(ui.clone(), frame::add_headers);
+    Ok(pages.layer(headers).with_state(ui))
 }
