@@ -2,7 +2,7 @@
 //! take.
 //!
 //! A client needs no key to hold a connection: it can send nothing, a request that never ends, or
-//! not read its answer. Every connection therefore counts against a cap, is in one [`Phase`] with a
+//! not read its answer. Every connection therefore counts against a cap, is in one `Phase` with a
 //! time limit, and can be closed from outside. When all connections are taken, those that send no
 //! request make room, and a reserve still serves health checks and operators.
 //!
@@ -12,8 +12,6 @@
 //! - `exchange`: one connection's requests and answers
 //! - `io`, `body`: the hooks that see what a client sends and reads
 //! - `descriptors`: whether the system allows as many connections as the settings
-//!
-//! [`Phase`]: connection::Phase
 
 mod accept;
 mod body;

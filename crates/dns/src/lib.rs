@@ -3,8 +3,8 @@
 //! Tenants choose the names of their receivers, and with them the name servers that answer. A name
 //! server that never answers must cost its tenant alone. This crate therefore does not use the
 //! resolver of the operating system, which blocks a thread for each lookup. It sends queries
-//! itself, and bounds the lookups in flight for each tenant and in total ([`places`]), the time of
-//! each lookup, and the cache of answers ([`cache`]).
+//! itself, and bounds the lookups in flight for each tenant and in total (`places`), the time of
+//! each lookup, and the cache of answers (`cache`).
 //!
 //! | module | content |
 //! | --- | --- |

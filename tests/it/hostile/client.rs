@@ -176,7 +176,7 @@ impl Producer {
         for _ in 0..ATTEMPTS {
             match self.try_publish(body) {
                 Ok(202) => return,
-                Ok(503) => last = "503".to_owned(),
+                Ok(503) => last = String::from("503"),
                 Ok(status) => panic!("the healthy tenant's event is answered {status}"),
                 Err(error) => last = error.to_string(),
             }

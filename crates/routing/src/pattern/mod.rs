@@ -40,8 +40,8 @@
 //!
 //! # Bounds
 //!
-//! The filters of a table have a [`Budget`], and the evaluation of one event has [`Steps`]. All
-//! wildcards for one field are matched in one pass over a text ([`wildcards`]).
+//! The filters of a table have a `Budget`, and the evaluation of one event has `Steps`. All
+//! wildcards for one field are matched in one pass over a text (`wildcards`).
 
 mod budget;
 mod cursor;
