@@ -11,7 +11,7 @@ use crate::quota::Quota;
 
 type ByQuota = Family<[(&'static str, Arc<str>); 2], Gauge<f64, AtomicU64>>;
 
-/// The gauges. They are written anew for each scrape.
+/// The gauges. They are written again for each scrape.
 pub struct QuotaGauges {
     limits: ByQuota,
     used: ByQuota,

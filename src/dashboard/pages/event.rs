@@ -207,7 +207,7 @@ impl Page {
         let of = |state: &str| self.deliveries.iter().filter(|one| one.state == state).count();
         match (&*self.state, self.deliveries.len()) {
             ("pending", _) => "Received. It is not processed yet.".to_owned(),
-            (_, 0) => "No route matches this event, so nobody receives it.".to_owned(),
+            (_, 0) => "No route matches this event, so it has no receivers.".to_owned(),
             (_, all) => {
                 let ended = format!("Delivered to {} of {all}.", of("delivered"));
                 let rest = ["waiting", "suppressed", "dead"].map(|state| (of(state), state));

@@ -28,7 +28,7 @@ fn withstands(beside: &Beside, attacks: &[Attack]) {
 }
 
 #[test]
-fn templates_and_schemas_stop_nobody() {
+fn templates_and_schemas_do_not_stop_others() {
     let beside = Beside::start("grace = \"10s\"\n", |launch| launch);
     withstands(
         &beside,
@@ -45,7 +45,7 @@ fn templates_and_schemas_stop_nobody() {
 }
 
 #[test]
-fn connections_bodies_and_floods_stop_nobody() {
+fn connections_bodies_and_floods_do_not_stop_others() {
     // The shell limits the files that the router may have open.
     let limited = ["sh", "-c", "ulimit -n 1024; exec \"$0\" \"$@\""];
     let beside = Beside::start("grace = \"10s\"\n", |launch| launch.behind(&limited));
@@ -65,7 +65,7 @@ fn connections_bodies_and_floods_stop_nobody() {
 }
 
 #[test]
-fn names_and_filters_stop_nobody() {
+fn names_and_filters_do_not_stop_others() {
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
     let server = silent.local_addr().expect("bound");
     let settings = format!("grace = \"10s\"\n[dns]\nservers = [\"{server}\"]\n");

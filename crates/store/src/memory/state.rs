@@ -20,7 +20,7 @@ pub(super) struct State {
     last_seq: u64,
     pub(super) events: BTreeMap<u64, EventRow>,
     pub(super) ids: HashMap<(Arc<str>, Arc<str>), u64>,
-    /// What nobody has read, by tenant, and what was read by whom and is not settled.
+    /// What is unread, by tenant, and what was read by whom and is not settled.
     pub(super) unread: BTreeMap<Arc<str>, BTreeSet<u64>>,
     pub(super) reading: BTreeMap<u64, u64>,
     /// By event, then by lane.
