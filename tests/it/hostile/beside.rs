@@ -124,12 +124,15 @@ impl Beside {
     /// Runs an attack beside the healthy tenant, and checks that it notices nothing.
     ///
     /// A machine that is busy with something else can miss the bounds too, so an attack that misses
-    /// them runs once more. An attack that hurts misses them twice.
+    /// them runs again, up to three times in all. An attack that hurts misses them each time.
     pub(super) fn withstands(&self, what: &str, attack: impl Fn(&Self)) {
         let bound = self.quiet.mul_f64(1.5) + Duration::from_millis(100);
         let good = |noticed: &Noticed| noticed.p99 <= bound && noticed.health <= HEALTH_WITHIN;
         let mut noticed = self.watch(Duration::from_secs(2), &attack);
-        if !good(&noticed) {
+        for _ in 0..2 {
+            if good(&noticed) {
+                break;
+            }
             eprintln!("{what}: {noticed:?}, once more");
             noticed = self.watch(Duration::from_secs(4), &attack);
         }
