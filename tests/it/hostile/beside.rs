@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::client::Client;
 use crate::scene::{SOON, Scene, event};
-use crate::support::{Fanfare, Launch, Peer, until, usage};
+use crate::support::{Fanfare, Launch, Peer, request, until, usage};
 
 /// Events of the healthy tenant per second.
 const RATE: u32 = 50;
@@ -194,8 +194,11 @@ impl Beside {
         let mut memory_kib = 0;
         while !over.load(Ordering::Relaxed) {
             let began = Instant::now();
-            assert_eq!(self.router.get("/healthz").status, 200, "{}", self.router.stderr());
-            slowest = slowest.max(began.elapsed());
+            let answer = request(self.router.address(), "GET", "/healthz", &[], b"");
+            // A check whose connection was cut counts as late.
+            let is_good = answer.is_ok_and(|answer| answer.status == 200);
+            let took = if is_good { began.elapsed() } else { 2 * HEALTH_WITHIN };
+            slowest = slowest.max(took);
             memory_kib = memory_kib.max(usage::resident_kib(self.router.id()).unwrap_or(0));
             thread::sleep(Duration::from_millis(50));
         }

@@ -53,8 +53,6 @@ fn connections_bodies_and_floods_do_not_stop_others() {
         &beside,
         &[
             ("8: silent connections", server::connections_that_say_nothing),
-            // Before the flood: a poll waits only while its tenant has no events.
-            ("20: long polls", server::a_thousand_long_polls),
             ("12: a flood", server::a_flood_of_batches),
             ("13: bodies of many items", server::bodies_of_many_small_items),
         ],
@@ -65,7 +63,7 @@ fn connections_bodies_and_floods_do_not_stop_others() {
 }
 
 #[test]
-fn names_and_filters_do_not_stop_others() {
+fn names_filters_and_polls_do_not_stop_others() {
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
     let server = silent.local_addr().expect("bound");
     let settings = format!("grace = \"10s\"\n[dns]\nservers = [\"{server}\"]\n");
@@ -73,6 +71,8 @@ fn names_and_filters_do_not_stop_others() {
     withstands(
         &beside,
         &[
+            // First of all: a poll waits only while its tenant has no events.
+            ("20: long polls", server::a_thousand_long_polls),
             ("10: names without an answer", tenants::names_without_an_answer),
             ("11: wildcards", tenants::ten_thousand_wildcards),
         ],
