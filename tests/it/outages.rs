@@ -29,7 +29,7 @@ fn command(connection: &mut redis::Connection, words: &[&str]) {
     cmd.exec(connection).unwrap_or_else(|error| panic!("{words:?}: {error}"));
 }
 
-/// Answers 503 to the first attempt at one in so many events. Each answer comes after a while.
+/// Answers 503 to the first attempt at one event in `one_in`. Each answer comes after a while.
 fn slow_and_fickle(one_in: u32) -> Counter {
     let tried = Mutex::new(HashMap::<String, u32>::new());
     Counter::start(move |request| {

@@ -20,7 +20,7 @@ async fn usage(store: &Store, tenant: &str) -> Usage {
     usages.remove(0)
 }
 
-/// The tenant holds exactly these events, and so many of their deliveries wait.
+/// The tenant holds exactly these events, and this number of their deliveries wait.
 #[track_caller]
 fn assert_holds(held: Usage, events: &[&Arc<Event>], waiting: u64) {
     let bodies: u64 = events.iter().map(|event| event.body.len() as u64).sum();
