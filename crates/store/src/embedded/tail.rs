@@ -25,7 +25,7 @@ const HEAD: usize = 1 << 10;
 const LIGHT: usize = KEPT / 256;
 /// A parked tenant with fewer events in memory gets more from disk.
 const FEW: usize = 256;
-/// A tenant with this number of events in memory gets no more from disk until most of them are read. It is
+/// A tenant with this number of events in memory gets no more from disk until most are read. It is
 /// parked instead, so that its backlog is passed over in the search for other tenants.
 const MANY: usize = 1_024;
 /// Events that one scan finds at most, and the same while memory is full.
