@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 
@@ -10,6 +11,12 @@ use super::answer::ApiError;
 
 /// When a refused request may try again, in seconds.
 const RETRY_AFTER_S: u64 = 5;
+
+/// Shortest pause between two polls of one request.
+const POLL_EVERY: Duration = Duration::from_millis(200);
+/// The pause per request of the same tenant that waits: one tenant polls the store at most 50 times
+/// a second, whatever the number of its requests.
+const POLL_EVERY_EACH: Duration = Duration::from_millis(20);
 
 /// The requests that wait now.
 pub(super) struct Waiters {
@@ -68,6 +75,14 @@ impl Waiters {
     }
 }
 
+impl Waiter<'_> {
+    /// How long to pause before the next poll.
+    pub(super) fn pause(&self) -> Duration {
+        let own = self.waiters.lock().tenants.get(&self.tenant).copied().unwrap_or(0);
+        POLL_EVERY_EACH.saturating_mul(u32::try_from(own).unwrap_or(u32::MAX)).max(POLL_EVERY)
+    }
+}
+
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut waiting = self.waiters.lock();
@@ -99,6 +114,17 @@ mod tests {
         assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "all places are taken");
         drop(first);
         assert!(waiters.enter(&acme).is_ok(), "a place is free again");
+    }
+
+    #[test]
+    fn a_tenant_polls_the_store_no_more_often_with_more_requests() {
+        let waiters = Waiters::new(200, 200);
+        let (acme, globex) = ("acme".into(), "globex".into());
+        let first = waiters.enter(&acme).unwrap();
+        assert_eq!(first.pause(), Duration::from_millis(200));
+        let _more: Vec<_> = (0..99).map(|_| waiters.enter(&acme).unwrap()).collect();
+        assert_eq!(first.pause(), Duration::from_secs(2), "100 requests, 50 polls a second");
+        assert_eq!(waiters.enter(&globex).unwrap().pause(), Duration::from_millis(200));
     }
 
     #[test]

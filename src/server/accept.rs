@@ -1,6 +1,7 @@
 //! The accept loop, the tick that enforces time limits, and the stop.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::exchange::{Shared, run};
-use super::registry::Registry;
+use super::registry::{Admission, Place, Registry};
 use super::{Options, Reserve};
 use crate::observe::Observe;
 
@@ -23,6 +24,10 @@ const AT_STOP: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Shortest time between two log lines about that.
 const ACCEPT_WARNING: Duration = Duration::from_secs(30);
+
+/// How long the tasks of new connections get to look at what has arrived, and how often.
+const LOOK_PAUSE: Duration = Duration::from_millis(1);
+const LOOKS: usize = 250;
 
 /// Serves `router` until `stop`, then finishes the requests in flight.
 pub async fn serve(
@@ -47,7 +52,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Some(place) = registry.admit(peer.ip()) {
+                if let Some(place) = admit(&registry, peer.ip()).await {
                     connections.spawn(run(shared.clone(), stream, place));
                 }
             }
@@ -68,6 +73,18 @@ pub async fn serve(
     connections.wait().await;
     done.cancel();
     let _ = ticking.await;
+}
+
+/// Waits for a place. `None` if the connection must be closed.
+async fn admit(registry: &Arc<Registry>, peer: IpAddr) -> Option<Place> {
+    for _ in 0..LOOKS {
+        match registry.admit(peer) {
+            Admission::Admitted(place) => return Some(place),
+            Admission::Refused => return None,
+            Admission::Later => sleep(LOOK_PAUSE).await,
+        }
+    }
+    None
 }
 
 /// Whether only the connection that was about to be accepted failed.

@@ -24,15 +24,21 @@ const TIME_BITS: u32 = 56;
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// It was accepted, and the server has not yet looked at what it sent.
+    New = 0,
     /// It has sent nothing yet.
-    Silent = 0,
+    Silent = 1,
     /// It has sent a part of a request's head.
-    Head = 1,
+    Head = 2,
     /// It waits for its next request.
-    Idle = 2,
+    Idle = 3,
     /// Its request is being served.
-    Request = 3,
+    Request = 4,
 }
+
+/// How readily a connection makes room for a new one: a smaller value goes first. It holds the rank
+/// of its phase, the start of the phase and the id.
+pub(super) type Spare = (u8, u64, u64);
 
 /// One connection. Times are milliseconds of the server's clock.
 #[derive(Debug)]
@@ -60,7 +66,7 @@ impl Connection {
             id,
             address,
             reserved,
-            state: AtomicU64::new(pack(Phase::Silent, now)),
+            state: AtomicU64::new(pack(Phase::New, now)),
             blocked_since: AtomicU64::new(0),
             blocked_ms: AtomicU64::new(0),
             answered: AtomicU64::new(0),
@@ -80,8 +86,16 @@ impl Connection {
 
     /// Notes that bytes have arrived.
     pub(super) fn received(&self, now: u64) {
-        if matches!(self.phase().0, Phase::Silent | Phase::Idle) {
+        if matches!(self.phase().0, Phase::New | Phase::Silent | Phase::Idle) {
             self.enter(Phase::Head, now);
+        }
+    }
+
+    /// Notes that the server looked for bytes and found none.
+    pub(super) fn silent(&self) {
+        let (phase, since) = self.phase();
+        if phase == Phase::New {
+            self.enter(Phase::Silent, since);
         }
     }
 
@@ -122,14 +136,15 @@ impl Connection {
         self.phase().0 == Phase::Request || self.blocked_since.load(Ordering::Relaxed) != 0
     }
 
-    /// How readily it makes room for a new connection: a smaller value goes first. `None` if it
-    /// does not. `at_once` ignores how long it has been silent.
-    pub(super) fn spare(&self, now: u64, at_once: bool) -> Option<(u8, u64, u64)> {
+    /// How readily it makes room for a new connection. `None` if it does not. `at_once` ignores how
+    /// long it has been silent.
+    pub(super) fn spare(&self, now: u64, at_once: bool) -> Option<Spare> {
         let (phase, since) = self.phase();
         let (rank, after) = match phase {
             Phase::Silent | Phase::Head => (0, if at_once { 0 } else { SILENT_SPARE_MS }),
             Phase::Idle => (1, IDLE_SPARE_MS),
-            Phase::Request => return None,
+            // A request may already be in the socket's buffer.
+            Phase::New | Phase::Request => return None,
         };
         (now.saturating_sub(since) >= after).then_some((rank, since, self.id))
     }
@@ -147,7 +162,9 @@ impl Connection {
         }
         let (phase, since) = self.phase();
         let (limit, end) = match phase {
-            Phase::Silent | Phase::Head => (options.header_timeout, ConnectionEnd::HeaderTimeout),
+            Phase::New | Phase::Silent | Phase::Head => {
+                (options.header_timeout, ConnectionEnd::HeaderTimeout)
+            }
             Phase::Idle => (options.idle_timeout, ConnectionEnd::Idle),
             Phase::Request => return None,
         };
@@ -214,9 +231,10 @@ fn pack(phase: Phase, ms: u64) -> u64 {
 
 fn unpack(state: u64) -> (Phase, u64) {
     let phase = match state >> TIME_BITS {
-        0 => Phase::Silent,
-        1 => Phase::Head,
-        2 => Phase::Idle,
+        0 => Phase::New,
+        1 => Phase::Silent,
+        2 => Phase::Head,
+        3 => Phase::Idle,
         _ => Phase::Request,
     };
     (phase, state & ((1 << TIME_BITS) - 1))

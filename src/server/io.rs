@@ -64,6 +64,8 @@ impl Read for Io {
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_ready() {
             self.connection.received(self.clock.now());
+        } else {
+            self.connection.silent();
         }
         read
     }

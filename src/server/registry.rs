@@ -1,15 +1,19 @@
 //! The open connections, and which of them make room for a new one.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Options;
-use super::connection::{Clock, Connection};
+use super::connection::{Clock, Connection, Phase};
 use crate::observe::{ConnectionEnd, ConnectionMetrics};
 
 /// Shortest time between two log lines about addresses with too many connections.
 const ADDRESS_WARNING_MS: u64 = 60_000;
+/// How long there must be room before the log says so. During one attack the cap is reached many
+/// times, which is one warning.
+const ROOM_MS: u64 = 5_000;
 
 /// All open connections.
 pub(super) struct Registry {
@@ -28,9 +32,30 @@ struct Open {
     reserved: usize,
     /// Whether the cap was reached and the warning was logged.
     full: bool,
+    /// Since when there is room again.
+    room_since: Option<u64>,
     /// Connections that were refused or closed for others since then.
     turned_away: u64,
     address_warned: Option<u64>,
+}
+
+/// What happens to a new connection.
+pub(super) enum Admission {
+    /// It has a place.
+    Admitted(Place),
+    /// It must be closed.
+    Refused,
+    /// The server must first look at the connections that it has accepted. Any of them may hold a
+    /// health check.
+    Later,
+}
+
+/// A place for a new connection.
+enum Room {
+    Free,
+    Reserved,
+    None,
+    Later,
 }
 
 /// An open connection. It is free again when this is dropped.
@@ -58,20 +83,25 @@ impl Registry {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a new connection a place, possibly that of another one. `None` if it must be closed.
-    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    /// Gives a new connection a place, possibly that of another one.
+    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Admission {
         let (now, address) = (self.clock.now(), counted(peer));
         let mut open = self.lock();
         let of_address = open.per_address.get(&address).copied().unwrap_or(0);
         if self.options.max_per_address.is_some_and(|max| of_address >= max) {
             self.metrics.refused(ConnectionEnd::AddressLimit);
             self.warn_of_address(&mut open, peer, now);
-            return None;
+            return Admission::Refused;
         }
-        let Some(reserved) = self.make_room(&mut open, now) else {
-            self.metrics.refused(ConnectionEnd::Full);
-            open.turned_away += 1;
-            return None;
+        let reserved = match self.make_room(&mut open, now) {
+            Room::Free => false,
+            Room::Reserved => true,
+            Room::Later => return Admission::Later,
+            Room::None => {
+                self.metrics.refused(ConnectionEnd::Full);
+                open.turned_away += 1;
+                return Admission::Refused;
+            }
         };
         let id = open.next_id;
         open.next_id += 1;
@@ -80,15 +110,16 @@ impl Registry {
         *open.per_address.entry(address).or_default() += 1;
         open.reserved += usize::from(reserved);
         self.metrics.opened();
-        Some(Place { connection, registry: self.clone() })
+        Admission::Admitted(Place { connection, registry: self.clone() })
     }
 
-    /// Finds room for a connection, and returns whether it is in the reserve.
-    fn make_room(&self, open: &mut Open, now: u64) -> Option<bool> {
+    /// Finds room for a connection.
+    fn make_room(&self, open: &mut Open, now: u64) -> Room {
         let options = &self.options;
         if open.connections.len() - open.reserved < options.max_connections {
-            return Some(false);
+            return Room::Free;
         }
+        open.room_since = None;
         if !open.full {
             open.full = true;
             tracing::warn!(
@@ -99,16 +130,25 @@ impl Registry {
             );
         }
         if self.close_one(open, now, false, false) {
-            return Some(false);
+            return Room::Free;
         }
-        let has_room = open.reserved < options.reserved_connections;
-        (has_room || self.close_one(open, now, true, true)).then_some(true)
+        if open.reserved < options.reserved_connections || self.close_one(open, now, true, true) {
+            return Room::Reserved;
+        }
+        let mut reserved = open.connections.values().filter(|one| one.reserved);
+        let unseen = reserved.any(|one| one.phase().0 == Phase::New);
+        if unseen { Room::Later } else { Room::None }
     }
 
-    /// Closes the connection that can best be spared.
+    /// Closes the connection that can best be spared. The address with the most connections makes
+    /// room first, so that a flood does not displace the few connections of others.
     fn close_one(&self, open: &mut Open, now: u64, reserved: bool, at_once: bool) -> bool {
         let of_kind = open.connections.values().filter(|one| one.reserved == reserved);
-        let spare = of_kind.filter_map(|one| Some((one.spare(now, at_once)?, one)));
+        let spare = of_kind.filter_map(|one| {
+            let (rank, since, id) = one.spare(now, at_once)?;
+            let of_address = open.per_address.get(&one.address).copied().unwrap_or(0);
+            Some(((rank, Reverse(of_address), since, id), one))
+        });
         let Some(chosen) = spare.min_by_key(|(order, _)| *order).map(|(_, one)| one.clone()) else {
             return false;
         };
@@ -136,8 +176,11 @@ impl Registry {
             self.end(&mut open, &connection, why);
         }
         let normal = open.connections.len() - open.reserved;
-        if open.full && normal <= self.options.max_connections / 10 * 9 {
+        if normal > self.options.max_connections / 10 * 9 {
+            open.room_since = None;
+        } else if open.full && now - *open.room_since.get_or_insert(now) >= ROOM_MS {
             open.full = false;
+            open.room_since = None;
             let turned_away = std::mem::take(&mut open.turned_away);
             tracing::warn!(turned_away, "there is room for new connections again");
         }

@@ -19,8 +19,6 @@ use fanfare_store::EventRecord;
 
 /// Longest time that a request may wait for an event, in seconds.
 pub(super) const MAX_WAIT: u64 = 60;
-/// How often a waiting request polls the store.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Most pages of the store that are read at once if a filter excludes most events.
 const MAX_PAGES: usize = 20;
 
@@ -118,11 +116,11 @@ pub(super) async fn read_or_wait(
     if wait.is_zero() || !batch.data.is_empty() {
         return Ok(batch);
     }
-    let _waiter = state.v1.waiters.enter(tenant)?;
+    let waiter = state.v1.waiters.enter(tenant)?;
     let until = Instant::now() + wait;
     while batch.data.is_empty() && Instant::now() < until {
         tokio::select! {
-            () = tokio::time::sleep(POLL_INTERVAL) => {}
+            () = tokio::time::sleep(waiter.pause()) => {}
             () = state.stop.cancelled() => break,
         }
         state.authenticator.check(principal)?;

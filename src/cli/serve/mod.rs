@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -141,7 +141,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
     }
     let app = App::build(&config, parts).await?;
     let keyring = Keyring::load(&app.store, app.clock, http::rate_limit(&config)).await?;
-    let listener = bind(config.listen).await?;
+    let listener = bind(config.listen)?;
     let address = listener.local_addr().context("cannot read the address of the listener")?;
 
     let stop = CancellationToken::new();
@@ -180,8 +180,20 @@ pub(super) async fn run(args: Args) -> CommandResult {
     result
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
+/// Connections that the system keeps until they are accepted. The system lowers it to its own
+/// limit. If a burst fills it, a client waits a second before it tries again.
+const BACKLOG: u32 = 4_096;
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A port whose last server has just ended is free.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    listen(address).map_err(|error| {
         let advice = match error.kind() {
             std::io::ErrorKind::AddrInUse => {
                 "; stop the program that uses the port, or choose another with --listen"
