@@ -247,6 +247,14 @@ pub(crate) const DIGEST_READ_EXTRA: usize = 512;
 /// parsed, so this does not happen.
 pub(crate) const NO_TICK_WAIT_MS: Ms = 60_000;
 
+// ---- Templates -------------------------------------------------------------------------------
+
+/// Tenants' compiled templates that stay in memory, by the bytes of their sources.
+pub(crate) const TEMPLATE_BYTES_KEPT: u64 = 64 << 20;
+
+/// What a tenant without templates of its own counts.
+pub(crate) const TEMPLATE_BYTES_LEAST: u64 = 2_048;
+
 // ---- Health and notices ----------------------------------------------------------------------
 
 /// Longest time between two reports of the same health of a lane. The store keeps since when a

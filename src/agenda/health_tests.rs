@@ -183,7 +183,6 @@ async fn a_destination_that_is_gone_is_disabled_and_nothing_more_is_sent() {
     let first = scene.delivery("acme", "evt_0", "order").await.state;
     assert_eq!(first, DeliveryState::Suppressed { reason: Reason::Disabled("http_410".into()) });
     assert_eq!(scene.counts("acme").await.suppressed, 80);
-    let (_, stored) = scene.store.directory.all().await.unwrap();
-    let doc: Value = serde_json::from_slice(&stored[0].doc).unwrap();
+    let doc = scene.document("acme").await;
     assert_eq!(doc["disabled"]["hook"]["reason"], "http_410");
 }

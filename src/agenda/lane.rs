@@ -8,7 +8,7 @@ use fanfare_contract::{Destination, Environment, Event, Policy};
 
 use super::{Calendar, FailureStreak, Gate};
 use crate::delivery::Stack;
-use fanfare_store::{LaneKey, Ms, Reason};
+use fanfare_store::{LaneKey, Ms, Reason, StoreError};
 
 /// Later than any due time: the year 2200.
 pub const FAR_MS: Ms = 7_258_118_400_000;
@@ -67,18 +67,25 @@ impl Lane {
     }
 }
 
+/// A lane that was looked for.
+pub enum FoundLane {
+    /// It is in the current table.
+    There(Arc<Lane>),
+    /// The tenant's document cannot be used, so it is not known whether the lane was removed.
+    Unusable,
+    /// It is not in the table any more.
+    Unknown,
+}
+
 /// Finds lanes in the current tables.
 #[async_trait]
 pub trait Lanes: Send + Sync {
-    /// The lane in the current table. `None` if it is not in the table any more.
-    fn lane(&self, key: &LaneKey) -> Option<Arc<Lane>>;
+    /// The lane, after its tenant's table was loaded if it is not in memory.
+    async fn find(&self, key: &LaneKey) -> Result<FoundLane, StoreError>;
 
-    /// Whether the tenant's document cannot be used. Then it is not known whether a missing lane
-    /// was removed.
-    fn is_unusable(&self, tenant: &str) -> bool {
-        let _ = tenant;
-        false
-    }
+    /// The lane that has replaced or still is the one that the caller holds. `None` if there is none
+    /// any more. A lane that is held is in memory.
+    fn current(&self, key: &LaneKey) -> Option<Arc<Lane>>;
 
     /// Loads tables that changed a moment ago.
     async fn refresh(&self) {}

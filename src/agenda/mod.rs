@@ -31,7 +31,7 @@ pub use calendar::{Calendar, CalendarError};
 pub use clock::Clock;
 pub use gate::{Gate, GateView, Hold, Job, Offer, Permit, Space, Ticket, Worker};
 pub use health::{FailureStreak, Health};
-pub use lane::{FAR_MS, Lane, Lanes, Mode};
+pub use lane::{FAR_MS, FoundLane, Lane, Lanes, Mode};
 pub use options::ServeOptions;
 pub use outcomes::{Outcomes, record_outcomes};
 pub use server::Server;

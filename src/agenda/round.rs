@@ -50,7 +50,7 @@ impl Round<'_> {
     /// The round is over, or the lane has changed: its receiver is gone, or the tenant's table was
     /// replaced. The next round serves the lane as it is then.
     pub(super) fn ends_for(&self, lane: &Arc<Lane>) -> bool {
-        let current = || self.context.lanes.lane(&self.claim.lane);
+        let current = || self.context.lanes.current(&self.claim.lane);
         self.is_over()
             || lane.suppressed().is_some()
             || !current().is_some_and(|current| Arc::ptr_eq(&current, lane))

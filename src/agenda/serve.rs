@@ -1,7 +1,7 @@
 //! Serves one claimed lane: chooses how. `direct`, `fifo` and `digest` do it.
 
 use super::round::Round;
-use super::{FAR_MS, Mode, digest, direct, fifo};
+use super::{FAR_MS, FoundLane, Mode, digest, direct, fifo};
 use crate::flow::{PAUSED_CHECK_MS, UNKNOWN_CHECK_MS, UNUSABLE_CHECK_MS};
 use fanfare_store::{Next, Reason, StoreError};
 
@@ -9,12 +9,19 @@ use fanfare_store::{Next, Reason, StoreError};
 /// lane is to be served next.
 pub(super) async fn serve(round: &Round<'_>) -> Result<Next, StoreError> {
     let (key, context) = (&round.claim.lane, round.context);
-    let Some(lane) = context.lanes.lane(key) else { return serve_unknown(round).await };
+    let lane = match context.lanes.find(key).await? {
+        FoundLane::There(lane) => lane,
+        FoundLane::Unusable => {
+            context.unknown_lanes.known(key);
+            return Ok(Next::NotBefore(round.now_ms() + UNUSABLE_CHECK_MS));
+        }
+        FoundLane::Unknown => return serve_unknown(round).await,
+    };
     context.unknown_lanes.known(key);
     let lane = if lane.suppressed().is_some() {
         // It may have been enabled a moment ago, and its suppressed deliveries replayed.
         context.lanes.refresh().await;
-        context.lanes.lane(key).unwrap_or(lane)
+        context.lanes.current(key).unwrap_or(lane)
     } else {
         lane
     };
@@ -34,10 +41,6 @@ pub(super) async fn serve(round: &Round<'_>) -> Result<Next, StoreError> {
 /// A lane that is not in this process's table.
 async fn serve_unknown(round: &Round<'_>) -> Result<Next, StoreError> {
     let (key, context, now) = (&round.claim.lane, round.context, round.now_ms());
-    if context.lanes.is_unusable(&key.tenant) {
-        context.unknown_lanes.known(key);
-        return Ok(Next::NotBefore(now + UNUSABLE_CHECK_MS));
-    }
     if !context.unknown_lanes.is_removed(key, now) {
         return Ok(Next::NotBefore(now + UNKNOWN_CHECK_MS));
     }

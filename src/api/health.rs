@@ -28,9 +28,12 @@ pub(super) async fn readyz(State(state): State<Arc<ApiState>>) -> Response {
         let message = "the server is shutting down and accepts no events; use another replica";
         return unavailable("stopping", message.to_owned());
     }
-    match tokio::time::timeout(STORE_TIMEOUT, state.store.upkeep.ping()).await {
-        Ok(Ok(())) => {
-            let tenants = state.registry.snapshot().len();
+    let ask = async {
+        state.store.upkeep.ping().await?;
+        state.store.directory.count().await
+    };
+    match tokio::time::timeout(STORE_TIMEOUT, ask).await {
+        Ok(Ok(tenants)) => {
             success(StatusCode::OK, json!({"store": state.store.upkeep.kind(), "tenants": tenants}))
         }
         Ok(Err(error)) => unavailable("store_away", error.to_string()),

@@ -12,7 +12,7 @@ use crate::access::{Hash, Keyring};
 use crate::agenda::Clock;
 use crate::observe::{Gauges, Observe};
 use crate::quota::{Quota, Quotas};
-use crate::tenant::{Registry, Snapshot};
+use crate::tenant::{Registry, Tenant};
 use fanfare_store::{Backlog, Store, Usage};
 
 /// How long the store may take to report its backlog.
@@ -35,6 +35,7 @@ pub struct Meter {
 struct LastBacklog {
     backlog: Option<Backlog>,
     up: bool,
+    tenants: u64,
     /// By tenant, if tenants are counted.
     usage: HashMap<Arc<str>, Usage>,
     next: Option<Instant>,
@@ -68,17 +69,18 @@ impl Meter {
         (quotas, keyring): (&Quotas, &Keyring),
     ) -> String {
         let gauges = self.gauges(store, registry, clock.now_ms()).await;
-        self.set_quotas(&registry.snapshot(), quotas, keyring).await;
+        self.set_quotas(&registry.all_in_memory(), quotas, keyring).await;
         self.observe.metrics.text(&gauges)
     }
 
-    /// Sets the gauges of each tenant's quotas, if tenants are counted.
-    async fn set_quotas(&self, tenants: &Snapshot, quotas: &Quotas, keyring: &Keyring) {
+    /// Sets the gauges of the quotas of each tenant in memory, if tenants are counted.
+    async fn set_quotas(&self, tenants: &[Arc<Tenant>], quotas: &Quotas, keyring: &Keyring) {
         let Some(gauges) = self.observe.metrics.by_quota() else { return };
         let last = self.last.lock().await;
         let keys = keyring.counts();
         gauges.clear();
-        for (id, tenant) in tenants {
+        for tenant in tenants {
+            let id = &tenant.id;
             let limits = quotas.limits(tenant.quotas.as_ref());
             let usage = last.usage.get(id).copied().unwrap_or_default();
             let [events, bytes] = quotas.rates(id);
@@ -95,14 +97,17 @@ impl Meter {
         }
     }
 
-    async fn backlog(&self, store: &Store, tenants: &Snapshot) -> (bool, Backlog) {
+    /// Whether the store answered, what waits in it, and how many tenants it has.
+    async fn backlog(&self, store: &Store, tenants: &[Arc<Tenant>]) -> (bool, Backlog, u64) {
         let mut last = self.last.lock().await;
         let began = Instant::now();
         if last.next.is_none_or(|next| next <= began) {
             let asked = timeout(STORE_TIMEOUT, store.upkeep.backlog()).await;
             let backlog = asked.ok().and_then(Result::ok);
+            let asked = timeout(STORE_TIMEOUT, store.directory.count()).await;
+            last.tenants = asked.ok().and_then(Result::ok).unwrap_or(last.tenants);
             if self.observe.metrics.by_quota().is_some() {
-                let ids: Vec<Arc<str>> = tenants.keys().cloned().collect();
+                let ids: Vec<Arc<str>> = tenants.iter().map(|tenant| tenant.id.clone()).collect();
                 let asked = timeout(STORE_TIMEOUT, store.ledger.usage(&ids)).await;
                 if let Ok(Ok(usage)) = asked {
                     last.usage = ids.into_iter().zip(usage).collect();
@@ -113,22 +118,22 @@ impl Meter {
             last.backlog = backlog.or(last.backlog);
             last.next = Some(Instant::now() + MIN_INTERVAL.max(began.elapsed() * 50));
         }
-        (last.up, last.backlog.unwrap_or_default())
+        (last.up, last.backlog.unwrap_or_default(), last.tenants)
     }
 
     async fn gauges(&self, store: &Store, registry: &Registry, now_ms: i64) -> Gauges {
-        let tenants = registry.snapshot();
-        let (store_up, backlog) = self.backlog(store, &tenants).await;
+        let tenants = registry.all_in_memory();
+        let (store_up, backlog, count) = self.backlog(store, &tenants).await;
         let age = backlog.oldest_ms.map_or(0, |oldest| now_ms - oldest);
         let mut gauges = Gauges {
             store_up,
             waiting: backlog.waiting,
             oldest: Duration::from_millis(u64::try_from(age).unwrap_or(0)),
-            tenants: tenants.len(),
+            tenants: usize::try_from(count).unwrap_or(usize::MAX),
             window: self.window,
             ..Gauges::default()
         };
-        for lane in tenants.values().flat_map(|tenant| tenant.lanes.values()) {
+        for lane in tenants.iter().flat_map(|tenant| tenant.lanes.values()) {
             let gate = lane.gate.view(now_ms);
             gauges.lanes += 1;
             gauges.in_flight += gate.in_flight as usize;

@@ -14,7 +14,7 @@
 //! 4. `edit`, `guard`, `idempotency`, `metrics`, `health`, `docs`
 //! 5. `environments`, `scope`, `quota`
 //! 6. `state`: what the handlers share
-//! 7. `auth`, `etag`, `meter`, `page`, `problem`, `waiters`, `write_locks`
+//! 7. `auth`, `etag`, `meter`, `page`, `problem`, `waiters`
 //! 8. `auth_failures`, `body`
 //! 9. `body_memory`, `json`, `local`, `schema`, `shown_once`
 //! 10. `answer`, `merge_patch`, `rate_headers`, `request_id`
@@ -49,7 +49,6 @@ mod shown_once;
 mod state;
 mod v1;
 mod waiters;
-mod write_locks;
 
 pub use answer::ApiError;
 pub use auth::Authenticator;

@@ -11,13 +11,12 @@ use super::etag::Tags;
 use super::local::LocalHosts;
 use super::meter::Meter;
 use super::waiters::Waiters;
-use super::write_locks::WriteLocks;
 use crate::agenda::Clock;
 use crate::catalogue::Catalogue;
 use crate::event::Limits;
 use crate::observe::Observe;
 use crate::quota::Quotas;
-use crate::tenant::{Problem, Registry, TenantSpec};
+use crate::tenant::{Problem, Registry, TenantLocks, TenantSpec};
 use fanfare_render::{Engine, Pool};
 use fanfare_store::Store;
 
@@ -90,7 +89,9 @@ pub type MakeEngine = Arc<dyn Fn(&TenantSpec) -> Result<Engine, Vec<Problem>> + 
 /// What the handlers of version 1 share.
 pub struct Shared {
     pub(super) tags: Tags,
-    pub(super) write_locks: WriteLocks,
+    /// Writers of one tenant take turns in this process, so that they do not repeatedly undo each
+    /// other's work. Writers of other processes are detected by the document's revision.
+    pub(super) write_locks: TenantLocks,
     pub(super) engine: MakeEngine,
     /// Compiles and previews templates.
     pub(super) pool: Pool,
@@ -114,7 +115,7 @@ impl Shared {
         let largest = max_ingest_body(limits.event).max(MAX_BODY);
         Self {
             tags: Tags::default(),
-            write_locks: WriteLocks::default(),
+            write_locks: TenantLocks::default(),
             engine,
             pool: Pool::default(),
             waiters: Waiters::new(limits.waiting, limits.waiting_per_tenant),

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::templates::{base_sources, follow_templates};
 use crate::agenda::{Clock, ServeOptions};
 use crate::catalogue::Catalogue;
 use crate::config::{self, Config};
@@ -52,12 +51,8 @@ pub struct App {
     pub store: Store,
     /// The tenants.
     pub registry: Arc<Registry>,
-    /// The templates.
-    pub templates: Arc<LiveTemplates>,
     /// The clock.
     pub clock: Clock,
-    /// The version of the directory when the tenants were loaded.
-    pub version: u64,
     /// The event types.
     pub catalogue: Arc<Catalogue>,
     /// Metrics and traces.
@@ -71,14 +66,15 @@ impl App {
     /// Puts a router together.
     pub async fn build(config: &Config, parts: Parts) -> anyhow::Result<Self> {
         let Parts { store, channels, templates, observe } = parts;
-        let follow = follow_templates(base_sources(config)?, templates.clone());
         let clock = Clock::System;
         clock.begin(&*store.upkeep).await;
-        let (registry, version) = Registry::load(store.clone(), channels, clock, follow).await?;
+        let in_memory = config.router.tenants_in_memory;
+        let registry = Registry::open(store.clone(), channels, clock, in_memory).await?;
+        templates.follow(&registry);
         let options = router_options(config);
         let catalogue = Catalogue::load(store.records.clone()).await?;
         let quotas = quotas(config, &store);
-        Ok(Self { store, registry, templates, clock, version, catalogue, observe, quotas, options })
+        Ok(Self { store, registry, clock, catalogue, observe, quotas, options })
     }
 
     /// The router. Call [`Router::run`] to run it.

@@ -1,18 +1,20 @@
 //! `fanfare apply`: writes tenant files to a store or a server.
 //!
-//! It shows what changes before it writes anything, and writes tenant by tenant. If any file has a
-//! mistake, it writes nothing.
+//! It shows what changes before it writes anything. If any file has a mistake, it writes nothing.
+//! Tenants are checked and written several at a time, so that the store can commit them together.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use futures::{FutureExt as _, StreamExt as _, stream};
 use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::options::Target;
-use super::remote::{Api, ApiRequest, StoreUse, reason};
-use super::{CommandResult, Failure, output, show, tenant_files};
+use super::remote::{Api, ApiRequest, ApiResponse, StoreUse, reason};
+use super::{CommandResult, Failure, output, progress, show, tenant_files};
 use crate::event::{reserved_tenant_id, tenant_id};
 use crate::tenant::TenantSpec;
 
@@ -45,18 +47,13 @@ pub(super) async fn run(args: Args) -> CommandResult {
     let specs =
         tenant_files::read(&args.paths).map_err(|problems| tenant_files::report(&problems))?;
     let api = Api::open(&args.target, StoreUse::CreateChecked).await?;
-    let mut plans = plan(&api, &specs).await?;
-    let deleted = if args.prune { unnamed(&api, &specs).await? } else { Vec::new() };
+    let mut plans = plan(&api, specs).await?;
+    let deleted = if args.prune { unnamed(&api, &plans).await? } else { Vec::new() };
     if !args.target.json {
         print(&plans, &deleted, args.dry_run);
     }
     if !args.dry_run {
-        for plan in plans.iter_mut().filter(|plan| plan.outcome != "unchanged") {
-            plan.write(&api).await?;
-            if !args.target.json {
-                plan.print_generated();
-            }
-        }
+        write(&api, &mut plans, args.target.json).await?;
         for id in &deleted {
             api.call(ApiRequest::new(Method::DELETE, &["tenants", id])).await?;
         }
@@ -67,9 +64,15 @@ pub(super) async fn run(args: Args) -> CommandResult {
     Ok(())
 }
 
+/// Tenants that are checked or written at once.
+const AT_ONCE: usize = 32;
+/// How long to wait when the server allows no more requests for the moment.
+const RATE_PAUSE: Duration = Duration::from_secs(1);
+
 /// What to do with one tenant.
 struct Plan {
     id: String,
+    /// What to write. Null once it is written, or if nothing changes.
     body: Value,
     /// The version that the changes were computed for.
     etag: Option<String>,
@@ -81,36 +84,75 @@ struct Plan {
 }
 
 /// Asks the API what all files would change. Prints every mistake with its file.
-async fn plan(api: &Api, specs: &[(PathBuf, TenantSpec)]) -> Result<Vec<Plan>, Failure> {
-    let mut plans = Vec::new();
-    let mut valid = true;
-    for (path, spec) in specs {
-        let wrong = tenant_id(spec.id.as_bytes()).err().map(|refusal| refusal.message);
-        // In a path, `me` would be the tenant of the key.
-        let reserved = reserved_tenant_id(&spec.id).filter(|_| spec.id == "me");
-        if let Some(message) = wrong.or_else(|| reserved.map(str::to_owned)) {
-            output::error(&format!("{}: tenant, id: {message}", path.display()));
-            valid = false;
-            continue;
-        }
-        let body = document(spec);
-        let request = put(&spec.id).query("dry_run", Some(true)).body(body.clone());
-        match api.try_call(request).await? {
-            Ok(response) => plans.push(Plan {
-                id: spec.id.clone(),
-                body,
-                etag: response.etag,
-                outcome: show::word(&response.data["outcome"]),
-                changes: words(&response.data["changes"]),
-                generated: Vec::new(),
-            }),
-            Err(error) => {
-                print_mistakes(path, &error);
-                valid = false;
-            }
+async fn plan(api: &Api, specs: Vec<(PathBuf, TenantSpec)>) -> Result<Vec<Plan>, Failure> {
+    let bar = progress::bar(specs.len() as u64, "checking {bar:30} {pos}/{len} {eta}");
+    let plans = specs.into_iter().map(|(path, spec)| plan_one(api, path, spec).boxed());
+    let mut plans = stream::iter(plans).buffered(AT_ONCE);
+    let (mut valid, mut is_valid) = (Vec::new(), true);
+    while let Some(plan) = plans.next().await {
+        bar.inc(1);
+        match plan {
+            Ok(plan) => valid.push(plan),
+            Err(Failure::Reported) => is_valid = false,
+            Err(other) => return Err(other),
         }
     }
-    if valid { Ok(plans) } else { Err(Failure::Reported) }
+    bar.finish_and_clear();
+    if is_valid { Ok(valid) } else { Err(Failure::Reported) }
+}
+
+async fn plan_one(api: &Api, path: PathBuf, spec: TenantSpec) -> Result<Plan, Failure> {
+    let wrong = tenant_id(spec.id.as_bytes()).err().map(|refusal| refusal.message);
+    // In a path, `me` would be the tenant of the key.
+    let reserved = reserved_tenant_id(&spec.id).filter(|_| spec.id == "me");
+    if let Some(message) = wrong.or_else(|| reserved.map(str::to_owned)) {
+        output::error(&format!("{}: tenant, id: {message}", path.display()));
+        return Err(Failure::Reported);
+    }
+    let body = document(&spec);
+    let request = put(&spec.id).query("dry_run", Some(true)).body(body.clone());
+    let response = call(api, request).await?.map_err(|error| {
+        print_mistakes(&path, &error);
+        Failure::Reported
+    })?;
+    let outcome = show::word(&response.data["outcome"]);
+    Ok(Plan {
+        id: spec.id,
+        body: if outcome == UNCHANGED { Value::Null } else { body },
+        etag: response.etag,
+        outcome,
+        changes: words(&response.data["changes"]),
+        generated: Vec::new(),
+    })
+}
+
+/// Writes what was shown.
+async fn write(api: &Api, plans: &mut [Plan], as_json: bool) -> CommandResult {
+    let changed = plans.iter_mut().filter(|plan| plan.outcome != UNCHANGED);
+    let writes: Vec<_> = changed.map(|plan| plan.write(api).boxed()).collect();
+    let bar = progress::bar(writes.len() as u64, "writing {bar:30} {pos}/{len} {eta}");
+    let mut writes = stream::iter(writes).buffered(AT_ONCE);
+    while let Some(written) = writes.next().await {
+        bar.inc(1);
+        let plan = written?;
+        if !as_json {
+            bar.suspend(|| plan.print_generated());
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Calls the API, and again after a pause if the key has used up its requests.
+async fn call(api: &Api, request: ApiRequest) -> Result<Result<ApiResponse, Value>, Failure> {
+    loop {
+        match api.try_call(request.clone()).await? {
+            Err(error) if error["code"] == "too_many_requests" => {
+                tokio::time::sleep(RATE_PAUSE).await;
+            }
+            answer => return Ok(answer),
+        }
+    }
 }
 
 fn print_mistakes(path: &Path, error: &Value) {
@@ -152,8 +194,8 @@ fn document(spec: &TenantSpec) -> Value {
 }
 
 /// The tenants that are in none of the files.
-async fn unnamed(api: &Api, specs: &[(PathBuf, TenantSpec)]) -> Result<Vec<String>, Failure> {
-    let named: BTreeSet<&str> = specs.iter().map(|(_, spec)| spec.id.as_str()).collect();
+async fn unnamed(api: &Api, plans: &[Plan]) -> Result<Vec<String>, Failure> {
+    let named: BTreeSet<&str> = plans.iter().map(|plan| plan.id.as_str()).collect();
     let mut unnamed = Vec::new();
     let mut cursor = None::<String>;
     loop {
@@ -167,6 +209,9 @@ async fn unnamed(api: &Api, specs: &[(PathBuf, TenantSpec)]) -> Result<Vec<Strin
         }
     }
 }
+
+/// The outcome of a file that changes nothing.
+const UNCHANGED: &str = "unchanged";
 
 /// How a deletion is listed among the changes.
 const DELETED: &str = "- everything";
@@ -192,7 +237,7 @@ fn summary(plans: &[Plan], deleted: &[String]) -> Value {
 impl Plan {
     fn print(&self, suffix: &str) {
         let outcome = match &*self.outcome {
-            "unchanged" => return output::line(format!("{}: unchanged", self.id)),
+            UNCHANGED => return output::line(format!("{}: unchanged", self.id)),
             "created" => "new tenant",
             _ => "changed",
         };
@@ -203,9 +248,9 @@ impl Plan {
     }
 
     /// Writes what was shown, unless the tenant has changed meanwhile.
-    async fn write(&mut self, api: &Api) -> CommandResult {
+    async fn write(&mut self, api: &Api) -> Result<&Self, Failure> {
         let request = put(&self.id).if_match(self.etag.take()).body(self.body.take());
-        let response = api.try_call(request).await?.map_err(|error| {
+        let response = call(api, request).await?.map_err(|error| {
             let reason = if error["code"] == "precondition_failed" {
                 "it was changed meanwhile; run the command again".to_owned()
             } else {
@@ -214,7 +259,7 @@ impl Plan {
             Failure::refused(format!("{}: not written: {reason}", self.id))
         })?;
         self.generated = response.data["shown_once"].as_array().cloned().unwrap_or_default();
-        Ok(())
+        Ok(self)
     }
 
     fn print_generated(&self) {

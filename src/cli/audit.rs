@@ -1,6 +1,7 @@
 //! `fanfare audit`: proves that every event is accounted for.
 
 use clap::Args as ClapArgs;
+use futures::TryStreamExt as _;
 
 use super::options::{StoreArgs, Window};
 use super::{CommandResult, Failure, output};
@@ -38,7 +39,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
     let (_, store) = args.store.open_existing().await?;
     let tenants = match args.tenant {
         Some(tenant) => vec![tenant],
-        None => store.directory.all().await?.1.into_iter().map(|tenant| tenant.id).collect(),
+        None => store.directory.all().map_ok(|tenant| tenant.id).try_collect().await?,
     };
     let mut audits = Vec::new();
     for tenant in tenants {

@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 use serde_json::json;
 
 use super::{CommandResult, Failure, output, tenant_files};
+use crate::app;
 use crate::config::{self, Config};
 use crate::tenant::{self, Problem};
 
@@ -67,6 +68,7 @@ fn check(config: &Config, paths: &[PathBuf]) -> Result<(usize, Vec<Problem>), Fa
         Err(problems) => return Ok((0, problems)),
     };
     let channels = tenant_files::offline_channels(config)?;
+    let engines = app::tenant_engines(config)?;
     let count = specs.len();
     let mut problems = Vec::new();
     for (path, mut spec) in specs {
@@ -78,7 +80,7 @@ fn check(config: &Config, paths: &[PathBuf]) -> Result<(usize, Vec<Problem>), Fa
         problems.extend(over.map(|p| p.in_file(&file)));
         let reviewed = tenant::review(&spec, None, &channels);
         problems.extend(reviewed.into_iter().map(|p| p.in_file(&file)));
-        let templates = tenant_files::template_problems(config, &spec);
+        let templates = tenant_files::template_problems(&engines, &spec);
         problems.extend(templates.into_iter().map(|p| p.in_file(&file)));
     }
     Ok((count, problems))

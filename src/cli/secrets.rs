@@ -8,7 +8,7 @@ use super::{CommandResult, Failure, output, tenant_files};
 use crate::agenda::Clock;
 use crate::app::{self, Purpose};
 use crate::audit;
-use crate::secrets::{MasterKey, Resealed, Secrets};
+use crate::secrets::{Inspected, MasterKey, Rewritten, Secrets};
 use crate::tenant::DestinationSpec;
 
 /// Options.
@@ -68,7 +68,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
         }
         Command::Status(args) => {
             let secrets = open(&args).await?;
-            report(&secrets, &secrets.inspect().await?, args.json)
+            report(&secrets, Rewritten::default(), args.json).await
         }
         Command::Rotate(args) => {
             let secrets = open(&args).await?;
@@ -77,9 +77,9 @@ pub(super) async fn run(args: Args) -> CommandResult {
                     "there is no master key; set FANFARE_MASTER_KEY or secrets.key_file",
                 ));
             }
-            let state = secrets.reseal().await?;
+            let rewritten = secrets.reseal().await?;
             mask_trail(&args).await?;
-            report(&secrets, &state, args.json)
+            report(&secrets, rewritten, args.json).await
         }
     }
 }
@@ -107,8 +107,9 @@ async fn open(args: &KeyArgs) -> Result<Secrets, Failure> {
 }
 
 /// Prints the state. A failure while a secret is not encrypted with the current key.
-fn report(secrets: &Secrets, state: &Resealed, as_json: bool) -> CommandResult {
-    let Resealed { documents, left, secrets: by_key, plain } = state;
+async fn report(secrets: &Secrets, rewritten: Rewritten, as_json: bool) -> CommandResult {
+    let Inspected { left, secrets: by_key, plain } = &secrets.inspect().await?;
+    let documents = &rewritten.documents;
     if as_json {
         output::json(&json!({
             "current": secrets.current(), "secrets": by_key, "plain": plain,

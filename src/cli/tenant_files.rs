@@ -1,22 +1,22 @@
 //! Tenant files without the API: read and checked without a store, and written to the store of a
 //! router in the same process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Failure, output};
 use crate::agenda::Clock;
-use crate::app;
+use crate::app::{self, TenantEngines};
 use crate::config::Config;
 use crate::delivery::layers::Quiet;
 use crate::tenant::{self, Channels, MadeValue, Problem, PutError, TenantSpec, file};
-use fanfare_store::Store;
+use fanfare_store::{Store, StoreError};
 
 /// The channels, to check and complete settings. Nothing is sent.
 pub(super) fn offline_channels(config: &Config) -> Result<Channels, Failure> {
@@ -102,8 +102,10 @@ pub(super) enum MissingSecrets {
     Refuse,
 }
 
-/// Tenants that are written at once.
+/// Tenants that are read or written at once.
 const CONCURRENT_WRITES: usize = 64;
+/// Files that are checked at once.
+const CHECKED_AT_ONCE: usize = 1_000;
 
 /// Reads and checks all files and folders, then writes the tenants that changed. Returns their ids,
 /// or the problems as lines.
@@ -114,7 +116,8 @@ pub(super) async fn apply(
     paths: &[PathBuf],
     missing_secrets: MissingSecrets,
 ) -> Result<Vec<String>, Vec<String>> {
-    let rules = Rules { config, channels, missing_secrets };
+    let engines = app::tenant_engines(config).map_err(|error| vec![error.to_string()])?;
+    let rules = Rules { config, channels, missing_secrets, engines };
     write(store, &rules, paths).await.map_err(|error| match error {
         PutError::Problems(problems) => problems.iter().map(ToString::to_string).collect(),
         PutError::Store(error) => vec![error.to_string()],
@@ -127,9 +130,18 @@ async fn write(
     paths: &[PathBuf],
 ) -> Result<Vec<String>, PutError> {
     let files = files(paths).map_err(PutError::Problems)?;
-    let stored = tenant::all_stored(store).await?;
-    // Keep only the document of each file: the parsed form takes several times the memory.
-    let checked = tenant::on_all_cores(&files, |path| rules.check(path, &stored));
+    // Keep only the changed documents: all of them, parsed, take many times the memory.
+    let mut checked = Vec::with_capacity(files.len());
+    for part in files.chunks(CHECKED_AT_ONCE) {
+        let read = tenant::on_all_cores(part, |path| file::read(path, &file::process_env));
+        let ids = read.iter().map(|spec| spec.as_ref().ok().map(|spec| spec.id.clone()));
+        let before = ids.map(|id| stored(store, id).boxed()).collect::<Vec<_>>();
+        let before = stream::iter(before).buffered(CONCURRENT_WRITES).try_collect::<Vec<_>>();
+        let work: Vec<_> = part.iter().zip(read).zip(before.await?).collect();
+        checked.extend(tenant::on_all_cores(&work, |((path, spec), before)| {
+            rules.check(path, spec.clone()?, before.as_ref())
+        }));
+    }
     let checked = all_or_problems(&files, checked, |checked| &checked.id);
     let changed = |checked: Checked| Some((checked.id, checked.document?));
     let (ids, documents): (Vec<_>, Vec<_>) =
@@ -144,11 +156,19 @@ async fn write(
     Ok(ids)
 }
 
+/// The stored document of a tenant. One that cannot be read is replaced.
+async fn stored(store: &Store, id: Option<String>) -> Result<Option<TenantSpec>, StoreError> {
+    let Some(id) = id else { return Ok(None) };
+    let stored = store.directory.get(&id).await?;
+    Ok(stored.and_then(|stored| tenant::read(&stored.doc).ok()))
+}
+
 /// The rules by which a file is checked.
 struct Rules<'r> {
     config: &'r Config,
     channels: &'r Channels,
     missing_secrets: MissingSecrets,
+    engines: TenantEngines,
 }
 
 /// A valid file.
@@ -159,24 +179,26 @@ struct Checked {
 }
 
 impl Rules<'_> {
-    fn check(&self, path: &Path, stored: &HashMap<String, Bytes>) -> Result<Checked, Vec<Problem>> {
-        let mut spec = file::read(path, &file::process_env)?;
-        // A stored document that cannot be read is replaced.
-        let before = stored.get(&spec.id).and_then(|document| tenant::read(document).ok());
-        let generated = tenant::complete(&mut spec, before.as_ref(), self.channels);
+    fn check(
+        &self,
+        path: &Path,
+        mut spec: TenantSpec,
+        before: Option<&TenantSpec>,
+    ) -> Result<Checked, Vec<Problem>> {
+        let generated = tenant::complete(&mut spec, before, self.channels);
         let mut found = Vec::new();
         if self.missing_secrets == MissingSecrets::Refuse {
             found.extend(generated.iter().map(missing_secret));
         }
         let compiled = tenant::compile(&spec, 0, self.channels, None);
         found.extend(compiled.err().unwrap_or_default());
-        found.extend(tenant::review(&spec, before.as_ref(), self.channels));
-        found.extend(template_problems(self.config, &spec));
-        found.extend(quota_problems(self.config, before.as_ref(), &spec));
+        found.extend(tenant::review(&spec, before, self.channels));
+        found.extend(template_problems(&self.engines, &spec));
+        found.extend(quota_problems(self.config, before, &spec));
         if !found.is_empty() {
             return Err(in_file(found, path));
         }
-        let is_changed = !tenant::changes(before.as_ref(), &spec).is_empty();
+        let is_changed = !tenant::changes(before, &spec).is_empty();
         let document = is_changed.then(|| tenant::document(&spec));
         Ok(Checked { id: spec.id, document })
     }
@@ -213,18 +235,9 @@ pub(super) fn quota_problems(
 }
 
 /// The problems of a tenant's own templates and links.
-pub(super) fn template_problems(config: &Config, spec: &TenantSpec) -> Vec<Problem> {
+pub(super) fn template_problems(engines: &TenantEngines, spec: &TenantSpec) -> Vec<Problem> {
     if spec.templates.is_empty() && spec.links.is_empty() {
         return Vec::new();
     }
-    let own = match app::render_tenant(&spec.wording()) {
-        Ok(own) => own,
-        Err(errors) => {
-            return errors.into_iter().map(|error| Problem::new("links", "", error)).collect();
-        }
-    };
-    match app::engine(config, &BTreeMap::from([(spec.id.clone(), own)])) {
-        Ok(_) => Vec::new(),
-        Err(error) => vec![Problem::new("templates", "", error.to_string())],
-    }
+    engines(spec).err().unwrap_or_default()
 }

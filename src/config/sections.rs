@@ -213,6 +213,9 @@ pub struct Router {
     pub lease: Period,
     /// Maximum number of events in one digest message.
     pub digest_events: usize,
+    /// Number of tenants that stay in memory, besides those in use. Others are read from the store
+    /// when they are used.
+    pub tenants_in_memory: usize,
     /// Number of worker threads. 0 selects one per core, at most 4.
     pub threads: usize,
 }
@@ -225,6 +228,7 @@ impl Default for Router {
             lanes: 1_024,
             lease: Period::seconds(10),
             digest_events: 10_000,
+            tenants_in_memory: 10_000,
             threads: 0,
         }
     }

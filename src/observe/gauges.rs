@@ -13,9 +13,9 @@ pub struct Gauges {
     pub waiting: u64,
     /// The time since the oldest waiting delivery's event was received.
     pub oldest: Duration,
-    /// The number of loaded tenants.
+    /// The number of tenants in the store.
     pub tenants: usize,
-    /// The number of loaded lanes: destinations, or recipients of them.
+    /// The number of lanes of the tenants in memory: destinations, or recipients of them.
     pub lanes: usize,
     /// The number of lanes with an open circuit.
     pub circuits_open: usize,
@@ -32,8 +32,8 @@ impl Gauges {
         ("store_up", "1 if the store answered when it was last asked, otherwise 0"),
         ("deliveries_waiting", "Deliveries waiting in the store's queues, for all replicas"),
         ("oldest_waiting_age_seconds", "Time since the oldest waiting delivery's event arrived"),
-        ("tenants", "Loaded tenants"),
-        ("lanes", "Loaded lanes: destinations, or recipients of destinations with several"),
+        ("tenants", "Tenants in the store"),
+        ("lanes", "Lanes of tenants in memory: destinations, or recipients of destinations with several"),
         (
             "circuits_open",
             "Lanes whose circuit is open: attempts are paused after repeated failures",

@@ -11,7 +11,7 @@ use fanfare_contract::Event;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::decode::Decoded;
+use super::decode::{Decoded, Tenants};
 use super::entry::rejected_event;
 use super::lobby::Lobby;
 use super::route::{Part, RouteStage};
@@ -19,7 +19,7 @@ use super::settle::{Origin, Outbox};
 use crate::agenda::Clock;
 use crate::event::Refusal;
 use crate::persist::{BatchWrite, Written, write_batch_until};
-use crate::tenant::Registry;
+use crate::tenant::{Registry, TenantStatus};
 use fanfare_store::{Admission, EntryId, Log, Outcome, Result, StoreError};
 
 /// Admits batches.
@@ -38,7 +38,7 @@ impl AdmitStage {
     /// Waits for a store that is away: no other process takes these entries while this one lives.
     /// When stopped meanwhile, the entries stay in the log for the next process.
     pub(super) async fn batch(&self, batch: Decoded, stop: &CancellationToken) {
-        let Decoded { mut events, origins } = batch;
+        let Decoded { mut events, origins, tenants } = batch;
         let Some(answers) = self.admit(&mut events, stop).await else { return };
         let mut fresh = Vec::with_capacity(events.len());
         for (((_, event), answer), origin) in events.into_iter().zip(answers).zip(origins) {
@@ -57,12 +57,15 @@ impl AdmitStage {
                 }
             }
         }
-        self.route(fresh);
+        self.route(fresh, &tenants);
     }
 
-    /// Sends events to be routed, by tenant.
-    fn route(&self, events: Vec<(Origin, Arc<Event>)>) {
-        let tenants = Arc::clone(&*self.registry.snapshot());
+    /// Sends events to be routed, by tenant. A tenant may have changed since its events were decoded.
+    fn route(&self, events: Vec<(Origin, Arc<Event>)>, tenants: &Tenants) {
+        let table = |id: &Arc<str>| {
+            let now = self.registry.in_memory(id).or_else(|| tenants.get(id).cloned());
+            now.and_then(TenantStatus::usable)
+        };
         let mut parts: Vec<Part> = Vec::new();
         let mut places: HashMap<Arc<str>, usize> = HashMap::new();
         for (origin, event) in events {
@@ -73,8 +76,8 @@ impl AdmitStage {
                 _ => *places.entry(Arc::clone(&event.tenant)).or_insert(parts.len()),
             };
             if place == parts.len() {
-                let (tenant, tenants) = (Arc::clone(&event.tenant), Arc::clone(&tenants));
-                parts.push(Part { tenant, tenants, entries: Vec::new() });
+                let (tenant, table) = (Arc::clone(&event.tenant), table(&event.tenant));
+                parts.push(Part { tenant, table, entries: Vec::new() });
             }
             parts[place].entries.push((origin, event));
         }

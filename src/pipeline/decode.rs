@@ -1,21 +1,26 @@
 //! Decode: from the entries of a batch to events, each entry by itself. An entry that cannot be
 //! decoded becomes a dead letter alone.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use fanfare_contract::Event;
+use futures::FutureExt as _;
+use futures::stream::{self, StreamExt as _};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 
-use super::entry::{event_of, rejected_entry, rejected_event};
+use super::entry::{event_of, named_tenant, rejected_entry, rejected_event};
 use super::settle::{Origin, Outbox};
 use crate::agenda::Clock;
 use crate::catalogue::Catalogue;
 use crate::event::{Limits, Refusal};
 use crate::observe::{Observe, Source};
+use crate::persist::Backoff;
 use crate::quota::Quotas;
-use crate::tenant::{Registry, Snapshot, TenantStatus};
+use crate::tenant::{Registry, TenantStatus};
 use fanfare_store::{Entry, EntryId, Ms, Outcome, Payload, Rejected};
 
 /// The events of one batch. Both lists have the same length and order.
@@ -24,7 +29,12 @@ pub(super) struct Decoded {
     pub(super) events: Vec<(EntryId, Arc<Event>)>,
     /// Where each came from.
     pub(super) origins: Vec<Origin>,
+    /// The tenants of the events.
+    pub(super) tenants: Tenants,
 }
+
+/// What is known about each tenant of a batch.
+pub(super) type Tenants = HashMap<Arc<str>, TenantStatus>;
 
 /// Decodes entries.
 pub(super) struct Decoder {
@@ -39,16 +49,26 @@ pub(super) struct Decoder {
     pub(super) observe: Arc<Observe>,
     /// When an entry of the future was last logged.
     pub(super) warned_ms: AtomicI64,
+    pub(super) stop: CancellationToken,
 }
 
+/// Tenants that are loaded at once.
+const LOADED_AT_ONCE: usize = 32;
 /// An entry that is further ahead is remarkable. Also the pause between two remarks.
 const FUTURE_MS: Ms = 60_000;
 
 impl Decoder {
     /// Decodes a batch. `places` has at least one place in the window for each entry.
-    pub(super) fn batch(&self, entries: Vec<Entry>, mut places: OwnedSemaphorePermit) -> Decoded {
+    ///
+    /// Tenants that are not in memory are loaded first. Waits for a store that is away. When stopped
+    /// meanwhile, returns nothing, and the entries stay in the log for the next process.
+    pub(super) async fn batch(
+        &self,
+        entries: Vec<Entry>,
+        mut places: OwnedSemaphorePermit,
+    ) -> Option<Decoded> {
         self.observe.metrics.read(entries.len());
-        let tenants = self.registry.snapshot();
+        let tenants = self.tenants(&entries).await?;
         let mut events = Vec::with_capacity(entries.len());
         let mut origins = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -67,45 +87,91 @@ impl Decoder {
                 Err(rejected) => self.outbox.finish(origin, Outcome::Rejected(rejected)),
             }
         }
-        Decoded { events, origins }
+        Some(Decoded { events, origins, tenants })
+    }
+
+    /// The tenants of a batch.
+    async fn tenants(&self, entries: &[Entry]) -> Option<Tenants> {
+        let mut found = Tenants::new();
+        let mut absent = BTreeSet::new();
+        for entry in entries {
+            let tenant = match &entry.payload {
+                Payload::Event(event) => &*event.tenant,
+                Payload::Raw(fields) => match named_tenant(fields) {
+                    Some(tenant) => tenant,
+                    None => continue,
+                },
+            };
+            if found.contains_key(tenant) {
+                continue;
+            }
+            match self.registry.in_memory(tenant) {
+                Some(status) => _ = found.insert(tenant.into(), status),
+                None => _ = absent.insert(tenant),
+            }
+        }
+        let load: Vec<_> = absent.into_iter().map(|id| self.load(id).boxed()).collect();
+        let mut loaded = stream::iter(load).buffer_unordered(LOADED_AT_ONCE);
+        while let Some(tenant) = loaded.next().await {
+            let (id, status) = tenant?;
+            found.insert(id, status);
+        }
+        Some(found)
+    }
+
+    /// Loads a tenant. `None` if stopped.
+    async fn load(&self, id: &str) -> Option<(Arc<str>, TenantStatus)> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.registry.find(id).await {
+                Ok(status) => return Some((id.into(), status)),
+                Err(error) => backoff.wait("the directory of tenants", &error, &self.stop).await,
+            }
+            if self.stop.is_cancelled() {
+                return None;
+            }
+        }
     }
 
     /// The event, and until when its deliveries wait because of its tenant's quota.
     fn event(
         &self,
-        tenants: &Snapshot,
+        tenants: &Tenants,
         entry: Entry,
     ) -> Result<(Arc<Event>, Option<Ms>), Rejected> {
         match entry.payload {
-            Payload::Event(event) => Ok((self.usable(entry.id, event)?, None)),
+            Payload::Event(event) => Ok((self.usable(tenants, entry.id, event)?, None)),
             Payload::Raw(fields) => self.raw(tenants, entry.id, &fields),
         }
     }
 
     /// An event that was decoded when it was ingested.
-    fn usable(&self, entry: EntryId, event: Arc<Event>) -> Result<Arc<Event>, Rejected> {
-        match self.registry.status(&event.tenant) {
-            // The events of a tenant that was removed meanwhile match no route.
-            TenantStatus::Usable | TenantStatus::Unknown => Ok(event),
+    fn usable(
+        &self,
+        tenants: &Tenants,
+        entry: EntryId,
+        event: Arc<Event>,
+    ) -> Result<Arc<Event>, Rejected> {
+        match tenants.get(&event.tenant) {
             // Without a table, it is not known where the event should go.
-            TenantStatus::Unusable => {
+            Some(TenantStatus::Unusable) => {
                 let refusal = Refusal::unusable_tenant(&event.tenant);
                 Err(rejected_event(entry, &event, refusal, self.clock.now_ms()))
             }
+            // The events of a tenant that was removed meanwhile match no route.
+            _ => Ok(event),
         }
     }
 
     /// An entry that a producer added to the stream.
     fn raw(
         &self,
-        tenants: &Snapshot,
+        tenants: &Tenants,
         entry: EntryId,
         fields: &[(Bytes, Bytes)],
     ) -> Result<(Arc<Event>, Option<Ms>), Rejected> {
-        let status = |tenant: &str| {
-            let is_usable = tenants.contains_key(tenant);
-            if is_usable { TenantStatus::Usable } else { self.registry.status(tenant) }
-        };
+        let status =
+            |tenant: &str| tenants.get(tenant).cloned().unwrap_or(TenantStatus::Unknown);
         let now = self.clock.now_ms();
         let event = event_of(entry, fields, self.limits, &status).and_then(|mut event| {
             // A producer may have chosen an id that lies in the future.
@@ -140,9 +206,12 @@ impl Decoder {
     }
 
     /// Takes an event from its tenant's quotas. Returns until when it waits.
-    fn take(&self, tenants: &Snapshot, event: &Event) -> Result<Option<Ms>, Refusal> {
+    fn take(&self, tenants: &Tenants, event: &Event) -> Result<Option<Ms>, Refusal> {
         let Some(quotas) = &self.quotas else { return Ok(None) };
-        let own = tenants.get(&event.tenant).and_then(|tenant| tenant.quotas.as_ref());
+        let own = match tenants.get(&event.tenant) {
+            Some(TenantStatus::Usable(tenant)) => tenant.quotas.as_ref(),
+            _ => None,
+        };
         let taken = quotas.take_entry(&event.tenant, &quotas.limits(own), event.body.len());
         let wait = taken.map_err(|exceeded| {
             self.observe.metrics.quota_exceeded(exceeded.quota);

@@ -26,7 +26,7 @@ pub(super) fn event_of(
     let tenant = field(fields, "tenant").ok_or_else(|| missing("no_tenant", "tenant"))?;
     let tenant = tenant_id(tenant)?;
     match status(tenant) {
-        TenantStatus::Usable => {}
+        TenantStatus::Usable(_) => {}
         TenantStatus::Unusable => return Err(Refusal::unusable_tenant(tenant)),
         TenantStatus::Unknown => {
             if let Some(reason) = reserved_tenant_id(tenant) {
@@ -67,6 +67,11 @@ fn field<'a>(fields: &'a [(Bytes, Bytes)], name: &str) -> Option<&'a Bytes> {
     fields.iter().find(|(key, _)| key == name.as_bytes()).map(|(_, value)| value)
 }
 
+/// The tenant that an entry names, if that can be the id of a tenant.
+pub(super) fn named_tenant(fields: &[(Bytes, Bytes)]) -> Option<&str> {
+    tenant_id(field(fields, "tenant")?).ok()
+}
+
 /// The dead letter of an entry that cannot be decoded.
 pub(super) fn rejected_entry(
     entry: EntryId,
@@ -78,7 +83,7 @@ pub(super) fn rejected_entry(
         let kept = &bytes[..bytes.len().min(RAW_BYTES_MAX)];
         String::from_utf8_lossy(kept).into_owned()
     };
-    let tenant = field(fields, "tenant").and_then(|raw| tenant_id(raw).ok());
+    let tenant = named_tenant(fields);
     let raw = match field(fields, "event") {
         Some(event) => text(event),
         None => fields
@@ -124,7 +129,7 @@ mod tests {
             .collect();
         let entry = EntryId { major: 1_735_228_800_123, minor: 4 };
         let status = |tenant: &str| match tenant {
-            "acme" => TenantStatus::Usable,
+            "acme" => TenantStatus::Usable(Arc::new(crate::testing::tenant("acme"))),
             "broken" => TenantStatus::Unusable,
             _ => TenantStatus::Unknown,
         };

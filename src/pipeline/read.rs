@@ -69,7 +69,10 @@ impl Batches {
         }
         let (entries, places) =
             if is_take_over_due { self.left_behind().await? } else { self.read().await? };
-        Ok((!entries.is_empty()).then(|| self.decoder.batch(entries, places)))
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        Ok(self.decoder.batch(entries, places).await)
     }
 
     async fn read(&mut self) -> Result<(Vec<Entry>, OwnedSemaphorePermit)> {
@@ -115,7 +118,9 @@ impl Batches {
         // An error shows again in the next read, which logs it.
         if let Ok(entries) = self.log.read_shared(max, Duration::ZERO, &self.lobby).await {
             self.was_full = entries.len() == max;
-            self.ahead = (!entries.is_empty()).then(|| self.decoder.batch(entries, places));
+            if !entries.is_empty() {
+                self.ahead = self.decoder.batch(entries, places).await;
+            }
         }
     }
 

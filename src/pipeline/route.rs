@@ -16,7 +16,7 @@ use super::window::Window;
 use crate::agenda::{Job, Lane, Mode};
 use crate::flow::PLACES_WAIT;
 use crate::observe::{Observe, Source};
-use crate::tenant::Snapshot;
+use crate::tenant::Tenant;
 use fanfare_routing::Tested;
 use fanfare_store::{Log, Outcome};
 
@@ -26,7 +26,8 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// The entries of one tenant in one batch, in order.
 pub(super) struct Part {
     pub(super) tenant: Arc<str>,
-    pub(super) tenants: Arc<Snapshot>,
+    /// Its routing table. `None` if there is no such tenant any more.
+    pub(super) table: Option<Arc<Tenant>>,
     pub(super) entries: Vec<(Origin, Arc<Event>)>,
 }
 
@@ -47,7 +48,7 @@ impl RouteStage {
         let entries = part.entries.len();
         let mut backpressure = Backpressure::new(&self.dispatch, &self.window);
         for (origin, event) in part.entries {
-            self.event(&part.tenants, origin, event, &mut backpressure).await;
+            self.event(part.table.as_deref(), origin, event, &mut backpressure).await;
         }
         backpressure.flush().await;
         backpressure.delayed_batch(entries)
@@ -56,7 +57,7 @@ impl RouteStage {
     /// Routes one event. An event without a matching route is recorded as unrouted.
     async fn event(
         &self,
-        tenants: &Snapshot,
+        table: Option<&Tenant>,
         mut origin: Origin,
         event: Arc<Event>,
         backpressure: &mut Backpressure<'_>,
@@ -65,10 +66,10 @@ impl RouteStage {
             spans.read(&event);
         }
         let began = self.observe.span_time();
-        let Some(tenant) = tenants.get(&event.tenant) else {
+        let Some(table) = table else {
             return self.outbox.finish(origin, Outcome::Unrouted(event));
         };
-        let (targets, tested) = tenant.targets_of(&event);
+        let (targets, tested) = table.targets_of(&event);
         if tested == Tested::Some {
             self.filters_stopped(&event);
         }

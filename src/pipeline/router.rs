@@ -99,7 +99,7 @@ impl Router {
 
     /// Runs until `stop`. Then it reads nothing more, waits for what is in flight and hands the
     /// rest back. The caller limits how long that may take.
-    pub async fn run(self, version: u64, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
         let (store, clock, options) = (self.store.clone(), self.clock, self.options);
         let beside = [
             tokio::spawn(upkeep::beat(store.clone(), clock)),
@@ -109,14 +109,14 @@ impl Router {
         ];
         let server = self.server(stop.clone());
         let server = tokio::spawn(server.run());
-        let follow = tokio::spawn(self.registry.clone().follow(version, stop.clone()));
+        let follow = tokio::spawn(self.registry.clone().follow(stop.clone()));
 
         let (outbox, inbox) = settle::channel(self.observe.clone());
         let (log, observe) = (store.log.clone(), self.observe.clone());
         let settle = tokio::spawn(settle::run(log, inbox, options.batch, clock, observe));
         let window = Window::new(options.window, options.batch);
         let lobby = Lobby::new(window.clone());
-        let decoder = self.decoder(outbox.clone());
+        let decoder = self.decoder(outbox.clone(), stop.clone());
         let batches = Batches::new(store.log.clone(), window.clone(), lobby.clone(), decoder);
         let admit = self.admit_stage(window, lobby, outbox);
         let writer = NoticeWriter { clock };
@@ -135,7 +135,7 @@ impl Router {
         let _ = store.upkeep.leave().await;
     }
 
-    fn decoder(&self, outbox: Outbox) -> Decoder {
+    fn decoder(&self, outbox: Outbox, stop: CancellationToken) -> Decoder {
         Decoder {
             registry: self.registry.clone(),
             catalogue: self.catalogue.clone(),
@@ -145,6 +145,7 @@ impl Router {
             outbox,
             observe: self.observe.clone(),
             warned_ms: AtomicI64::new(0),
+            stop,
         }
     }
 

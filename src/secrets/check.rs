@@ -23,6 +23,16 @@ pub(super) struct KeyChecks {
     /// Key id → the check value encrypted with that key.
     #[serde(default)]
     pub(super) keys: BTreeMap<String, String>,
+    /// Up to where all secrets are encrypted with one key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sealed: Option<SealedUpTo>,
+}
+
+/// All documents that did not change after `version` of the directory have secrets of `key` alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SealedUpTo {
+    pub(super) key: String,
+    pub(super) version: u64,
 }
 
 impl KeyChecks {

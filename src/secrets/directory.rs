@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::check;
 use super::document::{self, Fields, Undecryptable};
 use super::vault::Vault;
-use fanfare_store::{Directory, Records, Result, StoreError, StoredTenant};
+use fanfare_store::{Changes, Directory, Records, Result, StoreError, StoredTenant};
 
 /// How secrets are handled.
 pub(super) enum Rule {
@@ -36,14 +36,22 @@ impl Directory for SealedDirectory {
         self.inner.version().await
     }
 
-    async fn all(&self) -> Result<(u64, Vec<StoredTenant>)> {
-        let (version, mut tenants) = self.inner.all().await?;
+    async fn count(&self) -> Result<u64> {
+        self.inner.count().await
+    }
+
+    async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<StoredTenant>> {
+        let mut tenants = self.inner.list(after, limit).await?;
         if let Rule::Sealed(vault) = &self.rule {
             for tenant in &mut tenants {
                 tenant.doc = self.opened(vault, &tenant.id, &tenant.doc);
             }
         }
-        Ok((version, tenants))
+        Ok(tenants)
+    }
+
+    async fn changed_since(&self, version: u64, limit: usize) -> Result<Changes> {
+        self.inner.changed_since(version, limit).await
     }
 
     async fn get(&self, id: &str) -> Result<Option<StoredTenant>> {

@@ -10,6 +10,7 @@
 //! - [`Secrets::reseal`] encrypts everything with the first key: after a rotation, and for
 //!   documents written before there was a key.
 
+mod changed;
 mod check;
 mod directory;
 mod document;
@@ -23,6 +24,6 @@ mod tests;
 
 pub use document::Fields;
 pub use keys::{KeyError, MasterKey, configured};
-pub use reseal::Resealed;
+pub use reseal::{Inspected, Rewritten};
 pub use setup::{KeyPolicy, Secrets};
 pub use vault::{OpenError, Place, Vault};

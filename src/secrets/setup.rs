@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 
+use super::changed::changed_since;
 use super::check::{self, KeyChecks};
 use super::directory::{Rule, SealedDirectory};
 use super::document::{self, Fields};
@@ -132,13 +134,22 @@ fn own_key(
 }
 
 /// The ids of all keys that encrypt something in the store.
+///
+/// Each process notes its key before it encrypts anything, and a key is forgotten only after
+/// everything was encrypted with another one. A process may have gone on with the old key after
+/// that, so the documents that changed since are read.
 async fn in_use(
     check: &KeyChecks,
     directory: &dyn Directory,
     fields: Fields,
 ) -> Result<BTreeSet<String>> {
     let mut used: BTreeSet<String> = check.keys.keys().cloned().collect();
-    for tenant in directory.all().await?.1 {
+    let mut documents = match &check.sealed {
+        Some(sealed) => changed_since(directory, sealed.version).boxed(),
+        None if used.is_empty() => directory.all().boxed(),
+        None => return Ok(used),
+    };
+    while let Some(tenant) = documents.try_next().await? {
         if let Ok(mut value) = serde_json::from_slice::<Value>(&tenant.doc) {
             used.extend(document::inspect(&mut value, fields).keys);
         }

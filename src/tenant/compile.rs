@@ -16,14 +16,14 @@ use crate::delivery::layers::DeadlineLayer;
 use crate::event;
 use crate::quota::{Overrides, Quota};
 use fanfare_routing::{Table, Tested};
-use fanfare_store::LaneKey;
+use fanfare_store::{LaneKey, Ms};
 
 /// A tenant that can route events.
 pub struct Tenant {
     /// The tenant's id.
     pub id: Arc<str>,
     /// What its messages are rendered with. The rest of its document is only in the store.
-    pub wording: Wording,
+    pub wording: Arc<Wording>,
     /// The quotas that an operator set for it.
     pub quotas: Option<Overrides>,
     /// What the document uses of its quotas.
@@ -49,6 +49,17 @@ pub struct Target {
 }
 
 impl Tenant {
+    /// Whether a task holds one of its lanes, or a delivery is on its way to one of them.
+    pub(super) fn is_in_use(&self) -> bool {
+        // `targets` and `lanes` have each lane.
+        self.lanes.values().any(|lane| Arc::strong_count(lane) > 2 || lane.gate.is_in_use())
+    }
+
+    /// Whether no gate has anything to remember.
+    pub(super) fn is_at_rest(&self, now: Ms) -> bool {
+        self.lanes.values().all(|lane| lane.gate.is_at_rest(now))
+    }
+
     /// The destinations that receive an event: those of matching routes that have the event's
     /// environment. Also, whether all filters were tested.
     pub fn targets_of(&self, event: &Event) -> (impl Iterator<Item = &Target>, Tested) {
@@ -107,7 +118,11 @@ pub fn compile(
     };
     let lanes = targets.iter().flat_map(|target| &target.lanes);
     let lanes = lanes.map(|lane| (lane.key.id.clone(), lane.clone())).collect();
-    let (wording, quotas, usage) = (spec.wording(), spec.quotas.clone(), document_usage(spec));
+    let wording = spec.wording();
+    let same = previous.map(|tenant| &tenant.wording).filter(|before| ***before == wording);
+    // Templates are compiled again if this is another one.
+    let wording = same.cloned().unwrap_or_else(|| Arc::new(wording));
+    let (quotas, usage) = (spec.quotas.clone(), document_usage(spec));
     Ok(Tenant { id, wording, quotas, usage, revision, table, targets, lanes })
 }
 

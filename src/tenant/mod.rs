@@ -2,7 +2,8 @@
 //!
 //! A [`TenantSpec`] is parsed from a TOML file (`file`) or received over the API, and stored as
 //! JSON. `compile` turns it into a [`Tenant`] with its routing table and lanes. The [`Registry`]
-//! holds the compiled tenants of this process and follows the store's directory.
+//! compiles tenants when they are first used. `loaded` keeps a bounded number of them in memory, and
+//! `follow` reads the store's change feed.
 
 mod channels;
 mod compile;
@@ -10,11 +11,16 @@ mod cores;
 mod diff;
 mod environment;
 pub mod file;
+mod follow;
 mod former;
+mod loaded;
+mod locks;
 mod options;
 mod paused;
 mod quotas;
 mod registry;
+#[cfg(test)]
+mod registry_tests;
 mod review;
 mod spec;
 mod stored;
@@ -26,10 +32,12 @@ pub(crate) use cores::on_all_cores;
 pub use diff::{MadeValue, carry_over, changes, complete};
 pub use environment::{Crossing, MANAGED, environment_of, test_view, with_test_view};
 pub use former::suppress_former;
+pub use loaded::TenantStatus;
+pub use locks::TenantLocks;
 pub use options::Options;
 pub use quotas::{document_usage, over_quota};
-pub use registry::{Registry, Snapshot, TenantStatus};
+pub use registry::Registry;
 pub use review::review;
 pub use spec::{AuditEntry, DestinationSpec, Disabled, Problem, TenantSpec, Wording};
-pub use stored::{PutError, all_stored, document, put, read, stored};
+pub use stored::{PutError, document, put, read, stored};
 pub use stored_secrets::SecretsChange;

@@ -1,107 +1,87 @@
-//! All tenants of this process, kept up to date with the store's directory.
+//! The tenants of this process. Each is read and compiled when it is first used, and read again when
+//! it changes (`follow`). Tenants that send nothing cost nothing.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use tokio_util::sync::CancellationToken;
 
-use super::cores::on_all_cores;
+use super::loaded::{Entry, Loaded, TenantStatus};
+use super::locks::TenantLocks;
 use super::paused::Paused;
 use super::stored::{self, PutError, document, read, stored};
 use super::{Channels, Disabled, Tenant, TenantSpec, compile};
-use crate::agenda::{Clock, Lane, Lanes};
-use crate::persist::Backoff;
+use crate::agenda::{Clock, FoundLane, Lane, Lanes};
 use fanfare_contract::LaneId;
 use fanfare_store::{LaneKey, Store, StoreError, StoredTenant};
 
-/// The tenants at one moment, by id.
-pub type Snapshot = HashMap<Arc<str>, Arc<Tenant>>;
-
-/// Whether this process can route a tenant's events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TenantStatus {
-    /// It has a table, perhaps an earlier one.
-    Usable,
-    /// Its document cannot be used, and there is no earlier table.
-    Unusable,
-    /// There is no such tenant.
-    Unknown,
-}
-
 /// The tenants as they are now.
 pub struct Registry {
-    store: Store,
+    pub(super) store: Store,
     channels: Channels,
     clock: Clock,
-    current: ArcSwap<Snapshot>,
-    /// Tenants whose documents cannot be used and that have no table from before.
-    unusable: ArcSwap<HashSet<String>>,
-    /// The directory's version that `current` was read from.
-    version: AtomicU64,
+    pub(super) loaded: Loaded,
+    /// Held while a tenant is read, so that an older document never replaces a newer one.
+    pub(super) locks: TenantLocks,
+    /// The version of the directory that the tenants in memory are of.
+    pub(super) version: AtomicU64,
+    /// One task follows the directory at a time.
+    pub(super) following: tokio::sync::Mutex<()>,
     /// The store lost all documents, so revisions start over and cannot be compared.
-    forgotten: AtomicBool,
+    pub(super) is_lost: AtomicBool,
     /// The lanes that are paused.
-    paused: Paused,
-    /// One read of the directory at a time, so that an older result never replaces a newer one.
-    reading: tokio::sync::Mutex<()>,
-    /// Called with the new tenants before they take effect. Templates follow the tenants this way.
-    /// It may take a while, so it does not run on the runtime's threads.
-    on_change: Arc<dyn Fn(&Snapshot) + Send + Sync>,
+    pub(super) paused: Paused,
+    /// Tenants whose paused lanes are still to be compared with those in the store.
+    unchecked: Mutex<BTreeSet<Arc<str>>>,
 }
 
 impl Registry {
-    /// Loads all tenants. A document that does not compile is logged and left out.
-    pub async fn load(
+    /// The tenants of `store`, of which about `in_memory` stay in memory. Reads none of them.
+    pub async fn open(
         store: Store,
         channels: Channels,
         clock: Clock,
-        on_change: Box<dyn Fn(&Snapshot) + Send + Sync>,
-    ) -> Result<(Arc<Self>, u64), StoreError> {
-        let current = ArcSwap::from_pointee(HashMap::new());
-        let unusable = ArcSwap::default();
-        let forgotten = AtomicBool::new(false);
-        let version = AtomicU64::new(0);
-        let (paused, reading) = <_>::default();
-        let registry = Self {
+        in_memory: usize,
+    ) -> Result<Arc<Self>, StoreError> {
+        let version = AtomicU64::new(store.directory.version().await?);
+        let loaded = Loaded::new(in_memory, clock);
+        let (locks, following, is_lost) = <_>::default();
+        let (paused, unchecked) = <_>::default();
+        Ok(Arc::new(Self {
             store,
             channels,
             clock,
-            current,
-            unusable,
+            loaded,
+            locks,
             version,
-            forgotten,
+            following,
+            is_lost,
             paused,
-            reading,
-            on_change: on_change.into(),
-        };
-        let registry = Arc::new(registry);
-        let version = registry.reload().await?;
-        Ok((registry, version))
+            unchecked,
+        }))
     }
 
-    /// The current tenants. Cheap.
-    pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
-        self.current.load()
-    }
-
-    /// One tenant.
-    pub fn tenant(&self, id: &str) -> Option<Arc<Tenant>> {
-        self.current.load().get(id).cloned()
-    }
-
-    /// Whether this process can route a tenant's events.
-    pub fn status(&self, tenant: &str) -> TenantStatus {
-        if self.current.load().contains_key(tenant) {
-            TenantStatus::Usable
-        } else if self.unusable.load().contains(tenant) {
-            TenantStatus::Unusable
-        } else {
-            TenantStatus::Unknown
+    /// A tenant, read from the store if it is not in memory.
+    pub async fn find(&self, id: &str) -> Result<TenantStatus, StoreError> {
+        if let Some(entry) = self.loaded.get(id) {
+            return Ok(entry.status);
         }
+        let _alone = self.locks.lock(id).await;
+        match self.loaded.get(id) {
+            Some(entry) => Ok(entry.status),
+            None => self.read(id, false).await,
+        }
+    }
+
+    /// A tenant if it is in memory. `None` if the store has to be asked.
+    pub fn in_memory(&self, id: &str) -> Option<TenantStatus> {
+        Some(self.loaded.get(id)?.status)
+    }
+
+    /// All usable tenants in memory.
+    pub fn all_in_memory(&self) -> Vec<Arc<Tenant>> {
+        self.loaded.usable()
     }
 
     /// The channels that destinations can name.
@@ -109,80 +89,64 @@ impl Registry {
         &self.channels
     }
 
-    /// Reads the directory. Returns its version.
-    pub async fn reload(&self) -> Result<u64, StoreError> {
-        let _reading = self.reading.lock().await;
-        self.read_all().await
+    /// Makes sure that a change written by this process is in effect when this returns. `revision`
+    /// is that of the new document.
+    pub async fn catch_up(&self, id: &str, revision: u64) -> Result<(), StoreError> {
+        self.follow_tenant(id, Some(revision)).await
     }
 
-    /// Makes sure that a change written by this process is in effect when this returns.
-    pub async fn catch_up(&self, id: &str, revision: u64) -> Result<(), StoreError> {
-        let seen = || self.tenant(id).is_some_and(|tenant| tenant.revision >= revision);
-        if seen() {
-            return Ok(());
-        }
-        let _reading = self.reading.lock().await;
-        if !seen() {
-            self.read_all().await?;
+    /// The same for a tenant that was removed.
+    pub async fn catch_up_removed(&self, id: &str) -> Result<(), StoreError> {
+        self.follow_tenant(id, None).await
+    }
+
+    /// Reads a tenant again if it is in memory and not of this revision.
+    pub(super) async fn follow_tenant(
+        &self,
+        id: &str,
+        revision: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let _alone = self.locks.lock(id).await;
+        self.loaded.may_exist(id);
+        let is_changed = match self.loaded.get(id) {
+            Some(entry) => revision.is_none_or(|revision| entry.revision < revision),
+            // A paused lane of it may have been resumed.
+            None => self.paused.concerns(&*self.store.records, id).await?,
+        };
+        if is_changed {
+            self.read(id, false).await?;
         }
         Ok(())
     }
 
-    async fn read_all(&self) -> Result<u64, StoreError> {
-        let (version, stored) = self.store.directory.all().await?;
-        let before = self.current.load_full();
-        if version == 0 && !before.is_empty() {
-            // Redis was flushed or restarted without its data. A process with tenant files writes
-            // them again, and revisions then start over.
-            tracing::warn!(
-                "the store has lost all tenants; their current routing tables stay in effect"
-            );
-            self.forgotten.store(true, Ordering::Relaxed);
-            return Ok(version);
-        }
-        let recompile = self.forgotten.swap(false, Ordering::Relaxed);
-        let now: Snapshot = self.compile_all(&stored, &before, recompile);
-        let unusable = stored.into_iter().map(|tenant| tenant.id);
-        let unusable = unusable.filter(|id| !now.contains_key(id.as_str())).collect();
-        // Set this before the lanes disappear, so that no lane seems deleted in between.
-        self.unusable.store(Arc::new(unusable));
-        let now = Arc::new(now);
-        let (on_change, seen) = (self.on_change.clone(), now.clone());
-        if let Err(error) = tokio::task::spawn_blocking(move || on_change(&seen)).await {
-            tracing::error!(%error, "what follows the tenants has failed; it keeps its state");
-        }
-        self.current.store(now);
-        self.version.store(version, Ordering::Relaxed);
-        self.resume().await?;
-        Ok(version)
-    }
-
-    fn compile_all(&self, stored: &[StoredTenant], before: &Snapshot, recompile: bool) -> Snapshot {
-        let compile = |stored: &StoredTenant| {
-            let tenant = self.compile(stored, before.get(stored.id.as_str()), recompile)?;
-            Some((tenant.id.clone(), tenant))
+    /// Reads a tenant and puts it into memory. The caller holds its lock. With `is_new`, revisions
+    /// cannot be compared with those in memory.
+    pub(super) async fn read(&self, id: &str, is_new: bool) -> Result<TenantStatus, StoreError> {
+        let before = self.loaded.get(id);
+        let entry = match self.store.directory.get(id).await? {
+            Some(stored) => self.compiled(&stored, before, is_new),
+            None => Entry { revision: 0, status: TenantStatus::Unknown },
         };
-        on_all_cores(stored, compile).into_iter().flatten().collect()
+        let status = entry.status.clone();
+        // Noted first: this task may be dropped before the lanes are compared.
+        self.unchecked().insert(id.into());
+        self.loaded.put(id, entry);
+        self.resume(id).await?;
+        Ok(status)
     }
 
-    /// Compiles a stored document. Returns the previous result if the document is unchanged, or if
-    /// it does not compile.
-    fn compile(
-        &self,
-        stored: &StoredTenant,
-        previous: Option<&Arc<Tenant>>,
-        recompile: bool,
-    ) -> Option<Arc<Tenant>> {
-        let is_same = |tenant: &&Arc<Tenant>| !recompile && tenant.revision == stored.revision;
-        if let Some(same) = previous.filter(is_same) {
-            return Some(same.clone());
+    /// Compiles a stored document. Keeps the previous result if the document is unchanged, or if it
+    /// does not compile.
+    fn compiled(&self, stored: &StoredTenant, before: Option<Entry>, is_new: bool) -> Entry {
+        let StoredTenant { id, revision, doc } = stored;
+        if let Some(same) = before.clone().filter(|one| !is_new && one.revision == *revision) {
+            return same;
         }
-        let compiled = read(&stored.doc).and_then(|spec| {
-            let previous = previous.map(|tenant| &**tenant);
-            compile(&spec, stored.revision, &self.channels, previous)
-        });
-        match compiled {
-            Ok(tenant) => Some(Arc::new(tenant)),
+        let previous = before.and_then(|entry| entry.status.usable());
+        let compiled = read(doc)
+            .and_then(|spec| compile(&spec, *revision, &self.channels, previous.as_deref()));
+        let status = match compiled {
+            Ok(tenant) => TenantStatus::Usable(Arc::new(tenant)),
             Err(problems) => {
                 let effect = if previous.is_some() {
                     "its previous document stays in effect"
@@ -190,46 +154,36 @@ impl Registry {
                     "it is left out"
                 };
                 for problem in problems {
-                    tracing::error!(tenant = stored.id, %problem, "a stored tenant does not compile; {effect}");
+                    tracing::error!(tenant = id, %problem, "a stored tenant does not compile; {effect}");
                 }
-                previous.cloned()
+                previous.map_or(TenantStatus::Unusable, TenantStatus::Usable)
             }
-        }
+        };
+        Entry { revision: *revision, status }
     }
 
-    /// Schedules lanes that were resumed, so that they are served at once.
-    async fn resume(&self) -> Result<(), StoreError> {
-        let now = self.current.load_full();
-        for lane in self.paused.follow(&*self.store.records, &now).await? {
+    /// Schedules the lanes of a tenant that were resumed, so that they are served at once.
+    async fn resume(&self, id: &str) -> Result<(), StoreError> {
+        let tenant = self.loaded.get(id).and_then(|entry| entry.status.usable());
+        for lane in self.paused.follow(&*self.store.records, id, tenant.as_deref()).await? {
             self.store.agenda.reschedule(&lane, self.clock.now_ms()).await?;
+        }
+        self.unchecked().remove(id);
+        Ok(())
+    }
+
+    /// Does what [`Registry::resume`] could not do.
+    pub(super) async fn resume_unchecked(&self) -> Result<(), StoreError> {
+        let unchecked = self.unchecked().clone();
+        for id in unchecked {
+            let _alone = self.locks.lock(&id).await;
+            self.resume(&id).await?;
         }
         Ok(())
     }
 
-    /// Follows the directory until stopped: checks twice a second whether it changed.
-    pub async fn follow(self: Arc<Self>, mut version: u64, stop: CancellationToken) {
-        let mut backoff = Backoff::default();
-        while !stop.is_cancelled() {
-            let wait = tokio::time::sleep(Duration::from_millis(500));
-            tokio::select! {
-                () = wait => {}
-                () = stop.cancelled() => break,
-            }
-            let changed = match self.store.directory.version().await {
-                Ok(now) if now == version => Ok(version),
-                Ok(_) => self.reload().await,
-                Err(error) => Err(error),
-            };
-            match changed {
-                Ok(now) => {
-                    backoff.recovered("the directory of tenants");
-                    if std::mem::replace(&mut version, now) != now && now > 0 {
-                        tracing::info!(tenants = self.current.load().len(), "tenants reloaded");
-                    }
-                }
-                Err(error) => backoff.wait("the directory of tenants", &error, &stop).await,
-            }
-        }
+    fn unchecked(&self) -> MutexGuard<'_, BTreeSet<Arc<str>>> {
+        self.unchecked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a tenant's document, as [`stored::put`].
@@ -264,20 +218,23 @@ impl Registry {
 
 #[async_trait]
 impl Lanes for Registry {
-    fn lane(&self, key: &LaneKey) -> Option<Arc<Lane>> {
-        self.current.load().get(&key.tenant)?.lanes.get(&key.id).cloned()
+    async fn find(&self, key: &LaneKey) -> Result<FoundLane, StoreError> {
+        Ok(match self.find(&key.tenant).await? {
+            TenantStatus::Usable(tenant) => match tenant.lanes.get(&key.id) {
+                Some(lane) => FoundLane::There(lane.clone()),
+                None => FoundLane::Unknown,
+            },
+            TenantStatus::Unusable => FoundLane::Unusable,
+            TenantStatus::Unknown => FoundLane::Unknown,
+        })
     }
 
-    fn is_unusable(&self, tenant: &str) -> bool {
-        self.status(tenant) == TenantStatus::Unusable
+    fn current(&self, key: &LaneKey) -> Option<Arc<Lane>> {
+        self.in_memory(&key.tenant)?.usable()?.lanes.get(&key.id).cloned()
     }
 
     async fn refresh(&self) {
         // `follow` logs failures of the directory.
-        if let Ok(now) = self.store.directory.version().await
-            && now != self.version.load(Ordering::Relaxed)
-        {
-            let _ = self.reload().await;
-        }
+        let _ = self.refresh().await;
     }
 }

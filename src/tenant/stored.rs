@@ -1,7 +1,5 @@
 //! Tenants' documents in the store: read, written, encoded.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 
 use super::diff::carry_over;
@@ -58,12 +56,6 @@ pub async fn stored(store: &Store, id: &str) -> Result<Option<(TenantSpec, u64)>
     let unreadable = |_| StoreError::Corrupt(format!("the document of tenant {id} cannot be read"));
     let spec = serde_json::from_slice(&found.doc).map_err(unreadable)?;
     Ok(Some((spec, found.revision)))
-}
-
-/// All tenants' documents by id, undecoded: decoded they would need several times the memory.
-pub async fn all_stored(store: &Store) -> Result<HashMap<String, Bytes>, StoreError> {
-    let (_, all) = store.directory.all().await?;
-    Ok(all.into_iter().map(|tenant| (tenant.id, tenant.doc)).collect())
 }
 
 /// Decodes a tenant's document.

@@ -4,4 +4,4 @@ mod receivers;
 mod scene;
 
 pub(crate) use receivers::Reply;
-pub(crate) use scene::{Scene, Setup, ids};
+pub(crate) use scene::{Scene, Setup, ids, tenant};

@@ -14,7 +14,7 @@ use crate::delivery::StackOptions;
 use crate::delivery::layers::Quiet;
 use crate::observe::Observe;
 use crate::pipeline::{Router, RouterOptions};
-use crate::tenant::{Channels, Registry, put};
+use crate::tenant::{Channels, Registry, Tenant, TenantSpec, compile, put};
 use fanfare_store::memory::World;
 use fanfare_store::{Counts, DeliveryRecord, EventQuery, LaneKey, Ms, Store};
 
@@ -54,7 +54,17 @@ pub(crate) struct Scene {
     pub(crate) receivers: Arc<Receivers>,
     channels: Channels,
     options: RouterOptions,
+    /// Tenants that stay in memory.
+    in_memory: usize,
     router: Option<(CancellationToken, JoinHandle<()>)>,
+}
+
+/// A tenant without destinations.
+pub(crate) fn tenant(id: &str) -> Tenant {
+    let (observer, longest_wait) = (Arc::new(Quiet), Duration::from_secs(5));
+    let stack = StackOptions { observer, channel_rate: None, longest_wait };
+    let channels = Channels::new(Vec::new(), &stack);
+    compile(&TenantSpec::empty(id), 1, &channels, None).expect("it compiles")
 }
 
 impl Scene {
@@ -78,7 +88,8 @@ impl Scene {
         let world = World::new();
         let store = world.open();
         let options = setup.options;
-        Self { world, store, clock, receivers, channels, options, router: None }
+        let in_memory = 1_000;
+        Self { world, store, clock, receivers, channels, options, in_memory, router: None }
     }
 
     /// Writes a tenant: `{"hook": {"fifo": true}}`. All its destinations hear of `order.*`.
@@ -104,12 +115,22 @@ impl Scene {
     /// Starts a router (again).
     pub(crate) async fn run(&mut self) {
         let store = self.world.open();
-        let load =
-            Registry::load(store.clone(), self.channels.clone(), self.clock, Box::new(|_| ()));
-        let (registry, version) = load.await.expect("the tenants");
+        let open = Registry::open(store.clone(), self.channels.clone(), self.clock, self.in_memory);
+        let registry = open.await.expect("the tenants");
         let router = Router::new(store, registry, self.clock, self.options, Observe::quiet());
         let stop = CancellationToken::new();
-        self.router = Some((stop.clone(), tokio::spawn(router.run(version, stop))));
+        self.router = Some((stop.clone(), tokio::spawn(router.run(stop))));
+    }
+
+    /// The channels of its tenants.
+    pub(crate) fn channels(&self) -> Channels {
+        self.channels.clone()
+    }
+
+    /// Starts a router that keeps about this many tenants in memory.
+    pub(crate) async fn run_with(&mut self, in_memory: usize) {
+        self.in_memory = in_memory;
+        self.run().await;
     }
 
     /// Stops the router; waits until what is in flight has ended.
@@ -178,8 +199,8 @@ impl Scene {
 
     /// A tenant's document as it is stored.
     pub(crate) async fn document(&self, tenant: &str) -> Value {
-        let (_, stored) = self.store.directory.all().await.expect("the directory");
-        let found = stored.into_iter().find(|one| one.id == tenant).expect("a tenant");
+        let found = self.store.directory.get(tenant).await.expect("the directory");
+        let found = found.expect("a tenant");
         serde_json::from_slice(&found.doc).expect("a document")
     }
 

@@ -105,14 +105,40 @@ async fn change(store: &Store, event: &str, lane: &str, change: Change) {
     store.agenda.settle(&key, vec![(record.event, update)]).await.expect("it is written");
 }
 
+/// That version had no change feed and no list of tenants: both begin with the tenants it wrote.
+async fn check_directory(store: &Store) {
+    let directory = &*store.directory;
+    let begun = directory.version().await.expect("a version");
+    assert_eq!(directory.count().await.expect("a count"), 1);
+    let listed = directory.list(None, 10).await.expect("a page");
+    let listed: Vec<_> = listed.iter().map(|one| (one.id.as_str(), one.revision)).collect();
+    assert_eq!(listed, [("acme", 7)]);
+    let unchanged = directory.changed_since(begun, 10).await.expect("the feed");
+    assert!(unchanged.tenants.is_empty() && !unchanged.is_incomplete);
+
+    directory.put("globex", "{}".into(), Some(0)).await.expect("it is written");
+    let changes = directory.changed_since(begun, 10).await.expect("the feed");
+    let [changed] = &changes.tenants[..] else { panic!("one change: {changes:?}") };
+    assert_eq!((changed.id.as_str(), changed.revision), ("globex", Some(1)));
+    let listed = directory.list(None, 10).await.expect("a page");
+    assert_eq!(listed.len(), 2);
+    assert_eq!(directory.count().await.expect("a count"), 2);
+    assert!(directory.remove("globex").await.expect("it is removed"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_of_the_version_before_still_opens() {
     let dir = tempfile::tempdir().expect("a folder");
     let database = rusqlite::Connection::open(dir.path().join("fanfare.db")).expect("a database");
     database.execute_batch(FOLDER).expect("the fixture is SQL");
+    let tenant = "INSERT INTO directory VALUES ('acme', 7, x'7b7d'); \
+                  UPDATE numbers SET value = 7 WHERE name = 'directory'";
+    database.execute_batch(tenant).expect("a tenant");
     drop(database);
     let options = embedded::Options { role: Role::Router, readers: 2 };
-    check(&embedded::open(dir.path(), options).expect("it opens")).await;
+    let store = embedded::open(dir.path(), options).expect("it opens");
+    check_directory(&store).await;
+    check(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,6 +153,53 @@ async fn a_redis_of_the_version_before_still_opens() {
         }
         let _: redis::Value = cmd.query(&mut connection).expect("the server takes it");
     }
-    let store = fanfare_store::redis::open(Options::new(server.url())).await;
-    check(&store.expect("it opens")).await;
+    for command in [
+        ["HSET", "fanfare:{dir}:tenants", "acme", "7\n{}"],
+        ["HSET", "fanfare:{dir}:revisions", "acme", "7"],
+        ["SET", "fanfare:{dir}:version", "1764579600000000", "KEEPTTL"],
+    ] {
+        let mut cmd = redis::cmd(command[0]);
+        cmd.arg(&command[1..]);
+        let _: redis::Value = cmd.query(&mut connection).expect("the server takes it");
+    }
+    let store = fanfare_store::redis::open(Options::new(server.url())).await.expect("it opens");
+    check_directory(&store).await;
+    check(&store).await;
+}
+
+/// During a rolling upgrade, replicas of that version write beside those of this one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_feed_says_so_when_a_replica_without_a_feed_has_written() {
+    let server = Redis::start();
+    let store = fanfare_store::redis::open(Options::new(server.url())).await.expect("it opens");
+    store.directory.put("acme", "1".into(), None).await.expect("it is written");
+    let mut connection = server.connection();
+    let mut write = |id: &str| {
+        let (dir, packed) = ("fanfare:{dir}", "1\n{}");
+        let _: () = redis::cmd("HSET")
+            .arg(format!("{dir}:tenants"))
+            .arg(id)
+            .arg(packed)
+            .query(&mut connection)
+            .expect("the server takes it");
+        let bumped: u64 = redis::cmd("INCR")
+            .arg(format!("{dir}:version"))
+            .query(&mut connection)
+            .expect("the server takes it");
+        bumped
+    };
+    let since = store.directory.version().await.expect("a version");
+    let now = write("globex");
+    let changes = store.directory.changed_since(since, 10).await.expect("the feed");
+    assert!(changes.is_incomplete && changes.version == now, "{changes:?}");
+    let listed = store.directory.list(None, 10).await.expect("a page");
+    assert_eq!(listed.len(), 2, "and it is listed");
+
+    // A write of this version after it does not hide it from others.
+    write("initech");
+    store.directory.put("acme", "2".into(), None).await.expect("it is written");
+    let changes = store.directory.changed_since(since, 10).await.expect("the feed");
+    assert!(changes.is_incomplete, "{changes:?}");
+    let then = store.directory.changed_since(changes.version, 10).await.expect("the feed");
+    assert!(!then.is_incomplete && then.tenants.is_empty(), "only once: {then:?}");
 }

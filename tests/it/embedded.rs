@@ -174,7 +174,7 @@ async fn a_request_that_fails_fails_alone() {
     for (n, call) in calls.into_iter().enumerate() {
         assert_eq!(call.await.unwrap(), n % 3 != 0, "request {n}");
     }
-    assert_eq!(store.directory.all().await.unwrap().1.len(), 200);
+    assert_eq!(store.directory.count().await.unwrap(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,9 +19,14 @@ use super::sources::{DEFAULT, DIGEST, Layer, Name, Origin, Sources, Tenant};
 /// The templates of the server and of every tenant. Rendering takes `&self` and does no I/O, so
 /// threads can share one engine in an `Arc`.
 pub struct Engine {
+    server: Arc<Server>,
+    tenants: HashMap<String, TenantTemplates>,
+}
+
+/// What all tenants share. Engines with different tenants share it too.
+struct Server {
     /// The templates of the server's folder. Empty if there is no folder.
     folder: TemplateSet,
-    tenants: HashMap<String, TenantTemplates>,
     links: Links,
 }
 
@@ -91,32 +96,56 @@ impl Engine {
         Ok((engine, errors))
     }
 
+    /// An engine with the same server and with this tenant alone. It shares what is compiled. Sets
+    /// aside the templates that cannot be used, and returns what is wrong with them.
+    pub fn with_tenant(&self, id: &str, tenant: &Tenant) -> (Self, Vec<TemplateError>) {
+        let load = || {
+            let mut engine = Self { server: self.server.clone(), tenants: HashMap::new() };
+            let errors = engine.add(id, tenant);
+            (engine, errors)
+        };
+        if tenant.overrides.is_empty() {
+            return load();
+        }
+        let load = on_large_stack(load);
+        load.unwrap_or_else(|errors| {
+            let none = Tenant { overrides: BTreeMap::new(), ..tenant.clone() };
+            (self.with_tenant(id, &none).0, errors)
+        })
+    }
+
     /// The engine without the templates that cannot be used, and what is wrong with those.
     pub(super) fn loaded(sources: &Sources) -> (Self, Vec<TemplateError>) {
         let (layer, mut errors) =
             sources.dir.as_deref().map_or_else(Default::default, Layer::folder);
-        let folder = replacing(layer, &[&BUILTIN]);
-        let mut engine = Self { folder, tenants: HashMap::new(), links: sources.links.clone() };
-        for (id, tenant) in &sources.tenants {
-            let (layer, faults) = Layer::tenant(&tenant.overrides);
-            errors.extend(faults.into_iter().map(|fault| fault.of_tenant(Some(id))));
-            let templates = replacing(layer, &[&engine.folder, &BUILTIN]);
-            let (name, links) = (tenant.name.clone(), tenant.links.or(&engine.links));
-            engine.tenants.insert(id.clone(), TenantTemplates { name, links, templates });
-        }
-        let (_, faults) = engine.check(None, &engine.folder);
+        let (folder, links) = (replacing(layer, &[&BUILTIN]), sources.links.clone());
+        let server = Arc::new(Server { folder, links });
+        let mut engine = Self { server, tenants: HashMap::new() };
+        let (_, faults) = engine.check(None, &engine.server.folder);
         errors.extend(faults);
-        for id in sources.tenants.keys() {
-            let Some(tenant) = engine.tenants.get(id) else { continue };
-            let (bad, faults) = engine.check(Some(id), &tenant.templates);
-            errors.extend(faults);
-            if let Some(tenant) = engine.tenants.get_mut(id) {
-                for name in &bad {
-                    tenant.templates.remove(name);
-                }
-            }
+        for (id, tenant) in &sources.tenants {
+            errors.extend(engine.add(id, tenant));
         }
         (engine, errors)
+    }
+
+    /// Adds a tenant without the templates that cannot be used. Returns what is wrong with those.
+    fn add(&mut self, id: &str, tenant: &Tenant) -> Vec<TemplateError> {
+        let (layer, faults) = Layer::tenant(&tenant.overrides);
+        let mut errors: Vec<_> =
+            faults.into_iter().map(|fault| fault.of_tenant(Some(id))).collect();
+        let templates = replacing(layer, &[&self.server.folder, &BUILTIN]);
+        let (name, links) = (tenant.name.clone(), tenant.links.or(&self.server.links));
+        self.tenants.insert(id.to_owned(), TenantTemplates { name, links, templates });
+        let Some(added) = self.tenants.get(id) else { return errors };
+        let (bad, faults) = self.check(Some(id), &added.templates);
+        errors.extend(faults);
+        if let Some(added) = self.tenants.get_mut(id) {
+            for name in &bad {
+                added.templates.remove(name);
+            }
+        }
+        errors
     }
 
     /// Compiles every template of a set and renders it on the samples. Returns the templates that
@@ -170,14 +199,14 @@ impl Engine {
     /// The sets in which a tenant's templates are looked up, in this order.
     fn sets(&self, tenant: &str) -> impl DoubleEndedIterator<Item = &TemplateSet> {
         let own = self.tenants.get(tenant).map(|tenant| &tenant.templates);
-        own.into_iter().chain([&self.folder, &*BUILTIN])
+        own.into_iter().chain([&self.server.folder, &*BUILTIN])
     }
 
     pub(super) fn context(&self, delivery: &Delivery) -> handlebars::Context {
         let id = &*delivery.destination.tenant;
         let tenant = self.tenants.get(id);
         let name = tenant.and_then(|tenant| tenant.name.as_deref()).unwrap_or(id);
-        context(delivery, name, tenant.map_or(&self.links, |tenant| &tenant.links))
+        context(delivery, name, tenant.map_or(&self.server.links, |tenant| &tenant.links))
     }
 
     /// The first template of this type among the tenant's own, the folder's, and the built-in ones.
@@ -335,7 +364,7 @@ impl Engine {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("folder", &self.folder.iter().count())
+            .field("folder", &self.server.folder.iter().count())
             .field("tenants", &self.tenants.len())
             .finish_non_exhaustive()
     }

@@ -29,13 +29,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_contract::{Event, Memo, Tally};
+use futures::stream::{self, Stream, TryStreamExt as _};
 
 pub use erasure::{Erased, Erasure};
 pub use error::StoreError;
 pub use lifecycle::{Change, DeliveryState, Reason, StateKind};
 pub use metered::{Call, Watch, metered};
 pub use model::{
-    Admission, Appended, Attempt, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
+    Admission, Appended, Attempt, Backlog, ChangedTenant, Changes, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState, EventSummary, Failing,
     Head, LaneKey, Ms, Next, Outcome, Page, Payload, Record, Rejected, Settlement, StoredTenant,
     Tail, Usage, WaitingItem,
@@ -229,11 +230,17 @@ pub trait Ledger: Send + Sync {
 /// The tenants' documents. The store does not look inside.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// A number that changes with every change of any tenant. Cheap, because it is read twice a
-    /// second.
+    /// A number that increases with every change of any tenant. 0 if the store has no tenants and
+    /// never had any. Cheap, because it is read twice a second.
     async fn version(&self) -> Result<u64>;
-    /// All tenants by id, and the version of this answer.
-    async fn all(&self) -> Result<(u64, Vec<StoredTenant>)>;
+    /// How many tenants there are. Cheap.
+    async fn count(&self) -> Result<u64>;
+    /// Tenants after the id `after`, in the order of the ids' bytes, at most `limit`. Fewer if their
+    /// documents are long. An empty answer is the end.
+    async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<StoredTenant>>;
+    /// The tenants that changed after `version`, which is the version of an earlier answer, at most
+    /// `limit`. The cost does not depend on how many tenants there are.
+    async fn changed_since(&self, version: u64, limit: usize) -> Result<Changes>;
     /// One tenant.
     async fn get(&self, id: &str) -> Result<Option<StoredTenant>>;
     /// Writes a tenant and returns its new revision. With `expected`, only if that is its current
@@ -242,6 +249,25 @@ pub trait Directory: Send + Sync {
     /// Removes a tenant's document. False if there was none.
     async fn remove(&self, id: &str) -> Result<bool>;
 }
+
+impl dyn Directory + '_ {
+    /// All tenants by id, page by page. For commands that need each of them: the cost grows with
+    /// their number.
+    pub fn all(&self) -> impl Stream<Item = Result<StoredTenant>> + '_ {
+        let pages = stream::try_unfold(None::<String>, move |after| async move {
+            let page = self.list(after.as_deref(), LISTED_AT_ONCE).await?;
+            let last = page.last().map(|tenant| Some(tenant.id.clone()));
+            let page = stream::iter(page.into_iter().map(Ok));
+            Ok::<_, StoreError>(last.map(|last| (page, last)))
+        });
+        pages.try_flatten()
+    }
+}
+
+/// Tenants in a page of [`Directory::all`](#method.all).
+const LISTED_AT_ONCE: usize = 500;
+/// The documents of a page have about this many bytes at most.
+pub(crate) const LISTED_BYTES: usize = 8 << 20;
 
 /// Small documents by (collection, id), each with a revision. The store does not look inside.
 ///

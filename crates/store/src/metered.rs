@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::condition::Condition;
 use super::{
-    Admission, Agenda, Appended, Backlog, Claim, Counts, DeliveryQuery, DeliveryRecord,
+    Admission, Agenda, Appended, Backlog, Changes, Claim, Counts, DeliveryQuery, DeliveryRecord,
     DeliveryUpdate, Directory, Entry, EntryId, Erased, Erasure, EventQuery, EventRecord,
     EventSummary, Failing, Findings, Head, LaneKey, Ledger, Log, Ms, Next, Page, Record, Records,
     Rejected, Result, Settlement, Share, Store, StoredTenant, Tail, Upkeep, Usage, WaitingItem,
@@ -308,8 +308,16 @@ impl Directory for Metered {
         self.one(Call::Directory, self.store.directory.version()).await
     }
 
-    async fn all(&self) -> Result<(u64, Vec<StoredTenant>)> {
-        self.one(Call::Directory, self.store.directory.all()).await
+    async fn count(&self) -> Result<u64> {
+        self.one(Call::Directory, self.store.directory.count()).await
+    }
+
+    async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<StoredTenant>> {
+        self.one(Call::Directory, self.store.directory.list(after, limit)).await
+    }
+
+    async fn changed_since(&self, version: u64, limit: usize) -> Result<Changes> {
+        self.one(Call::Directory, self.store.directory.changed_since(version, limit)).await
     }
 
     async fn get(&self, id: &str) -> Result<Option<StoredTenant>> {

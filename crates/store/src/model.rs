@@ -430,6 +430,29 @@ pub struct StoredTenant {
     pub doc: Bytes,
 }
 
+/// What changed in the directory after a version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The answer covers everything up to this version. The next call continues from here.
+    pub version: u64,
+    /// Each changed tenant once, in the order of their last changes.
+    pub tenants: Vec<ChangedTenant>,
+    /// There may be more after `version`.
+    pub has_more: bool,
+    /// Changes are missing, because the store lost data or an earlier version of Fanfare wrote to
+    /// it. Any tenant may have changed.
+    pub is_incomplete: bool,
+}
+
+/// A tenant that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedTenant {
+    /// The tenant's id.
+    pub id: String,
+    /// The revision of its document, or `None` if the document was removed.
+    pub revision: Option<u64>,
+}
+
 /// One small document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {

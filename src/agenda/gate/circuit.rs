@@ -43,6 +43,14 @@ impl Circuit {
         self.opened == 0
     }
 
+    /// Whether it is as good as a new one: closed, or open so long ago that nothing waits for a
+    /// probe, and without failures in the window.
+    pub(super) fn is_at_rest(&self, now: Ms) -> bool {
+        let is_over = now - self.open_until >= CIRCUIT_PAUSE_MAX_MS;
+        let has_failed = self.failed > 0 && now - self.window_began < CIRCUIT_WINDOW_MS;
+        (self.is_closed() || is_over) && !has_failed
+    }
+
     /// A success. True when it closes the circuit.
     pub(super) fn succeeded(&mut self, now: Ms) -> bool {
         self.roll(now);

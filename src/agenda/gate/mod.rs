@@ -158,6 +158,20 @@ impl Gate {
         self.lock().learn(judgement, took, now, random)
     }
 
+    /// Whether an attempt is in flight or a delivery is in line.
+    pub fn is_in_use(&self) -> bool {
+        let state = self.lock();
+        state.in_flight > 0 || !state.line.is_empty()
+    }
+
+    /// Whether there is nothing that a new gate would not know: no failures that count, no hold,
+    /// and a full burst of its rate.
+    pub fn is_at_rest(&self, now: Ms) -> bool {
+        let is_paced = self.pace.as_ref().is_some_and(|pace| !pace.is_full(Instant::now()));
+        let state = self.lock();
+        !is_paced && state.hold(now).is_none() && state.circuit.is_at_rest(now)
+    }
+
     /// For metrics and status pages.
     pub fn view(&self, now: Ms) -> GateView {
         let state = self.lock();

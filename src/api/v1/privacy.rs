@@ -132,7 +132,7 @@ pub(super) async fn erase(
         let done = ops::erase(&state.store, &erasing, &principal, state.clock, &|_| ()).await;
         if erasing.extent == Extent::Everything {
             state.authenticator.keyring.refresh().await?;
-            state.registry.reload().await?;
+            state.registry.catch_up_removed(&erasing.tenant).await?;
         }
         done
     });

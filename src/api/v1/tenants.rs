@@ -18,7 +18,7 @@ use crate::api::body::{Body, QueryParams};
 use crate::api::edit::{self, Resource, edit, load, load_whole};
 use crate::api::environments::seen;
 use crate::api::etag::{IfMatch, tagged};
-use crate::api::page::{Page, PageQuery, check_limit};
+use crate::api::page::{self, Page, PageQuery, check_limit};
 use crate::api::problem::DocumentPart;
 use crate::api::scope::{By, Caller, Operate, OperateLive, Read, Scope, WriteShared};
 use crate::api::state::ApiState;
@@ -117,12 +117,24 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
     check_limit(query.limit)?;
-    let (_, stored) = state.store.directory.all().await?;
+    let limit = page::limit(query.limit);
+    let mut found = Vec::new();
+    let mut after = query.cursor;
+    while found.len() <= limit {
+        let more = limit + 1 - found.len();
+        let stored = state.store.directory.list(after.as_deref(), more).await?;
+        let Some(last) = stored.last() else { break };
+        after = Some(last.id.clone());
+        found.extend(stored);
+    }
+    let next_cursor = (found.len() > limit).then(|| {
+        found.truncate(limit);
+        found.last().map(|last| last.id.clone())
+    });
     let read = |doc: &[u8]| serde_json::from_slice::<TenantSpec>(doc).ok();
-    let specs = stored.iter().filter_map(|tenant| read(&tenant.doc));
-    let tenants = specs.map(|spec| Tenant::of(&seen(&principal, spec)));
-    let page = Page::cut(tenants, query.cursor.as_deref(), query.limit, |one| one.id.clone());
-    Ok(success(StatusCode::OK, page))
+    let specs = found.iter().filter_map(|tenant| read(&tenant.doc));
+    let data: Vec<_> = specs.map(|spec| Tenant::of(&seen(&principal, spec))).collect();
+    Ok(success(StatusCode::OK, Page { data, next_cursor: next_cursor.flatten() }))
 }
 
 /// Create a tenant
@@ -262,7 +274,7 @@ pub(super) async fn delete(
         access::keys::revoke_all_of(&*state.store.records, tenant).await?;
         state.authenticator.keyring.refresh().await?;
         state.store.directory.remove(tenant).await?;
-        state.registry.reload().await?;
+        state.registry.catch_up_removed(tenant).await?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await

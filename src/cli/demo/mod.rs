@@ -69,13 +69,13 @@ pub(super) async fn run(args: Args) -> CommandResult {
         .map_err(|lines| tenant_files::report(&lines))?;
     let app = App::build(&config, parts).await?;
     let stop = CancellationToken::new();
-    let router = tokio::spawn(app.router().run(app.version, stop.clone()));
+    let router = tokio::spawn(app.router().run(stop.clone()));
 
     let events = sample_events(&config)?;
     let heading = format!("Sending {} events of tenant acme", events.len());
     output::line(format!("\n{}", output::bold(&heading)));
     app.store.log.append(events.clone()).await?;
-    let expected = report::expected(&app, &events);
+    let expected = report::expected(&app, &events).await?;
     let deliveries = watch::until_ended(&app.store, &expected, TIMEOUT).await?;
     stop.cancel();
     let _ = router.await;

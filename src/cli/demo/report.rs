@@ -10,7 +10,7 @@ use fanfare_contract::Event;
 use super::super::output;
 use super::receivers::Verified;
 use crate::app::App;
-use fanfare_store::{DeliveryRecord, DeliveryState};
+use fanfare_store::{DeliveryRecord, DeliveryState, StoreError};
 
 /// The deliveries that the routes lead to.
 pub(super) struct Expected {
@@ -19,16 +19,16 @@ pub(super) struct Expected {
 }
 
 /// Counts the matched lanes of all events.
-pub(super) fn expected(app: &App, events: &[Arc<Event>]) -> Expected {
+pub(super) async fn expected(app: &App, events: &[Arc<Event>]) -> Result<Expected, StoreError> {
     let mut per_lane: BTreeMap<String, usize> = BTreeMap::new();
-    if let Some(tenant) = app.registry.tenant("acme") {
+    if let Some(tenant) = app.registry.find("acme").await?.usable() {
         for event in events {
             for lane in tenant.targets_of(event).0.flat_map(|target| &target.lanes) {
                 *per_lane.entry(lane.key.id.to_string()).or_default() += 1;
             }
         }
     }
-    Expected { deliveries: per_lane.values().sum(), per_lane }
+    Ok(Expected { deliveries: per_lane.values().sum(), per_lane })
 }
 
 /// A row of the table.

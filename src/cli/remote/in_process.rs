@@ -72,7 +72,9 @@ pub(super) async fn send(router: &Router, request: ApiRequest) -> Result<RawResp
         None => Body::empty(),
     };
     let http = http.body(body).context("cannot build a request")?;
-    let response = match router.clone().oneshot(http).await {
+    // On a task of its own, so that requests that are made together use all cores.
+    let answered = tokio::spawn(router.clone().oneshot(http)).await;
+    let response = match answered.context("the request was interrupted")? {
         Ok(response) => response,
         Err(never) => match never {},
     };

@@ -34,8 +34,7 @@ impl Sink {
             return Ok(Self::Server { api, tenant: tenant.clone() });
         }
         let (config, store) = args.store.open_existing().await?;
-        let (_, tenants) = store.directory.all().await?;
-        if !tenants.iter().any(|known| *known.id == **tenant) {
+        if store.directory.get(tenant).await?.is_none() {
             return Err(no_tenant(tenant, &config.store));
         }
         Ok(Self::Store { store, limits: app::limits(&config) })

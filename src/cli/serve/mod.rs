@@ -145,7 +145,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
     let address = listener.local_addr().context("cannot read the address of the listener")?;
 
     let stop = CancellationToken::new();
-    let router = tokio::spawn(app.router().run(app.version, stop.clone()));
+    let router = tokio::spawn(app.router().run(stop.clone()));
     let keys = tokio::spawn(keyring.clone().follow(stop.clone()));
     let catalogue = tokio::spawn(app.catalogue.clone().follow(stop.clone()));
     let state = http::state(&app, &config, keyring, ingest_key, &stop)?;
@@ -167,7 +167,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
         }
     }
     notices::exposure(&config, &authenticator);
-    notices::ready(&app, &config, address, args.ready_file.as_deref())?;
+    notices::ready(&app, &config, address, args.ready_file.as_deref()).await?;
     let result = shutdown::run_until_stopped(config.grace.0, stop, async move {
         let _ = router.await;
         let _ = api.await;

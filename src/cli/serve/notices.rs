@@ -74,7 +74,7 @@ pub(super) fn exposure(config: &Config, authenticator: &Authenticator) {
 }
 
 /// Says that the server is ready, and writes its address to `ready_file`.
-pub(super) fn ready(
+pub(super) async fn ready(
     app: &App,
     config: &Config,
     address: SocketAddr,
@@ -91,15 +91,10 @@ pub(super) fn ready(
              customers in this mode"
         );
     }
-    let tenants = app.registry.snapshot();
-    let lanes: usize = tenants.values().map(|tenant| tenant.lanes.len()).sum();
-    tracing::info!(
-        store = app.store.upkeep.kind(),
-        tenants = tenants.len(),
-        lanes,
-        "listening on http://{address}"
-    );
-    if tenants.is_empty() {
+    let tenants = app.store.directory.count().await?;
+    let store = app.store.upkeep.kind();
+    tracing::info!(store, tenants, "listening on http://{address}");
+    if tenants == 0 {
         tracing::warn!(
             "there are no tenants yet; create them with --tenants, `fanfare apply`, or `fanfare \
              tenants create`"

@@ -42,6 +42,12 @@ impl Pace {
         Ok(())
     }
 
+    /// Whether the whole burst is free.
+    pub fn is_full(&self, now: Instant) -> bool {
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        next.is_none_or(|next| next <= now)
+    }
+
     /// How long until a place is free. Takes none.
     pub fn wait(&self, now: Instant) -> Duration {
         let next = self.next.lock().unwrap_or_else(PoisonError::into_inner);

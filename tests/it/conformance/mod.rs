@@ -5,6 +5,7 @@
 
 mod accounts;
 pub(crate) mod agenda;
+pub(crate) mod directory;
 pub(crate) mod erasure;
 pub(crate) mod kit;
 pub(crate) mod ledger;
@@ -120,10 +121,15 @@ macro_rules! every_promise {
             upkeep: old_events_are_removed_with_all_that_belongs_to_them,
             upkeep: nothing_that_waits_is_ever_removed,
             upkeep: tidying_is_bounded_and_says_when_it_is_done,
-            upkeep: a_tenant_is_put_and_read_back,
-            upkeep: a_stale_revision_is_refused,
-            upkeep: a_removed_tenant_is_gone,
-            upkeep: every_process_sees_a_change_of_the_directory,
+            directory: a_tenant_is_put_and_read_back,
+            directory: tenants_are_listed_by_id_in_pages,
+            directory: a_page_of_long_documents_is_short,
+            directory: the_feed_has_each_changed_tenant_once,
+            directory: the_feed_comes_in_pages,
+            directory: a_version_of_the_future_shows_that_changes_are_missing,
+            directory: a_stale_revision_is_refused,
+            directory: a_removed_tenant_is_gone,
+            directory: every_process_sees_a_change_of_the_directory,
             upkeep: a_memo_is_kept_and_replaced,
             upkeep: a_memo_ends_with_its_time,
             upkeep: a_well_store_says_so,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_store::{Backlog, Change, DeliveryState, EventQuery, Next, StoreError};
+use fanfare_store::{Backlog, Change, DeliveryState, EventQuery, Next};
 
 use super::Fixture;
 use super::kit::{
@@ -90,72 +90,6 @@ pub(crate) async fn tidying_is_bounded_and_says_when_it_is_done<F: Fixture>(fixt
         left += counts.waiting;
     }
     assert_eq!(left, 10);
-}
-
-pub(crate) async fn a_tenant_is_put_and_read_back<F: Fixture>(fixture: &F) {
-    let store = fixture.open().await;
-    let (empty, none) = store.directory.all().await.unwrap();
-    assert!(none.is_empty());
-    assert_eq!(store.directory.version().await.unwrap(), empty);
-    let doc = &b"any bytes \x00\xff"[..];
-    let first = store.directory.put("globex", doc.into(), None).await.unwrap();
-    store.directory.put("acme", "{}".into(), None).await.unwrap();
-    let second = store.directory.put("globex", "2".into(), None).await.unwrap();
-    assert!(second > first, "revisions count up");
-    let (version, all) = store.directory.all().await.unwrap();
-    assert_ne!(version, empty);
-    assert_eq!(store.directory.version().await.unwrap(), version);
-    let ids: Vec<_> = all.iter().map(|tenant| tenant.id.as_str()).collect();
-    assert_eq!(ids, ["acme", "globex"], "by id");
-    assert_eq!((all[1].revision, &all[1].doc[..]), (second, &b"2"[..]));
-
-    let store = fixture.crash(store).await;
-    assert_eq!(store.directory.all().await.unwrap(), (version, all), "it is durable");
-}
-
-pub(crate) async fn a_stale_revision_is_refused<F: Fixture>(fixture: &F) {
-    let store = fixture.open().await;
-    let first = store.directory.put("acme", "1".into(), Some(0)).await.unwrap();
-    let second = store.directory.put("acme", "2".into(), Some(first)).await.unwrap();
-    let version = store.directory.version().await.unwrap();
-    for stale in [0, first, second + 7] {
-        let error = store.directory.put("acme", "3".into(), Some(stale)).await.unwrap_err();
-        let StoreError::Conflict { expected, actual } = error else {
-            panic!("a conflict, not {error:?}")
-        };
-        assert_eq!((expected, actual), (stale, second));
-    }
-    let error = store.directory.put("globex", "1".into(), Some(3)).await.unwrap_err();
-    assert!(matches!(error, StoreError::Conflict { expected: 3, actual: 0 }), "{error:?}");
-    let (after, all) = store.directory.all().await.unwrap();
-    assert_eq!(after, version, "nothing changed");
-    assert_eq!((all.len(), &all[0].doc[..]), (1, &b"2"[..]));
-}
-
-pub(crate) async fn a_removed_tenant_is_gone<F: Fixture>(fixture: &F) {
-    let store = fixture.open().await;
-    assert!(!store.directory.remove("acme").await.unwrap());
-    let old = store.directory.put("acme", "1".into(), None).await.unwrap();
-    let version = store.directory.version().await.unwrap();
-    let one = store.directory.get("acme").await.unwrap().unwrap();
-    assert_eq!(store.directory.all().await.unwrap().1, [one]);
-    assert!(store.directory.remove("acme").await.unwrap());
-    assert_eq!(store.directory.get("acme").await.unwrap(), None);
-    assert_ne!(store.directory.version().await.unwrap(), version);
-    assert!(!store.directory.remove("acme").await.unwrap());
-    assert!(store.directory.all().await.unwrap().1.is_empty());
-    let new = store.directory.put("acme", "2".into(), Some(0)).await.unwrap();
-    assert!(new > old, "a revision from before is stale, not current again");
-}
-
-pub(crate) async fn every_process_sees_a_change_of_the_directory<F: Fixture>(fixture: &F) {
-    let store = fixture.open().await;
-    let other = fixture.beside().await;
-    let before = store.directory.version().await.unwrap();
-    other.directory.put("acme", "1".into(), None).await.unwrap();
-    let after = store.directory.version().await.unwrap();
-    assert_ne!(before, after);
-    assert_eq!(store.directory.all().await.unwrap(), other.directory.all().await.unwrap());
 }
 
 pub(crate) async fn a_memo_is_kept_and_replaced<F: Fixture>(fixture: &F) {

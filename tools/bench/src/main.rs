@@ -7,8 +7,8 @@
 //! send (this program again, with a hidden subcommand), a `redis-server`, and the router under test,
 //! the `fanfare` binary with everything switched on. All of them stay on 127.0.0.1.
 //!
-//! - `cases`: what each case starts, sends and measures. `mail` and `rest` hold the cases that need
-//!   most of their own code.
+//! - `cases`: what each case starts, sends and measures. `mail`, `many` and `rest` hold the cases
+//!   that need most of their own code.
 //! - `isolation`: a second question, how much healthy destinations notice of broken ones.
 //! - `actors`: the processes. `usage`: what they cost. `tables`: the tenant files that the router
 //!   gets.
@@ -26,6 +26,7 @@ mod cli;
 mod isolation;
 mod load;
 mod mail;
+mod many;
 mod peers;
 mod plot;
 mod print;

@@ -39,6 +39,7 @@ pub(crate) fn report(report: &Report) {
     print(&table);
     open_loops(report);
     at_rest(report);
+    many(report);
     for why in &report.skipped {
         println!("skipped: {why}");
     }
@@ -121,6 +122,14 @@ fn rest(name: &str, figures: &Figures) -> Option<String> {
          tenants {ready_many:.0} ms ({new:.0} when they are new), {resident_many:.0} MiB; the binary \
          has {binary:.1} MiB"
     ))
+}
+
+fn many(report: &Report) {
+    let Some(figures) = report.cases.get("tenants_100k") else { return };
+    println!("\nWith many tenants");
+    for (name, value) in &figures.0 {
+        println!("  {name:<34} {value:>10.2}");
+    }
 }
 
 fn number(value: Option<f64>, digits: usize) -> String {

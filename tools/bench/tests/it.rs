@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::tempdir;
 
 const CASES: &str = "limit_hyper,limit_reqwest,naive_redis,drain_redis,drain_embedded,fanout_10,\
-                     rest_redis,rest_embedded";
+                     rest_redis,rest_embedded,tenants_100k";
 
 fn bench() -> Command {
     let mut bench = Command::new(env!("CARGO_BIN_EXE_fanfare-bench"));
@@ -37,8 +37,15 @@ fn a_bench_reports_figures_by_case_and_ratios_between_them_and_draws_these() {
     let report: Value = serde_json::from_slice(&output.stdout).expect("one object");
     assert_eq!((&report["rounds"], &report["skipped"]), (&2.into(), &Value::Array(Vec::new())));
     let figure = |case: &str, name: &str| report["cases"][case][name].as_f64().unwrap_or_default();
-    for case in CASES.split(',').filter(|case| !case.starts_with("rest")) {
+    let counts = |case: &&str| !case.starts_with("rest") && *case != "tenants_100k";
+    for case in CASES.split(',').filter(counts) {
         assert!(figure(case, "per_s") > 0.0, "{case}: {report}");
+    }
+    for store in ["embedded", "redis"] {
+        for name in ["ready_ms", "resident_mib", "patch_all_p50_ms", "patch_ratio", "apply_40_s"] {
+            let name = format!("{store}_{name}");
+            assert!(figure("tenants_100k", &name) > 0.0, "{name}: {report}");
+        }
     }
     for rate in ["open_100_p50_ms", "open_1000_p99_ms"] {
         assert!(figure("limit_hyper", rate) > 0.0, "{report}");

@@ -1,4 +1,5 @@
-//! [`Directory`]: the tenants' documents, and a version that every change increments.
+//! [`Directory`]: the tenants' documents, a version that every change increments, and the version
+//! at which each tenant last changed.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -7,7 +8,10 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Embedded;
 use super::readers::Turn;
 use super::writing::{self, Writing};
-use crate::{Directory, Result, StoreError, StoredTenant};
+use crate::{ChangedTenant, Changes, Directory, LISTED_BYTES, Result, StoreError, StoredTenant};
+
+/// The number of tenants.
+const TENANTS: &str = "tenants";
 
 #[async_trait]
 impl Directory for Embedded {
@@ -15,8 +19,20 @@ impl Directory for Embedded {
         self.readers.run(Turn::Router, version).await
     }
 
-    async fn all(&self) -> Result<(u64, Vec<StoredTenant>)> {
-        self.readers.run(Turn::Router, |conn| Ok((version(conn)?, all(conn)?))).await
+    async fn count(&self) -> Result<u64> {
+        let count = |conn: &Connection| Ok(writing::number(conn, TENANTS)?.unsigned_abs());
+        self.readers.run(Turn::Router, count).await
+    }
+
+    async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<StoredTenant>> {
+        let after = after.map(str::to_owned);
+        let work = move |conn: &Connection| list(conn, after.as_deref(), limit);
+        self.readers.run(Turn::Tenant(""), work).await
+    }
+
+    async fn changed_since(&self, version: u64, limit: usize) -> Result<Changes> {
+        let work = move |conn: &Connection| changed_since(conn, version, limit);
+        self.readers.run(Turn::Router, work).await
     }
 
     async fn get(&self, id: &str) -> Result<Option<StoredTenant>> {
@@ -39,11 +55,45 @@ fn version(conn: &Connection) -> Result<u64> {
     Ok(writing::number(conn, "directory")?.unsigned_abs())
 }
 
-fn all(conn: &Connection) -> Result<Vec<StoredTenant>> {
-    let sql = "SELECT id, revision, doc FROM directory WHERE doc IS NOT NULL ORDER BY id";
+fn list(conn: &Connection, after: Option<&str>, limit: usize) -> Result<Vec<StoredTenant>> {
+    // No id is empty.
+    let sql = "SELECT id, revision, doc FROM directory WHERE id > ?1 AND doc IS NOT NULL \
+               ORDER BY id LIMIT ?2";
     let mut statement = conn.prepare_cached(sql)?;
-    let found = statement.query_map([], tenant)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    let mut rows = statement.query((after.unwrap_or(""), at_most(limit)))?;
+    let (mut listed, mut bytes) = (Vec::new(), 0);
+    while bytes < LISTED_BYTES
+        && let Some(row) = rows.next()?
+    {
+        let tenant = tenant(row)?;
+        bytes += tenant.doc.len();
+        listed.push(tenant);
+    }
+    Ok(listed)
+}
+
+fn changed_since(conn: &Connection, since: u64, limit: usize) -> Result<Changes> {
+    // Each call is one transaction, so the version and the changes belong together.
+    let version = version(conn)?;
+    let sql = "SELECT id, revision, doc IS NOT NULL, changed FROM directory WHERE changed > ?1 \
+               ORDER BY changed LIMIT ?2";
+    let mut statement = conn.prepare_cached(sql)?;
+    let changed = statement.query_map((since.cast_signed(), at_most(limit)), |row| {
+        let (revision, exists): (i64, bool) = (row.get(1)?, row.get(2)?);
+        let revision = exists.then_some(revision.unsigned_abs());
+        Ok((ChangedTenant { id: row.get(0)?, revision }, row.get::<_, i64>(3)?))
+    })?;
+    let changed: Vec<_> = changed.collect::<Result<_, _>>()?;
+    let has_more = changed.len() == limit;
+    let last = changed.last().map(|(_, version)| version.unsigned_abs());
+    let version = last.filter(|_| has_more).unwrap_or(version);
+    let tenants = changed.into_iter().map(|(tenant, _)| tenant).collect();
+    // A folder that was restored from a backup has an earlier version.
+    Ok(Changes { version, tenants, has_more, is_incomplete: since > version })
+}
+
+fn at_most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 fn one(conn: &Connection, id: &str) -> Result<Option<StoredTenant>> {
@@ -67,21 +117,26 @@ fn put(writing: &mut Writing, id: &str, doc: &[u8], expected: Option<u64>) -> Re
         return Err(StoreError::Conflict { expected, actual });
     }
     let revision = revision + 1;
-    let sql = "INSERT INTO directory (id, revision, doc) VALUES (?1, ?2, ?3) \
-               ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, doc = excluded.doc";
-    conn.prepare_cached(sql)?.execute((id, revision.cast_signed(), doc))?;
-    moved(writing)?;
+    let version = moved(writing)?;
+    let sql = "INSERT INTO directory (id, revision, doc, changed) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, doc = excluded.doc, \
+               changed = excluded.changed";
+    conn.prepare_cached(sql)?.execute((id, revision.cast_signed(), doc, version))?;
+    if !exists {
+        writing.set_number(TENANTS, writing.number(TENANTS)? + 1)?;
+    }
     Ok(revision)
 }
 
 fn remove(writing: &mut Writing, id: &str) -> Result<bool> {
-    let sql = "UPDATE directory SET doc = NULL, revision = revision + 1 \
-               WHERE id = ?1 AND doc IS NOT NULL";
-    let removed = writing.conn.prepare_cached(sql)?.execute([id])? == 1;
-    if removed {
-        moved(writing)?;
+    if !find(&writing.conn, id)?.1 {
+        return Ok(false);
     }
-    Ok(removed)
+    let version = moved(writing)?;
+    let sql = "UPDATE directory SET doc = NULL, revision = revision + 1, changed = ?2 WHERE id = ?1";
+    writing.conn.prepare_cached(sql)?.execute((id, version))?;
+    writing.set_number(TENANTS, writing.number(TENANTS)? - 1)?;
+    Ok(true)
 }
 
 /// The last revision of an id (0 if it never existed), and whether it has a document now.
@@ -92,6 +147,9 @@ fn find(conn: &Connection, id: &str) -> Result<(u64, bool)> {
     Ok((revision.unsigned_abs(), exists))
 }
 
-fn moved(writing: &Writing) -> Result<()> {
-    writing.set_number("directory", writing.number("directory")? + 1)
+/// The directory's version after a change.
+fn moved(writing: &Writing) -> Result<i64> {
+    let version = writing.number("directory")? + 1;
+    writing.set_number("directory", version)?;
+    Ok(version)
 }

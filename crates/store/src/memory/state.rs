@@ -31,7 +31,7 @@ pub(super) struct State {
     /// With the latest failure.
     pub(super) failing: HashMap<LaneKey, (Failing, Ms)>,
     pub(super) rejected: BTreeMap<u64, Rejected>,
-    pub(super) directory: BTreeMap<String, (u64, Option<Bytes>)>,
+    pub(super) directory: BTreeMap<String, Kept>,
     pub(super) version: u64,
     pub(super) memo: HashMap<String, (String, Instant)>,
     pub(super) collections: HashMap<String, u64>,
@@ -51,6 +51,15 @@ pub(super) struct DeliveryRow {
     /// Attempts of the schedule that it is on.
     pub(super) tries: u32,
     pub(super) updated_ms: Ms,
+}
+
+/// What the directory keeps of a tenant. A removed one stays without a document, so that its
+/// revisions continue.
+pub(super) struct Kept {
+    pub(super) revision: u64,
+    pub(super) doc: Option<Bytes>,
+    /// The directory's version at the last change.
+    pub(super) changed: u64,
 }
 
 /// A lane's line in the agenda.

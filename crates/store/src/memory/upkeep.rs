@@ -1,5 +1,6 @@
 //! [`Directory`], [`Memo`] and [`Upkeep`] in memory.
 
+use std::ops::Bound;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,8 +9,10 @@ use fanfare_contract::Memo;
 use tokio::time::Instant;
 
 use super::Memory;
+use super::state::Kept;
 use crate::{
-    Backlog, Directory, EventState, Findings, Ms, Result, StoreError, StoredTenant, Upkeep,
+    Backlog, ChangedTenant, Changes, Directory, EventState, Findings, LISTED_BYTES, Ms, Result,
+    StoreError, StoredTenant, Upkeep,
 };
 
 #[async_trait]
@@ -19,40 +22,78 @@ impl Directory for Memory {
         Ok(self.world.lock().version)
     }
 
-    async fn all(&self) -> Result<(u64, Vec<StoredTenant>)> {
+    async fn count(&self) -> Result<u64> {
         let state = self.world.lock();
-        let stored = |(id, (revision, doc)): (&String, &(u64, Option<Bytes>))| {
-            let (id, revision) = (id.clone(), *revision);
-            doc.clone().map(|doc| StoredTenant { id, revision, doc })
-        };
-        Ok((state.version, state.directory.iter().filter_map(stored).collect()))
+        Ok(state.directory.values().filter(|kept| kept.doc.is_some()).count() as u64)
+    }
+
+    async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<StoredTenant>> {
+        let state = self.world.lock();
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut bytes = 0;
+        let stored = state.directory.range::<str, _>((after, Bound::Unbounded));
+        let stored = stored.filter_map(|(id, kept)| kept.stored(id)).take(limit);
+        Ok(stored
+            .take_while(|tenant| {
+                let is_within = bytes < LISTED_BYTES;
+                bytes += tenant.doc.len();
+                is_within
+            })
+            .collect())
+    }
+
+    async fn changed_since(&self, version: u64, limit: usize) -> Result<Changes> {
+        self.world.faults.meet("directory.changed_since").await?;
+        let state = self.world.lock();
+        let mut changed: Vec<_> =
+            state.directory.iter().filter(|(_, kept)| kept.changed > version).collect();
+        changed.sort_unstable_by_key(|(_, kept)| kept.changed);
+        let has_more = changed.len() > limit;
+        changed.truncate(limit);
+        let last = changed.last().map(|(_, kept)| kept.changed);
+        let reached = last.filter(|_| has_more).unwrap_or(state.version);
+        let changed = changed.into_iter().map(|(id, kept)| ChangedTenant {
+            id: id.clone(),
+            revision: kept.doc.is_some().then_some(kept.revision),
+        });
+        let tenants = changed.collect();
+        Ok(Changes { version: reached, tenants, has_more, is_incomplete: version > state.version })
     }
 
     async fn get(&self, id: &str) -> Result<Option<StoredTenant>> {
-        let stored = self.world.lock().directory.get(id).cloned();
-        let found = stored.and_then(|(revision, doc)| Some((revision, doc?)));
-        Ok(found.map(|(revision, doc)| StoredTenant { id: id.to_owned(), revision, doc }))
+        self.world.faults.meet("directory.get").await?;
+        Ok(self.world.lock().directory.get(id).and_then(|kept| kept.stored(id)))
     }
 
     async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64> {
         let mut state = self.world.lock();
-        let (revision, before) = state.directory.get(id).cloned().unwrap_or_default();
-        let actual = if before.is_some() { revision } else { 0 };
+        let before = state.directory.get(id);
+        let revision = before.map_or(0, |kept| kept.revision);
+        let actual = before.filter(|kept| kept.doc.is_some()).map_or(0, |kept| kept.revision);
         if let Some(expected) = expected.filter(|expected| *expected != actual) {
             return Err(StoreError::Conflict { expected, actual });
         }
-        state.directory.insert(id.to_owned(), (revision + 1, Some(doc)));
         state.version += 1;
+        let kept = Kept { revision: revision + 1, doc: Some(doc), changed: state.version };
+        state.directory.insert(id.to_owned(), kept);
         Ok(revision + 1)
     }
 
     async fn remove(&self, id: &str) -> Result<bool> {
         let mut state = self.world.lock();
-        let there = state.directory.get_mut(id).filter(|(_, doc)| doc.is_some());
-        let Some((revision, doc)) = there else { return Ok(false) };
-        (*revision, *doc) = (*revision + 1, None);
-        state.version += 1;
+        let changed = state.version + 1;
+        let there = state.directory.get_mut(id).filter(|kept| kept.doc.is_some());
+        let Some(kept) = there else { return Ok(false) };
+        *kept = Kept { revision: kept.revision + 1, doc: None, changed };
+        state.version = changed;
         Ok(true)
+    }
+}
+
+impl Kept {
+    fn stored(&self, id: &str) -> Option<StoredTenant> {
+        let doc = self.doc.clone()?;
+        Some(StoredTenant { id: id.to_owned(), revision: self.revision, doc })
     }
 }
 

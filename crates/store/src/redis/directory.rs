@@ -1,4 +1,4 @@
-//! The tenants' documents with a version, and the channels' memos.
+//! The tenants' documents with a version and a change feed, and the channels' memos.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use redis::Value;
 
 use super::keys::Tag;
 use super::{Core, reply, script};
-use crate::{Directory, Result, StoreError, StoredTenant};
+use crate::{ChangedTenant, Changes, Directory, LISTED_BYTES, Result, StoreError, StoredTenant};
 
 /// See the trait.
 pub(super) struct RedisDirectory {
@@ -34,18 +34,42 @@ impl Directory for RedisDirectory {
         }
     }
 
-    async fn all(&self) -> Result<(u64, Vec<StoredTenant>)> {
+    async fn count(&self) -> Result<u64> {
+        let mut cmd = redis::cmd("HLEN");
+        cmd.arg(self.core.keys.documents());
+        reply::count(&self.core.link.ask(Tag::Directory, cmd).await?)
+    }
+
+    async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<StoredTenant>> {
         let keys = &self.core.keys;
-        let cmd = script::call(&script::ALL, &[&keys.documents(), &keys.version()]);
-        let mut parts = reply::array(self.core.link.ask(Tag::Directory, cmd).await?)?.into_iter();
-        let version = reply::count(&parts.next().unwrap_or(Value::Int(0)))?;
-        let mut pairs = reply::array(parts.next().unwrap_or(Value::Nil))?.into_iter();
+        let mut cmd = script::call(&script::LIST, &[&keys.documents(), &keys.names()]);
+        cmd.arg(after.map_or_else(|| "-".to_owned(), |after| format!("({after}")));
+        cmd.arg(limit).arg(LISTED_BYTES);
+        let mut pairs = reply::array(self.core.link.ask(Tag::Directory, cmd).await?)?.into_iter();
         let mut tenants = Vec::with_capacity(pairs.len() / 2);
         while let (Some(id), Some(packed)) = (pairs.next(), pairs.next()) {
             tenants.push(unpack(reply::text(id)?, reply::bytes(packed)?.unwrap_or_default())?);
         }
-        tenants.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        Ok((version, tenants))
+        Ok(tenants)
+    }
+
+    async fn changed_since(&self, version: u64, limit: usize) -> Result<Changes> {
+        let keys = &self.core.keys;
+        let keys = [keys.documents(), keys.version(), keys.changes()];
+        let mut cmd = script::call(&script::CHANGED, &keys.each_ref().map(String::as_str));
+        cmd.arg(version.to_string()).arg(limit);
+        let mut parts = reply::array(self.core.link.ask(Tag::Directory, cmd).await?)?.into_iter();
+        let mut head = || reply::count(&parts.next().unwrap_or(Value::Int(0)));
+        let (version, has_more, is_incomplete) = (head()?, head()? == 1, head()? == 1);
+        let mut tenants = Vec::with_capacity(parts.len() / 2);
+        while let (Some(id), Some(revision)) = (parts.next(), parts.next()) {
+            let revision = Some(reply::text(revision)?).filter(|revision| !revision.is_empty());
+            let id = reply::text(id)?;
+            let revision = revision.map(|revision| revision.parse()).transpose();
+            let revision = revision.map_err(|_| no_revision(&id))?;
+            tenants.push(ChangedTenant { id, revision });
+        }
+        Ok(Changes { version, tenants, has_more, is_incomplete })
     }
 
     async fn get(&self, id: &str) -> Result<Option<StoredTenant>> {
@@ -57,8 +81,10 @@ impl Directory for RedisDirectory {
 
     async fn put(&self, id: &str, doc: Bytes, expected: Option<u64>) -> Result<u64> {
         let keys = &self.core.keys;
-        let (documents, revisions, version) = (keys.documents(), keys.revisions(), keys.version());
-        let mut cmd = script::call(&script::PUT, &[&documents, &revisions, &version]);
+        let (documents, revisions) = (keys.documents(), keys.revisions());
+        let feed = [keys.version(), keys.changes(), keys.names()];
+        let keys = [&documents, &revisions, &feed[0], &feed[1], &feed[2]];
+        let mut cmd = script::call(&script::PUT, &keys.map(String::as_str));
         cmd.arg(id).arg(&doc[..]);
         cmd.arg(expected.map(|revision| revision.to_string()).unwrap_or_default());
         let answer = reply::array(self.core.link.ask(Tag::Directory, cmd).await?)?;
@@ -75,7 +101,8 @@ impl Directory for RedisDirectory {
 
     async fn remove(&self, id: &str) -> Result<bool> {
         let keys = &self.core.keys;
-        let mut cmd = script::call(&script::REMOVE, &[&keys.documents(), &keys.version()]);
+        let keys = [keys.documents(), keys.version(), keys.changes(), keys.names()];
+        let mut cmd = script::call(&script::REMOVE, &keys.each_ref().map(String::as_str));
         cmd.arg(id);
         Ok(matches!(self.core.link.ask(Tag::Directory, cmd).await?, Value::Int(1)))
     }
@@ -91,8 +118,12 @@ fn unpack(id: String, packed: Vec<u8>) -> Result<StoredTenant> {
         (Some(end), Some(revision)) => {
             Ok(StoredTenant { id, revision, doc: Bytes::from(packed).slice(end + 1..) })
         }
-        _ => Err(StoreError::Corrupt(format!("the document of tenant {id} has no revision"))),
+        _ => Err(no_revision(&id)),
     }
+}
+
+fn no_revision(id: &str) -> StoreError {
+    StoreError::Corrupt(format!("the document of tenant {id} has no revision"))
 }
 
 /// See the trait.

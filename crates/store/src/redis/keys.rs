@@ -75,6 +75,16 @@ impl Keys {
         format!("{}:{{dir}}:version", self.prefix)
     }
 
+    /// Tenants by the version of their last change.
+    pub(super) fn changes(&self) -> String {
+        format!("{}:{{dir}}:changes", self.prefix)
+    }
+
+    /// The ids of all tenants, in their order.
+    pub(super) fn names(&self) -> String {
+        format!("{}:{{dir}}:names", self.prefix)
+    }
+
     /// Packed records by id, ids by name, ids by expiry, and the version of a collection.
     pub(super) fn records(&self, collection: &str) -> [String; 4] {
         ["records", "ids", "ends", "moved"]

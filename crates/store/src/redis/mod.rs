@@ -20,7 +20,7 @@
 //! | `fanfare:{s07}:agenda` | sorted set | the shard's tenants by their earliest lane |
 //! | `fanfare:{s07}:tenants` | set | the shard's tenants that have events |
 //! | `fanfare:events:fanfare:prefix` | text | the prefix of the Fanfare that reads this stream with this group |
-//! | `fanfare:{dir}:…`, `{dead}:…`, `{up}:…` | | tenants' tables and records, rejected entries, heartbeats, the key of marks |
+//! | `fanfare:{dir}:…`, `{dead}:…`, `{up}:…` | | tenants' documents with their change feed, records, rejected entries, heartbeats, the key of marks |
 //! | `fanfare:{s07}:kept`, `{dead}:kept` | number | written so that there is something to wait for ([`Options::wait_replicas`]) |
 //!
 //! An event costs about four commands in the server, most of them shared by a batch. Its entry is

@@ -26,9 +26,9 @@ macro_rules! scripts {
 scripts! {
     ACK = "always" "ack";
     ADMIT = "usage" "admit";
-    ALL = "all";
     BACKLOG = "backlog";
     BEAT = "always" "beat";
+    CHANGED = "feed" "changed";
     COUNTS = "page" "counts";
     DUE = "due";
     ENTER = "usage" "enter";
@@ -38,18 +38,19 @@ scripts! {
     FORGET_TENANT = "forget_tenant";
     INHERIT = "always" "inherit";
     LANE = "always" "refresh" "usage" "lane";
+    LIST = "list";
     LOOK = "page" "look";
     RELINE = "always" "refresh" "reline";
     ORPHANS = "always" "orphans";
     PEEK = "peek";
-    PUT = "bump" "put";
+    PUT = "bump" "feed" "note" "put";
     RECORD_GET = "record" "record_get";
     RECORD_LIST = "record" "record_list";
     RECORD_PUT = "bump" "record" "record_put";
     RECORD_REMOVE = "bump" "record" "record_remove";
     REJECT = "reject";
     RELEASE = "always" "refresh" "release";
-    REMOVE = "bump" "remove";
+    REMOVE = "bump" "feed" "note" "remove";
     RENEW = "always" "refresh" "renew";
     RENEW_STREAM = "renew_stream";
     RESCHEDULE = "always" "refresh" "reschedule";

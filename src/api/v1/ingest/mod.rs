@@ -79,7 +79,7 @@ pub(super) async fn post_events(
     principal.require(Action::Publish)?;
     let began = SystemTime::now();
     let counted = |error: ApiError| count(&state, error);
-    let tenant = tenant(&state, &principal, &params, &headers).map_err(counted)?;
+    let tenant = tenant(&state, &principal, &params, &headers).await.map_err(counted)?;
     let body = body.map_err(unreadable)?;
     let limits = state.quotas.limits(tenant.quotas.as_ref());
     let exceeded = |exceeded: Exceeded| counted(quota::exceeded(&state, &exceeded));
@@ -122,7 +122,7 @@ pub(super) async fn post_events(
 }
 
 /// The tenant that the request names, or the key's own.
-fn tenant(
+async fn tenant(
     state: &ApiState,
     principal: &Principal,
     params: &IngestQuery,
@@ -131,12 +131,11 @@ fn tenant(
     let named = named_tenant(params.tenant.as_deref(), headers)?;
     let named = named.map(tenant_id).transpose()?;
     let tenant = principal.tenant_of(named)?;
-    state.registry.tenant(&tenant).ok_or_else(|| {
-        if state.registry.status(&tenant) == TenantStatus::Unusable {
-            return Refusal::unusable_tenant(&tenant).into();
-        }
-        Denied::no_tenant(&tenant).into()
-    })
+    match state.registry.find(&tenant).await? {
+        TenantStatus::Usable(tenant) => Ok(tenant),
+        TenantStatus::Unusable => Err(Refusal::unusable_tenant(&tenant).into()),
+        TenantStatus::Unknown => Err(Denied::no_tenant(&tenant).into()),
+    }
 }
 
 /// An accepted event, and where it does not match the schema of its type.

@@ -36,6 +36,7 @@ enum Kind {
     Smtp,
     Email,
     Rest,
+    Many,
 }
 
 /// Programs that a case needs and that this machine may lack.
@@ -48,7 +49,7 @@ pub(crate) enum Needs {
 }
 
 /// All cases, in the order in which they take turns.
-pub(crate) const CASES: [Case; 15] = [
+pub(crate) const CASES: [Case; 16] = [
     case("limit_hyper", "raw hyper, 64 connections", Needs::Nothing, Kind::Hyper),
     case("limit_reqwest", "a reqwest loop, 64 connections", Needs::Nothing, Kind::Reqwest),
     case("limit_fsync", "100 writes a second to a file", Needs::Nothing, Kind::Fsync),
@@ -79,6 +80,7 @@ pub(crate) const CASES: [Case; 15] = [
     case("email", "a waiting stream to one address", Needs::RedisAndPostfix, Kind::Email),
     case("rest_redis", "nothing to do", Needs::Redis, Kind::Rest),
     case("rest_embedded", "nothing to do", Needs::Nothing, Kind::Rest),
+    case("tenants_100k", "100,000 tenants: start, memory, changes", Needs::Redis, Kind::Many),
 ];
 
 const fn case(name: &'static str, about: &'static str, needs: Needs, kind: Kind) -> Case {
@@ -116,10 +118,27 @@ pub(crate) struct Sizes {
     pub(crate) mails: usize,
     /// Tenants of `tenants_1000` and of the second half of `rest_*`.
     pub(crate) tenants: usize,
+    /// Tenants of `tenants_100k`: all, in the two sets of files, and those that send.
+    pub(crate) many: Many,
     /// Seconds of the closed loop.
     pub(crate) live_s: f64,
     /// Seconds of an open loop, before its factor in [`RATES`].
     pub(crate) open_s: f64,
+}
+
+/// Tenants of `tenants_100k`.
+#[derive(Clone, Copy)]
+pub(crate) struct Many {
+    /// In the store in the end.
+    pub(crate) tenants: usize,
+    /// In the first set of files, and in the second.
+    pub(crate) files: [usize; 2],
+    /// That send an event each.
+    pub(crate) active: usize,
+    /// Changes, one after the other.
+    pub(crate) changes: usize,
+    /// Seconds for which a replica follows 50 changes a second.
+    pub(crate) follow_s: u32,
 }
 
 impl Sizes {
@@ -128,11 +147,25 @@ impl Sizes {
         mixed: 6_000,
         mails: 20_000,
         tenants: 1_000,
+        many: Many {
+            tenants: 100_000,
+            files: [1_000, 20_000],
+            active: 10_000,
+            changes: 300,
+            follow_s: 20,
+        },
         live_s: 20.0,
         open_s: 5.0,
     };
-    pub(crate) const QUICK: Self =
-        Self { deliveries: 2_000, mixed: 300, mails: 300, tenants: 20, live_s: 0.5, open_s: 0.5 };
+    pub(crate) const QUICK: Self = Self {
+        deliveries: 2_000,
+        mixed: 300,
+        mails: 300,
+        tenants: 20,
+        many: Many { tenants: 100, files: [15, 40], active: 20, changes: 5, follow_s: 1 },
+        live_s: 0.5,
+        open_s: 0.5,
+    };
 }
 
 /// Longest time for a case. After it something is lost.
@@ -156,6 +189,7 @@ impl Case {
             Kind::Smtp => crate::mail::limit(setup.sizes.mails).await,
             Kind::Email => crate::mail::drain(setup).await,
             Kind::Rest => crate::rest::rest(self.on_redis(), setup).await,
+            Kind::Many => crate::many::run(setup).await,
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::ensure;
 use bytes::Bytes;
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -35,7 +35,18 @@ impl Line {
         headers: HeaderMap,
         body: Bytes,
     ) -> anyhow::Result<()> {
-        let mut request = Request::post(path).body(Full::new(body))?;
+        self.send(Method::POST, path, headers, body).await
+    }
+
+    /// The same with any method.
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> anyhow::Result<()> {
+        let mut request = Request::builder().method(method).uri(path).body(Full::new(body))?;
         *request.headers_mut() = headers;
         request.headers_mut().insert(header::HOST, self.host.parse()?);
         self.sender.ready().await?;
