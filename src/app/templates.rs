@@ -123,13 +123,22 @@ impl LiveTemplates {
             Ok(Err(problems)) => (None, problems),
             Err(not_run) => (None, vec![not_run.to_string()]),
         };
-        let effect = match (&engine, &previous) {
-            (_, Some(_)) => "the tenant keeps its previous ones",
-            (Some(_), None) => "the server's or the built-in one applies",
-            (None, None) => "the server's apply",
-        };
         for problem in &problems {
-            tracing::error!(tenant, %problem, "a template or link cannot be used; {effect}");
+            match (&engine, &previous) {
+                (_, Some(_)) => tracing::error!(
+                    tenant, %problem,
+                    "a template cannot be used; the tenant keeps its previous ones"
+                ),
+                (Some(_), None) => tracing::error!(
+                    tenant, %problem,
+                    "a template cannot be used and is set aside; the server's or the built-in one \
+                     applies"
+                ),
+                (None, None) => tracing::error!(
+                    tenant, %problem,
+                    "the tenant's templates and links cannot be used; the server's apply"
+                ),
+            }
         }
         match (engine, previous) {
             (Some(engine), _) if problems.is_empty() => Arc::new(engine),

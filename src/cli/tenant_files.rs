@@ -239,5 +239,7 @@ pub(super) fn template_problems(engines: &TenantEngines, spec: &TenantSpec) -> V
     if spec.templates.is_empty() && spec.links.is_empty() {
         return Vec::new();
     }
-    engines(spec).err().unwrap_or_default()
+    let problems = engines(spec).err().unwrap_or_default();
+    // The message names the template.
+    problems.into_iter().map(|problem| Problem { field: String::new(), ..problem }).collect()
 }

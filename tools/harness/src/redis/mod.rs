@@ -47,7 +47,7 @@ impl RedisLaunch {
         self
     }
 
-    /// Another `redis-server` than the one that [`programs::find`] finds.
+    /// Another server than that of [`programs::redis_server`].
     #[must_use]
     pub fn program(mut self, program: &Path) -> Self {
         self.program = Some(program.to_owned());
@@ -81,7 +81,7 @@ impl RedisLaunch {
     fn prepare(self) -> Result<Redis> {
         let program = match self.program {
             Some(program) => program,
-            None => programs::require("redis-server")?,
+            None => programs::redis_server()?,
         };
         let own = TempDir::new().context("a temporary folder")?;
         let dir = self.dir.unwrap_or_else(|| own.path().to_owned());

@@ -42,7 +42,7 @@ impl Guarded {
             dir.path().display()
         );
         fs::write(dir.path().join("sentinel.conf"), settings).expect("our own folder");
-        let server = programs::require("redis-server").unwrap_or_else(|error| panic!("{error:#}"));
+        let server = programs::redis_server().unwrap_or_else(|error| panic!("{error:#}"));
         let mut program = command(&server);
         program.arg(dir.path().join("sentinel.conf")).arg("--sentinel");
         program.stdin(Stdio::null()).stderr(Stdio::null());
