@@ -53,7 +53,8 @@ impl LiveTemplates {
     /// With the templates of the server.
     pub fn new(server: Engine) -> Self {
         let mut options = OptionsBuilder::new();
-        let items = usize::try_from(TEMPLATE_BYTES_KEPT / TEMPLATE_BYTES_LEAST).unwrap_or(usize::MAX);
+        let items =
+            usize::try_from(TEMPLATE_BYTES_KEPT / TEMPLATE_BYTES_LEAST).unwrap_or(usize::MAX);
         // Few shards: each must have room for the largest templates that a tenant may have.
         options.weight_capacity(TEMPLATE_BYTES_KEPT).estimated_items_capacity(items).shards(2);
         let options = options.build().expect("both capacities are set");

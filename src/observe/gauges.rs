@@ -33,7 +33,10 @@ impl Gauges {
         ("deliveries_waiting", "Deliveries waiting in the store's queues, for all replicas"),
         ("oldest_waiting_age_seconds", "Time since the oldest waiting delivery's event arrived"),
         ("tenants", "Tenants in the store"),
-        ("lanes", "Lanes of tenants in memory: destinations, or recipients of destinations with several"),
+        (
+            "lanes",
+            "Lanes of tenants in memory: destinations, or recipients of destinations with several",
+        ),
         (
             "circuits_open",
             "Lanes whose circuit is open: attempts are paused after repeated failures",

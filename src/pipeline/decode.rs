@@ -134,11 +134,7 @@ impl Decoder {
     }
 
     /// The event, and until when its deliveries wait because of its tenant's quota.
-    fn event(
-        &self,
-        tenants: &Tenants,
-        entry: Entry,
-    ) -> Result<(Arc<Event>, Option<Ms>), Rejected> {
+    fn event(&self, tenants: &Tenants, entry: Entry) -> Result<(Arc<Event>, Option<Ms>), Rejected> {
         match entry.payload {
             Payload::Event(event) => Ok((self.usable(tenants, entry.id, event)?, None)),
             Payload::Raw(fields) => self.raw(tenants, entry.id, &fields),
@@ -170,8 +166,7 @@ impl Decoder {
         entry: EntryId,
         fields: &[(Bytes, Bytes)],
     ) -> Result<(Arc<Event>, Option<Ms>), Rejected> {
-        let status =
-            |tenant: &str| tenants.get(tenant).cloned().unwrap_or(TenantStatus::Unknown);
+        let status = |tenant: &str| tenants.get(tenant).cloned().unwrap_or(TenantStatus::Unknown);
         let now = self.clock.now_ms();
         let event = event_of(entry, fields, self.limits, &status).and_then(|mut event| {
             // A producer may have chosen an id that lies in the future.

@@ -110,8 +110,6 @@ impl Registry {
 }
 
 /// Does some work, a few parts of it at once.
-async fn at_once(
-    work: Vec<BoxFuture<'_, Result<(), StoreError>>>,
-) -> Result<(), StoreError> {
+async fn at_once(work: Vec<BoxFuture<'_, Result<(), StoreError>>>) -> Result<(), StoreError> {
     stream::iter(work).buffer_unordered(AT_ONCE).try_collect().await
 }

@@ -236,7 +236,8 @@ async fn waiting_lanes_of_tenants_that_are_not_in_memory_are_served() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lane_that_was_resumed_while_no_server_ran_is_served_at_once() {
-    let mut scene = Scene::start(Setup::default(), &[("acme", json!({"hook": {"paused": true}}))]).await;
+    let mut scene =
+        Scene::start(Setup::default(), &[("acme", json!({"hook": {"paused": true}}))]).await;
     scene.send("acme", ["evt_1".to_owned()]).await;
     scene.pass(Duration::from_secs(2)).await;
     assert_eq!(scene.counts("acme").await.waiting, 1);

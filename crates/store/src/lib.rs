@@ -36,10 +36,10 @@ pub use error::StoreError;
 pub use lifecycle::{Change, DeliveryState, Reason, StateKind};
 pub use metered::{Call, Watch, metered};
 pub use model::{
-    Admission, Appended, Attempt, Backlog, ChangedTenant, Changes, Claim, Counts, DeliveryQuery, DeliveryRecord,
-    DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState, EventSummary, Failing,
-    Head, LaneKey, Ms, Next, Outcome, Page, Payload, Record, Rejected, Settlement, StoredTenant,
-    Tail, Usage, WaitingItem,
+    Admission, Appended, Attempt, Backlog, ChangedTenant, Changes, Claim, Counts, DeliveryQuery,
+    DeliveryRecord, DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState,
+    EventSummary, Failing, Head, LaneKey, Ms, Next, Outcome, Page, Payload, Record, Rejected,
+    Settlement, StoredTenant, Tail, Usage, WaitingItem,
 };
 
 pub use reconcile::Findings;

