@@ -27,6 +27,7 @@ mod hostile;
 mod hostile_templates;
 mod identity;
 mod main_path;
+mod many_tenants;
 mod memory;
 mod numbers;
 mod observed;
