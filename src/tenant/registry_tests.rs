@@ -255,6 +255,6 @@ async fn a_store_that_is_away_delays_the_first_use_and_loses_nothing() {
     let scene = Scene::start(Setup::default(), &[("acme", json!({"hook": {}}))]).await;
     scene.world.faults.fail("directory.get", 5);
     scene.send("acme", ["evt_1".to_owned()]).await;
-    scene.pass(Duration::from_secs(60)).await;
+    scene.pass(Duration::from_mins(1)).await;
     assert_eq!(scene.counts("acme").await.delivered, 1);
 }

@@ -54,7 +54,7 @@ fn check(scene: &Scene) {
     let counter = Counter::start(move |_| Reply::Status(status()));
     applied(scene, &counter);
     let router = scene.start();
-    assert!(tenants_gauge(&router).ends_with(" 120"), "{}", tenants_gauge(&router));
+    assert!(tenants_gauge(&router).ends_with(" 120.0"), "{}", tenants_gauge(&router));
     let listed = router.get("/v1/tenants?limit=100").json();
     assert_eq!(listed["data"].as_array().map(Vec::len), Some(100));
     let next = listed["next_cursor"].as_str().expect("a next page");
