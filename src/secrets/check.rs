@@ -26,6 +26,10 @@ pub(super) struct KeyChecks {
     /// Up to where all secrets are encrypted with one key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) sealed: Option<SealedUpTo>,
+    /// A key was removed from `keys`. A process that still had it may have encrypted something after
+    /// that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) has_forgotten: bool,
 }
 
 /// All documents that did not change after `version` of the directory have secrets of `key` alone.

@@ -64,7 +64,9 @@ impl Secrets {
         if done.left == 0 {
             let current = vault.current();
             let note = |check: &mut KeyChecks| {
+                let keys = check.keys.len();
                 check.keys.retain(|id, _| id == current);
+                check.has_forgotten |= check.keys.len() < keys;
                 check.sealed = Some(SealedUpTo { key: current.to_owned(), version });
                 Ok(())
             };

@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 
 use super::changed::changed_since;
-use super::check::{self, KeyChecks};
+use super::check::{self, KeyChecks, SealedUpTo};
 use super::directory::{Rule, SealedDirectory};
 use super::document::{self, Fields};
 use super::vault::Vault;
@@ -62,8 +62,14 @@ impl Secrets {
                             .to_owned(),
                     ));
                 }
+                // In a store without tenants, nothing is encrypted with another key.
+                let (key, version) = (vault.current(), store.directory.version().await?);
+                let is_empty = store.directory.count().await? == 0;
                 let note = |check: &mut KeyChecks| {
                     check.plain = false;
+                    if is_empty && check.sealed.is_none() {
+                        check.sealed = Some(SealedUpTo { key: key.to_owned(), version });
+                    }
                     if check.keys.contains_key(vault.current()) { Ok(()) } else { check.add(vault) }
                 };
                 check::change(&*store.records, note).await?;
@@ -137,7 +143,8 @@ fn own_key(
 ///
 /// Each process notes its key before it encrypts anything, and a key is forgotten only after
 /// everything was encrypted with another one. A process may have gone on with the old key after
-/// that, so the documents that changed since are read.
+/// that, so then the documents that changed since are read. A store of an earlier version is read
+/// once as a whole.
 async fn in_use(
     check: &KeyChecks,
     directory: &dyn Directory,
@@ -145,9 +152,11 @@ async fn in_use(
 ) -> Result<BTreeSet<String>> {
     let mut used: BTreeSet<String> = check.keys.keys().cloned().collect();
     let mut documents = match &check.sealed {
-        Some(sealed) => changed_since(directory, sealed.version).boxed(),
-        None if used.is_empty() => directory.all().boxed(),
-        None => return Ok(used),
+        Some(sealed) if check.has_forgotten => changed_since(directory, sealed.version).boxed(),
+        Some(_) => return Ok(used),
+        // No process has had a key yet.
+        None if check.plain => return Ok(used),
+        None => directory.all().boxed(),
     };
     while let Some(tenant) = documents.try_next().await? {
         if let Ok(mut value) = serde_json::from_slice::<Value>(&tenant.doc) {

@@ -184,6 +184,20 @@ async fn a_server_that_still_encrypts_with_the_old_key_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_start_reads_no_document_unless_a_key_was_forgotten() {
+    let (world, key) = (World::new(), key());
+    let (store, _) = with(&world, std::slice::from_ref(&key), SERVES).await.unwrap();
+    for n in 0..20 {
+        put(&store, &format!("t{n}"), &document(&json!(SECRET))).await.unwrap();
+    }
+    // Any read of a document or of the feed would fail.
+    for call in ["directory.get", "directory.list", "directory.changed_since"] {
+        world.faults.fail(call, 1_000);
+    }
+    assert!(with(&world, &[key], SERVES).await.is_ok());
+}
+
+#[tokio::test]
 async fn an_encrypted_secret_cannot_be_moved_and_does_not_affect_other_tenants() {
     let world = World::new();
     let (store, secrets) = with(&world, &[key()], SERVES).await.unwrap();

@@ -28,6 +28,7 @@ impl Directory for Memory {
     }
 
     async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<StoredTenant>> {
+        self.world.faults.meet("directory.list").await?;
         let state = self.world.lock();
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut bytes = 0;
