@@ -127,16 +127,6 @@ pub(crate) const CHANNEL_BUSY_WAIT_MS: Ms = 1_000;
 /// deadlines of channels that send, so the wait leaves time for an attempt.
 pub(crate) const CHANNEL_WAIT: Duration = Duration::from_secs(5);
 
-/// Quick retries are budgeted over this window, so that they do not double the load when
-/// everything fails.
-pub(crate) const QUICK_RETRY_WINDOW: Duration = Duration::from_secs(10);
-
-/// Quick retries a second that are always allowed.
-pub(crate) const QUICK_RETRIES_MIN: u32 = 10;
-
-/// Quick retries beyond that, as a share of the calls in the window.
-pub(crate) const QUICK_RETRY_SHARE: f32 = 0.1;
-
 // ---- Settle ----------------------------------------------------------------------------------
 
 /// From the start of one batch of settlements to the start of the next, under load. A store writes
@@ -208,6 +198,26 @@ pub(crate) const UNKNOWN_IS_REMOVED_MS: Ms = 10_000;
 
 /// When a lane is checked again whose places are all taken by first attempts.
 pub(crate) const BUSY_CHECK_MS: Ms = 250;
+
+// ---- Agenda: repaired lanes -------------------------------------------------------------------
+
+/// Lanes whose waits are lifted at the same time.
+pub(crate) const LIFT_AT_ONCE: usize = 8;
+
+/// Deliveries that are moved forward at once. A first part of a long queue is sent before the rest
+/// is read.
+pub(crate) const LIFT_BATCH: usize = 200;
+
+/// A process that starts lifts the waits of destinations that were repaired within this time: longer
+/// than any wait of the standard schedules.
+pub(crate) const LIFT_MARKS_LAST: Ms = 7 * 24 * 3_600 * 1_000;
+
+/// Holds that end sooner than this are not noted in the store.
+pub(crate) const HOLD_NOTED_MS: Ms = 5_000;
+
+/// A tenant is notified of a lane to which nothing is sent for this long. Shorter holds are part of
+/// how busy receivers are served.
+pub(crate) const HOLD_NOTICED_MS: Ms = 60_000;
 
 // ---- Agenda: direct lanes --------------------------------------------------------------------
 

@@ -9,10 +9,10 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::notices::{Gone, Notice, Report, own_event};
-use crate::agenda::{Clock, Health};
+use super::notices::{Gone, Held, Notice, Recovered, Report, own_event};
+use crate::agenda::{Clock, Health, holds};
 use crate::event::own_event_id;
-use crate::flow::BOUNCES_IN_A_ROW_WITHIN;
+use crate::flow::{BOUNCES_IN_A_ROW_WITHIN, HOLD_NOTICED_MS};
 use crate::persist::Backoff;
 use crate::tenant::{Disabled, Registry};
 use fanfare_store::{Store, StoreError};
@@ -59,6 +59,14 @@ impl NoticeWriter {
                 store.agenda.well(&report.lane).await?;
                 event
             }
+            Notice::Held(held) => match hold(store, held).await? {
+                Some(event) => event,
+                None => return Ok(()),
+            },
+            Notice::Recovered(lane) => match recovered(store, lane).await? {
+                Some(event) => event,
+                None => return Ok(()),
+            },
         };
         store.log.append(vec![event]).await.map(|_| ())
     }
@@ -86,6 +94,48 @@ impl NoticeWriter {
         let event = own_event(tenant, &id, "fanfare.destination.disabled", at_ms, &data);
         Ok(Arc::new(event.with_environment(*environment)))
     }
+}
+
+/// Notes why nothing is sent to a lane. Returns the event that reports it, once a hold has become
+/// long.
+async fn hold(store: &Store, held: &Held) -> Result<Option<Arc<Event>>, StoreError> {
+    let Held { lane, channel, environment, hold, code, at_ms } = held;
+    let mut note = holds::note(&*store.records, lane, hold, code, *at_ms).await?;
+    if note.noticed || note.until_ms - note.since_ms < HOLD_NOTICED_MS {
+        return Ok(None);
+    }
+    note.noticed = true;
+    tracing::warn!(
+        tenant = &*lane.tenant,
+        destination = lane.id.as_str(),
+        reason = note.reason,
+        code,
+        "nothing is sent to a destination for a while; its deliveries wait"
+    );
+    let data = json!({
+        "destination": lane.id.destination(), "lane": lane.id.as_str(), "channel": &**channel,
+        "reason": note.reason, "code": code,
+        "held_since": note.since_ms / 1000, "held_until": note.until_ms / 1000,
+    });
+    let id = own_event_id("held", &[&lane.tenant, &lane.id, &note.since_ms.to_string()]);
+    let event = own_event(&lane.tenant, &id, "fanfare.destination.held", *at_ms, &data);
+    holds::write(&*store.records, lane, &note, *at_ms).await?;
+    Ok(Some(Arc::new(event.with_environment(*environment))))
+}
+
+/// Forgets why nothing was sent to a lane. Returns the event that reports it, if the hold was
+/// reported.
+async fn recovered(store: &Store, lane: &Recovered) -> Result<Option<Arc<Event>>, StoreError> {
+    let Recovered { lane, channel, environment, at_ms } = lane;
+    let note = holds::forget(&*store.records, lane).await?;
+    let Some(note) = note.filter(|note| note.noticed) else { return Ok(None) };
+    let data = json!({
+        "destination": lane.id.destination(), "lane": lane.id.as_str(), "channel": &**channel,
+        "held_since": note.since_ms / 1000, "recovered_at": at_ms / 1000,
+    });
+    let id = own_event_id("recovered", &[&lane.tenant, &lane.id, &note.since_ms.to_string()]);
+    let event = own_event(&lane.tenant, &id, "fanfare.destination.recovered", *at_ms, &data);
+    Ok(Some(Arc::new(event.with_environment(*environment))))
 }
 
 /// Records the health of a lane. Returns why it is to be disabled, if it is.

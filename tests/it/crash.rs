@@ -79,6 +79,11 @@ impl Counter {
         hooks_at(&self.url())
     }
 
+    /// How many requests came.
+    pub(crate) fn requests(&self) -> usize {
+        self.receiver.count()
+    }
+
     /// How many different events came.
     pub(crate) fn distinct(&self) -> usize {
         self.seen.lock().expect("no holder panics").len()

@@ -37,7 +37,6 @@ pub(crate) fn on_failure(error: SmtpError, recipient: &Address) -> DeliveryError
         SmtpError::Lost(step) => {
             retry("smtp_lost", format!("the connection to the mail server broke at {step}"))
                 .maybe_accepted(step == Step::Message)
-                .retry_at_once(step != Step::Message)
         }
         SmtpError::Protocol(step, code) => retry(
             "smtp_protocol",
@@ -65,7 +64,8 @@ fn on_refusal(step: Step, reply: &Reply, recipient: &Address) -> DeliveryError {
         let bounced = step == Step::Recipient && reply.is_about_the_address();
         DeliveryError::permanent(format!("smtp_{code}"), message).bounced(bounced)
     } else {
-        DeliveryError::retry(format!("smtp_{code}"), message)
+        let refused = step.is_about_the_mail() && !reply.is_about_the_server();
+        DeliveryError::retry(format!("smtp_{code}"), message).refused(refused)
     };
     error.with_answer(code, answer)
 }
@@ -73,6 +73,7 @@ fn on_refusal(step: Step, reply: &Reply, recipient: &Address) -> DeliveryError {
 /// The receipt of an accepted mail.
 pub(crate) fn on_success(reply: &Reply, recipient: &Address, remark: Option<String>) -> Receipt {
     Receipt {
+        resent: Vec::new(),
         status: Some(reply.code),
         answer: AnswerPart::from_bytes(text::scrub(&reply.text, recipient).as_bytes()),
         remote_id: reply.queue_id().map(str::to_owned),

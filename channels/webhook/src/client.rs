@@ -11,13 +11,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_contract::Asker;
+use fanfare_contract::{Asker, Resend};
 use http::Uri;
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
@@ -25,10 +25,28 @@ use rustls_platform_verifier::Verifier;
 use tower::Service;
 
 use crate::config::{Config, Error};
+use crate::connection::Tracked;
 use crate::resolver::Guarded;
 
-/// Opens connections within a time limit and keeps them for later requests.
-pub(crate) type Client = legacy::Client<Timed<HttpsConnector<HttpConnector<Guarded>>>, Full<Bytes>>;
+/// Opens connections within a time limit.
+type Connector = Timed<HttpsConnector<HttpConnector<Guarded>>>;
+type Pooled = legacy::Client<Connector, Full<Bytes>>;
+
+/// Sends requests.
+#[derive(Clone)]
+pub(crate) struct Client {
+    /// Keeps connections for later requests.
+    kept: Pooled,
+    /// Opens a connection for each request, and closes it afterwards.
+    fresh: Pooled,
+}
+
+impl Client {
+    /// The pool for a request.
+    pub(crate) fn pool(&self, resend: Resend) -> &Pooled {
+        if resend == Resend::Now { &self.fresh } else { &self.kept }
+    }
+}
 
 tokio::task_local! {
     /// The tenant of the request, for which a new connection resolves a name. hyper gives its
@@ -38,6 +56,8 @@ tokio::task_local! {
 
 /// An idle connection is closed after this time.
 const IDLE: Duration = Duration::from_secs(90);
+/// Most headers of an answer. Beyond it only the status line is read.
+const HEADERS_MAX: usize = 512;
 /// TCP keepalive, to detect a peer that disappeared without closing.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 3;
@@ -55,11 +75,21 @@ pub(crate) fn client(config: &Config, resolver: Guarded) -> Result<Client, Error
     let tls = HttpsConnectorBuilder::new().with_tls_config(tls(config)?);
     let tls = if config.development { tls.https_or_http() } else { tls.https_only() };
     let connector = tls.enable_http1().wrap_connector(tcp);
-    Ok(legacy::Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(config.idle_per_host)
-        .build(Timed { inner: connector, limit: config.connect_timeout }))
+    let connector = Timed { inner: connector, limit: config.connect_timeout };
+    let pool = |idle_per_host| {
+        legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(idle_per_host)
+            // The status decides. Everything else in an answer is for people, so an answer may be
+            // as odd as receivers make them: RFC 9112, section 5, and what curl accepts.
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_max_headers(HEADERS_MAX)
+            .build(connector.clone())
+    };
+    Ok(Client { kept: pool(config.idle_per_host), fresh: pool(0) })
 }
 
 fn tls(config: &Config) -> Result<ClientConfig, Error> {
@@ -117,9 +147,9 @@ where
     C::Error: Into<BoxError>,
     C::Future: Send + 'static,
 {
-    type Response = C::Response;
+    type Response = TokioIo<Tracked<C::Response>>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
@@ -131,7 +161,7 @@ where
         let connecting = ASKER.scope(asker(), connecting);
         Box::pin(async move {
             let connected = tokio::time::timeout(limit, connecting).await.map_err(|_| TooSlow)?;
-            connected.map_err(Into::into)
+            connected.map(|it| TokioIo::new(Tracked::new(it))).map_err(Into::into)
         })
     }
 }

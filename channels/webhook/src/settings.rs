@@ -6,9 +6,11 @@
 //! | `secret` | see [`crate::signature::Key`] for the two forms; generated if missing |
 //! | `previous_secrets` | `[{ "secret", "expires" }]`: also sign, until `expires` (Unix seconds) |
 //! | `headers` | additional headers of every request |
+//! | `retry_on`, `give_up_on` | statuses that are retried, and statuses that end the delivery |
 
 pub(crate) mod headers;
 pub(crate) mod objections;
+pub(crate) mod statuses;
 mod target;
 
 use std::fmt;
@@ -22,9 +24,11 @@ use url::Url;
 
 use crate::guard::Guard;
 use crate::secret::{Key, mask};
+use statuses::Statuses;
 use target::Target;
 
-const FIELDS: [&str; 4] = ["url", "secret", "previous_secrets", "headers"];
+const FIELDS: [&str; 6] =
+    ["url", "secret", "previous_secrets", "headers", "retry_on", "give_up_on"];
 /// Fields of every destination, which the router removes first. Used for suggestions only.
 const ROUTERS_FIELDS: [&str; 11] = [
     "channel",
@@ -54,6 +58,8 @@ pub(crate) struct Prepared {
     own: Box<[(HeaderName, HeaderValue)]>,
     /// The keys that sign, the current key first.
     pub(crate) keys: Box<[Signer]>,
+    /// What the destination makes of its receiver's statuses.
+    pub(crate) statuses: Statuses,
 }
 
 impl Prepared {
@@ -91,6 +97,7 @@ pub(crate) fn prepare(
     unknown_fields(settings, &mut errors);
     let mut own = headers::own(settings.get("headers"), &mut errors);
     let keys = signers(settings, &mut errors);
+    let statuses = Statuses::read(settings, &mut errors);
     let Target { uri, host, authority, basic } = match target::read(settings.get("url"), guard) {
         Ok(target) => target,
         Err(message) => {
@@ -112,7 +119,7 @@ pub(crate) fn prepare(
     }
     // Boxed slices save memory when there are thousands of destinations.
     let (own, keys) = (own.into(), keys.into());
-    Ok(Prepared { uri, host, fixed: fixed.clone(), own, keys })
+    Ok(Prepared { uri, host, fixed: fixed.clone(), own, keys, statuses })
 }
 
 /// Where the settings send requests: scheme, host and port.

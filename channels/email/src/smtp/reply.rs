@@ -45,6 +45,15 @@ impl Reply {
         }
     }
 
+    /// Whether a temporary refusal concerns the mail server as a whole and not this mail: it is
+    /// overloaded, out of storage, or limits the client (RFC 3463, sections 3.4, 3.5 and 3.8).
+    pub(crate) fn is_about_the_server(&self) -> bool {
+        match self.enhanced().and_then(|code| code.split_once('.')) {
+            Some((_, detail)) => detail.starts_with(['3', '4', '7']),
+            None => self.code != 450,
+        }
+    }
+
     /// The id of the mail in the server's queue.
     pub(crate) fn queue_id(&self) -> Option<&str> {
         let after = |mark: &str| self.text.split_once(mark).map(|(_, rest)| rest);
@@ -148,6 +157,18 @@ mod tests {
         for (code, text) in [(550, "5.7.1 spam"), (552, "5.2.2 full"), (554, "no"), (450, "later")]
         {
             assert!(!reply(code, text).is_about_the_address(), "{code} {text}");
+        }
+    }
+
+    #[test]
+    fn a_temporary_refusal_of_one_mail_is_not_about_the_server() {
+        for (code, text) in [(450, "mailbox busy"), (452, "4.2.2 full"), (451, "4.6.0 content")] {
+            assert!(!reply(code, text).is_about_the_server(), "{code} {text}");
+        }
+        for (code, text) in
+            [(451, "local error"), (452, ""), (452, "4.3.1 no space"), (451, "4.7.28 slow down")]
+        {
+            assert!(reply(code, text).is_about_the_server(), "{code} {text}");
         }
     }
 
