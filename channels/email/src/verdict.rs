@@ -31,12 +31,13 @@ pub(crate) fn on_failure(error: SmtpError, recipient: &Address) -> DeliveryError
             retry("smtp_auth", format!("cannot authenticate to the mail server: {reason}"))
         }
         SmtpError::Timeout(step) => {
-            retry("smtp_timeout", format!("the mail server did not answer {step} in time"))
-                .maybe_accepted(step == Step::Message)
+            let message = format!("the mail server did not answer {step} in time{}", hint(step));
+            retry("smtp_timeout", message).maybe_accepted(step == Step::Message)
         }
-        SmtpError::Lost(step) => {
-            retry("smtp_lost", format!("the connection to the mail server broke at {step}"))
-                .maybe_accepted(step == Step::Message)
+        SmtpError::Lost(step, source) => {
+            let message =
+                format!("the connection to the mail server broke at {step}{}", hint(step));
+            retry("smtp_lost", message).maybe_accepted(step == Step::Message).with_source(source)
         }
         SmtpError::Protocol(step, code) => retry(
             "smtp_protocol",
@@ -47,6 +48,15 @@ pub(crate) fn on_failure(error: SmtpError, recipient: &Address) -> DeliveryError
             "too_big",
             format!("the message has {size} bytes, but the mail server accepts only {limit}"),
         ),
+    }
+}
+
+/// A server that expects TLS from the start sends no greeting.
+fn hint(step: Step) -> &'static str {
+    if step == Step::Greeting {
+        "; if this port expects TLS from the start (465), set `security` to \"tls\""
+    } else {
+        ""
     }
 }
 

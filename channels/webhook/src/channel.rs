@@ -15,7 +15,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy;
 use serde_json::{Map, Value};
 
-use crate::client::{ASKER, Client, client};
+use crate::client::{ASKER, Client, Clients};
 use crate::config::{Config, Error};
 use crate::connection::Talk;
 use crate::guard::Guard;
@@ -30,6 +30,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 /// Sends signed webhooks. All destinations share one pool of connections.
 pub struct WebhookChannel {
     sender: Arc<Sender>,
+    clients: Clients,
     guard: Guard,
     /// The headers of every request.
     fixed: Arc<HeaderMap>,
@@ -45,12 +46,13 @@ impl WebhookChannel {
     pub fn new(config: Config, resolver: Arc<dyn Resolve>) -> Result<Self, Error> {
         let guard =
             Guard { development: config.development, allowed: config.allowed_networks.clone() };
-        let client = client(&config, Guarded { guard: guard.clone(), inner: resolver })?;
         let answer_limit = config.answer_limit_bytes;
         let user_agent = HeaderValue::from_str(&config.user_agent)
-            .map_err(|_| Error::UserAgent(config.user_agent))?;
+            .map_err(|_| Error::UserAgent(config.user_agent.clone()))?;
+        let clients = Clients::new(config, Guarded { guard: guard.clone(), inner: resolver });
+        let client = clients.shared()?;
         let fixed = Arc::new(headers::fixed(&user_agent));
-        Ok(Self { sender: Arc::new(Sender { client, answer_limit }), guard, fixed })
+        Ok(Self { sender: Arc::new(Sender { client, answer_limit }), clients, guard, fixed })
     }
 }
 
@@ -115,7 +117,11 @@ impl Channel for WebhookChannel {
     }
 
     fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<PreparedLane>, Vec<FieldError>> {
-        let prepared = settings::prepare(settings, &self.guard, &self.fixed)?;
+        let mut prepared = settings::prepare(settings, &self.guard, &self.fixed)?;
+        if let Some(pem) = settings.get("ca").and_then(Value::as_str) {
+            let client = self.clients.trusting(pem);
+            prepared.client = Some(client.map_err(|_| vec![settings::not_pem()])?);
+        }
         let label = prepared.host.clone();
         Ok(vec![PreparedLane { suffix: None, label, settings: Arc::new(prepared) }])
     }
@@ -148,7 +154,7 @@ impl Sender {
         };
         let request = request::build(to, delivery)?;
         let asker = Asker::Tenant(delivery.destination.tenant.clone());
-        let client = self.client.pool(delivery.resend);
+        let client = to.client.as_deref().unwrap_or(&self.client).pool(delivery.resend);
         let response = match ASKER.scope(asker, client.request(request)).await {
             Ok(response) => response,
             Err(error) => return unread(to, error),

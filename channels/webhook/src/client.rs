@@ -4,9 +4,10 @@
 //! Webhooks use none of reqwest's features: redirects, cookies, proxies, decompression and retries
 //! are all forbidden here, yet every request would pass through their layers.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,10 +19,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
+use sha2::{Digest as _, Sha256};
 use tower::Service;
 
 use crate::config::{Config, Error};
@@ -62,8 +61,49 @@ const HEADERS_MAX: usize = 512;
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 3;
 
+/// Makes clients: one that destinations share, and one for each certificate authority of
+/// destinations.
+pub(crate) struct Clients {
+    config: Config,
+    resolver: Guarded,
+    /// By the hash of the PEM text.
+    by_ca: Mutex<HashMap<[u8; 32], Weak<Client>>>,
+}
+
+impl Clients {
+    pub(crate) fn new(config: Config, resolver: Guarded) -> Self {
+        Self { config, resolver, by_ca: Mutex::default() }
+    }
+
+    /// The client of destinations without an authority of their own.
+    pub(crate) fn shared(&self) -> Result<Client, Error> {
+        client(&self.config, self.resolver.clone(), self.config.roots()?)
+    }
+
+    /// The client of destinations that also trust the authorities in `pem`. Destinations with the
+    /// same text share it, so a reload of a tenant keeps its connections.
+    pub(crate) fn trusting(&self, pem: &str) -> Result<Arc<Client>, Error> {
+        let key: [u8; 32] = Sha256::digest(pem).into();
+        let mut by_ca = self.by_ca.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = by_ca.get(&key).and_then(Weak::upgrade) {
+            return Ok(client);
+        }
+        let own = fanfare_tls::certificates(pem.as_bytes());
+        let own = own.map_err(|source| Error::Certificate { nth: 0, source })?;
+        let roots = self.config.roots()?.into_iter().chain(own).collect();
+        let client = Arc::new(client(&self.config, self.resolver.clone(), roots)?);
+        by_ca.retain(|_, client| client.strong_count() > 0);
+        by_ca.insert(key, Arc::downgrade(&client));
+        Ok(client)
+    }
+}
+
 /// A client that follows no redirect and repeats no request that may have been sent.
-pub(crate) fn client(config: &Config, resolver: Guarded) -> Result<Client, Error> {
+fn client(
+    config: &Config,
+    resolver: Guarded,
+    roots: Vec<CertificateDer<'static>>,
+) -> Result<Client, Error> {
     let mut tcp = HttpConnector::new_with_resolver(resolver);
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -72,7 +112,9 @@ pub(crate) fn client(config: &Config, resolver: Guarded) -> Result<Client, Error
     tcp.set_keepalive_retries(Some(KEEPALIVE_PROBES));
     // Divided among the addresses of a name, so that one dead address does not use up all of it.
     tcp.set_connect_timeout(Some(config.connect_timeout));
-    let tls = HttpsConnectorBuilder::new().with_tls_config(tls(config)?);
+    // In development, a machine without certificate authorities is fine.
+    let tls = fanfare_tls::client_config(roots, config.development).map_err(Error::Tls)?;
+    let tls = HttpsConnectorBuilder::new().with_tls_config(tls);
     let tls = if config.development { tls.https_or_http() } else { tls.https_only() };
     let connector = tls.enable_http1().wrap_connector(tcp);
     let connector = Timed { inner: connector, limit: config.connect_timeout };
@@ -90,35 +132,6 @@ pub(crate) fn client(config: &Config, resolver: Guarded) -> Result<Client, Error
             .build(connector.clone())
     };
     Ok(Client { kept: pool(config.idle_per_host), fresh: pool(0) })
-}
-
-fn tls(config: &Config) -> Result<ClientConfig, Error> {
-    // The binary installs a provider at start. Without it, the crate uses the same one, ring.
-    let provider = CryptoProvider::get_default().cloned();
-    let provider = provider.unwrap_or_else(|| Arc::new(ring::default_provider()));
-    let roots = config.roots()?;
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(Error::Tls)?;
-    match Verifier::new_with_extra_roots(roots.clone(), provider) {
-        Ok(verifier) => Ok(builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth()),
-        // In development, a machine without certificate authorities is fine.
-        Err(_) if config.development => {
-            Ok(builder.with_root_certificates(only(roots)?).with_no_client_auth())
-        }
-        Err(error) => Err(Error::Tls(error)),
-    }
-}
-
-fn only(roots: Vec<CertificateDer<'static>>) -> Result<RootCertStore, Error> {
-    let mut store = RootCertStore::empty();
-    for root in roots {
-        store.add(root).map_err(Error::Tls)?;
-    }
-    Ok(store)
 }
 
 /// The connection was not established in time.

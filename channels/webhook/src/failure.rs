@@ -115,7 +115,7 @@ fn describe(error: &legacy::Error) -> Broken {
         );
     }
     if let Some(tls) = find(error) {
-        return broken_by("tls_failed", tls_message(tls));
+        return broken_by("tls_failed", fanfare_tls::explain(tls));
     }
     if find::<TooSlow>(error).is_some() {
         return CONNECT_TIMEOUT;
@@ -147,26 +147,6 @@ fn describe(error: &legacy::Error) -> Broken {
         Some(io::ErrorKind::TimedOut) => CONNECT_TIMEOUT,
         _ if error.is_connect() => broken_by("connect_failed", "the connection failed"),
         _ => broken_by("request_failed", "the request failed"),
-    }
-}
-
-fn tls_message(error: &rustls::Error) -> &'static str {
-    use rustls::{CertificateError as Cert, Error as Tls};
-    match error {
-        Tls::InvalidCertificate(Cert::Expired | Cert::ExpiredContext { .. }) => {
-            "its TLS certificate has expired; renew it"
-        }
-        Tls::InvalidCertificate(Cert::NotValidForName | Cert::NotValidForNameContext { .. }) => {
-            "its TLS certificate is for another name; check the URL's host"
-        }
-        Tls::InvalidCertificate(Cert::UnknownIssuer) => {
-            "its TLS certificate is not from a trusted authority, or an intermediate certificate \
-             is missing"
-        }
-        Tls::InvalidCertificate(_) => "its TLS certificate is not valid",
-        Tls::InvalidMessage(_) => "it does not speak TLS on this port; check the URL's port",
-        Tls::AlertReceived(_) => "it refused the TLS handshake",
-        _ => "the TLS handshake failed",
     }
 }
 

@@ -2,7 +2,7 @@
 //! kept open costs no delivery its time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -45,28 +45,20 @@ fn what_is_sent_is_in_the_ledger_and_a_new_connection_is_not_tried_twice() {
 #[test]
 fn a_pool_full_of_dead_connections_delays_no_delivery() {
     const KEPT: usize = 13;
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let dead = Arc::new(AtomicBool::new(false));
-    let (count, is_dead) = (waiting.clone(), dead.clone());
+    // Connections with a lower number are dead.
+    let dead_below = Arc::new(AtomicUsize::new(0));
+    let below = dead_below.clone();
     let receiver = RawReceiver::start(move |mut stream, nth| {
-        if nth >= KEPT {
-            while read_request(&mut stream) {
-                answer(&mut stream, OK);
+        loop {
+            let is_over = stream.peek(&mut [0]).map_or(true, |count| count == 0);
+            // Closing with unread bytes is a reset.
+            if is_over || nth < below.load(Ordering::SeqCst) || !read_request(&mut stream) {
+                return;
             }
-            return;
+            // Slow enough for the next request to need a connection of its own.
+            thread::sleep(Duration::from_millis(100));
+            answer(&mut stream, OK);
         }
-        // The first requests are answered together, so that each opens a connection.
-        if !read_request(&mut stream) {
-            return;
-        }
-        count.fetch_add(1, Ordering::SeqCst);
-        while count.load(Ordering::SeqCst) < KEPT {
-            thread::sleep(Duration::from_millis(5));
-        }
-        answer(&mut stream, OK);
-        // Closing with unread bytes is a reset.
-        let _ = stream.peek(&mut [0]);
-        is_dead.store(true, Ordering::SeqCst);
     });
     let scene = Scene::embedded();
     scene.tenant("acme", &table(&receiver.url(), r#"["1h"]"#, ""));
@@ -77,16 +69,15 @@ fn a_pool_full_of_dead_connections_delays_no_delivery() {
     // A new destination begins with 8 places and gets more while they are used.
     let mut sent = 0;
     while receiver.connections() < KEPT {
-        scene.send("acme", &events(sent, sent + 1)).ok();
-        sent += 1;
-        assert!(sent < 100, "{} connections", receiver.connections());
+        assert!(sent < 400, "{} connections", receiver.connections());
+        scene.send("acme", &events(sent, sent + 40)).ok();
+        sent += 40;
+        scene.settled("acme", sent);
     }
-    scene.settled("acme", sent);
+    dead_below.store(receiver.connections(), Ordering::SeqCst);
     scene.send("acme", &events(sent, sent + 12)).ok();
     let deliveries = scene.settled("acme", sent + 12);
-    assert!(dead.load(Ordering::SeqCst), "the connections were reused");
-    let late =
-        &deliveries.iter().filter(|one| one["state"] != "delivered").collect::<Vec<&Value>>();
+    let late: Vec<&Value> = deliveries.iter().filter(|one| one["state"] != "delivered").collect();
     assert!(late.is_empty(), "{late:#?}");
     let attempts = deliveries.iter().flat_map(|one| one["attempts"].as_array().expect("a list"));
     let (resent, last): (Vec<_>, Vec<_>) =

@@ -70,7 +70,8 @@ fn a_changed_url_gets_what_waits_for_the_old_one() {
         let busy = held(api);
         let other = Counter::start(|_| Reply::Status(200));
         let began = Instant::now();
-        let settings = json!({"settings": {"url": other.url(), "secret": crate::verifiers::SECRET}});
+        let settings =
+            json!({"settings": {"url": other.url(), "secret": crate::verifiers::SECRET}});
         api.patch("/v1/tenants/acme/destinations/hooks", &settings).is(200);
         send(api, "evt_3");
         other.wait_for(3, AT_ONCE);

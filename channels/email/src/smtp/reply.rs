@@ -9,6 +9,14 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// The reply of these lines. There is at least one, and the last one has the code.
+    pub(crate) fn of_lines(lines: &[(u16, String)]) -> Self {
+        let code = lines.last().map_or(0, |(code, _)| *code);
+        let text: Vec<&str> =
+            lines.iter().map(|(_, text)| text.trim()).filter(|text| !text.is_empty()).collect();
+        Self { code, text: text.join(" ") }
+    }
+
     /// The enhanced code (RFC 3463) at the start of the text, such as `5.1.1`.
     pub(crate) fn enhanced(&self) -> Option<&str> {
         let word = self.text.split_whitespace().next()?;

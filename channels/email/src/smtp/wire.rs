@@ -117,8 +117,11 @@ mod tests {
             (b"250 2.0.0 Gr\xfc\xdfe\r\n", 250, "2.0.0 Gr\u{fffd}\u{fffd}e"),
             (b"250-one\r\n250-\r\n250 three\r\n", 250, "one three"),
             (b"250-one\n250\n", 250, "one"),
-            (b"550-5.1.1 no such user\r\nsee https://a.example\r\n550 bye\r\n", 550,
-                "5.1.1 no such user see https://a.example bye"),
+            (
+                b"550-5.1.1 no such user\r\nsee https://a.example\r\n550 bye\r\n",
+                550,
+                "5.1.1 no such user see https://a.example bye",
+            ),
             (b"354\tgo ahead\r\n", 354, "go ahead"),
         ] {
             let reply = read(bytes).await.unwrap();
@@ -130,8 +133,7 @@ mod tests {
     async fn what_is_no_reply_is_an_error_and_every_reply_is_bounded() {
         let long = [&b"250 "[..], &[b'a'; 5_000], b"\r\n"].concat();
         let endless = b"250-more\r\n".repeat(1_000);
-        for bytes in
-            [&b""[..], b"250", b"250-one\r\n", b"HTTP/1.1 200 OK\r\n\r\n", &long, &endless]
+        for bytes in [&b""[..], b"250", b"250-one\r\n", b"HTTP/1.1 200 OK\r\n\r\n", &long, &endless]
         {
             assert!(read(bytes).await.is_err(), "{:?}", &bytes[..bytes.len().min(40)]);
         }

@@ -112,7 +112,6 @@ async fn a_server_without_pipelining_gets_one_command_at_a_time() {
     let conversation = [
         ("", "220 slow\r\n"),
         ("EHLO", "250 slow\r\n"),
-        ("EHLO", "250 slow\r\n"),
         ("MAIL FROM:<notifications@fanfare.example>\r\n", "250 ok\r\n"),
         ("RCPT TO:<jane.smith@acme.example>\r\n", "550 5.1.1 no\r\n"),
         ("RSET", "250 ok\r\n"),
@@ -152,7 +151,6 @@ async fn a_server_that_accepts_data_without_a_recipient_gets_an_empty_message() 
     let conversation = [
         ("", "220 odd\r\n"),
         ("EHLO", offer),
-        ("EHLO", offer),
         ("MAIL", "250 ok\r\n"),
         ("RCPT", "550 5.1.1 no\r\n"),
         ("DATA", "354 go\r\n"),
@@ -174,7 +172,6 @@ async fn a_server_that_accepts_data_without_a_recipient_gets_an_empty_message() 
 async fn a_connection_idle_for_seconds_is_probed() {
     let conversation = [
         ("", "220 idle\r\n"),
-        ("EHLO", "250 idle\r\n"),
         ("EHLO", "250 idle\r\n"),
         ("MAIL", "250 ok\r\n"),
         ("RCPT", "250 ok\r\n"),

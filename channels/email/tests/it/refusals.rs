@@ -171,7 +171,6 @@ async fn a_message_larger_than_the_server_accepts_is_not_sent() {
     let script = vec![
         ("", "220 small\r\n"),
         ("EHLO", "250-small\r\n250 SIZE 100\r\n"),
-        ("EHLO", "250-small\r\n250 SIZE 100\r\n"),
         ("MAIL", "421 not reached\r\n"),
     ];
     let channel =
