@@ -89,6 +89,11 @@ impl Counter {
         self.seen.lock().expect("no holder panics").len()
     }
 
+    /// The bodies of an event's requests.
+    pub(crate) fn bodies(&self, id: &str) -> Vec<bytes::Bytes> {
+        self.seen.lock().expect("no holder panics").get(id).cloned().unwrap_or_default()
+    }
+
     /// Which events came.
     pub(crate) fn ids(&self) -> HashSet<String> {
         self.seen.lock().expect("no holder panics").keys().cloned().collect()

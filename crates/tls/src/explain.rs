@@ -58,7 +58,7 @@ pub(crate) fn is_authority(error: &str) -> bool {
 
 fn alert_message(alert: AlertDescription) -> &'static str {
     match alert {
-        AlertDescription::UnrecognizedName => {
+        AlertDescription::UnrecognisedName => {
             "it has no TLS certificate for this name; check the host"
         }
         AlertDescription::CertificateRequired | AlertDescription::BadCertificate => {

@@ -1,7 +1,9 @@
 //! What happened to users of systems like this one: receivers, producers and repairs as they were
 //! reported, over the real server.
 
+mod clocks;
 mod connections;
+mod ingest;
 mod refusals;
 mod repairs;
 
