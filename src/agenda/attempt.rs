@@ -24,7 +24,7 @@ pub trait Notices: Send + Sync {
     fn held(&self, lane: &Lane, hold: &Hold, code: &str, at: Ms) {
         let _ = (lane, hold, code, at);
     }
-    /// A lane that was reported as held accepts again.
+    /// A lane accepts that was reported as held, perhaps by an earlier process.
     fn recovered(&self, lane: &Lane, at: Ms) {
         let _ = (lane, at);
     }
@@ -58,7 +58,7 @@ pub async fn run_attempt(
     });
     let (took, now_ms) = (began.elapsed(), clock.now_ms());
     let tried = Tried { number, at_ms, took, now_ms };
-    let concluded = conclude(&lane.policy, tried, &result, rand::random());
+    let mut concluded = conclude(&lane.policy, tried, &result, rand::random());
 
     if let Some(opened) = lane.gate.learn(concluded.judgement, took, now_ms, rand::random()) {
         let (tenant, destination) = (&*lane.key.tenant, &*lane.key.id);
@@ -70,9 +70,10 @@ pub async fn run_attempt(
         }
     }
     if lane.gate.is_superseded() {
-        return under_new_settings(concluded, now_ms);
+        concluded = under_new_settings(concluded, now_ms);
+    } else {
+        report_hold(lane, &concluded, notices, now_ms);
     }
-    report_hold(lane, &concluded, notices, now_ms);
     if concluded.judgement == Judgement::Gone
         && !lane.gone.swap(true, Ordering::Relaxed)
         && let Err(error) = &result
@@ -93,8 +94,8 @@ pub async fn run_attempt(
 fn under_new_settings(mut concluded: Concluded, now: Ms) -> Concluded {
     if matches!(concluded.change, Change::Retried { .. } | Change::ReceiverGone(_)) {
         concluded.change = Change::Retried { due_ms: now, serve_ms: now };
-        concluded.judgement = Judgement::Neutral;
     }
+    concluded.judgement = Judgement::Neutral;
     concluded
 }
 

@@ -52,7 +52,7 @@ pub async fn note(
         code: code.to_owned(),
         since_ms: before.as_ref().map_or(now, |before| before.since_ms),
         at_ms: now,
-        until_ms: before.as_ref().map_or(until_ms, |before| before.until_ms.max(until_ms)),
+        until_ms,
         noticed: before.is_some_and(|before| before.noticed),
     };
     write(records, lane, &note, now).await?;

@@ -112,7 +112,8 @@ impl Notices for Notifier {
     }
 
     fn recovered(&self, lane: &Lane, at_ms: Ms) {
-        self.post(Notice::Recovered(Recovered {
+        // Without it, the note of the hold ends by itself.
+        let _ = self.outbox.try_send(Notice::Recovered(Recovered {
             lane: lane.key.clone(),
             channel: lane.destination.channel.clone(),
             environment: lane.environment,

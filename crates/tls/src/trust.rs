@@ -132,7 +132,7 @@ mod tests {
     }
 
     /// 1 January 2030.
-    const NOW: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_893_456_000));
+    const NOW: UnixTime = UnixTime::since_unix_epoch(Duration::from_hours(525_960));
 
     fn verify(
         certificate: &CertificateDer<'static>,

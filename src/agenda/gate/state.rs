@@ -74,7 +74,8 @@ impl State {
             workers: 0,
             line: VecDeque::new(),
             held_until: Ms::MIN / 2,
-            reported_until: None,
+            // A process before this one may have reported a hold.
+            reported_until: Some(Ms::MIN),
             superseded: false,
             backlog_until: None,
         }

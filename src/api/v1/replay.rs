@@ -164,11 +164,13 @@ pub(super) async fn present_lanes(
     tenant: &str,
 ) -> Result<PresentLanes, ApiError> {
     let (spec, _) = load_whole(state, tenant).await?;
-    let compiled = compiled(state, &spec).map_err(|_| {
+    // If the document does not compile, the previous table stays in effect.
+    let (compiled, current) = (compiled(state, &spec).ok(), state.registry.tenant(tenant));
+    let table = compiled.as_ref().or(current.as_deref()).ok_or_else(|| {
         let message = "the tenant's settings are invalid, so nothing can be replayed; correct them";
         ApiError::conflict("invalid_settings", message)
     })?;
-    Ok(PresentLanes::of(&compiled))
+    Ok(PresentLanes::of(table))
 }
 
 /// Replays the deliveries that match the filter.
