@@ -202,7 +202,7 @@ mod tests {
 
     use super::*;
 
-    fn spec(more: serde_json::Value) -> TenantSpec {
+    fn spec(more: &serde_json::Value) -> TenantSpec {
         let mut spec = json!({
             "id": "acme", "name": "Acme", "routes": [],
             "destinations": [{"id": "hook", "channel": "webhook", "url": "https://a.example"}],
@@ -212,7 +212,7 @@ mod tests {
         serde_json::from_value(spec).unwrap()
     }
 
-    fn mark(before: serde_json::Value, after: serde_json::Value) -> Option<Ms> {
+    fn mark(before: &serde_json::Value, after: &serde_json::Value) -> Option<Ms> {
         let (before, mut after) = (spec(before), spec(after));
         mark_repaired(&before, &mut after, 1_000);
         after.repaired.get("hook").copied()
@@ -221,22 +221,22 @@ mod tests {
     #[test]
     fn a_changed_resumed_or_enabled_destination_is_marked_and_a_renamed_one_is_not() {
         let one = |field: &str, value: &str| json!({"destinations": [{"id": "hook", "channel": "webhook", field: value}]});
-        assert_eq!(mark(one("url", "a"), one("url", "b")), Some(1_000));
-        assert_eq!(mark(one("rate", "1/s"), one("rate", "2/s")), Some(1_000));
-        assert_eq!(mark(one("name", "a"), one("name", "b")), None);
-        assert_eq!(mark(json!({"held": ["hook"]}), json!({})), Some(1_000), "resumed");
-        assert_eq!(mark(json!({}), json!({"held": ["hook"]})), None, "paused");
+        assert_eq!(mark(&one("url", "a"), &one("url", "b")), Some(1_000));
+        assert_eq!(mark(&one("rate", "1/s"), &one("rate", "2/s")), Some(1_000));
+        assert_eq!(mark(&one("name", "a"), &one("name", "b")), None);
+        assert_eq!(mark(&json!({"held": ["hook"]}), &json!({})), Some(1_000), "resumed");
+        assert_eq!(mark(&json!({}), &json!({"held": ["hook"]})), None, "paused");
         let gone = json!({"disabled": {"hook": {"reason": "gone", "message": "", "at_ms": 1}}});
-        assert_eq!(mark(gone.clone(), json!({})), Some(1_000), "enabled");
-        assert_eq!(mark(json!({}), gone), None, "disabled");
+        assert_eq!(mark(&gone, &json!({})), Some(1_000), "enabled");
+        assert_eq!(mark(&json!({}), &gone), None, "disabled");
         let lane =
             json!({"disabled": {"hook~a": {"reason": "bounces", "message": "", "at_ms": 1}}});
-        assert_eq!(mark(lane, json!({})), Some(1_000), "one recipient enabled");
+        assert_eq!(mark(&lane, &json!({})), Some(1_000), "one recipient enabled");
     }
 
     #[test]
     fn a_mark_changes_although_the_clock_was_set_back_and_goes_with_its_destination() {
-        let mut before = spec(json!({"repaired": {"hook": 5_000, "other": 7}}));
+        let mut before = spec(&json!({"repaired": {"hook": 5_000, "other": 7}}));
         repaired(&mut before, "hook", 1_000);
         assert_eq!(before.repaired["hook"], 5_001);
         let mut after = before.clone();

@@ -61,9 +61,9 @@ fn twelve_refused_events_before_a_good_one_do_not_delay_it() {
 fn a_destination_decides_which_statuses_are_retried() {
     for (settings, status, state, attempts) in [
         (r#"give_up_on = ["4xx"]"#, 422, "dead", 1),
-        (r#"give_up_on = [503]"#, 503, "dead", 1),
+        ("give_up_on = [503]", 503, "dead", 1),
         ("give_up_on = [\"4xx\"]\nretry_on = [404]", 404, "dead", 3),
-        (r#"retry_on = [410]"#, 410, "dead", 3),
+        ("retry_on = [410]", 410, "dead", 3),
     ] {
         let scene = Scene::embedded();
         let receiver = picky(status);

@@ -32,7 +32,7 @@ impl Busy {
                 return Reply::Status(200);
             }
             let headers = vec![("retry-after".to_owned(), "7200".to_owned())];
-            Reply::Full { status: 503, headers, body: Default::default() }
+            Reply::Full { status: 503, headers, body: bytes::Bytes::new() }
         });
         Self { receiver, is_back }
     }

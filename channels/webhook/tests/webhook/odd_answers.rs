@@ -29,8 +29,8 @@ fn with(headers: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_2xx_is_a_success_whatever_its_headers_look_like() {
-    let many: String = (0..300).map(|n| format!("X-{n}: a\r\n")).collect();
-    let very_many: String = (0..5_000).map(|n| format!("X-{n}: a\r\n")).collect();
+    let many = "X-A: a\r\n".repeat(300);
+    let very_many = "X-A: a\r\n".repeat(5_000);
     for (what, answer) in [
         ("a folded header", with("X-A: b\r\n c\r\n")),
         ("a folded header with a tab", with("X-A: b\r\n\tc\r\n")),
