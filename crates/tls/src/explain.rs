@@ -19,6 +19,11 @@ pub fn explain(error: &Error) -> &'static str {
     }
 }
 
+const WRONG_PURPOSE: &str =
+    "its TLS certificate is not for servers; issue one with the extended key usage serverAuth";
+/// What the platform's verifier makes of a wrong purpose.
+const PLATFORMS_WRONG_PURPOSE: &str = "certificate had invalid extensions";
+
 fn certificate_message(error: &Cert) -> &'static str {
     match error {
         Cert::Expired | Cert::ExpiredContext { .. } => "its TLS certificate has expired; renew it",
@@ -33,12 +38,13 @@ fn certificate_message(error: &Cert) -> &'static str {
             "its TLS certificate is not from a trusted authority, or an intermediate certificate \
              is missing; send the whole chain, or trust the authority"
         }
-        Cert::InvalidPurpose | Cert::InvalidPurposeContext { .. } => {
-            "its TLS certificate is not for servers; issue one with the extended key usage \
-             serverAuth"
-        }
+        Cert::InvalidPurpose | Cert::InvalidPurposeContext { .. } => WRONG_PURPOSE,
+        Cert::Other(other) if other.to_string() == PLATFORMS_WRONG_PURPOSE => WRONG_PURPOSE,
         Cert::Revoked => "its TLS certificate was revoked; renew it",
-        Cert::BadSignature => "its TLS certificate has a wrong signature; issue it again",
+        Cert::BadSignature => {
+            "its TLS certificate is not from a trusted authority: one of the same name has another \
+             key; trust the authority that signed it, or issue it again"
+        }
         Cert::BadEncoding => "its TLS certificate cannot be read; issue it again",
         Cert::Other(other) if is_authority(&other.to_string()) => {
             "its TLS certificate is that of an authority (CA:TRUE), as `openssl req -x509` makes \
