@@ -82,6 +82,14 @@ pub async fn forget(records: &dyn Records, lane: &LaneKey) -> Result<Option<Hold
     Ok(found)
 }
 
+/// Removes the note of a lane if it was made before `at`.
+pub async fn forget_before(records: &dyn Records, lane: &LaneKey, at: Ms) -> Result<()> {
+    if find(records, lane).await?.is_some_and(|note| note.at_ms < at) {
+        records.remove(HOLDS, &id(lane), None).await?;
+    }
+    Ok(())
+}
+
 fn id(lane: &LaneKey) -> String {
     format!("{}/{}", lane.tenant, lane.id)
 }

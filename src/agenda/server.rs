@@ -13,7 +13,7 @@ use super::round::{Context, Round};
 use super::serve::serve;
 use super::shares::{Share, Shares};
 use super::unknown_lanes::UnknownLanes;
-use super::{Clock, Gate, Lanes, Notices, ServeOptions};
+use super::{Clock, FoundLane, Gate, Lanes, Notices, ServeOptions};
 use crate::flow::{
     CLAIM_MAX, CLAIM_WAIT_MAX_MS, CLAIM_WAIT_MIN_MS, CLAIM_WAIT_SHARE_FULL, CLOCK_GRACE,
     OUTAGE_GRACE, SERVE_AGAIN_MS, SERVE_AGAIN_REFUSED_MS, SHARE_FULL_WAIT_MS,
@@ -177,12 +177,16 @@ impl Server {
 /// Serves one claimed lane and releases it.
 async fn serve_claim(context: &Context, lease: &Lease) {
     let Lease { claim, lost, .. } = lease;
-    let gate = || context.lanes.lane(&claim.lane).map(|lane| lane.gate.clone());
+    let gate = || context.lanes.current(&claim.lane).map(|lane| lane.gate.clone());
     let is_same = |before: &Option<Arc<Gate>>| match (before, &gate()) {
         (Some(before), Some(now)) => Arc::ptr_eq(before, now),
-        (before, now) => before.is_none() && now.is_none(),
+        _ => true,
     };
-    let before = gate();
+    // Loads the tenant's table, if it is not in memory.
+    let before = match context.lanes.find(&claim.lane).await {
+        Ok(FoundLane::There(lane)) => Some(lane.gate.clone()),
+        _ => None,
+    };
     let next = match serve(&Round { context, claim, lost }).await {
         Ok(next) => next,
         Err(error) => {

@@ -6,21 +6,23 @@
 //! retry is due now, and a digest at the next tick of its schedule.
 //!
 //! Every process does so when it sees the mark, because until then it may have added waits by the
-//! old settings. A process that starts does it for what has not changed since the mark.
+//! old settings. A process that did not have the tenant in memory does it for what has not changed
+//! since the mark, and so does a process that starts.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::StreamExt as _;
 
-use super::registry::Snapshot;
-use super::{DestinationSpec, TenantSpec};
+use super::{DestinationSpec, Tenant, TenantSpec};
 use crate::agenda::{Clock, Lane, Mode, holds};
 use crate::flow::{LIFT_AT_ONCE, LIFT_BATCH, LIFT_MARKS_LAST};
 use fanfare_contract::Event;
 use fanfare_store::{
-    Change, DeliveryQuery, DeliveryRecord, DeliveryState, DeliveryUpdate, Ms, Reason, Result,
-    StateKind, Store,
+    Change, DeliveryQuery, DeliveryRecord, DeliveryState, DeliveryUpdate, Ms, Reason, Records,
+    Result, StateKind, Store,
 };
 
 /// Marks a destination as repaired at `now`.
@@ -71,38 +73,70 @@ pub(super) struct Lift {
     changed_before: Ms,
 }
 
-/// Compares two snapshots. Gates that were replaced let nothing more pass. Returns the lanes that
-/// were repaired.
-pub(super) fn learn(before: &Snapshot, now: &Snapshot, now_ms: Ms) -> Vec<Lift> {
+/// Compares a tenant in memory with what replaces it. Gates that were replaced let nothing more pass.
+/// Returns the lanes that were repaired.
+pub(super) fn learn(before: Option<&Tenant>, now: &Tenant, now_ms: Ms) -> Vec<Lift> {
     let mut lifts = Vec::new();
-    for tenant in now.values() {
-        let old = before.get(&tenant.id);
-        if old.is_some_and(|old| Arc::ptr_eq(old, tenant)) {
-            continue;
-        }
-        for lane in tenant.lanes.values() {
-            let changed_before = match old.and_then(|old| old.lanes.get(&lane.key.id)) {
-                Some(old) if Arc::ptr_eq(&old.gate, &lane.gate) => continue,
-                Some(old) => {
-                    old.gate.supersede();
-                    now_ms
-                }
-                None if now_ms - lane.repaired_ms > LIFT_MARKS_LAST => continue,
-                None => lane.repaired_ms,
-            };
-            lifts.push(Lift { lane: lane.clone(), changed_before });
-        }
+    for lane in now.lanes.values() {
+        let changed_before = match before.and_then(|before| before.lanes.get(&lane.key.id)) {
+            Some(old) if Arc::ptr_eq(&old.gate, &lane.gate) => continue,
+            Some(old) => {
+                old.gate.supersede();
+                now_ms
+            }
+            None if now_ms - lane.repaired_ms > LIFT_MARKS_LAST => continue,
+            None => lane.repaired_ms,
+        };
+        lifts.push(Lift { lane: lane.clone(), changed_before });
     }
     lifts
 }
 
-/// Lifts the waits of these lanes, several lanes at once. What fails is logged: the store is away,
-/// and its deliveries are sent when they are due.
-pub(super) async fn lift_all(store: Store, clock: Clock, lifts: Vec<Lift>) {
+/// The collection of the tenants with repairs whose waits are perhaps not lifted yet.
+const REPAIRED: &str = "repaired";
+/// Tenants in one answer.
+const TENANTS: usize = 1_000;
+
+/// Notes that a tenant has new marks, for the case that no process runs which would see them. Only if
+/// something waits for it. To be called before the document is written.
+pub(crate) async fn remember(store: &Store, before: &TenantSpec, spec: &TenantSpec) -> Result<()> {
+    if spec.repaired == before.repaired || !waits(store, &spec.id).await? {
+        return Ok(());
+    }
+    store.records.put(REPAIRED, &spec.id, Bytes::new(), None, Some(REMEMBERED)).await.map(drop)
+}
+
+/// How long that is remembered.
+const REMEMBERED: Duration = Duration::from_millis(LIFT_MARKS_LAST.unsigned_abs());
+
+/// Whether something waits for a tenant.
+pub(super) async fn waits(store: &Store, tenant: &str) -> Result<bool> {
+    let usage = store.ledger.usage(&[tenant.into()]).await?;
+    Ok(usage.first().is_some_and(|usage| usage.waiting > 0))
+}
+
+/// The tenants that were noted.
+pub(super) async fn remembered(records: &dyn Records) -> Result<Vec<String>> {
+    let mut tenants: Vec<String> = Vec::new();
+    loop {
+        let page = records.list(REPAIRED, tenants.last().map(String::as_str), TENANTS).await?;
+        let is_full = page.len() == TENANTS;
+        tenants.extend(page.into_iter().map(|record| record.id));
+        if !is_full {
+            return Ok(tenants);
+        }
+    }
+}
+
+/// Lifts the waits of lanes of one tenant, several lanes at once. What fails is logged: the store is
+/// away, and its deliveries are sent when they are due, or when a process starts.
+pub(super) async fn lift_all(store: Store, clock: Clock, tenant: Arc<str>, lifts: Vec<Lift>) {
+    let failed = AtomicBool::new(false);
     let lift = |one: Lift| {
-        let store = store.clone();
+        let (store, failed) = (store.clone(), &failed);
         async move {
             if let Err(error) = lift(&store, clock, &one).await {
+                failed.store(true, Ordering::Relaxed);
                 let (tenant, destination) = (&*one.lane.key.tenant, &*one.lane.key.id);
                 tracing::warn!(
                     tenant, destination, %error,
@@ -112,11 +146,15 @@ pub(super) async fn lift_all(store: Store, clock: Clock, lifts: Vec<Lift>) {
         }
     };
     futures::stream::iter(lifts).for_each_concurrent(LIFT_AT_ONCE, lift).await;
+    if !failed.load(Ordering::Relaxed) {
+        // If this fails, the next start looks once more.
+        let _ = store.records.remove(REPAIRED, &tenant, None).await;
+    }
 }
 
 async fn lift(store: &Store, clock: Clock, one: &Lift) -> Result<()> {
     let lane = &one.lane;
-    holds::forget(&*store.records, &lane.key).await?;
+    holds::forget_before(&*store.records, &lane.key, one.changed_before).await?;
     if lane.paused || lane.disabled.is_some() || store.agenda.waiting(&lane.key).await? == 0 {
         return Ok(());
     }

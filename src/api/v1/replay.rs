@@ -165,7 +165,8 @@ pub(super) async fn present_lanes(
 ) -> Result<PresentLanes, ApiError> {
     let (spec, _) = load_whole(state, tenant).await?;
     // If the document does not compile, the previous table stays in effect.
-    let (compiled, current) = (compiled(state, &spec).ok(), state.registry.tenant(tenant));
+    let current = state.registry.find(tenant).await?.usable();
+    let compiled = compiled(state, &spec).ok();
     let table = compiled.as_ref().or(current.as_deref()).ok_or_else(|| {
         let message = "the tenant's settings are invalid, so nothing can be replayed; correct them";
         ApiError::conflict("invalid_settings", message)

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::agenda::{Lane, holds};
 use crate::api::answer::ApiError;
 use crate::api::state::ApiState;
-use crate::tenant::TenantSpec;
+use crate::tenant::{TenantSpec, TenantStatus};
 use fanfare_store::Reason;
 
 /// Why nothing is sent to a destination for a while, and until when.
@@ -42,7 +42,7 @@ pub(super) async fn of_lane(
         return Ok(Some(Held { reason, code, message, until_ms }));
     }
     // A hold that is too short for a note.
-    let tenant = state.registry.tenant(&key.tenant);
+    let tenant = state.registry.in_memory(&key.tenant).and_then(TenantStatus::usable);
     let here = tenant.as_ref().and_then(|tenant| tenant.lanes.get(&key.id));
     let hold = here.and_then(|lane| lane.gate.hold(now));
     Ok(hold.and_then(|hold| {
