@@ -131,9 +131,9 @@ pub(super) async fn remembered(records: &dyn Records) -> Result<Vec<String>> {
 /// Lifts the waits of lanes of one tenant, several lanes at once. What fails is logged: the store is
 /// away, and its deliveries are sent when they are due, or when a process starts.
 pub(super) async fn lift_all(store: Store, clock: Clock, tenant: Arc<str>, lifts: Vec<Lift>) {
-    let failed = AtomicBool::new(false);
+    let failed = &AtomicBool::new(false);
     let lift = |one: Lift| {
-        let (store, failed) = (store.clone(), &failed);
+        let store = store.clone();
         async move {
             if let Err(error) = lift(&store, clock, &one).await {
                 failed.store(true, Ordering::Relaxed);
