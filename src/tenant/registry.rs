@@ -132,7 +132,8 @@ impl Registry {
             None => Entry { revision: 0, status: TenantStatus::Unknown },
         };
         let status = entry.status.clone();
-        self.lift(before.and_then(|entry| entry.status.usable()), &status);
+        let before = before.and_then(|entry| entry.status.usable());
+        self.lift(before.as_deref(), &status);
         // Noted first: this task may be dropped before the lanes are compared.
         self.unchecked().insert(id.into());
         self.loaded.put(id, entry);
@@ -168,9 +169,9 @@ impl Registry {
     }
 
     /// Lifts what holds repaired lanes back, beside other work.
-    fn lift(&self, before: Option<Arc<Tenant>>, now: &TenantStatus) {
+    fn lift(&self, before: Option<&Tenant>, now: &TenantStatus) {
         let TenantStatus::Usable(now) = now else { return };
-        let lifts = repairs::learn(before.as_deref(), now, self.clock.now_ms());
+        let lifts = repairs::learn(before, now, self.clock.now_ms());
         if !lifts.is_empty() {
             let (store, tenant) = (self.store.clone(), now.id.clone());
             tokio::spawn(repairs::lift_all(store, self.clock, tenant, lifts));
