@@ -215,10 +215,6 @@ pub(crate) const LIFT_MARKS_LAST: Ms = 7 * 24 * 3_600 * 1_000;
 /// Holds that end sooner than this are not noted in the store.
 pub(crate) const HOLD_NOTED_MS: Ms = 5_000;
 
-/// A tenant is notified of a lane to which nothing is sent for this long. Shorter holds are part of
-/// how busy receivers are served.
-pub(crate) const HOLD_NOTICED_MS: Ms = 60_000;
-
 // ---- Agenda: direct lanes --------------------------------------------------------------------
 
 /// Outcomes that are recorded in one call, unless the first of them has waited long enough.
@@ -266,6 +262,13 @@ pub(crate) const TEMPLATE_BYTES_KEPT: u64 = 64 << 20;
 pub(crate) const TEMPLATE_BYTES_LEAST: u64 = 2_048;
 
 // ---- Health and notices ----------------------------------------------------------------------
+
+/// A tenant is warned of a destination with only failures after this share of `disable_after`, if
+/// that is sooner than the setting.
+pub(crate) const FAILING_SHARE: f64 = 0.8;
+
+/// How long it is remembered that a tenant was warned, if the destination gets no other event.
+pub(crate) const FAILING_REMEMBERED: Duration = Duration::from_hours(60 * 24);
 
 /// Longest time between two reports of the same health of a lane. The store keeps since when a
 /// lane fails, so it needs no report of every attempt.

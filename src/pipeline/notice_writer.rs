@@ -9,10 +9,11 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::notices::{Gone, Held, Notice, Recovered, Report, own_event};
-use crate::agenda::{Clock, Health, holds};
+use super::notices::{Gone, Notice, Recovered, Report, own_event};
+use super::warnings::{self, WarnAfter};
+use crate::agenda::{Clock, Health};
 use crate::event::own_event_id;
-use crate::flow::{BOUNCES_IN_A_ROW_WITHIN, HOLD_NOTICED_MS};
+use crate::flow::BOUNCES_IN_A_ROW_WITHIN;
 use crate::persist::Backoff;
 use crate::tenant::{Disabled, Registry};
 use fanfare_store::{Store, StoreError};
@@ -20,6 +21,15 @@ use fanfare_store::{Store, StoreError};
 /// Stores notices.
 pub(super) struct NoticeWriter {
     pub(super) clock: Clock,
+    pub(super) warn: WarnAfter,
+}
+
+/// What follows from a report of a lane's health.
+enum Judged {
+    /// The lane goes on, perhaps with a warning.
+    Goes(Option<Arc<Event>>),
+    /// The lane is to be disabled.
+    Disable(Gone),
 }
 
 impl NoticeWriter {
@@ -50,25 +60,24 @@ impl NoticeWriter {
         notice: &Notice,
     ) -> Result<(), StoreError> {
         let event = match notice {
-            Notice::Dead { event } => event.clone(),
-            Notice::Gone(gone) => self.disable(registry, gone).await?,
-            Notice::Health(report) => {
-                let Some(gone) = judge(store, report).await? else { return Ok(()) };
-                let event = self.disable(registry, &gone).await?;
-                // When it is enabled again, the failures so far do not count.
-                store.agenda.well(&report.lane).await?;
-                event
-            }
-            Notice::Held(held) => match hold(store, held).await? {
-                Some(event) => event,
-                None => return Ok(()),
+            Notice::Dead { event } => Some(event.clone()),
+            Notice::Gone(gone) => Some(self.disable(registry, gone).await?),
+            Notice::Health(report) => match judge(store, self.warn, report).await? {
+                Judged::Disable(gone) => {
+                    let event = self.disable(registry, &gone).await?;
+                    // When it is enabled again, the failures so far do not count.
+                    store.agenda.well(&report.lane).await?;
+                    Some(event)
+                }
+                Judged::Goes(warning) => warning,
             },
-            Notice::Recovered(lane) => match recovered(store, lane).await? {
-                Some(event) => event,
-                None => return Ok(()),
-            },
+            Notice::Held(lane) => warnings::held(store, self.warn, lane).await?,
+            Notice::Recovered(lane) => warnings::recovered(store, lane).await?,
         };
-        store.log.append(vec![event]).await.map(|_| ())
+        match event {
+            Some(event) => store.log.append(vec![event]).await.map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// Disables a destination in its tenant's document. Returns the event that reports it.
@@ -96,54 +105,14 @@ impl NoticeWriter {
     }
 }
 
-/// Notes why nothing is sent to a lane. Returns the event that reports it, once a hold has become
-/// long.
-async fn hold(store: &Store, held: &Held) -> Result<Option<Arc<Event>>, StoreError> {
-    let Held { lane, channel, environment, hold, code, at_ms } = held;
-    let mut note = holds::note(&*store.records, lane, hold, code, *at_ms).await?;
-    if note.noticed || note.until_ms - note.since_ms < HOLD_NOTICED_MS {
-        return Ok(None);
-    }
-    note.noticed = true;
-    tracing::warn!(
-        tenant = &*lane.tenant,
-        destination = lane.id.as_str(),
-        reason = note.reason,
-        code,
-        "nothing is sent to a destination for a while; its deliveries wait"
-    );
-    let data = json!({
-        "destination": lane.id.destination(), "lane": lane.id.as_str(), "channel": &**channel,
-        "reason": note.reason, "code": code,
-        "held_since": note.since_ms / 1000, "held_until": note.until_ms / 1000,
-    });
-    let id = own_event_id("held", &[&lane.tenant, &lane.id, &note.since_ms.to_string()]);
-    let event = own_event(&lane.tenant, &id, "fanfare.destination.held", *at_ms, &data);
-    holds::write(&*store.records, lane, &note, *at_ms).await?;
-    Ok(Some(Arc::new(event.with_environment(*environment))))
-}
-
-/// Forgets why nothing was sent to a lane. Returns the event that reports it, if the hold was
-/// reported.
-async fn recovered(store: &Store, lane: &Recovered) -> Result<Option<Arc<Event>>, StoreError> {
-    let Recovered { lane, channel, environment, at_ms } = lane;
-    let note = holds::forget(&*store.records, lane).await?;
-    let Some(note) = note.filter(|note| note.noticed) else { return Ok(None) };
-    let data = json!({
-        "destination": lane.id.destination(), "lane": lane.id.as_str(), "channel": &**channel,
-        "held_since": note.since_ms / 1000, "recovered_at": at_ms / 1000,
-    });
-    let id = own_event_id("recovered", &[&lane.tenant, &lane.id, &note.since_ms.to_string()]);
-    let event = own_event(&lane.tenant, &id, "fanfare.destination.recovered", *at_ms, &data);
-    Ok(Some(Arc::new(event.with_environment(*environment))))
-}
-
-/// Records the health of a lane. Returns why it is to be disabled, if it is.
-async fn judge(store: &Store, report: &Report) -> Result<Option<Gone>, StoreError> {
+/// Records the health of a lane.
+async fn judge(store: &Store, warn: WarnAfter, report: &Report) -> Result<Judged, StoreError> {
     let Report { lane, channel, environment, health, at_ms, disable_after, bounces } = report;
     if *health == Health::Healthy {
         store.agenda.well(lane).await?;
-        return Ok(None);
+        let (lane, channel) = (lane.clone(), channel.clone());
+        let recovered = Recovered { lane, channel, environment: *environment, at_ms: *at_ms };
+        return Ok(Judged::Goes(warnings::recovered(store, &recovered).await?));
     }
     let gap = disable_after.unwrap_or(BOUNCES_IN_A_ROW_WITHIN);
     let failing = store.agenda.failing(lane, *at_ms, gap).await?;
@@ -157,9 +126,13 @@ async fn judge(store: &Store, report: &Report) -> Result<Option<Gone>, StoreErro
             let after = humantime::format_duration(*after);
             ("only_failures", format!("only failures for {after}; repair the receiver"))
         }
-        _ => return Ok(None),
+        (Health::Failing, ..) => {
+            let warning = warnings::failing(store, warn, report, failing.since_ms).await?;
+            return Ok(Judged::Goes(warning));
+        }
+        _ => return Ok(Judged::Goes(None)),
     };
-    Ok(Some(Gone {
+    Ok(Judged::Disable(Gone {
         tenant: lane.tenant.clone(),
         lane: lane.id.clone(),
         channel: channel.clone(),
