@@ -208,8 +208,8 @@ pub(crate) const LIFT_AT_ONCE: usize = 8;
 /// is read.
 pub(crate) const LIFT_BATCH: usize = 200;
 
-/// A process that starts lifts the waits of destinations that were repaired within this time: longer
-/// than any wait of the standard schedules.
+/// A process that starts lifts the waits of destinations that were repaired within this time:
+/// longer than any wait of the standard schedules.
 pub(crate) const LIFT_MARKS_LAST: Ms = 7 * 24 * 3_600 * 1_000;
 
 /// Holds that end sooner than this are not noted in the store.

@@ -10,8 +10,9 @@ use crate::config::{Log, LogFormat};
 
 /// A level alone applies to Fanfare, whose crates all begin with `fanfare`. Libraries then log
 /// warnings only, because at `info` they log each request and connection. The Redis client also
-/// warns about every attempt to connect. `fanfare_store` logs once that the store is unreachable. The
-/// verifier of certificates logs each one that it refuses, which the ledger shows with its attempt.
+/// warns about every attempt to connect. `fanfare_store` logs once that the store is unreachable.
+/// The verifier of certificates logs each one that it refuses, which the ledger shows with its
+/// attempt.
 fn directives(filter: &str) -> Cow<'_, str> {
     match filter.trim().to_ascii_lowercase().as_str() {
         level @ ("info" | "debug" | "trace") => format!("warn,{QUIET},fanfare={level}").into(),

@@ -14,8 +14,8 @@ use fanfare_store::{
 /// Deliveries changed at once.
 const BATCH: usize = 100;
 
-/// The lanes that a tenant's destinations have now, by destination. Recipients can have changed since
-/// a delivery failed.
+/// The lanes that a tenant's destinations have now, by destination. Recipients can have changed
+/// since a delivery failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PresentLanes(BTreeMap<String, Vec<LaneId>>);
 
@@ -26,8 +26,8 @@ impl PresentLanes {
         Self(tenant.targets.iter().map(|target| (target.id.to_string(), lanes(target))).collect())
     }
 
-    /// Where a delivery of this event goes now: to its own lane or, if that no longer exists, to the
-    /// destination's present recipients that do not have the event yet.
+    /// Where a delivery of this event goes now: to its own lane or, if that no longer exists, to
+    /// the destination's present recipients that do not have the event yet.
     fn of_delivery(&self, delivery: &DeliveryRecord, event: &EventRecord) -> Vec<LaneId> {
         let lanes = self.0.get(delivery.lane.destination());
         let lanes = lanes.map(Vec::as_slice).unwrap_or_default();

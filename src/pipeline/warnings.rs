@@ -1,5 +1,5 @@
-//! Early warnings: a destination is held back, only fails, or has recovered. Each becomes an event of
-//! the tenant, once per change. What was reported is remembered in the store, for all replicas.
+//! Early warnings: a destination is held back, only fails, or has recovered. Each becomes an event
+//! of the tenant, once per change. What was reported is remembered in the store, for all replicas.
 
 use std::sync::Arc;
 use std::time::Duration;

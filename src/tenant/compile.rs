@@ -78,8 +78,8 @@ impl Tenant {
 }
 
 /// Compiles a document, or returns all of its problems at once. Lanes of destinations that were
-/// neither changed nor repaired keep their gates from `previous`, so that a reload does not forget an
-/// open circuit.
+/// neither changed nor repaired keep their gates from `previous`, so that a reload does not forget
+/// an open circuit.
 pub fn compile(
     spec: &TenantSpec,
     revision: u64,

@@ -73,8 +73,8 @@ pub(super) struct Lift {
     changed_before: Ms,
 }
 
-/// Compares a tenant in memory with what replaces it. Gates that were replaced let nothing more pass.
-/// Returns the lanes that were repaired.
+/// Compares a tenant in memory with what replaces it. Gates that were replaced let nothing more
+/// pass. Returns the lanes that were repaired.
 pub(super) fn learn(before: Option<&Tenant>, now: &Tenant, now_ms: Ms) -> Vec<Lift> {
     let mut lifts = Vec::new();
     for lane in now.lanes.values() {
@@ -97,8 +97,8 @@ const REPAIRED: &str = "repaired";
 /// Tenants in one answer.
 const TENANTS: usize = 1_000;
 
-/// Notes that a tenant has new marks, for the case that no process runs which would see them. Only if
-/// something waits for it. To be called before the document is written.
+/// Notes that a tenant has new marks, for the case that no process runs which would see them. Only
+/// if something waits for it. To be called before the document is written.
 pub(crate) async fn remember(store: &Store, before: &TenantSpec, spec: &TenantSpec) -> Result<()> {
     if spec.repaired == before.repaired || !waits(store, &spec.id).await? {
         return Ok(());
@@ -128,8 +128,8 @@ pub(super) async fn remembered(records: &dyn Records) -> Result<Vec<String>> {
     }
 }
 
-/// Lifts the waits of lanes of one tenant, several lanes at once. What fails is logged: the store is
-/// away, and its deliveries are sent when they are due, or when a process starts.
+/// Lifts the waits of lanes of one tenant, several lanes at once. What fails is logged: the store
+/// is away, and its deliveries are sent when they are due, or when a process starts.
 pub(super) async fn lift_all(store: Store, clock: Clock, tenant: Arc<str>, lifts: Vec<Lift>) {
     let failed = &AtomicBool::new(false);
     let lift = |one: Lift| {
@@ -258,7 +258,10 @@ mod tests {
 
     #[test]
     fn a_changed_resumed_or_enabled_destination_is_marked_and_a_renamed_one_is_not() {
-        let one = |field: &str, value: &str| json!({"destinations": [{"id": "hook", "channel": "webhook", field: value}]});
+        let one = |field: &str, value: &str| {
+            let hook = json!({"id": "hook", "channel": "webhook", field: value});
+            json!({ "destinations": [hook] })
+        };
         assert_eq!(mark(&one("url", "a"), &one("url", "b")), Some(1_000));
         assert_eq!(mark(&one("rate", "1/s"), &one("rate", "2/s")), Some(1_000));
         assert_eq!(mark(&one("name", "a"), &one("name", "b")), None);

@@ -39,7 +39,8 @@ pub struct TenantSpec {
     /// id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub disabled: BTreeMap<LaneId, Disabled>,
-    /// When destinations were last changed or repaired, by id. A new time lifts what holds them back.
+    /// When destinations were last changed or repaired, by id. A new time lifts what holds them
+    /// back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub repaired: BTreeMap<String, Ms>,
     /// Whether emails of the notification channels are digests. Kept even while there are no

@@ -46,8 +46,8 @@ pub struct Failure {
     pub maybe_accepted: bool,
     /// A connection that was kept open turned out to be dead: an immediate retry is worthwhile.
     pub retry_at_once: bool,
-    /// The receiver answered that it refuses this message. So it is up, and the failure says nothing
-    /// about its health.
+    /// The receiver answered that it refuses this message. So it is up, and the failure says
+    /// nothing about its health.
     pub refused: bool,
     /// Requests that failed before this one in the same attempt.
     pub resent: Vec<Resent>,

@@ -102,8 +102,8 @@ pub(super) struct ReplayReport {
     /// The number of matching deliveries that exceeded the limit, counted up to 10,000. Repeat the
     /// request to replay them.
     left: u64,
-    /// The number of matching deliveries that cannot be replayed: their destination or recipient was
-    /// removed, and its present recipients have the event.
+    /// The number of matching deliveries that cannot be replayed: their destination or recipient
+    /// was removed, and its present recipients have the event.
     skipped: u64,
     /// The replayed deliveries by destination, state and reason. For a dry run, the matching
     /// deliveries.

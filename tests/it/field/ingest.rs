@@ -114,6 +114,6 @@ fn one_broken_event_of_a_batch_has_its_own_answer() {
             assert_eq!(events[1]["id"], "evt_1", "{answer}");
         }
     }
-    // Where the brackets do not match, no event can be told from the others.
+    // Where the brackets do not match, one event cannot be separated from the others.
     assert_eq!(code(&api, format!("[{good}, {good}").as_bytes()), "not_json");
 }

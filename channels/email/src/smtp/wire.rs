@@ -1,7 +1,7 @@
 //! One connection to a mail server: commands go out, replies come in.
 //!
-//! A reply counts by its code. Its text may be missing, although RFC 5321, section 4.2 wants it, and
-//! it may be in any encoding. lettre takes both for a broken connection, so it only composes
+//! A reply counts by its code. Its text may be missing, although RFC 5321, section 4.2 wants it,
+//! and it may be in any encoding. lettre takes both for a broken connection, so it only composes
 //! messages here, and the conversation is Fanfare's own.
 
 use std::io;

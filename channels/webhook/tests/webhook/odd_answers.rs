@@ -1,5 +1,5 @@
-//! Answers that no server should send and some do. The status counts, whatever the headers look like
-//! (case w4).
+//! Answers that no server should send and some do. The status counts, whatever the headers look
+//! like (case w4).
 
 use fanfare_contract::{DeliveryError, Receipt, Verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

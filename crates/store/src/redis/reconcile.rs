@@ -7,7 +7,7 @@
 //! | entries that were read, and entries that are pending | claiming them |
 //! | admitted events without an outcome, and entries of the log | routing them again |
 //! | waiting deliveries, and queues, and lines of the agenda | adding what is missing |
-//! | entries that were added, and entries that were read or are there | reporting what was removed unread |
+//! | entries that were added, and those read or still there | reporting what was removed unread |
 //!
 //! Each replica does the first for itself. One replica at a time does the others, a bounded step in
 //! each round.

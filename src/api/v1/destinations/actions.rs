@@ -155,8 +155,8 @@ pub(in crate::api::v1) async fn enable(
     switch(&scope, &state, &id, "enable", super::enable).await
 }
 
-/// Applies a change that returns nothing. Resuming and enabling also lift what holds the destination
-/// back.
+/// Applies a change that returns nothing. Resuming and enabling also lift what holds the
+/// destination back.
 async fn switch(
     scope: &Scope<Write>,
     state: &ApiState,

@@ -12,8 +12,8 @@ use fanfare_store::Reason;
 /// Why nothing is sent to a destination for a while, and until when.
 #[derive(Clone, Serialize, ToSchema)]
 pub(in crate::api::v1) struct Held {
-    /// `circuit_open`: the receiver keeps failing. `retry_after`: it asked for a pause. `retry`: the
-    /// destination keeps an order, and its first delivery waits for its next attempt.
+    /// `circuit_open`: the receiver keeps failing. `retry_after`: it asked for a pause. `retry`:
+    /// the destination keeps an order, and its first delivery waits for its next attempt.
     #[schema(example = "retry_after")]
     reason: String,
     /// The code of the last failure.
