@@ -11,7 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fanfare::app;
 use fanfare::config::Config;
 use fanfare::event::{Fill, Limits, decode};
-use fanfare_contract::{Content, Delivery, DeliveryId, Destination, Event, Part};
+use fanfare_contract::{Content, Delivery, DeliveryId, Destination, Event, Part, Resend};
 use fanfare_store::{
     Attempt, Change, DeliveryUpdate, EntryId, Outcome, Settlement, Store, embedded,
 };
@@ -66,6 +66,7 @@ fn rendering(c: &mut Criterion) {
         content: Content::Event(Arc::new(event(sample(), "evt_1"))),
         attempt: 1,
         at_ms: 1_735_228_800_000,
+        resend: Resend::Allowed,
     };
     let (slack, email) = (delivery("slack"), delivery("email"));
     let mut group = c.benchmark_group("render");
@@ -91,6 +92,7 @@ fn settlement(entry: EntryId, event: Arc<Event>) -> Settlement {
             answer: String::new(),
             remote_id: None,
             digest: None,
+            resent: false,
         }],
         at_ms: 1_735_228_800_003,
     };

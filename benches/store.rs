@@ -42,6 +42,7 @@ fn delivered(entry: &Entry) -> Settlement {
         answer: "{\"received\":true}".into(),
         remote_id: None,
         digest: None,
+        resent: false,
     };
     let update = DeliveryUpdate {
         id: DeliveryId::derive(&event.id, "backoffice"),

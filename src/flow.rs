@@ -127,16 +127,6 @@ pub(crate) const CHANNEL_BUSY_WAIT_MS: Ms = 1_000;
 /// deadlines of channels that send, so the wait leaves time for an attempt.
 pub(crate) const CHANNEL_WAIT: Duration = Duration::from_secs(5);
 
-/// Quick retries are budgeted over this window, so that they do not double the load when
-/// everything fails.
-pub(crate) const QUICK_RETRY_WINDOW: Duration = Duration::from_secs(10);
-
-/// Quick retries a second that are always allowed.
-pub(crate) const QUICK_RETRIES_MIN: u32 = 10;
-
-/// Quick retries beyond that, as a share of the calls in the window.
-pub(crate) const QUICK_RETRY_SHARE: f32 = 0.1;
-
 // ---- Settle ----------------------------------------------------------------------------------
 
 /// From the start of one batch of settlements to the start of the next, under load. A store writes
@@ -209,6 +199,22 @@ pub(crate) const UNKNOWN_IS_REMOVED_MS: Ms = 10_000;
 /// When a lane is checked again whose places are all taken by first attempts.
 pub(crate) const BUSY_CHECK_MS: Ms = 250;
 
+// ---- Agenda: repaired lanes -------------------------------------------------------------------
+
+/// Lanes whose waits are lifted at the same time.
+pub(crate) const LIFT_AT_ONCE: usize = 8;
+
+/// Deliveries that are moved forward at once. A first part of a long queue is sent before the rest
+/// is read.
+pub(crate) const LIFT_BATCH: usize = 200;
+
+/// A process that starts lifts the waits of destinations that were repaired within this time:
+/// longer than any wait of the standard schedules.
+pub(crate) const LIFT_MARKS_LAST: Ms = 7 * 24 * 3_600 * 1_000;
+
+/// Holds that end sooner than this are not noted in the store.
+pub(crate) const HOLD_NOTED_MS: Ms = 5_000;
+
 // ---- Agenda: direct lanes --------------------------------------------------------------------
 
 /// Outcomes that are recorded in one call, unless the first of them has waited long enough.
@@ -256,6 +262,13 @@ pub(crate) const TEMPLATE_BYTES_KEPT: u64 = 64 << 20;
 pub(crate) const TEMPLATE_BYTES_LEAST: u64 = 2_048;
 
 // ---- Health and notices ----------------------------------------------------------------------
+
+/// A tenant is warned of a destination with only failures after this share of `disable_after`, if
+/// that is sooner than the setting.
+pub(crate) const FAILING_SHARE: f64 = 0.8;
+
+/// How long it is remembered that a tenant was warned, if the destination gets no other event.
+pub(crate) const FAILING_REMEMBERED: Duration = Duration::from_hours(60 * 24);
 
 /// Longest time between two reports of the same health of a lane. The store keeps since when a
 /// lane fails, so it needs no report of every attempt.

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use fanfare_contract::{Content, Delivery, DeliveryId, Digest};
+use fanfare_contract::{Content, Delivery, DeliveryId, Digest, Resend};
 use sha2::{Digest as _, Sha256};
 
 use super::round::{Round, update_of};
@@ -67,10 +67,11 @@ async fn send(
         content: Content::Digest(Arc::new(digest)),
         attempt: items.iter().map(|item| item.attempts).max().unwrap_or(0) + 1,
         at_ms: round.context.clock.wall_ms(),
+        resend: Resend::default(),
     };
     let mut end = run_attempt(lane, delivery, round.context.clock, &*round.context.notices).await;
-    if let Some(attempt) = &mut end.attempt {
-        attempt.digest = Some(digest_id);
+    for attempt in end.resent.iter_mut().chain(&mut end.attempt) {
+        attempt.digest = Some(digest_id.clone());
     }
     let again = end.change.serve_ms();
     let updates = items

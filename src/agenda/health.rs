@@ -47,7 +47,9 @@ impl FailureStreak {
         let health = match end.judgement {
             Judgement::Healthy => Health::Healthy,
             _ if end.bounced && policy.bounces.is_some() => Health::Bouncing,
-            Judgement::Unhealthy { .. } if policy.disable_after.is_some() => Health::Failing,
+            Judgement::Unhealthy { .. } | Judgement::Refused if policy.disable_after.is_some() => {
+                Health::Failing
+            }
             _ => return None,
         };
         if policy.disable_after.is_none() && policy.bounces.is_none() {
@@ -89,7 +91,7 @@ mod tests {
             retry_after_cap: EVERY,
             attempt_timeout: EVERY,
             deadline: EVERY,
-            quick_retries: 0,
+            quick_retry: false,
             concurrency: 1,
             rate: None,
             channel_concurrency: 1,
@@ -100,7 +102,13 @@ mod tests {
     }
 
     fn end(judgement: Judgement, bounced: bool) -> Concluded {
-        Concluded { attempt: None, change: Change::Delivered, judgement, bounced }
+        Concluded {
+            resent: Vec::new(),
+            attempt: None,
+            change: Change::Delivered,
+            judgement,
+            bounced,
+        }
     }
 
     const BAD: Judgement = Judgement::Unhealthy { retry_after: None };

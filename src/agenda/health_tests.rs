@@ -186,3 +186,27 @@ async fn a_destination_that_is_gone_is_disabled_and_nothing_more_is_sent() {
     let doc = scene.document("acme").await;
     assert_eq!(doc["disabled"]["hook"]["reason"], "http_410");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_only_fails_is_reported_once_and_again_when_it_recovers() {
+    for (disable_after, silent_h, warned_h) in [(240, 23, 29), (20, 13, 18)] {
+        let mut setup = Setup::default();
+        setup.policy.schedule = vec![Duration::from_hours(1); 200];
+        setup.policy.disable_after = Some(Duration::from_hours(disable_after));
+        let scene = Scene::start(setup, &[("acme", json!({"hook": {}}))]).await;
+        scene.receivers.script(|_| Reply::Refuse);
+        scene.send_one("acme", "evt_1").await;
+        scene.pass(Duration::from_secs(1)).await;
+        scene.leap(silent_h).await;
+        let failing = || scene.events_of("acme", "fanfare.destination.failing");
+        assert!(failing().await.is_empty(), "after {silent_h} h of {disable_after}");
+        scene.leap(warned_h - silent_h).await;
+        let reported = failing().await;
+        assert_eq!(reported.len(), 1, "after {warned_h} h of {disable_after}: {reported:?}");
+        assert_eq!(reported[0]["data"]["destination"], "hook");
+        scene.receivers.script(|_| Reply::Take);
+        scene.leap(3).await;
+        assert_eq!(failing().await.len(), 1, "once");
+        assert_eq!(scene.events_of("acme", "fanfare.destination.recovered").await.len(), 1);
+    }
+}

@@ -42,8 +42,11 @@ pub struct Lane {
     pub disabled: Option<Arc<str>>,
     /// A name for people: a host name, a masked address.
     pub label: String,
-    /// Limits, circuit and pace. Survives a reload of the table.
+    /// Limits, circuit and pace. Survives a reload of the table, unless the destination was changed
+    /// or repaired.
     pub gate: Arc<Gate>,
+    /// When the destination was last changed or repaired, or 0.
+    pub repaired_ms: Ms,
     /// What was last reported of its health. Survives a reload of the table.
     pub streak: Arc<FailureStreak>,
     /// The channel with its layers.

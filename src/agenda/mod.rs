@@ -16,6 +16,7 @@ mod direct;
 mod fifo;
 mod gate;
 mod health;
+pub mod holds;
 mod lane;
 mod leases;
 mod options;
@@ -46,5 +47,7 @@ mod health_tests;
 mod lease_tests;
 #[cfg(test)]
 mod order_tests;
+#[cfg(test)]
+mod repair_tests;
 #[cfg(test)]
 mod retry_tests;

@@ -125,3 +125,45 @@ async fn an_attempt_that_timed_out_is_retried_by_the_same_schedule() {
     let gap = calls[1].at_ms - calls[0].at_ms;
     assert!((14_000..17_000).contains(&gap), "{gap} ms");
 }
+
+/// Case w1: the receiver refuses some events and takes the others.
+#[tokio::test(start_paused = true)]
+async fn a_refused_event_delays_no_other() {
+    for destination in [json!({}), json!({"concurrency": 1})] {
+        let destinations = json!({"hook": destination});
+        let scene = Scene::start(scheduled(&WEBHOOK), &[("acme", destinations)]).await;
+        scene.receivers.script(|call| {
+            let is_bad = call.id.starts_with("evt_bad");
+            if is_bad { Reply::RefuseMessage } else { Reply::Take }
+        });
+        for round in 0..5 {
+            scene.send("acme", (0..20).map(|n| format!("evt_bad_{round}_{n}"))).await;
+            scene.pass(Duration::from_secs(8)).await;
+            let began = scene.now();
+            scene.send_one("acme", &format!("evt_good_{round}")).await;
+            scene.pass(Duration::from_secs(2)).await;
+            let good = format!("evt_good_{round}");
+            let call = scene.receivers.calls().into_iter().find(|call| call.id == good);
+            let waited = call.expect("it was sent").at_ms - began;
+            assert!(waited < 1_000, "round {round}: {waited} ms");
+        }
+        let bad = scene.delivery("acme", "evt_bad_0_0", "hook").await;
+        assert!(bad.attempts.len() >= 3, "they follow their schedule: {bad:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_shows_that_a_receiver_is_back() {
+    let scene = Scene::start(scheduled(&[3_600]), &[("acme", json!({"hook": {}}))]).await;
+    scene.receivers.script(|_| Reply::Refuse);
+    scene.send("acme", ids(20)).await;
+    scene.pass(Duration::from_secs(2)).await;
+    scene.receivers.script(|_| Reply::RefuseMessage);
+    scene.send("acme", (0..9).map(|n| format!("evt_later_{n}"))).await;
+    scene.pass(Duration::from_secs(15)).await;
+    scene.receivers.script(|_| Reply::Take);
+    scene.send_one("acme", "evt_last").await;
+    scene.pass(Duration::from_secs(1)).await;
+    let last = scene.delivery("acme", "evt_last", "hook").await;
+    assert_eq!(last.state, DeliveryState::Delivered, "the circuit is closed");
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare_contract::{Content, Delivery};
+use fanfare_contract::{Content, Delivery, Resend};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -150,6 +150,7 @@ pub(super) async fn attempt(
         content: Content::Event(item.event.clone()),
         attempt: item.attempts + 1,
         at_ms: clock.wall_ms(),
+        resend: Resend::default(),
     };
     run_attempt(lane, delivery, clock, notices).await
 }
@@ -166,7 +167,7 @@ pub(super) fn update_of(
         lane: lane.key.id.clone(),
         channel: lane.destination.channel.clone(),
         change: end.change.clone(),
-        attempts: end.attempt.iter().cloned().collect(),
+        attempts: end.resent.iter().chain(&end.attempt).cloned().collect(),
         at_ms: now,
     }
 }

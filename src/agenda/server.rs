@@ -13,7 +13,7 @@ use super::round::{Context, Round};
 use super::serve::serve;
 use super::shares::{Share, Shares};
 use super::unknown_lanes::UnknownLanes;
-use super::{Clock, Lanes, Notices, ServeOptions};
+use super::{Clock, FoundLane, Gate, Lanes, Notices, ServeOptions};
 use crate::flow::{
     CLAIM_MAX, CLAIM_WAIT_MAX_MS, CLAIM_WAIT_MIN_MS, CLAIM_WAIT_SHARE_FULL, CLOCK_GRACE,
     OUTAGE_GRACE, SERVE_AGAIN_MS, SERVE_AGAIN_REFUSED_MS, SHARE_FULL_WAIT_MS,
@@ -177,6 +177,16 @@ impl Server {
 /// Serves one claimed lane and releases it.
 async fn serve_claim(context: &Context, lease: &Lease) {
     let Lease { claim, lost, .. } = lease;
+    let gate = || context.lanes.current(&claim.lane).map(|lane| lane.gate.clone());
+    let is_same = |before: &Option<Arc<Gate>>| match (before, &gate()) {
+        (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+        _ => true,
+    };
+    // Loads the tenant's table, if it is not in memory.
+    let before = match context.lanes.find(&claim.lane).await {
+        Ok(FoundLane::There(lane)) => Some(lane.gate.clone()),
+        _ => None,
+    };
     let next = match serve(&Round { context, claim, lost }).await {
         Ok(next) => next,
         Err(error) => {
@@ -193,6 +203,12 @@ async fn serve_claim(context: &Context, lease: &Lease) {
             }
         }
     };
+    // The destination was repaired meanwhile: a hold by its former settings means nothing.
+    let next = if is_same(&before) { next } else { Next::WhenDue };
+    let last = gate();
     // If this fails, the lease runs out by itself.
     let _ = context.store.agenda.release(claim, next).await;
+    if !is_same(&last) {
+        let _ = context.store.agenda.reschedule(&claim.lane, context.clock.now_ms()).await;
+    }
 }

@@ -153,8 +153,10 @@ impl From<StoreError> for ApiError {
             let message = format!("{error}; nothing was accepted, send the request again");
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", code, message);
         }
-        if let StoreError::BadQuery(message) = error {
-            return Self::invalid("bad_query", message);
+        // Only a cursor comes from the caller.
+        if let StoreError::BadQuery(_) = error {
+            let message = "is not one that this list returned; omit it to begin at the first page";
+            return Self::field("cursor", message);
         }
         // The server's settings lack the master key. The message contains no key.
         if let StoreError::Secrets(message) = error {

@@ -104,6 +104,11 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
 
 fn parse<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T, ApiError> {
     json::check(bytes)?;
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        let message = "the body begins with a byte order mark (EF BB BF), which JSON does not allow; \
+                       send UTF-8 without it";
+        return Err(ApiError::invalid("not_json", message));
+    }
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| ApiError::invalid("not_json", format!("the body is not JSON: {error}")))?;
     let details = schema::check::<T>(&value);

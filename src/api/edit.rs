@@ -154,6 +154,9 @@ pub(super) async fn edit<T>(
         whole_new.journal = vec![line];
         new.journal.clone_from(&whole_new.journal);
         let now_ms = state.clock.now_ms();
+        tenant::mark_repaired(&whole, &mut whole_new, now_ms);
+        new.repaired.clone_from(&whole_new.repaired);
+        tenant::remember(&state.store, &whole, &whole_new).await?;
         tenant::suppress_former(&state.store, Some(&whole), &whole_new, now_ms).await?;
         let document = tenant::document(&whole_new);
         let put = state.store.directory.put(&caller.tenant, document, Some(revision)).await;

@@ -14,7 +14,7 @@ use crate::catalogue::Catalogue;
 use crate::config::{self, Config};
 use crate::event::Limits;
 use crate::observe::Observe;
-use crate::pipeline::{Router, RouterOptions};
+use crate::pipeline::{Router, RouterOptions, WarnAfter};
 use crate::quota::{Limits as QuotaLimits, OverRate, Quota, Quotas};
 use crate::tenant::{Channels, Registry};
 use fanfare_store::{Store, metered};
@@ -98,6 +98,10 @@ fn router_options(config: &Config) -> RouterOptions {
             ..ServeOptions::default()
         },
         retention: config.retention.0,
+        warn: WarnAfter {
+            held: config.router.warn_held_after.0,
+            failing: config.router.warn_failing_after.0,
+        },
     }
 }
 

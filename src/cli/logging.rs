@@ -11,12 +11,17 @@ use crate::config::{Log, LogFormat};
 /// A level alone applies to Fanfare, whose crates all begin with `fanfare`. Libraries then log
 /// warnings only, because at `info` they log each request and connection. The Redis client also
 /// warns about every attempt to connect. `fanfare_store` logs once that the store is unreachable.
+/// The verifier of certificates logs each one that it refuses, which the ledger shows with its
+/// attempt.
 fn directives(filter: &str) -> Cow<'_, str> {
     match filter.trim().to_ascii_lowercase().as_str() {
-        level @ ("info" | "debug" | "trace") => format!("warn,redis=error,fanfare={level}").into(),
+        level @ ("info" | "debug" | "trace") => format!("warn,{QUIET},fanfare={level}").into(),
         _ => filter.into(),
     }
 }
+
+/// Libraries that repeat what Fanfare says itself.
+const QUIET: &str = "redis=error,rustls_platform_verifier=off";
 
 /// Sets up logging, once per process.
 pub(super) fn set_up(log: &Log) -> Result<(), Failure> {
@@ -54,8 +59,10 @@ mod tests {
 
     #[test]
     fn a_level_alone_applies_to_fanfare() {
-        assert_eq!(directives("info"), "warn,redis=error,fanfare=info");
-        assert_eq!(directives("DEBUG"), "warn,redis=error,fanfare=debug");
+        for (level, spelled) in [("info", "info"), ("debug", "DEBUG")] {
+            let expected = format!("warn,redis=error,rustls_platform_verifier=off,fanfare={level}");
+            assert_eq!(directives(spelled), expected);
+        }
         for filter in ["warn", "error", "off", "fanfare=debug,hyper=info,warn"] {
             assert_eq!(directives(filter), filter);
         }

@@ -163,7 +163,7 @@ impl Change<'_> {
     async fn one(&self, api: &Api, id: &str) -> CommandResult {
         let request = self.selection.at.request(Method::POST, ["deliveries", id, self.action]);
         api.call(request).await?;
-        self.print_done(1);
+        self.print_done(1, 0);
         Ok(())
     }
 
@@ -195,13 +195,14 @@ impl Change<'_> {
             filter.insert("rate".to_owned(), rate.into());
         }
         let (mut done, began) = (0, Instant::now());
-        loop {
+        let skipped = loop {
             let request = self.selection.at.request(Method::POST, self.path);
             let report = api.data(request.body(filter.clone())).await?;
             done += report[self.participle].as_u64().unwrap_or(0);
             bar.set_position(done);
             if report["left"].as_u64().unwrap_or(0) == 0 {
-                break;
+                // The last request has seen all of them.
+                break report["skipped"].as_u64().unwrap_or(0);
             }
             if let Some(rate) = self.rate {
                 // Do not replay a second time what has ended again since the first request.
@@ -212,9 +213,9 @@ impl Change<'_> {
                 let due = Duration::from_secs_f64(done as f64 / f64::from(rate));
                 sleep_until(began + due).await;
             }
-        }
+        };
         bar.finish_and_clear();
-        self.print_done(done);
+        self.print_done(done, skipped);
         Ok(())
     }
 
@@ -244,11 +245,16 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn print_done(&self, count: u64) {
+    fn print_done(&self, count: u64, skipped: u64) {
         if self.selection.at.json() {
-            output::json(&json!({ self.participle: count }));
+            let mut report = json!({ self.participle: count });
+            if skipped > 0 {
+                report["skipped"] = skipped.into();
+            }
+            output::json(&report);
         } else {
             output::line(format!("{count} {}", self.participle));
+            show::skipped(skipped);
         }
     }
 }

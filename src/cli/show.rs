@@ -143,9 +143,20 @@ pub(super) fn changed(as_json: bool, id: &str, participle: &str, data: &Value) -
     Ok(())
 }
 
+/// Says how many deliveries could not be replayed.
+pub(super) fn skipped(count: u64) {
+    if count > 0 {
+        output::note(format!(
+            "{count} were not replayed: their destination or recipient was removed, and no present \
+             recipient is without the event"
+        ));
+    }
+}
+
 /// Says how many deliveries were replayed, and whether some are left.
 pub(super) fn replayed(report: &Value) {
     output::line(format!("{} replayed", report["replayed"]));
+    skipped(report["skipped"].as_u64().unwrap_or(0));
     if report["left"].as_u64().is_some_and(|left| left > 0) {
         output::note(format!(
             "{} more were not replayed; `fanfare replay` sends them",

@@ -213,6 +213,10 @@ pub struct Router {
     pub lease: Period,
     /// Maximum number of events in one digest message.
     pub digest_events: usize,
+    /// A tenant is warned when nothing was sent to a destination for this long.
+    pub warn_held_after: Period,
+    /// A tenant is warned when a destination has had only failures for this long.
+    pub warn_failing_after: Period,
     /// Number of tenants that stay in memory, besides those in use. Others are read from the store
     /// when they are used.
     pub tenants_in_memory: usize,
@@ -228,6 +232,8 @@ impl Default for Router {
             lanes: 1_024,
             lease: Period::seconds(10),
             digest_events: 10_000,
+            warn_held_after: Period::seconds(60),
+            warn_failing_after: Period::seconds(24 * 3_600),
             tenants_in_memory: 10_000,
             threads: 0,
         }

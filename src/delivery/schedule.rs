@@ -41,7 +41,7 @@ mod tests {
             retry_after_cap: Duration::from_hours(1),
             attempt_timeout: Duration::from_secs(10),
             deadline: Duration::from_secs(25),
-            quick_retries: 1,
+            quick_retry: true,
             concurrency: 4,
             rate: None,
             channel_concurrency: 16,

@@ -11,9 +11,7 @@ use fanfare_contract::{Channel, Delivery, DeliveryError, Rate, Receipt};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceBuilder};
 
-use super::layers::{
-    ConcurrencyLayer, DeadlineLayer, Observer, PaceLayer, QuickRetry, TraceLayer, retry_budget,
-};
+use super::layers::{ConcurrencyLayer, DeadlineLayer, Observer, PaceLayer, QuickRetry, TraceLayer};
 
 /// A channel with everything around it.
 pub type Stack = BoxCloneSyncService<Delivery, Receipt, DeliveryError>;
@@ -37,9 +35,8 @@ pub fn compose(channel: &dyn Channel, options: &StackOptions) -> Stack {
         .layer(TraceLayer::new(channel.name(), options.observer.clone()))
         // Everything below ends within this time, or the delivery is retried by its schedule.
         .layer(DeadlineLayer::new(policy.deadline, "deadline"))
-        // One more try at once if a kept-alive connection broke before it was answered. There is a
-        // budget: when everything fails, this must not double the load.
-        .layer(tower::retry::RetryLayer::new(QuickRetry::new(policy.quick_retries, retry_budget())))
+        // One more try at once if a connection that was kept open turns out to be dead.
+        .layer(tower::retry::RetryLayer::new(QuickRetry::new()))
         // Limits the channel's sockets and memory. Inside the retry, so a retry queues like others.
         .layer(ConcurrencyLayer::new(policy.channel_concurrency, options.longest_wait))
         // The channel's own rate, if it has one. Inside the retry too, so retries count.

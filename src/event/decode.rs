@@ -20,6 +20,9 @@ pub(crate) use strict::{Keys, Text};
 use super::limits::Limits;
 use super::refusal::Refusal;
 
+/// The byte order mark in UTF-8, which some editors write.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// Values for fields that the producer omitted.
 pub struct Fill<'a> {
     /// Generates an id. After a crash, the same entry must get the same id again.
@@ -45,6 +48,11 @@ pub fn decode(
                 limits.max_bytes
             ),
         ));
+    }
+    if raw.starts_with(BOM) {
+        let message = "the event begins with a byte order mark (EF BB BF), which JSON does not allow; \
+                       save the text as UTF-8 without it";
+        return Err(Refusal::new("not_json", message));
     }
     let text = std::str::from_utf8(&raw).map_err(|error| {
         let at = error.valid_up_to();
@@ -78,8 +86,9 @@ fn missing(field: &str, example: &str) -> Refusal {
 
 /// Inserts absent fields at the beginning of the envelope. The rest stays as the producer wrote it.
 fn completed(text: &str, id: Option<&String>, created: Option<i64>) -> Bytes {
-    let rest = text.trim_start().strip_prefix('{').unwrap_or_default();
+    let (space, rest) = text.split_once('{').unwrap_or_default();
     let mut body = String::with_capacity(text.len() + 64);
+    body.push_str(space);
     body.push('{');
     if let Some(id) = id {
         // Ids consist of characters that need no escape.
@@ -92,7 +101,7 @@ fn completed(text: &str, id: Option<&String>, created: Option<i64>) -> Bytes {
         body.push_str(itoa::Buffer::new().format(created));
         body.push(',');
     }
-    body.push_str(rest.trim_start());
+    body.push_str(rest);
     body.into()
 }
 

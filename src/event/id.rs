@@ -49,7 +49,7 @@ pub fn own_event_id(what: &str, parts: &[&str]) -> String {
 /// Whether an id has the form of [`own_event_id`]. Other generated ids never do.
 pub(super) fn is_own_id(id: &str) -> bool {
     let of = |what: &str| id.strip_prefix("evt_")?.strip_prefix(what)?.strip_prefix('_');
-    ["dead", "disabled"].into_iter().filter_map(of).any(|rest| {
+    ["dead", "disabled", "held", "failing", "recovered"].into_iter().filter_map(of).any(|rest| {
         rest.len() == 24 && rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     })
 }

@@ -4,6 +4,7 @@
 mod accept;
 mod decode;
 mod id;
+mod items;
 mod limits;
 mod names;
 mod refusal;
@@ -13,6 +14,7 @@ pub use accept::{OWN_TYPES, accept};
 pub use decode::{Fill, decode};
 pub(crate) use decode::{Keys, Text};
 pub use id::{event_id_for_key, new_event_id, own_event_id};
+pub use items::array_items;
 pub use limits::Limits;
 pub use names::{reserved_tenant_id, tenant_id};
 pub use refusal::Refusal;

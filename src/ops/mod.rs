@@ -12,7 +12,7 @@ mod select;
 mod subject;
 
 pub use audit::{Audit, Exception, audit, audit_store};
-pub use change::{Changed, cancel, replay, send_now};
+pub use change::{Changed, PresentLanes, cancel, replay, send_now};
 pub use erase::{Erasing, ErasureReport, Extent, Found, erase, find};
 pub use export::{Export, LINES_AHEAD, export};
 pub use failures::reset_failures;

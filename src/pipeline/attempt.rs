@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use fanfare_contract::{Content, Delivery, DeliveryId, Event};
+use fanfare_contract::{Content, Delivery, DeliveryId, Event, Resend};
 
 use super::tracking::{conclude, parked, update_to};
 use crate::agenda::{Clock, Hold, Job, Lane, Notices, Worker, record_outcomes, run_attempt};
@@ -46,6 +46,7 @@ impl AttemptStage {
             content: Content::Event(job.event.clone()),
             attempt: 1,
             at_ms: self.clock.wall_ms(),
+            resend: Resend::default(),
         };
         let attempt = run_attempt(lane, delivery, self.clock, &*self.notices);
         tokio::pin!(attempt);
@@ -81,9 +82,7 @@ impl AttemptStage {
     }
 
     fn update(&self, lane: &Lane, event: &Event, end: Concluded) -> DeliveryUpdate {
-        DeliveryUpdate {
-            attempts: end.attempt.into_iter().collect(),
-            ..update_to(lane, event, end.change, self.clock.now_ms())
-        }
+        let update = update_to(lane, event, end.change.clone(), self.clock.now_ms());
+        DeliveryUpdate { attempts: end.attempts(), ..update }
     }
 }

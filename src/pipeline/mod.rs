@@ -34,9 +34,11 @@ mod router;
 pub mod settle;
 mod tracking;
 mod upkeep;
+mod warnings;
 mod window;
 
 pub use router::{Router, RouterOptions};
+pub use warnings::WarnAfter;
 
 #[cfg(test)]
 mod refusal_tests;

@@ -9,7 +9,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::notices::{Gone, Notice, Report, own_event};
+use super::notices::{Gone, Notice, Recovered, Report, own_event};
+use super::warnings::{self, WarnAfter};
 use crate::agenda::{Clock, Health};
 use crate::event::own_event_id;
 use crate::flow::BOUNCES_IN_A_ROW_WITHIN;
@@ -20,6 +21,15 @@ use fanfare_store::{Store, StoreError};
 /// Stores notices.
 pub(super) struct NoticeWriter {
     pub(super) clock: Clock,
+    pub(super) warn: WarnAfter,
+}
+
+/// What follows from a report of a lane's health.
+enum Judged {
+    /// The lane goes on, perhaps with a warning.
+    Goes(Option<Arc<Event>>),
+    /// The lane is to be disabled.
+    Disable(Gone),
 }
 
 impl NoticeWriter {
@@ -50,17 +60,24 @@ impl NoticeWriter {
         notice: &Notice,
     ) -> Result<(), StoreError> {
         let event = match notice {
-            Notice::Dead { event } => event.clone(),
-            Notice::Gone(gone) => self.disable(registry, gone).await?,
-            Notice::Health(report) => {
-                let Some(gone) = judge(store, report).await? else { return Ok(()) };
-                let event = self.disable(registry, &gone).await?;
-                // When it is enabled again, the failures so far do not count.
-                store.agenda.well(&report.lane).await?;
-                event
-            }
+            Notice::Dead { event } => Some(event.clone()),
+            Notice::Gone(gone) => Some(self.disable(registry, gone).await?),
+            Notice::Health(report) => match judge(store, self.warn, report).await? {
+                Judged::Disable(gone) => {
+                    let event = self.disable(registry, &gone).await?;
+                    // When it is enabled again, the failures so far do not count.
+                    store.agenda.well(&report.lane).await?;
+                    Some(event)
+                }
+                Judged::Goes(warning) => warning,
+            },
+            Notice::Held(lane) => warnings::held(store, self.warn, lane).await?,
+            Notice::Recovered(lane) => warnings::recovered(store, lane).await?,
         };
-        store.log.append(vec![event]).await.map(|_| ())
+        match event {
+            Some(event) => store.log.append(vec![event]).await.map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// Disables a destination in its tenant's document. Returns the event that reports it.
@@ -88,12 +105,14 @@ impl NoticeWriter {
     }
 }
 
-/// Records the health of a lane. Returns why it is to be disabled, if it is.
-async fn judge(store: &Store, report: &Report) -> Result<Option<Gone>, StoreError> {
+/// Records the health of a lane.
+async fn judge(store: &Store, warn: WarnAfter, report: &Report) -> Result<Judged, StoreError> {
     let Report { lane, channel, environment, health, at_ms, disable_after, bounces } = report;
     if *health == Health::Healthy {
         store.agenda.well(lane).await?;
-        return Ok(None);
+        let (lane, channel) = (lane.clone(), channel.clone());
+        let recovered = Recovered { lane, channel, environment: *environment, at_ms: *at_ms };
+        return Ok(Judged::Goes(warnings::recovered(store, &recovered).await?));
     }
     let gap = disable_after.unwrap_or(BOUNCES_IN_A_ROW_WITHIN);
     let failing = store.agenda.failing(lane, *at_ms, gap).await?;
@@ -107,9 +126,13 @@ async fn judge(store: &Store, report: &Report) -> Result<Option<Gone>, StoreErro
             let after = humantime::format_duration(*after);
             ("only_failures", format!("only failures for {after}; repair the receiver"))
         }
-        _ => return Ok(None),
+        (Health::Failing, ..) => {
+            let warning = warnings::failing(store, warn, report, failing.since_ms).await?;
+            return Ok(Judged::Goes(warning));
+        }
+        _ => return Ok(Judged::Goes(None)),
     };
-    Ok(Some(Gone {
+    Ok(Judged::Disable(Gone {
         tenant: lane.tenant.clone(),
         lane: lane.id.clone(),
         channel: channel.clone(),

@@ -1,7 +1,7 @@
-//! Notices: what the router itself reports to a tenant. A destination was disabled, or a delivery
-//! is dead.
+//! Notices: what the router itself reports to a tenant. A destination was disabled, nothing is sent
+//! to it for a while, it accepts again, or a delivery is dead.
 //!
-//! Both become events of the tenant and are routed like any other. A notice that cannot be
+//! They become events of the tenant and are routed like any other. A notice that cannot be
 //! delivered makes no further notice.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use fanfare_contract::{Content, Delivery, Environment, Event, LaneId};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::agenda::{Clock, Health, Lane, Notices};
+use crate::agenda::{Clock, Health, Hold, Lane, Notices};
 use crate::delivery::Concluded;
 use crate::event::{OWN_TYPES, own_event_id};
 use crate::flow::NOTICES_MAX;
@@ -30,6 +30,8 @@ pub(super) enum Notice {
     Gone(Gone),
     Dead { event: Arc<Event> },
     Health(Report),
+    Held(Held),
+    Recovered(Recovered),
 }
 
 /// A destination, or one of its lanes, cannot be reached any more.
@@ -41,6 +43,24 @@ pub(super) struct Gone {
     pub(super) environment: Environment,
     pub(super) code: String,
     pub(super) message: String,
+}
+
+/// Nothing is sent to a lane for a while.
+pub(super) struct Held {
+    pub(super) lane: LaneKey,
+    pub(super) channel: Arc<str>,
+    pub(super) environment: Environment,
+    pub(super) hold: Hold,
+    pub(super) code: String,
+    pub(super) at_ms: Ms,
+}
+
+/// A lane that was held accepts again.
+pub(super) struct Recovered {
+    pub(super) lane: LaneKey,
+    pub(super) channel: Arc<str>,
+    pub(super) environment: Environment,
+    pub(super) at_ms: Ms,
 }
 
 /// The health of a lane, with what its policy makes of it.
@@ -77,6 +97,27 @@ impl Notices for Notifier {
             environment: lane.environment,
             code: code.to_owned(),
             message: message.to_owned(),
+        }));
+    }
+
+    fn held(&self, lane: &Lane, hold: &Hold, code: &str, at_ms: Ms) {
+        self.post(Notice::Held(Held {
+            lane: lane.key.clone(),
+            channel: lane.destination.channel.clone(),
+            environment: lane.environment,
+            hold: hold.clone(),
+            code: code.to_owned(),
+            at_ms,
+        }));
+    }
+
+    fn recovered(&self, lane: &Lane, at_ms: Ms) {
+        // Without it, the note of the hold ends by itself.
+        let _ = self.outbox.try_send(Notice::Recovered(Recovered {
+            lane: lane.key.clone(),
+            channel: lane.destination.channel.clone(),
+            environment: lane.environment,
+            at_ms,
         }));
     }
 

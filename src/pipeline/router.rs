@@ -20,6 +20,7 @@ use super::read::{self, Batches};
 use super::route::RouteStage;
 use super::settle::{self, Outbox};
 use super::upkeep;
+use super::warnings::WarnAfter;
 use super::window::Window;
 use crate::agenda::{Clock, ServeOptions, Server};
 use crate::catalogue::Catalogue;
@@ -42,6 +43,8 @@ pub struct RouterOptions {
     pub serve: ServeOptions,
     /// How long events are kept.
     pub retention: Duration,
+    /// When tenants are warned.
+    pub warn: WarnAfter,
 }
 
 impl Default for RouterOptions {
@@ -52,6 +55,7 @@ impl Default for RouterOptions {
             limits: Limits::default(),
             serve: ServeOptions::default(),
             retention: Duration::from_hours(30 * 24),
+            warn: WarnAfter::default(),
         }
     }
 }
@@ -119,7 +123,7 @@ impl Router {
         let decoder = self.decoder(outbox.clone(), stop.clone());
         let batches = Batches::new(store.log.clone(), window.clone(), lobby.clone(), decoder);
         let admit = self.admit_stage(window, lobby, outbox);
-        let writer = NoticeWriter { clock };
+        let writer = NoticeWriter { clock, warn: options.warn };
         let notices = tokio::spawn(writer.run(self.notices, store.clone(), self.registry));
         drop(self.notifier);
         read::run(batches, admit, &stop).await;

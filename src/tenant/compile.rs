@@ -77,8 +77,9 @@ impl Tenant {
     }
 }
 
-/// Compiles a document, or returns all of its problems at once. Lanes whose policy did not change
-/// keep their gates from `previous`, so that a reload does not forget an open circuit.
+/// Compiles a document, or returns all of its problems at once. Lanes of destinations that were
+/// neither changed nor repaired keep their gates from `previous`, so that a reload does not forget
+/// an open circuit.
 pub fn compile(
     spec: &TenantSpec,
     revision: u64,
@@ -189,8 +190,9 @@ fn lanes_of(
         let disabled = all_disabled.or_else(|| disabled(&lane_id));
         // A lane that was enabled again starts without its past failures.
         let same = before.filter(|before| before.disabled.as_deref() == disabled);
+        let repaired_ms = spec.repaired.get(&destination.id).copied().unwrap_or_default();
         let gate = before
-            .filter(|before| before.policy == options.policy)
+            .filter(|before| before.policy == options.policy && before.repaired_ms == repaired_ms)
             .map_or_else(|| Gate::new(&options.policy), |before| before.gate.clone());
         Arc::new(Lane {
             key: LaneKey { tenant: tenant.clone(), id: lane_id.clone() },
@@ -208,6 +210,7 @@ fn lanes_of(
             streak: same.map(|before| before.streak.clone()).unwrap_or_default(),
             label: lane.label,
             gate,
+            repaired_ms,
             stack: with_timeout(chosen, &options.policy),
             gone: AtomicBool::new(false),
         })

@@ -51,8 +51,8 @@ pub fn complete(
 }
 
 /// Copies what a file does not contain from `before` to the document that replaces it: which
-/// destinations are paused, which are disabled and did not change, and the quotas unless the file
-/// sets them.
+/// destinations are paused, when they were repaired, which are disabled and did not change, and the
+/// quotas unless the file sets them.
 pub fn carry_over(before: &TenantSpec, spec: &mut TenantSpec) {
     let find = |spec: &TenantSpec, id: &str| -> Option<DestinationSpec> {
         spec.destinations.iter().find(|one| one.id == id).cloned()
@@ -68,6 +68,7 @@ pub fn carry_over(before: &TenantSpec, spec: &mut TenantSpec) {
     let held = before.held.iter().filter(there).cloned().collect();
     spec.disabled = disabled;
     spec.held = held;
+    spec.repaired.clone_from(&before.repaired);
     spec.journal.clone_from(&before.journal);
     spec.notify_in_batches = before.notify_in_batches;
     if spec.quotas.is_none() {

@@ -98,9 +98,11 @@ pub fn with_test_view(whole: &TenantSpec, mut view: TenantSpec) -> Result<Tenant
     let live = whole.disabled.iter().filter(|(lane, _)| is_live(lane.destination()));
     let live = live.map(|(lane, why)| (lane.clone(), why.clone()));
     let held = whole.held.iter().filter(|id| is_live(id)).cloned();
+    let repaired = view.repaired.into_iter().filter(|(id, _)| !is_live(id));
     Ok(TenantSpec {
         held: held.chain(view.held).collect(),
         disabled: live.chain(view.disabled).collect(),
+        repaired: whole.repaired.clone().into_iter().chain(repaired).collect(),
         destinations: in_their_places(
             whole.destinations.iter().map(|one| (one, is_live(&one.id))),
             view.destinations,

@@ -8,7 +8,7 @@ use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio_util::sync::CancellationToken;
 
-use super::Registry;
+use super::{Registry, repairs};
 use crate::persist::Backoff;
 use fanfare_store::{ChangedTenant, Changes, StoreError};
 
@@ -43,7 +43,9 @@ impl Registry {
     async fn step(&self, is_started: &mut bool) -> Result<usize, StoreError> {
         if !*is_started {
             // Lanes may have been resumed while no server ran, for example in a tenant's file.
-            let tenants = self.paused.tenants(&*self.store.records).await?;
+            let mut tenants = self.paused.tenants(&*self.store.records).await?;
+            // And destinations may have been repaired.
+            tenants.extend(repairs::remembered(&*self.store.records).await?);
             let load = tenants.iter().map(|tenant| self.load(tenant).boxed()).collect();
             at_once(load).await?;
             *is_started = true;

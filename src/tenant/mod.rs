@@ -21,6 +21,7 @@ mod quotas;
 mod registry;
 #[cfg(test)]
 mod registry_tests;
+mod repairs;
 mod review;
 mod spec;
 mod stored;
@@ -37,6 +38,8 @@ pub use locks::TenantLocks;
 pub use options::Options;
 pub use quotas::{document_usage, over_quota};
 pub use registry::Registry;
+pub use repairs::repaired;
+pub(crate) use repairs::{mark_repaired, remember};
 pub use review::review;
 pub use spec::{AuditEntry, DestinationSpec, Disabled, Problem, TenantSpec, Wording};
 pub use stored::{PutError, document, put, read, stored};

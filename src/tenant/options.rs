@@ -112,7 +112,10 @@ impl Reader {
         let PolicyChanges { retry, rate, concurrency, timeout, disable_after } = changes;
         let mut policy = Arc::clone(policy);
         if let Some(schedule) = retry.and_then(|value| self.retry(&value)) {
-            Arc::make_mut(&mut policy).schedule = schedule;
+            let policy = Arc::make_mut(&mut policy);
+            // Without retries, one request is sent and no other.
+            policy.quick_retry &= !schedule.is_empty();
+            policy.schedule = schedule;
         }
         if let Some(rate) = rate.and_then(|value| self.rate(&value)) {
             Arc::make_mut(&mut policy).rate = rate;

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use super::loaded::{Entry, Loaded, TenantStatus};
 use super::locks::TenantLocks;
 use super::paused::Paused;
+use super::repairs;
 use super::stored::{self, PutError, document, read, stored};
 use super::{Channels, Disabled, Tenant, TenantSpec, compile};
 use crate::agenda::{Clock, FoundLane, Lane, Lanes};
@@ -110,8 +111,11 @@ impl Registry {
         self.loaded.may_exist(id);
         let is_changed = match self.loaded.get(id) {
             Some(entry) => revision.is_none_or(|revision| entry.revision < revision),
-            // A paused lane of it may have been resumed.
-            None => self.paused.concerns(&*self.store.records, id).await?,
+            // What waits may not have to wait any longer, and a paused lane may have been resumed.
+            None => {
+                repairs::waits(&self.store, id).await?
+                    || self.paused.concerns(&*self.store.records, id).await?
+            }
         };
         if is_changed {
             self.read(id, false).await?;
@@ -124,10 +128,12 @@ impl Registry {
     pub(super) async fn read(&self, id: &str, is_new: bool) -> Result<TenantStatus, StoreError> {
         let before = self.loaded.get(id);
         let entry = match self.store.directory.get(id).await? {
-            Some(stored) => self.compiled(&stored, before, is_new),
+            Some(stored) => self.compiled(&stored, before.clone(), is_new),
             None => Entry { revision: 0, status: TenantStatus::Unknown },
         };
         let status = entry.status.clone();
+        let before = before.and_then(|entry| entry.status.usable());
+        self.lift(before.as_deref(), &status);
         // Noted first: this task may be dropped before the lanes are compared.
         self.unchecked().insert(id.into());
         self.loaded.put(id, entry);
@@ -160,6 +166,16 @@ impl Registry {
             }
         };
         Entry { revision: *revision, status }
+    }
+
+    /// Lifts what holds repaired lanes back, beside other work.
+    fn lift(&self, before: Option<&Tenant>, now: &TenantStatus) {
+        let TenantStatus::Usable(now) = now else { return };
+        let lifts = repairs::learn(before, now, self.clock.now_ms());
+        if !lifts.is_empty() {
+            let (store, tenant) = (self.store.clone(), now.id.clone());
+            tokio::spawn(repairs::lift_all(store, self.clock, tenant, lifts));
+        }
     }
 
     /// Schedules the lanes of a tenant that were resumed, so that they are served at once.

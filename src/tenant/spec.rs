@@ -39,6 +39,10 @@ pub struct TenantSpec {
     /// id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub disabled: BTreeMap<LaneId, Disabled>,
+    /// When destinations were last changed or repaired, by id. A new time lifts what holds them
+    /// back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub repaired: BTreeMap<String, Ms>,
     /// Whether emails of the notification channels are digests. Kept even while there are no
     /// emails.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -67,6 +71,7 @@ impl TenantSpec {
             quotas: None,
             held: BTreeSet::new(),
             disabled: BTreeMap::new(),
+            repaired: BTreeMap::new(),
             notify_in_batches: false,
             journal: Vec::new(),
         }

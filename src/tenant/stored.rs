@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::diff::carry_over;
 use super::former::suppress_former;
-use super::{Channels, Problem, TenantSpec, compile, review};
+use super::{Channels, Problem, TenantSpec, compile, mark_repaired, remember, review};
 use fanfare_store::{Ms, Store, StoreError};
 
 /// Why a document was not written.
@@ -40,6 +40,10 @@ pub async fn put(
         let before = before.map(|(before, _)| before);
         if before.as_ref() == Some(&spec) {
             return Ok(false);
+        }
+        if let Some(before) = &before {
+            mark_repaired(before, &mut spec, now);
+            remember(store, before, &spec).await?;
         }
         suppress_former(store, before.as_ref(), &spec, now).await?;
         match store.directory.put(&spec.id, document(&spec), Some(revision)).await {

@@ -31,7 +31,10 @@ pub(crate) struct Call {
 /// What a receiver does with a call.
 pub(crate) enum Reply {
     Take,
+    /// It is down.
     Refuse,
+    /// It is up and refuses this message.
+    RefuseMessage,
     /// With `Retry-After`.
     Spare(Duration),
     Gone,
@@ -106,6 +109,7 @@ impl Receivers {
         match script(&call) {
             Reply::Take => Ok(Receipt::default()),
             Reply::Refuse => Err(DeliveryError::retry("http_500", "refused")),
+            Reply::RefuseMessage => Err(DeliveryError::retry("http_422", "no").refused(true)),
             Reply::Spare(wait) => Err(DeliveryError::new(spare(wait), "http_429", "later")),
             Reply::Gone => Err(DeliveryError::disable("http_410", "gone")),
             Reply::Bounce => {

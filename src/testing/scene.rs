@@ -33,7 +33,7 @@ impl Default for Setup {
             retry_after_cap: Duration::from_mins(1),
             attempt_timeout: Duration::from_secs(10),
             deadline: Duration::from_secs(25),
-            quick_retries: 0,
+            quick_retry: false,
             concurrency: 32,
             rate: None,
             channel_concurrency: 10_000,

@@ -79,9 +79,19 @@ impl Counter {
         hooks_at(&self.url())
     }
 
+    /// How many requests came.
+    pub(crate) fn requests(&self) -> usize {
+        self.receiver.count()
+    }
+
     /// How many different events came.
     pub(crate) fn distinct(&self) -> usize {
         self.seen.lock().expect("no holder panics").len()
+    }
+
+    /// The bodies of an event's requests.
+    pub(crate) fn bodies(&self, id: &str) -> Vec<bytes::Bytes> {
+        self.seen.lock().expect("no holder panics").get(id).cloned().unwrap_or_default()
     }
 
     /// Which events came.

@@ -21,6 +21,7 @@ mod erasure;
 mod examples;
 mod failover;
 mod fairness;
+mod field;
 mod folder;
 mod forgery;
 mod hostile;

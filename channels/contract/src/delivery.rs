@@ -137,6 +137,34 @@ pub struct Delivery {
     pub attempt: u32,
     /// Unix milliseconds of this attempt. Signatures with a timestamp use it.
     pub at_ms: i64,
+    /// Whether this attempt may send a second request, or is one.
+    pub resend: Resend,
+}
+
+/// Whether an attempt that fails on a dead connection is made again at once. A connection that was
+/// kept open can have died unnoticed, which says nothing about the receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resend {
+    /// It may be made again once.
+    #[default]
+    Allowed,
+    /// It may not: the destination has no retries.
+    Never,
+    /// This is the second time. It needs a new connection.
+    Now,
+}
+
+/// A request that failed on a dead connection and was sent again at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resent {
+    /// Unix milliseconds at which it began.
+    pub at_ms: i64,
+    /// How long it took.
+    pub took: Duration,
+    /// The code of the failure.
+    pub code: String,
+    /// What happened.
+    pub message: String,
 }
 
 impl Delivery {
@@ -178,4 +206,6 @@ pub struct Receipt {
     pub remote_id: Option<String>,
     /// A remark for people, such as "sent as plain text".
     pub remark: Option<String>,
+    /// Requests that failed before this one in the same attempt.
+    pub resent: Vec<Resent>,
 }

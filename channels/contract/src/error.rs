@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use crate::AnswerPart;
+use crate::{AnswerPart, Resent};
 
 /// What happens after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,14 @@ pub enum Verdict {
     Permanent,
     /// Nothing reaches this destination until its settings or its receiver are fixed.
     Disable,
+}
+
+/// Statuses of refusals that mean "later" and not "never".
+pub const REFUSED_FOR_NOW: [u16; 3] = [408, 425, 429];
+
+/// Whether an HTTP status says that the receiver is up and refuses this message.
+pub fn is_refusal(status: u16) -> bool {
+    (400..500).contains(&status) && !REFUSED_FOR_NOW.contains(&status)
 }
 
 /// The facts of a failure.
@@ -36,8 +44,13 @@ pub struct Failure {
     pub answer: AnswerPart,
     /// The receiver may have accepted the message: the request was sent, but its answer was lost.
     pub maybe_accepted: bool,
-    /// The connection broke, probably because it was stale: an immediate retry is worthwhile.
+    /// A connection that was kept open turned out to be dead: an immediate retry is worthwhile.
     pub retry_at_once: bool,
+    /// The receiver answered that it refuses this message. So it is up, and the failure says
+    /// nothing about its health.
+    pub refused: bool,
+    /// Requests that failed before this one in the same attempt.
+    pub resent: Vec<Resent>,
     /// The receiver refused the address itself, not this message: a hard bounce.
     pub bounced: bool,
     /// The underlying error.
@@ -58,6 +71,8 @@ impl DeliveryError {
             answer: AnswerPart::default(),
             maybe_accepted: false,
             retry_at_once: false,
+            refused: false,
+            resent: Vec::new(),
             bounced: false,
             source: None,
         }))
@@ -107,6 +122,13 @@ impl DeliveryError {
         self
     }
 
+    /// Sets whether the receiver is up and refuses this message.
+    #[must_use]
+    pub fn refused(mut self, refused: bool) -> Self {
+        self.0.refused = refused;
+        self
+    }
+
     /// Sets whether an immediate retry is worthwhile.
     #[must_use]
     pub fn retry_at_once(mut self, at_once: bool) -> Self {
@@ -143,5 +165,20 @@ impl fmt::Debug for DeliveryError {
 impl Error for DeliveryError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_a_4xx_that_does_not_mean_later() {
+        for status in [400, 401, 404, 410, 422, 451, 499] {
+            assert!(is_refusal(status), "{status}");
+        }
+        for status in [302, 408, 425, 429, 500, 503] {
+            assert!(!is_refusal(status), "{status}");
+        }
     }
 }

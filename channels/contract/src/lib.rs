@@ -22,11 +22,12 @@ mod templates;
 
 pub use channel::{Channel, ChannelService, FieldError, Memo, PreparedLane, Revealed};
 pub use delivery::{
-    ANSWER_KEPT, AnswerPart, Content, Delivery, DeliveryId, Destination, Digest, Receipt, Tally,
+    ANSWER_KEPT, AnswerPart, Content, Delivery, DeliveryId, Destination, Digest, Receipt, Resend,
+    Resent, Tally,
 };
 pub use display::{check_display_text, is_display_control};
 pub use environment::Environment;
-pub use error::{DeliveryError, Failure, Verdict};
+pub use error::{DeliveryError, Failure, REFUSED_FOR_NOW, Verdict, is_refusal};
 pub use event::Event;
 pub use json::Json;
 pub use lane::LaneId;

@@ -17,8 +17,8 @@ pub struct Policy {
     pub attempt_timeout: Duration,
     /// Time limit of all in-process tries of one durable attempt together.
     pub deadline: Duration,
-    /// Immediate retries after a broken connection.
-    pub quick_retries: u32,
+    /// Whether an attempt on a dead connection is made again at once on a new one.
+    pub quick_retry: bool,
     /// Maximum attempts in flight to one destination.
     pub concurrency: u32,
     /// Maximum rate of one destination. `None`: as fast as it answers.

@@ -93,7 +93,7 @@ impl Channel for EmailChannel {
             retry_after_cap: 24 * HOUR,
             attempt_timeout: Duration::from_secs(90),
             deadline: Duration::from_mins(2),
-            quick_retries: 1,
+            quick_retry: false,
             concurrency: CONCURRENCY,
             rate: None,
             channel_concurrency: self.inner.connections * ATTEMPTS_PER_CONNECTION,

@@ -31,13 +31,13 @@ pub(crate) fn on_failure(error: SmtpError, recipient: &Address) -> DeliveryError
             retry("smtp_auth", format!("cannot authenticate to the mail server: {reason}"))
         }
         SmtpError::Timeout(step) => {
-            retry("smtp_timeout", format!("the mail server did not answer {step} in time"))
-                .maybe_accepted(step == Step::Message)
+            let message = format!("the mail server did not answer {step} in time{}", hint(step));
+            retry("smtp_timeout", message).maybe_accepted(step == Step::Message)
         }
-        SmtpError::Lost(step) => {
-            retry("smtp_lost", format!("the connection to the mail server broke at {step}"))
-                .maybe_accepted(step == Step::Message)
-                .retry_at_once(step != Step::Message)
+        SmtpError::Lost(step, source) => {
+            let message =
+                format!("the connection to the mail server broke at {step}{}", hint(step));
+            retry("smtp_lost", message).maybe_accepted(step == Step::Message).with_source(source)
         }
         SmtpError::Protocol(step, code) => retry(
             "smtp_protocol",
@@ -48,6 +48,15 @@ pub(crate) fn on_failure(error: SmtpError, recipient: &Address) -> DeliveryError
             "too_big",
             format!("the message has {size} bytes, but the mail server accepts only {limit}"),
         ),
+    }
+}
+
+/// A server that expects TLS from the start sends no greeting.
+fn hint(step: Step) -> &'static str {
+    if step == Step::Greeting {
+        "; if this port expects TLS from the start (465), set `security` to \"tls\""
+    } else {
+        ""
     }
 }
 
@@ -65,7 +74,8 @@ fn on_refusal(step: Step, reply: &Reply, recipient: &Address) -> DeliveryError {
         let bounced = step == Step::Recipient && reply.is_about_the_address();
         DeliveryError::permanent(format!("smtp_{code}"), message).bounced(bounced)
     } else {
-        DeliveryError::retry(format!("smtp_{code}"), message)
+        let refused = step.is_about_the_mail() && !reply.is_about_the_server();
+        DeliveryError::retry(format!("smtp_{code}"), message).refused(refused)
     };
     error.with_answer(code, answer)
 }
@@ -73,6 +83,7 @@ fn on_refusal(step: Step, reply: &Reply, recipient: &Address) -> DeliveryError {
 /// The receipt of an accepted mail.
 pub(crate) fn on_success(reply: &Reply, recipient: &Address, remark: Option<String>) -> Receipt {
     Receipt {
+        resent: Vec::new(),
         status: Some(reply.code),
         answer: AnswerPart::from_bytes(text::scrub(&reply.text, recipient).as_bytes()),
         remote_id: reply.queue_id().map(str::to_owned),

@@ -35,7 +35,7 @@ impl Channel for PollChannel {
             retry_after_cap: Duration::ZERO,
             attempt_timeout: Duration::from_secs(1),
             deadline: Duration::from_secs(1),
-            quick_retries: 0,
+            quick_retry: false,
             concurrency: 1024,
             rate: None,
             channel_concurrency: 1 << 20,

@@ -119,7 +119,7 @@ impl Channel for SlackChannel {
             retry_after_cap: Duration::from_secs(HOUR),
             attempt_timeout: Duration::from_secs(10),
             deadline: Duration::from_secs(25),
-            quick_retries: 1,
+            quick_retry: false,
             concurrency: 1,
             // One message per second and channel: https://docs.slack.dev/apis/web-api/rate-limits
             rate: Some(Rate { messages: 1, per: Duration::from_secs(1) }),

@@ -6,7 +6,7 @@ mod codes;
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use fanfare_contract::{AnswerPart, DeliveryError, Verdict};
+use fanfare_contract::{AnswerPart, DeliveryError, Verdict, is_refusal};
 use serde_json::Value;
 use slack_morphism::errors::SlackClientError;
 
@@ -27,7 +27,6 @@ pub(crate) struct Fault {
     status: Option<u16>,
     answer: AnswerPart,
     maybe_accepted: bool,
-    retry_at_once: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -41,7 +40,6 @@ impl Fault {
             status: None,
             answer: AnswerPart::default(),
             maybe_accepted: false,
-            retry_at_once: false,
             source: None,
         }
     }
@@ -92,8 +90,6 @@ impl Fault {
         };
         let mut fault = Self::new(Kind::Retry, error.code, network_message(error.code));
         fault.maybe_accepted = error.maybe_accepted;
-        let connecting = matches!(error.code, "connect_refused" | "connect_failed");
-        fault.retry_at_once = connecting && !error.maybe_accepted;
         fault.source = Some(error);
         fault
     }
@@ -154,9 +150,9 @@ impl Fault {
             _ => DeliveryError::new(verdict, self.code, self.message),
         };
         error.status = self.status;
+        error.refused = self.status.is_some_and(is_refusal);
         error.answer = self.answer;
         error.maybe_accepted = self.maybe_accepted;
-        error.retry_at_once = self.retry_at_once;
         error.source = self.source;
         error
     }

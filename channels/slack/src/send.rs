@@ -260,6 +260,7 @@ fn receipt(sent: Sent, message: &Message) -> Receipt {
         json!({"ok": true, "channel": posted.channel, "ts": posted.ts}).to_string()
     });
     Receipt {
+        resent: Vec::new(),
         status: Some(posted.status.unwrap_or(200)),
         answer: AnswerPart::from_bytes(answer.as_bytes()),
         remote_id: posted.ts,

@@ -9,13 +9,15 @@ use fanfare_contract::{
     Policy, PreparedLane, RETRY_AFTER_MAX, Receipt, Resolve, Revealed, retry_after,
 };
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use hyper_util::client::legacy;
 use serde_json::{Map, Value};
 
-use crate::client::{ASKER, Client, client};
+use crate::client::{ASKER, Client, Clients};
 use crate::config::{Config, Error};
+use crate::connection::Talk;
 use crate::guard::Guard;
 use crate::resolver::Guarded;
 use crate::settings::{self, Prepared, headers};
@@ -28,6 +30,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 /// Sends signed webhooks. All destinations share one pool of connections.
 pub struct WebhookChannel {
     sender: Arc<Sender>,
+    clients: Clients,
     guard: Guard,
     /// The headers of every request.
     fixed: Arc<HeaderMap>,
@@ -43,12 +46,13 @@ impl WebhookChannel {
     pub fn new(config: Config, resolver: Arc<dyn Resolve>) -> Result<Self, Error> {
         let guard =
             Guard { development: config.development, allowed: config.allowed_networks.clone() };
-        let client = client(&config, Guarded { guard: guard.clone(), inner: resolver })?;
         let answer_limit = config.answer_limit_bytes;
         let user_agent = HeaderValue::from_str(&config.user_agent)
-            .map_err(|_| Error::UserAgent(config.user_agent))?;
+            .map_err(|_| Error::UserAgent(config.user_agent.clone()))?;
+        let clients = Clients::new(config, Guarded { guard: guard.clone(), inner: resolver });
+        let client = clients.shared()?;
         let fixed = Arc::new(headers::fixed(&user_agent));
-        Ok(Self { sender: Arc::new(Sender { client, answer_limit }), guard, fixed })
+        Ok(Self { sender: Arc::new(Sender { client, answer_limit }), clients, guard, fixed })
     }
 }
 
@@ -92,7 +96,7 @@ impl Channel for WebhookChannel {
             retry_after_cap: RETRY_AFTER_MAX,
             attempt_timeout: Duration::from_secs(10),
             deadline: Duration::from_secs(25),
-            quick_retries: 1,
+            quick_retry: true,
             concurrency: 64,
             rate: None,
             channel_concurrency: 1024,
@@ -113,7 +117,11 @@ impl Channel for WebhookChannel {
     }
 
     fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<PreparedLane>, Vec<FieldError>> {
-        let prepared = settings::prepare(settings, &self.guard, &self.fixed)?;
+        let mut prepared = settings::prepare(settings, &self.guard, &self.fixed)?;
+        if let Some(pem) = settings.get("ca").and_then(Value::as_str) {
+            let client = self.clients.trusting(pem);
+            prepared.client = Some(client.map_err(|_| vec![settings::not_pem()])?);
+        }
         let label = prepared.host.clone();
         Ok(vec![PreparedLane { suffix: None, label, settings: Arc::new(prepared) }])
     }
@@ -146,18 +154,23 @@ impl Sender {
         };
         let request = request::build(to, delivery)?;
         let asker = Asker::Tenant(delivery.destination.tenant.clone());
-        let response = ASKER.scope(asker, self.client.request(request)).await;
-        let response = response.map_err(|error| failure::broken(&to.host, error))?;
+        let client = to.client.as_deref().unwrap_or(&self.client).pool(delivery.resend);
+        let response = match ASKER.scope(asker, client.request(request)).await {
+            Ok(response) => response,
+            Err(error) => return unread(to, error),
+        };
+        if let Some(talk) = response.extensions().get::<Talk>() {
+            talk.answered();
+        }
         let status = response.status();
         if status.is_success() {
             let (answer, remark) = self.answer(response).await;
-            let status = Some(status.as_u16());
-            return Ok(Receipt { status, answer, remote_id: None, remark });
+            return Ok(accepted(status, answer, remark));
         }
         let waits = response.headers().get_all(RETRY_AFTER);
         let wait = retry_after(waits.iter().map(HeaderValue::as_bytes), delivery.at());
         let (answer, _) = self.answer(response).await;
-        Err(failure::refused(&to.host, status, wait, answer))
+        Err(failure::refused(to, status, wait, answer))
     }
 
     /// The first part of the answer, and a remark if it was cut. The connection can be reused only
@@ -198,6 +211,24 @@ impl Sender {
                 return Read::Long;
             }
         }
+    }
+}
+
+fn accepted(status: StatusCode, answer: AnswerPart, remark: Option<String>) -> Receipt {
+    Receipt { status: Some(status.as_u16()), answer, remark, ..Receipt::default() }
+}
+
+/// There is no answer that hyper could read. If it begins with a status line, that counts.
+fn unread(to: &Prepared, error: legacy::Error) -> Result<Receipt, DeliveryError> {
+    let talk = Talk::of_error(&error);
+    let status = talk.as_ref().filter(|_| failure::is_unreadable(&error)).and_then(Talk::status);
+    match status {
+        Some(status) if status.is_success() => {
+            let remark = "the headers of the answer are not HTTP; only its status was read";
+            Ok(accepted(status, AnswerPart::default(), Some(remark.to_owned())))
+        }
+        Some(status) => Err(failure::refused(to, status, None, AnswerPart::default())),
+        None => Err(failure::broken(&to.host, error, talk.as_ref())),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::pem;
 
 /// The channel's settings, which are the same for every tenant.
 #[derive(Clone, Debug)]
@@ -47,13 +47,8 @@ impl Config {
     pub(crate) fn roots(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
         let mut roots = Vec::new();
         for (nth, pem) in self.extra_roots.iter().enumerate() {
-            let bundle: Vec<_> = CertificateDer::pem_slice_iter(pem)
-                .collect::<Result<_, _>>()
-                .map_err(|source| Error::Certificate { nth, source: Some(source) })?;
-            if bundle.is_empty() {
-                return Err(Error::Certificate { nth, source: None });
-            }
-            roots.extend(bundle);
+            let bundle = fanfare_tls::certificates(pem);
+            roots.extend(bundle.map_err(|source| Error::Certificate { nth, source })?);
         }
         Ok(roots)
     }

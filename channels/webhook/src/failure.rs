@@ -6,40 +6,48 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use fanfare_contract::{AnswerPart, DeliveryError, Verdict};
+use fanfare_contract::{AnswerPart, DeliveryError, Verdict, is_refusal};
 use http::StatusCode;
 use hyper_util::client::legacy;
 
 use crate::client::TooSlow;
+use crate::connection::Talk;
 use crate::resolver::Unresolved;
+use crate::settings::Prepared;
+use crate::settings::statuses::Decision;
 
 /// The verdict on an answer that is not 2xx.
 pub(crate) fn refused(
-    host: &str,
+    to: &Prepared,
     status: StatusCode,
     retry_after: Option<Duration>,
     answer: AnswerPart,
 ) -> DeliveryError {
-    let code = status.as_u16();
-    let error = match (code, retry_after) {
-        (410, _) => DeliveryError::disable(
+    let (host, code) = (&to.host, status.as_u16());
+    let name = || format!("http_{code}");
+    let error = match (code, to.statuses.decide(code)) {
+        (_, Some(Decision::GiveUp)) => DeliveryError::permanent(
+            name(),
+            format!("{host} answered {code}, which `give_up_on` does not retry: {}", hint(code)),
+        ),
+        (410, None) => DeliveryError::disable(
             "gone",
             format!(
                 "{host} answered 410: the endpoint is gone for good; set a new URL and enable the \
                  destination"
             ),
         ),
-        (429 | 503, Some(wait)) => DeliveryError::new(
-            Verdict::Retry { not_before: retry_after },
-            format!("http_{code}"),
-            format!("{host} answered {code} and asks to wait {} s", wait.as_secs()),
-        ),
-        _ => DeliveryError::retry(
-            format!("http_{code}"),
-            format!("{host} answered {code}: {}", hint(code)),
-        ),
+        _ => {
+            let message = match retry_after {
+                Some(wait) => {
+                    format!("{host} answered {code} and asks to wait {} s", wait.as_secs())
+                }
+                None => format!("{host} answered {code}: {}", hint(code)),
+            };
+            DeliveryError::new(Verdict::Retry { not_before: retry_after }, name(), message)
+        }
     };
-    error.with_answer(code, answer)
+    error.with_answer(code, answer).refused(is_refusal(code))
 }
 
 /// What a status means and how to fix it.
@@ -55,8 +63,8 @@ fn hint(code: u16) -> &'static str {
     }
 }
 
-/// The verdict on an attempt without an answer.
-pub(crate) fn broken(host: &str, error: legacy::Error) -> DeliveryError {
+/// The verdict on an attempt without an answer. `talk` is the connection that it failed on.
+pub(crate) fn broken(host: &str, error: legacy::Error, talk: Option<&Talk>) -> DeliveryError {
     if let Some(Unresolved::Blocked(blocked)) = find(&error) {
         let message = format!(
             "{host} resolves to {}, which webhooks must not reach; an operator can allow its \
@@ -65,31 +73,38 @@ pub(crate) fn broken(host: &str, error: legacy::Error) -> DeliveryError {
         );
         return DeliveryError::permanent("blocked_address", message).with_source(error);
     }
-    let Broken { code, message, at_once } = describe(&error);
+    let Broken { code, message, is_dead } = describe(&error);
+    // On a new connection the receiver itself ended it, and would do the same again.
+    let is_stale = is_dead && talk.is_some_and(Talk::is_reused);
     DeliveryError::retry(code, format!("{host}: {message}"))
         .maybe_accepted(!error.is_connect())
-        .retry_at_once(at_once)
+        .retry_at_once(is_stale)
         .with_source(error)
+}
+
+/// Whether there is an answer, but not one that hyper can parse.
+pub(crate) fn is_unreadable(error: &legacy::Error) -> bool {
+    find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse)
 }
 
 /// What broke.
 struct Broken {
     code: &'static str,
     message: &'static str,
-    /// A stale connection is the likely reason, so an immediate retry on another one is worthwhile.
-    at_once: bool,
+    /// The connection ended. If it had been kept open, it was probably dead before the request.
+    is_dead: bool,
 }
 
 const RESET: Broken = Broken {
     code: "connection_reset",
     message: "the connection ended before the answer; the receiver may have crashed or restarted",
-    at_once: true,
+    is_dead: true,
 };
 const CONNECT_TIMEOUT: Broken =
     broken_by("connect_timeout", "the connection timed out; a firewall may block it");
 
 const fn broken_by(code: &'static str, message: &'static str) -> Broken {
-    Broken { code, message, at_once: false }
+    Broken { code, message, is_dead: false }
 }
 
 fn describe(error: &legacy::Error) -> Broken {
@@ -100,7 +115,7 @@ fn describe(error: &legacy::Error) -> Broken {
         );
     }
     if let Some(tls) = find(error) {
-        return broken_by("tls_failed", tls_message(tls));
+        return broken_by("tls_failed", fanfare_tls::explain(tls));
     }
     if find::<TooSlow>(error).is_some() {
         return CONNECT_TIMEOUT;
@@ -132,26 +147,6 @@ fn describe(error: &legacy::Error) -> Broken {
         Some(io::ErrorKind::TimedOut) => CONNECT_TIMEOUT,
         _ if error.is_connect() => broken_by("connect_failed", "the connection failed"),
         _ => broken_by("request_failed", "the request failed"),
-    }
-}
-
-fn tls_message(error: &rustls::Error) -> &'static str {
-    use rustls::{CertificateError as Cert, Error as Tls};
-    match error {
-        Tls::InvalidCertificate(Cert::Expired | Cert::ExpiredContext { .. }) => {
-            "its TLS certificate has expired; renew it"
-        }
-        Tls::InvalidCertificate(Cert::NotValidForName | Cert::NotValidForNameContext { .. }) => {
-            "its TLS certificate is for another name; check the URL's host"
-        }
-        Tls::InvalidCertificate(Cert::UnknownIssuer) => {
-            "its TLS certificate is not from a trusted authority, or an intermediate certificate \
-             is missing"
-        }
-        Tls::InvalidCertificate(_) => "its TLS certificate is not valid",
-        Tls::InvalidMessage(_) => "it does not speak TLS on this port; check the URL's port",
-        Tls::AlertReceived(_) => "it refused the TLS handshake",
-        _ => "the TLS handshake failed",
     }
 }
 

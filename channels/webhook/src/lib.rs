@@ -18,6 +18,7 @@
 mod channel;
 mod client;
 mod config;
+mod connection;
 mod failure;
 pub mod guard;
 mod request;

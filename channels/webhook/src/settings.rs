@@ -6,9 +6,12 @@
 //! | `secret` | see [`crate::signature::Key`] for the two forms; generated if missing |
 //! | `previous_secrets` | `[{ "secret", "expires" }]`: also sign, until `expires` (Unix seconds) |
 //! | `headers` | additional headers of every request |
+//! | `retry_on`, `give_up_on` | statuses that are retried, and statuses that end the delivery |
+//! | `ca` | certificates in PEM to trust besides the system's |
 
 pub(crate) mod headers;
 pub(crate) mod objections;
+pub(crate) mod statuses;
 mod target;
 
 use std::fmt;
@@ -20,11 +23,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::client::Client;
 use crate::guard::Guard;
 use crate::secret::{Key, mask};
+use statuses::Statuses;
 use target::Target;
 
-const FIELDS: [&str; 4] = ["url", "secret", "previous_secrets", "headers"];
+const FIELDS: [&str; 7] =
+    ["url", "secret", "previous_secrets", "headers", "retry_on", "give_up_on", "ca"];
 /// Fields of every destination, which the router removes first. Used for suggestions only.
 const ROUTERS_FIELDS: [&str; 11] = [
     "channel",
@@ -54,6 +60,10 @@ pub(crate) struct Prepared {
     own: Box<[(HeaderName, HeaderValue)]>,
     /// The keys that sign, the current key first.
     pub(crate) keys: Box<[Signer]>,
+    /// The client that trusts the destination's own authorities, if it has any.
+    pub(crate) client: Option<Arc<Client>>,
+    /// What the destination makes of its receiver's statuses.
+    pub(crate) statuses: Statuses,
 }
 
 impl Prepared {
@@ -91,6 +101,10 @@ pub(crate) fn prepare(
     unknown_fields(settings, &mut errors);
     let mut own = headers::own(settings.get("headers"), &mut errors);
     let keys = signers(settings, &mut errors);
+    let statuses = Statuses::read(settings, &mut errors);
+    if settings.get("ca").is_some_and(|ca| !is_pem(ca)) {
+        errors.push(not_pem());
+    }
     let Target { uri, host, authority, basic } = match target::read(settings.get("url"), guard) {
         Ok(target) => target,
         Err(message) => {
@@ -112,7 +126,21 @@ pub(crate) fn prepare(
     }
     // Boxed slices save memory when there are thousands of destinations.
     let (own, keys) = (own.into(), keys.into());
-    Ok(Prepared { uri, host, fixed: fixed.clone(), own, keys })
+    Ok(Prepared { uri, host, fixed: fixed.clone(), own, keys, client: None, statuses })
+}
+
+/// Most bytes of `ca`.
+const CA_MAX: usize = 64 * 1024;
+
+fn is_pem(ca: &Value) -> bool {
+    let text = ca.as_str().filter(|text| text.len() <= CA_MAX);
+    ca.is_null() || text.is_some_and(|text| fanfare_tls::certificates(text.as_bytes()).is_ok())
+}
+
+/// The error about a `ca` that cannot be read.
+pub(crate) fn not_pem() -> FieldError {
+    let message = "must be certificates in PEM (`-----BEGIN CERTIFICATE-----`), at most 64 KiB";
+    FieldError::new("ca", message)
 }
 
 /// Where the settings send requests: scheme, host and port.

@@ -6,7 +6,7 @@
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use fanfare_contract::{Content, Delivery, DeliveryId, Destination, Digest, Event, Tally};
+use fanfare_contract::{Content, Delivery, DeliveryId, Destination, Digest, Event, Resend, Tally};
 use serde_json::Value;
 
 /// One event for each line. They contain no data of real people.
@@ -69,7 +69,14 @@ fn wrap(tenant: Arc<str>, id: DeliveryId, content: Content, at_ms: i64) -> Deliv
         channel: "sample".into(),
         settings: Arc::new(()),
     };
-    Delivery { id, destination: Arc::new(destination), content, attempt: 1, at_ms }
+    Delivery {
+        id,
+        destination: Arc::new(destination),
+        content,
+        attempt: 1,
+        at_ms,
+        resend: Resend::Allowed,
+    }
 }
 
 fn for_tenant(event: &Event, tenant: &str) -> Event {

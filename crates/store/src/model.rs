@@ -131,6 +131,14 @@ pub struct DeliveryUpdate {
     pub at_ms: Ms,
 }
 
+impl DeliveryUpdate {
+    /// The attempts that count in the schedule.
+    pub(crate) fn tries(&self) -> u32 {
+        let counted = self.attempts.iter().filter(|attempt| !attempt.resent).count();
+        u32::try_from(counted).unwrap_or(u32::MAX)
+    }
+}
+
 /// One try at a delivery, with what the receiver answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -157,6 +165,10 @@ pub struct Attempt {
     /// The digest that it was part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// Its connection turned out to be dead, so it was sent again at once. The schedule does not
+    /// count it, and the attempt that follows has the same number.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resent: bool,
 }
 
 /// A lane of a tenant: one destination, or one recipient of it.

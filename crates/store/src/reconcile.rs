@@ -16,16 +16,19 @@ pub struct Findings {
     pub unscheduled: u64,
     /// Keys that the server removed to make room.
     pub evicted: u64,
+    /// Entries that somebody removed from the stream before they were read. They are lost.
+    pub trimmed: u64,
 }
 
 impl Findings {
     /// The kinds, as metrics and reports name them.
-    pub const KINDS: [&'static str; 5] =
-        ["stranded", "orphaned", "unlogged", "unscheduled", "evicted"];
+    pub const KINDS: [&'static str; 6] =
+        ["stranded", "orphaned", "unlogged", "unscheduled", "evicted", "trimmed"];
 
     /// The counts in the order of [`Self::KINDS`].
-    pub fn counts(&self) -> [u64; 5] {
-        [self.stranded, self.orphaned, self.unlogged, self.unscheduled, self.evicted]
+    pub fn counts(&self) -> [u64; 6] {
+        let Self { stranded, orphaned, unlogged, unscheduled, evicted, trimmed } = *self;
+        [stranded, orphaned, unlogged, unscheduled, evicted, trimmed]
     }
 
     /// What each kind means, with its count, for those that were found.
@@ -37,6 +40,8 @@ impl Findings {
             "deliveries wait without a place in a queue or in the agenda",
             "keys were evicted by Redis: set maxmemory-policy to noeviction, and restore what is \
              missing",
+            "entries were removed from the stream before they were read, and are lost: add entries \
+             without MAXLEN or MINID, and do not trim the stream",
         ];
         let found = self.counts().into_iter().zip(said).filter(|(count, _)| *count > 0);
         found.map(|(count, said)| format!("{count} {said}")).collect()
@@ -49,6 +54,7 @@ impl Findings {
         self.unlogged += other.unlogged;
         self.unscheduled += other.unscheduled;
         self.evicted = self.evicted.max(other.evicted);
+        self.trimmed += other.trimmed;
     }
 
     /// Whether everything agrees.

@@ -172,6 +172,31 @@ impl Gate {
         !is_paced && state.hold(now).is_none() && state.circuit.is_at_rest(now)
     }
 
+    /// Another gate replaces this one: the lane's destination was changed or repaired. What is in
+    /// line is parked, and attempts in flight say nothing about the new settings.
+    pub fn supersede(&self) {
+        self.lock().superseded = true;
+        self.room.notify_one();
+    }
+
+    /// Whether another gate has replaced this one.
+    pub fn is_superseded(&self) -> bool {
+        self.lock().superseded
+    }
+
+    /// The hold to be reported after a failed attempt, if it is news: that of the gate, or `order`,
+    /// the wait of a lane that keeps an order.
+    pub(super) fn news(&self, order: Option<Hold>, now: Ms) -> Option<Hold> {
+        let mut state = self.lock();
+        let hold = state.hold(now).filter(|hold| hold.until.is_some()).or(order)?;
+        state.is_news(hold.until?, now).then_some(hold)
+    }
+
+    /// An attempt succeeded: true if a hold was reported before.
+    pub(super) fn is_free_again(&self) -> bool {
+        self.lock().is_free_again()
+    }
+
     /// For metrics and status pages.
     pub fn view(&self, now: Ms) -> GateView {
         let state = self.lock();

@@ -14,7 +14,9 @@ use super::job::{Hold, Job, Space};
 use super::speed::Speed;
 use crate::delivery::Judgement;
 use crate::delivery::layers::Pace;
-use crate::flow::{BACKLOG_LASTS, FAST_LINE, LINE_COUNT_MAX, LINE_WAIT, LINE_WAIT_AMPLE};
+use crate::flow::{
+    BACKLOG_LASTS, FAST_LINE, HOLD_NOTED_MS, LINE_COUNT_MAX, LINE_WAIT, LINE_WAIT_AMPLE,
+};
 use fanfare_store::{Ms, Reason};
 
 /// One lane's gate. The decisions are in `gate`.
@@ -53,6 +55,10 @@ pub(super) struct State {
     pub(super) line: VecDeque<Job>,
     /// `Retry-After`: nothing goes before.
     held_until: Ms,
+    /// The end of the hold that was last reported.
+    reported_until: Option<Ms>,
+    /// Another gate has replaced this one, so nothing goes through it any more.
+    pub(super) superseded: bool,
     /// Something due waits in the durable queue, so new deliveries queue behind it. It expires,
     /// because another process may serve what was parked.
     backlog_until: Option<Instant>,
@@ -68,17 +74,39 @@ impl State {
             workers: 0,
             line: VecDeque::new(),
             held_until: Ms::MIN / 2,
+            // A process before this one may have reported a hold.
+            reported_until: Some(Ms::MIN),
+            superseded: false,
             backlog_until: None,
         }
     }
 
     /// Why nothing may go now, whatever the room.
     pub(super) fn hold(&self, now: Ms) -> Option<Hold> {
+        if self.superseded {
+            // What is parked is served through the other gate.
+            return Some(Hold { reason: Reason::Busy, until: None });
+        }
         if let Some(until) = self.circuit.open_until(now) {
             return Some(Hold { reason: Reason::CircuitOpen, until: Some(until) });
         }
         (self.held_until > now)
             .then_some(Hold { reason: Reason::RetryAfter, until: Some(self.held_until) })
+    }
+
+    /// Whether a hold is news: it lasts, and ends later than the one that was last reported.
+    pub(super) fn is_news(&mut self, until: Ms, now: Ms) -> bool {
+        let is_news = until - now >= HOLD_NOTED_MS
+            && self.reported_until.is_none_or(|reported| until > reported);
+        if is_news {
+            self.reported_until = Some(until);
+        }
+        is_news
+    }
+
+    /// An attempt succeeded: true if a hold was reported before.
+    pub(super) fn is_free_again(&mut self) -> bool {
+        self.reported_until.take().is_some()
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -151,7 +179,8 @@ impl State {
     ) -> Option<bool> {
         self.speed.attempt_took(took);
         match judgement {
-            Judgement::Healthy => {
+            // A receiver that refuses is up.
+            Judgement::Healthy | Judgement::Refused => {
                 self.adaptive.succeeded(self.in_flight);
                 self.circuit.succeeded(now).then_some(false)
             }

@@ -30,7 +30,7 @@ fn policy(concurrency: u32, rate: Option<Rate>) -> Policy {
         retry_after_cap: Duration::from_mins(1),
         attempt_timeout: Duration::from_secs(1),
         deadline: Duration::from_secs(1),
-        quick_retries: 0,
+        quick_retry: false,
         concurrency,
         rate,
         channel_concurrency: 1,

@@ -14,6 +14,7 @@ use utoipa::IntoParams;
 pub(super) use shapes::{Attempt, Delivery, StateWord};
 
 use super::params::{DeliveryPath, TenantPath};
+use super::replay::present_lanes;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{PathParams, QueryParams};
 use crate::api::environments::{EnvironmentFilter, history};
@@ -22,7 +23,7 @@ use crate::api::scope::{Caller, Read, Scope, Write};
 use crate::api::state::ApiState;
 use crate::audit;
 use crate::ops;
-use fanfare_contract::LaneId;
+use fanfare_contract::{DeliveryId, LaneId};
 use fanfare_store::{DeliveryQuery, DeliveryRecord, StateKind};
 
 /// Which deliveries to list.
@@ -114,7 +115,8 @@ async fn find(state: &ApiState, caller: &Caller, id: &str) -> Result<DeliveryRec
 /// Replay a delivery
 ///
 /// Puts the delivery back into its queue, due now, with its retry schedule from the beginning. This
-/// also works for a delivery that succeeded.
+/// also works for a delivery that succeeded. If its recipient was replaced, the event goes to the
+/// destination's present recipients.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/deliveries/{delivery}/replay", operation_id = "send_delivery_again", tag = "Deliveries", params(DeliveryPath),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])), responses((status = 200, description = "The delivery, waiting again.", body = Delivery)))]
@@ -159,6 +161,7 @@ async fn change(
         return Err(ApiError::conflict("wrong_state", message));
     }
     let now = state.clock.now_ms();
+    let mut id = found.id.clone();
     let before = json!({"state": found.state.kind()});
     let line = audit::entry(
         &scope.principal,
@@ -175,15 +178,25 @@ async fn change(
             id: Some(found.id.to_string()),
             ..Default::default()
         };
-        let done = if replays {
-            ops::replay(store, &one, now, u32::MAX, &|_| ()).await
-        } else {
-            ops::cancel(store, &one, now, &|_| ()).await
-        };
-        Ok::<_, ApiError>(done?)
+        if !replays {
+            ops::cancel(store, &one, now, &|_| ()).await?;
+            return Ok::<_, ApiError>(());
+        }
+        let present = present_lanes(state, tenant).await?;
+        let done = ops::replay(store, &one, &present, now, u32::MAX, &|_| ()).await?;
+        // The recipient may have been replaced since.
+        if let Some(lane) = done.lanes.first() {
+            id = DeliveryId::derive(&found.event, lane);
+        }
+        if done.skipped == 0 {
+            return Ok(());
+        }
+        let message = "the delivery's destination or recipient was removed, and no present recipient \
+                       is without the event; nothing was replayed";
+        Err(ApiError::conflict("recipient_removed", message))
     })
     .await?;
-    let found = find(state, scope, id).await?;
+    let found = find(state, scope, id.as_str()).await?;
     Ok(success(StatusCode::OK, Delivery::of(found)))
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod actions;
 mod document;
+mod held;
 mod shapes;
 pub(super) mod test_event;
 
@@ -19,14 +20,14 @@ use shapes::{Destination, DestinationBody, DestinationPatch, LaneLine, NewDestin
 use super::params::{DestinationPath, TenantPath};
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, PathParams, QueryParams};
-use crate::api::edit::{Edited, Resource as _, compiled, edit, load, tag};
+use crate::api::edit::{Edited, compiled, edit, load, tag};
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::merge_patch::merge;
 use crate::api::page::{Page, PageQuery, check_limit};
 use crate::api::scope::{Read, Scope, Write};
 use crate::api::shown_once::{MASK, success_once};
 use crate::api::state::ApiState;
-use crate::tenant::{DestinationSpec, Tenant};
+use crate::tenant::{DestinationSpec, Tenant, TenantSpec};
 
 /// List destinations
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/destinations", operation_id = "list_destinations", tag = "Destinations", params(TenantPath, PageQuery),
@@ -47,19 +48,26 @@ pub(super) async fn list(
     // A document that does not compile has no recipients.
     if let Ok(tenant) = compiled(&state, &spec) {
         for one in &mut page.data {
-            one.lanes = lanes(&state, &tenant, &one.id).await?;
+            let lanes = lanes(&state, &spec, &tenant, &one.id).await?;
+            one.set_lanes(lanes);
         }
     }
     Ok(success(StatusCode::OK, page))
 }
 
-async fn lanes(state: &ApiState, tenant: &Tenant, id: &str) -> Result<Vec<LaneLine>, ApiError> {
+async fn lanes(
+    state: &ApiState,
+    spec: &TenantSpec,
+    tenant: &Tenant,
+    id: &str,
+) -> Result<Vec<LaneLine>, ApiError> {
     let target = tenant.targets.iter().find(|target| *target.id == *id);
     let mut lines = Vec::new();
     for lane in target.into_iter().flat_map(|target| &target.lanes) {
         let waiting = state.store.agenda.waiting(&lane.key).await?;
         let id = lane.key.id.to_string();
-        lines.push(LaneLine { id, to: lane.label.clone(), waiting });
+        let held = held::of_lane(state, spec, lane).await?;
+        lines.push(LaneLine { id, to: lane.label.clone(), waiting, held });
     }
     Ok(lines)
 }
@@ -107,7 +115,30 @@ pub(super) async fn get(
     let Some(tag) = tag(&state, &DestinationResource(&id), &spec).await? else {
         return Err(ApiError::not_found("destination", &id));
     };
-    Ok(tagged(success(StatusCode::OK, DestinationResource(&id).shown(&state, &spec)), &tag))
+    let one = DestinationResource(&id).find(&spec);
+    let shown = match one {
+        Some(one) => Some(with_holds(&state, &spec, one).await?),
+        None => None,
+    };
+    Ok(tagged(success(StatusCode::OK, shown), &tag))
+}
+
+/// A destination with what holds it back.
+async fn with_holds(
+    state: &ApiState,
+    spec: &TenantSpec,
+    one: &DestinationSpec,
+) -> Result<Destination, ApiError> {
+    let mut shown = Destination::of(spec, one, state.registry.channels());
+    if let Ok(tenant) = compiled(state, spec) {
+        let mut holds = Vec::new();
+        let target = tenant.targets.iter().find(|target| *target.id == *one.id);
+        for lane in target.into_iter().flat_map(|target| &target.lanes) {
+            holds.push(held::of_lane(state, spec, lane).await?);
+        }
+        shown.set_held(held::of_all(&holds));
+    }
+    Ok(shown)
 }
 
 /// Create or replace a destination

@@ -14,11 +14,12 @@ use super::deliveries::StateWord;
 use super::params::TenantPath;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, OptionalBody};
+use crate::api::edit::{compiled, load_whole};
 use crate::api::environments::{EnvironmentFilter, history};
 use crate::api::scope::{Caller, Scope, Write};
 use crate::api::state::ApiState;
 use crate::audit;
-use crate::ops::{self, Changed, Kinds, Selection};
+use crate::ops::{self, Changed, Kinds, PresentLanes, Selection};
 use fanfare_contract::LaneId;
 use fanfare_store::{Ms, Reason, StateKind};
 
@@ -101,6 +102,9 @@ pub(super) struct ReplayReport {
     /// The number of matching deliveries that exceeded the limit, counted up to 10,000. Repeat the
     /// request to replay them.
     left: u64,
+    /// The number of matching deliveries that cannot be replayed: their destination or recipient
+    /// was removed, and its present recipients have the event.
+    skipped: u64,
     /// The replayed deliveries by destination, state and reason. For a dry run, the matching
     /// deliveries.
     counts: Vec<DeliveryCount>,
@@ -148,9 +152,26 @@ fn counts(by: Kinds) -> Vec<DeliveryCount> {
 
 impl ReplayReport {
     fn of(changed: Changed, at_ms: Ms) -> Self {
-        let Changed { count, by, left, .. } = changed;
-        Self { found: count + left, replayed: count, left, counts: counts(by), at_ms }
+        let Changed { count, skipped, by, left, .. } = changed;
+        let found = count + skipped + left;
+        Self { found, replayed: count, left, skipped, counts: counts(by), at_ms }
     }
+}
+
+/// The lanes of a tenant's destinations, as its document has them now.
+pub(super) async fn present_lanes(
+    state: &ApiState,
+    tenant: &str,
+) -> Result<PresentLanes, ApiError> {
+    let (spec, _) = load_whole(state, tenant).await?;
+    // If the document does not compile, the previous table stays in effect.
+    let current = state.registry.find(tenant).await?.usable();
+    let compiled = compiled(state, &spec).ok();
+    let table = compiled.as_ref().or(current.as_deref()).ok_or_else(|| {
+        let message = "the tenant's settings are invalid, so nothing can be replayed; correct them";
+        ApiError::conflict("invalid_settings", message)
+    })?;
+    Ok(PresentLanes::of(table))
 }
 
 /// Replays the deliveries that match the filter.
@@ -164,10 +185,12 @@ pub(super) async fn run(
     if filter.dry_run {
         let found = ops::count(&state.store, &selection).await?;
         let counts = counts(found.by);
-        return Ok(ReplayReport { found: found.total, replayed: 0, left: 0, counts, at_ms });
+        let found = found.total;
+        return Ok(ReplayReport { found, replayed: 0, left: 0, skipped: 0, counts, at_ms });
     }
     let rate = filter.rate.unwrap_or(u32::MAX);
-    let changed = ops::replay(&state.store, &selection, at_ms, rate, &|_| ()).await?;
+    let present = present_lanes(state, &caller.tenant).await?;
+    let changed = ops::replay(&state.store, &selection, &present, at_ms, rate, &|_| ()).await?;
     Ok(ReplayReport::of(changed, at_ms))
 }
 
@@ -179,14 +202,17 @@ pub(super) async fn run_kept(
 ) -> Result<ReplayReport, ApiError> {
     let selection = Selection { only_disabled: true, ..filter.selection(caller)? };
     let at_ms = state.clock.now_ms();
-    let changed = ops::replay(&state.store, &selection, at_ms, u32::MAX, &|_| ()).await?;
+    let present = present_lanes(state, &caller.tenant).await?;
+    let rate = u32::MAX;
+    let changed = ops::replay(&state.store, &selection, &present, at_ms, rate, &|_| ()).await?;
     Ok(ReplayReport::of(changed, at_ms))
 }
 
 /// Replay dead letters
 ///
 /// Puts all matching deliveries back into their queues, oldest first, with their retry schedules
-/// from the beginning. With `dry_run` it only counts them.
+/// from the beginning. If the recipient of a delivery was replaced, the event goes to the
+/// destination's present recipients. With `dry_run` it only counts them.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/dead-letters/replay", operation_id = "send_dead_letters_again", tag = "Dead letters", params(TenantPath),
     request_body = Filter,
     extensions(("x-fanfare-environment" = json!("own"))),

@@ -168,7 +168,8 @@ fn rows(destination: &Value) -> Vec<Value> {
     let row = |lane: &Value| {
         json!({
             "id": lane["id"], "channel": destination["channel"], "to": lane["to"],
-            "environment": environment, "state": state, "waiting": lane["waiting"],
+            "environment": environment, "state": held(lane).unwrap_or_else(|| state.clone()),
+            "waiting": lane["waiting"],
         })
     };
     match destination["lanes"].as_array() {
@@ -181,6 +182,13 @@ fn state(destination: &Value) -> String {
     let state = show::word(&destination["state"]);
     match destination["disabled"]["reason"].as_str() {
         Some(reason) => format!("{state} ({reason})"),
-        None => state,
+        None => held(destination).unwrap_or(state),
     }
+}
+
+/// Why a destination or a recipient is held back, and until when.
+fn held(one: &Value) -> Option<String> {
+    let held = one["held"].as_object()?;
+    let reason = show::word(held.get("reason")?);
+    Some(format!("held until {} ({reason})", show::time(held.get("until_ms")?)))
 }

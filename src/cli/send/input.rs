@@ -9,13 +9,12 @@ use bytes::Bytes;
 use fanfare_contract::Environment;
 use indicatif::ProgressBar;
 use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use super::sink::{Pending, Sink};
 use super::{Args, Failure, Summary};
 use crate::agenda::Clock;
-use crate::event::{Fill, Refusal, accept, event_id_for_key, new_event_id};
+use crate::event::{Fill, Refusal, accept, array_items, event_id_for_key, new_event_id};
 
 /// Events sent at once.
 const BATCH: usize = 500;
@@ -95,6 +94,9 @@ impl Sender {
             if number == 1 && begins_document(text) {
                 return self.document(name, line, input).await;
             }
+            // Only the line's end does not belong to the event.
+            let text = line.strip_suffix(b"\n").unwrap_or(&line);
+            let text = text.strip_suffix(b"\r").unwrap_or(text);
             self.add(name, number, Bytes::copy_from_slice(text)).await?;
             self.bar.inc(read as u64);
         }
@@ -113,19 +115,19 @@ impl Sender {
         if text.trim_ascii_start().first() != Some(&b'[') {
             return self.add(name, 1, text.slice_ref(text.trim_ascii())).await;
         }
-        let events: Vec<&RawValue> = match serde_json::from_slice(&text) {
-            Ok(events) => events,
-            Err(error) => {
-                let message = format!("not a JSON array: {error}");
-                self.summary.refuse(name, error.line(), &Refusal::new("not_json", message));
-                return Ok(());
-            }
+        // One broken event is refused alone, so the array is split without reading its items.
+        let Some(items) = array_items(&text, usize::MAX - 1) else {
+            let error = serde_json::from_slice::<IgnoredAny>(&text).err();
+            let (line, why) = error.map_or((1, "it does not end".to_owned()), |error| {
+                (error.line(), error.to_string())
+            });
+            let message = format!("not a JSON array: {why}");
+            self.summary.refuse(name, line, &Refusal::new("not_json", message));
+            return Ok(());
         };
-        for event in events {
-            let raw = text.slice_ref(event.get().as_bytes());
-            let before = raw.as_ptr() as usize - text.as_ptr() as usize;
-            let line = 1 + memchr::memchr_iter(b'\n', &text[..before]).count();
-            self.add(name, line, raw).await?;
+        for item in items {
+            let line = 1 + memchr::memchr_iter(b'\n', &text[..item.start]).count();
+            self.add(name, line, text.slice(item)).await?;
         }
         Ok(())
     }

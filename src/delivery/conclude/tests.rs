@@ -16,7 +16,7 @@ fn policies() -> impl Strategy<Value = Policy> {
         retry_after_cap: Duration::from_secs(cap),
         attempt_timeout: Duration::from_secs(10),
         deadline: Duration::from_secs(25),
-        quick_retries: 1,
+        quick_retry: true,
         concurrency: 4,
         rate: None,
         channel_concurrency: 16,

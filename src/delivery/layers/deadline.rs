@@ -67,7 +67,7 @@ where
 pub(crate) mod tests {
     use std::sync::Arc;
 
-    use fanfare_contract::{Content, DeliveryId, Destination, Event, Verdict};
+    use fanfare_contract::{Content, DeliveryId, Destination, Event, Resend, Verdict};
     use tower::{ServiceExt, service_fn};
 
     use super::*;
@@ -92,6 +92,7 @@ pub(crate) mod tests {
             content: Content::Event(Arc::new(event)),
             attempt: 1,
             at_ms: 0,
+            resend: Resend::Allowed,
         }
     }
 

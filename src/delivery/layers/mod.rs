@@ -10,7 +10,7 @@ mod trace;
 pub use concurrency::{BUSY, ConcurrencyLayer};
 pub use deadline::DeadlineLayer;
 pub use pace::{Pace, PaceLayer};
-pub use quick_retry::{QuickRetry, retry_budget};
+pub use quick_retry::QuickRetry;
 pub use trace::{Ended, Observer, Quiet, TraceLayer};
 
 #[cfg(test)]

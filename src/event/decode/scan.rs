@@ -28,7 +28,9 @@ pub(super) fn scan(text: &str, limits: Limits) -> Result<Head<'_>, Refusal> {
     let walk = Walk { refusal: &refusal, limits };
     let result = Envelope(walk).deserialize(&mut json).and_then(|head| json.end().map(|()| head));
     result.map_err(|error| {
-        refusal.take().unwrap_or_else(|| {
+        // Where the JSON itself is broken, what a field should have been does not matter.
+        let is_broken = error.is_syntax() || error.is_eof();
+        refusal.take().filter(|_| !is_broken).unwrap_or_else(|| {
             let message = format!("the event is not a valid JSON object: {error}");
             Refusal::new("not_json", message)
         })
@@ -82,7 +84,7 @@ impl<'de> DeserializeSeed<'de> for Field<'_> {
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
         let Field(walk, name, check) = self;
         let text = TextSeed.deserialize(json).map_err(|error: D::Error| {
-            walk.refuse::<D::Error>("wrong_type", format!("`{name}` must be a string: {error}"))
+            walk.explain(error, |error| format!("`{name}` must be a string: {error}"))
         })?;
         check(&text).map_err(|refusal| walk.refuse::<D::Error>(refusal.code, refusal.message))?;
         Ok(text)
@@ -97,8 +99,9 @@ impl<'de> DeserializeSeed<'de> for Created<'_> {
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<i64, D::Error> {
         let walk = self.0;
         let seconds = <i64 as serde::Deserialize>::deserialize(json).map_err(|error| {
-            let message = format!("`created` must be a whole number of Unix seconds: {error}");
-            walk.refuse::<D::Error>("wrong_type", message)
+            walk.explain(error, |error| {
+                format!("`created` must be a whole number of Unix seconds: {error}")
+            })
         })?;
         // The limit is the year 5138 in seconds, but 1973 in milliseconds. A larger number is
         // almost certainly in milliseconds.
@@ -116,12 +119,9 @@ struct Data<'w>(Walk<'w>);
 impl<'de> DeserializeSeed<'de> for Data<'_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        let refusal = self.0.refusal;
-        json.deserialize_map(StrictVisitor { walk: self.0, depth: 2 }).map_err(|error| {
-            refusal.borrow_mut().get_or_insert_with(|| {
-                Refusal::new("wrong_type", format!("`data` must be a valid JSON object: {error}"))
-            });
-            error
+        let walk = self.0;
+        json.deserialize_map(StrictVisitor { walk, depth: 2 }).map_err(|error| {
+            walk.explain(error, |error| format!("`data` must be a JSON object: {error}"))
         })
     }
 }

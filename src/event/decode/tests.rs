@@ -29,7 +29,7 @@ fn absent_fields_are_inserted_at_the_beginning() {
     let event = take(r#"{ "type": "a.b", "data": {} }"#).unwrap();
     assert_eq!(
         event.body,
-        r#"{"id":"evt_made","created":1735228800,"type": "a.b", "data": {} }"#.as_bytes()
+        r#"{"id":"evt_made","created":1735228800, "type": "a.b", "data": {} }"#.as_bytes()
     );
     assert_eq!(event.value()["id"], "evt_made");
     let event = take(r#"{"type":"a","data":{},"created":7}"#).unwrap();
@@ -92,4 +92,44 @@ fn a_refusal_says_what_is_wrong_and_where() {
         error.message,
         "`type` is missing; add it, for example \"type\": \"kyc.session.created\""
     );
+}
+
+/// Case i1.
+#[test]
+fn broken_json_is_not_json_wherever_it_is() {
+    for raw in [
+        r#"{"type":"t","data":{"v":[1,}}"#,
+        r#"{"type":"t","data":{"v":NaN}}"#,
+        r#"{"type":"t","data":{"v":01}}"#,
+        r#"{"type":"t","data":{"v":"\x"}}"#,
+        r#"{"type":"t","data":tru}"#,
+        r#"{"type":tru,"data":{}}"#,
+        r#"{"type":"t","data":{},"created":1735228800"#,
+        r#"{"type":"t","data":{},"created":+1}"#,
+        r#"{"type":"t","data":{"v":1"#,
+        r#"{"type":"t"#,
+        "{\"type\":\"t\",\"data\":{\"v\":\"\0\"}}",
+    ] {
+        assert_eq!(code(raw), "not_json", "{raw}");
+    }
+    // Valid JSON of another type is something else.
+    for raw in [r#"{"type":"t","data":[1]}"#, r#"{"type":null,"data":{}}"#] {
+        assert_eq!(code(raw), "wrong_type", "{raw}");
+    }
+}
+
+/// Case i2.
+#[test]
+fn a_byte_order_mark_is_named() {
+    let error = take("\u{feff}{\"type\":\"t\",\"data\":{}}").unwrap_err();
+    assert_eq!(error.code, "not_json");
+    assert!(error.message.contains("byte order mark"), "{error}");
+}
+
+/// Case i4.
+#[test]
+fn white_space_around_the_first_brace_stays() {
+    let event = take(" {  \"type\": \"t\", \"data\": {}}").unwrap();
+    let expected = " {\"id\":\"evt_made\",\"created\":1735228800,  \"type\": \"t\", \"data\": {}}";
+    assert_eq!(event.body, expected.as_bytes());
 }

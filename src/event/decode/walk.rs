@@ -18,6 +18,19 @@ impl Walk<'_> {
         E::custom(code)
     }
 
+    /// Says what a value of the wrong type should have been, unless that was said further inside.
+    /// The error stays as it is: it may also mean that the JSON is broken.
+    pub(super) fn explain<E: serde::de::Error>(
+        &self,
+        error: E,
+        message: impl FnOnce(&E) -> String,
+    ) -> E {
+        let mut refusal = self.refusal.borrow_mut();
+        refusal.get_or_insert_with(|| Refusal::new("wrong_type", message(&error)));
+        drop(refusal);
+        error
+    }
+
     pub(super) fn duplicate<E: serde::de::Error>(&self, key: &str) -> E {
         let key: String = key.chars().take(64).collect();
         let message = format!(

@@ -101,6 +101,7 @@ pub(crate) fn attempt(number: u32, code: &str) -> Attempt {
         answer: "\u{1f600} answer\n".into(),
         remote_id: ok.then(|| "17.4".into()),
         digest: None,
+        resent: false,
     }
 }
 

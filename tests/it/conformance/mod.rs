@@ -87,6 +87,7 @@ macro_rules! every_promise {
             serving: a_head_waits_for_all_that_was_read_before_it,
             serving: what_is_not_settled_is_due_again,
             serving: a_retry_goes_back_with_its_attempts,
+            serving: what_was_sent_again_at_once_does_not_count_in_the_schedule,
             serving: a_digest_takes_all_that_is_due,
             serving: the_lanes_of_a_destination_are_apart,
             serving: a_late_outcome_is_still_recorded,

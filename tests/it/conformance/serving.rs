@@ -123,6 +123,25 @@ pub(crate) async fn a_retry_goes_back_with_its_attempts<F: Fixture>(fixture: &F)
     assert_eq!(store.agenda.waiting(&key).await.unwrap(), 1);
 }
 
+pub(crate) async fn what_was_sent_again_at_once_does_not_count_in_the_schedule<F: Fixture>(
+    fixture: &F,
+) {
+    let store = fixture.open().await;
+    let key = lane("acme", "hook");
+    let one = park(&store, &key, "evt_1", T0).await;
+    let claim = claim_one(&store, T0).await;
+    let mut first = attempt(1, "connection_reset");
+    first.resent = true;
+    first.answer = r#""resent":true"#.into();
+    let mut update = at(update(&one, "hook", waiting(T0 + 5_000)), T0);
+    update.attempts = vec![first.clone(), attempt(1, "http_500")];
+    settle_one(&store, &key, &one, update).await;
+    let due = store.agenda.due(&claim, T0 + 5_000, 10).await.unwrap();
+    assert_eq!(due[0].attempts, 1, "one of two counts");
+    let record = store.ledger.event("acme", "evt_1").await.unwrap().unwrap();
+    assert_eq!(record.deliveries[0].attempts, [first, attempt(1, "http_500")]);
+}
+
 pub(crate) async fn a_digest_takes_all_that_is_due<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     let tick = T0 + 3_600_000;

@@ -175,3 +175,25 @@ async fn a_stream_at_its_last_id_says_so_and_is_made_again_once_it_is_empty() {
     store.log.append(vec![event("evt_9")]).await.unwrap();
     assert_eq!(ids(&read(&store, 1).await), ["evt_9"]);
 }
+
+/// Case i5: a producer's `MAXLEN` removes entries that were not read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_that_were_trimmed_unread_are_counted_once() {
+    let server = Server::new(Redis::start());
+    let store = server.open(Duration::MAX).await;
+    store.log.append(events(20)).await.unwrap();
+    let first = read(&store, 3).await;
+    // Three of these are read and pending, so nothing of them is lost.
+    server.command(&["XTRIM", "fanfare:events", "MAXLEN", "5"]);
+    deliver(&store, &first).await;
+    assert_eq!(repaired(&store, T0).await, Findings { trimmed: 12, ..Findings::default() });
+    let again = || async {
+        server.command(&["DEL", "fanfare:{up}:reconciling"]);
+        store.upkeep.reconcile(T0).await.unwrap()
+    };
+    assert!(again().await.is_empty(), "once");
+    let rest = read(&store, 5).await;
+    assert!(again().await.is_empty());
+    deliver(&store, &rest).await;
+    assert!(again().await.is_empty());
+}

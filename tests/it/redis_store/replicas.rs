@@ -125,6 +125,7 @@ async fn an_outcome_that_is_sent_twice_counts_once() {
         answer: String::new(),
         remote_id: None,
         digest: None,
+        resent: false,
     });
     for _ in 0..2 {
         let updates = vec![(Arc::clone(&taken[0].1), update.clone())];

@@ -1,16 +1,16 @@
 //! A connection to the mail server, and the exchange of one mail on it.
 
 use std::fmt::Display;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lettre::transport::smtp::Error as LettreError;
-use lettre::transport::smtp::authentication::Mechanism;
-use lettre::transport::smtp::client::AsyncSmtpConnection;
-use lettre::transport::smtp::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
+use super::wire::Wire;
 use super::{Dialer, Reply, SmtpError, Step};
 use crate::compose::Outgoing;
 
@@ -19,78 +19,109 @@ const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An open connection.
 pub(super) struct Connection {
-    smtp: AsyncSmtpConnection,
+    wire: Wire,
     dialer: Arc<Dialer>,
+    offer: Offer,
+    /// Whether every command has its reply, so that the next reply belongs to the next command.
+    in_sync: bool,
+}
+
+/// What the server offers in its reply to EHLO.
+#[derive(Debug, Default)]
+struct Offer {
+    starttls: bool,
     /// RFC 2920: commands can be sent without waiting for each reply.
     pipelining: bool,
     /// RFC 1870: the largest message that the server accepts, in bytes.
     limit: Option<usize>,
-    /// Whether every command has its reply, so that the next reply belongs to the next command.
-    in_sync: bool,
+    auth: Option<Mechanism>,
+}
+
+/// A way to authenticate (RFC 4954).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mechanism {
+    Plain,
+    Login,
 }
 
 impl Connection {
     /// Connects, reads the greeting, starts TLS and authenticates.
     pub(super) async fn open(dialer: Arc<Dialer>) -> Result<Self, SmtpError> {
-        let command_timeout = dialer.command_timeout;
-        let stream = dialer.dial().await?;
-        let greeting = AsyncSmtpConnection::connect_with_transport(stream, &dialer.hello);
-        let smtp = match timeout(command_timeout, greeting).await {
-            Ok(greeted) => greeted.map_err(|error| refused_or_lost(Step::Greeting, &error))?,
-            Err(_) => return Err(SmtpError::Timeout(Step::Greeting)),
-        };
-        let mut connection = Self { smtp, dialer, pipelining: false, limit: None, in_sync: false };
-        connection.encrypt().await?;
-        connection.read_extensions().await?;
+        let wire = Wire::new(dialer.dial().await?);
+        let mut connection = Self { wire, dialer, offer: Offer::default(), in_sync: false };
+        accepted(Step::Greeting, connection.answer(Step::Greeting).await?)?;
+        connection.hello().await?;
+        if connection.dialer.uses_starttls() {
+            connection = connection.encrypt().await?;
+            connection.hello().await?;
+        }
         connection.authenticate().await?;
         connection.in_sync = true;
         Ok(connection)
     }
 
-    async fn encrypt(&mut self) -> Result<(), SmtpError> {
-        let dialer = Arc::clone(&self.dialer);
-        let Some(parameters) = dialer.starttls() else { return Ok(()) };
-        if !self.smtp.can_starttls() {
-            return Err(SmtpError::Tls("it does not offer STARTTLS".to_owned()));
+    /// Introduces itself. A server that does not know EHLO is asked with HELO.
+    async fn hello(&mut self) -> Result<(), SmtpError> {
+        let name = self.dialer.hello.clone();
+        let limit = self.dialer.command_timeout;
+        let ask = async {
+            self.wire.send(format!("EHLO {name}\r\n").as_bytes()).await?;
+            self.wire.lines().await
+        };
+        let lines = read(Step::Hello, timeout(limit, ask).await)?;
+        let reply = Reply::of_lines(&lines);
+        if reply.code >= 500 {
+            accepted(Step::Hello, self.ask(Step::Hello, format!("HELO {name}\r\n")).await?)?;
+            self.offer = Offer::default();
+            return Ok(());
         }
-        let upgrade = self.smtp.starttls(parameters.clone(), &dialer.hello);
-        match timeout(dialer.command_timeout, upgrade).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if error.status().is_some() => Err(refused_or_lost(Step::Tls, &error)),
-            Ok(Err(error)) => Err(SmtpError::Tls(error.to_string())),
-            Err(_) => Err(SmtpError::Timeout(Step::Tls)),
-        }
+        accepted(Step::Hello, reply)?;
+        self.offer = Offer::read(&lines);
+        Ok(())
     }
 
-    /// Asks again for the server's extensions, because lettre does not expose PIPELINING and SIZE.
-    async fn read_extensions(&mut self) -> Result<(), SmtpError> {
-        let hello = format!("EHLO {}\r\n", self.dialer.hello);
-        let offer = timeout(self.dialer.command_timeout, self.smtp.command(hello)).await;
-        let offer = offer.map_err(|_| SmtpError::Timeout(Step::Hello))?;
-        let offer = offer.map_err(|error| refused_or_lost(Step::Hello, &error))?;
-        for line in offer.message() {
-            let mut words = line.split_whitespace();
-            match words.next().unwrap_or_default().to_ascii_uppercase().as_str() {
-                "PIPELINING" => self.pipelining = true,
-                "SIZE" => self.limit = words.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0),
-                _ => {}
-            }
+    async fn encrypt(mut self) -> Result<Self, SmtpError> {
+        if !self.offer.starttls {
+            let reason = "it does not offer STARTTLS; set `security` to \"tls\" or \"none\", or use \
+                          another port";
+            return Err(SmtpError::Tls(reason.to_owned()));
         }
-        Ok(())
+        accepted(Step::Tls, self.ask(Step::Tls, "STARTTLS\r\n").await?)?;
+        let Self { wire, dialer, .. } = self;
+        let stream = wire.into_stream().ok_or_else(|| {
+            SmtpError::Tls("it sent data between STARTTLS and the handshake".to_owned())
+        })?;
+        let wire = Wire::new(dialer.protect(stream).await?);
+        Ok(Self { wire, dialer, offer: Offer::default(), in_sync: false })
     }
 
     async fn authenticate(&mut self) -> Result<(), SmtpError> {
         let dialer = Arc::clone(&self.dialer);
-        let Some(credentials) = &dialer.credentials else { return Ok(()) };
-        let known = [Mechanism::Plain, Mechanism::Login];
-        if self.smtp.server_info().get_auth_mechanism(&known).is_none() {
+        let Some((user, secret)) = &dialer.credentials else { return Ok(()) };
+        let Some(mechanism) = self.offer.auth else {
             return Err(SmtpError::Auth("it offers neither AUTH PLAIN nor LOGIN".to_owned()));
+        };
+        let steps = match mechanism {
+            Mechanism::Plain => {
+                let both = STANDARD.encode(format!("\0{user}\0{secret}"));
+                vec![format!("AUTH PLAIN {both}\r\n")]
+            }
+            Mechanism::Login => {
+                let [user, secret] = [user, secret].map(|text| STANDARD.encode(text));
+                vec!["AUTH LOGIN\r\n".to_owned(), format!("{user}\r\n"), format!("{secret}\r\n")]
+            }
+        };
+        for (nth, step) in steps.iter().enumerate() {
+            let reply = self.ask(Step::Auth, step).await?;
+            let is_last = nth + 1 == steps.len();
+            match reply.code {
+                334 if !is_last => {}
+                200..300 if is_last => {}
+                400.. => return Err(SmtpError::Refused(Step::Auth, reply)),
+                code => return Err(SmtpError::Protocol(Step::Auth, code)),
+            }
         }
-        match timeout(dialer.command_timeout, self.smtp.auth(&known, credentials)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(refused_or_lost(Step::Auth, &error)),
-            Err(_) => Err(SmtpError::Timeout(Step::Auth)),
-        }
+        Ok(())
     }
 
     /// Whether the connection can be reused.
@@ -100,7 +131,7 @@ impl Connection {
 
     /// Delivers one mail. Afterwards the connection is in sync, or it must be dropped.
     pub(super) async fn deliver(&mut self, mail: &Outgoing) -> Result<Reply, SmtpError> {
-        if let Some(limit) = self.limit.filter(|limit| mail.size > *limit) {
+        if let Some(limit) = self.offer.limit.filter(|limit| mail.size > *limit) {
             return Err(SmtpError::TooBig { size: mail.size, limit });
         }
         // Until the last reply. If this future is dropped, the connection stays out of sync.
@@ -119,11 +150,11 @@ impl Connection {
 
     /// MAIL, RCPT and DATA, up to the server's go-ahead.
     async fn begin(&mut self, mail: &Outgoing) -> Result<(), SmtpError> {
-        let size =
-            if self.limit.is_some() { format!(" SIZE={}", mail.size) } else { String::new() };
+        let has_size = self.offer.limit.is_some();
+        let size = if has_size { format!(" SIZE={}", mail.size) } else { String::new() };
         let sender = format!("MAIL FROM:<{}>{size}\r\n", mail.from);
         let recipient = format!("RCPT TO:<{}>\r\n", mail.to);
-        if !self.pipelining {
+        if !self.offer.pipelining {
             accepted(Step::Sender, self.ask(Step::Sender, sender).await?)?;
             accepted(Step::Recipient, self.ask(Step::Recipient, recipient).await?)?;
             return go_ahead(self.ask(Step::Data, "DATA\r\n").await?);
@@ -150,19 +181,23 @@ impl Connection {
 
     /// Ends the conversation.
     pub(super) async fn quit(mut self) {
-        let _ = timeout(QUIT_TIMEOUT, self.smtp.command("QUIT\r\n")).await;
+        let _ = timeout(QUIT_TIMEOUT, self.ask(Step::Reset, "QUIT\r\n")).await;
     }
 
     /// Sends `text` and waits for one reply.
     async fn ask(&mut self, step: Step, text: impl Display) -> Result<Reply, SmtpError> {
-        let limit = self.time_limit(step);
-        any_reply(step, timeout(limit, self.smtp.command(text)).await)
+        let (limit, text) = (self.time_limit(step), text.to_string());
+        let ask = async {
+            self.wire.send(text.as_bytes()).await?;
+            self.wire.reply().await
+        };
+        any_reply(step, timeout(limit, ask).await)
     }
 
     /// Waits for one more reply.
     async fn answer(&mut self, step: Step) -> Result<Reply, SmtpError> {
         let limit = self.time_limit(step);
-        any_reply(step, timeout(limit, self.smtp.read_response()).await)
+        any_reply(step, timeout(limit, self.wire.reply()).await)
     }
 
     fn time_limit(&self, step: Step) -> Duration {
@@ -173,30 +208,51 @@ impl Connection {
     }
 }
 
-/// The reply, also if it is a refusal, which leaves the connection usable. A 421 is an error,
-/// because it ends the connection.
-fn any_reply(
-    step: Step,
-    outcome: Result<Result<Response, LettreError>, Elapsed>,
-) -> Result<Reply, SmtpError> {
-    match outcome {
-        Err(_) => Err(SmtpError::Timeout(step)),
-        Ok(Ok(response)) => {
-            let text: Vec<&str> = response.message().collect();
-            Ok(Reply { code: response.code().into(), text: text.join(" ") })
+impl Offer {
+    fn read(lines: &[(u16, String)]) -> Self {
+        let mut offer = Self::default();
+        for (_, line) in lines {
+            // Some servers write `AUTH=PLAIN` for clients that expect it.
+            let line = line.to_ascii_uppercase().replace('=', " ");
+            let mut words = line.split_whitespace();
+            match words.next().unwrap_or_default() {
+                "STARTTLS" => offer.starttls = true,
+                "PIPELINING" => offer.pipelining = true,
+                "SIZE" => {
+                    offer.limit = words.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0);
+                }
+                "AUTH" => {
+                    let found = words.filter_map(|word| match word {
+                        "PLAIN" => Some(Mechanism::Plain),
+                        "LOGIN" => Some(Mechanism::Login),
+                        _ => None,
+                    });
+                    for mechanism in found {
+                        if offer.auth != Some(Mechanism::Plain) {
+                            offer.auth = Some(mechanism);
+                        }
+                    }
+                }
+                _ => {}
+            }
         }
-        Ok(Err(error)) => match refused_or_lost(step, &error) {
-            SmtpError::Refused(_, reply) if !reply.is_farewell() => Ok(reply),
-            error => Err(error),
-        },
+        offer
     }
 }
 
-/// A lettre error with a status is a refusal. Any other error means that there is no reply.
-fn refused_or_lost(step: Step, error: &LettreError) -> SmtpError {
-    let Some(code) = error.status() else { return SmtpError::Lost(step) };
-    let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    SmtpError::Refused(step, Reply { code: code.into(), text })
+/// The reply, also if it is a refusal, which leaves the connection usable. A 421 is an error,
+/// because it ends the connection.
+fn any_reply(step: Step, outcome: Result<io::Result<Reply>, Elapsed>) -> Result<Reply, SmtpError> {
+    let reply = read(step, outcome)?;
+    if reply.is_farewell() { Err(SmtpError::Refused(step, reply)) } else { Ok(reply) }
+}
+
+fn read<T>(step: Step, outcome: Result<io::Result<T>, Elapsed>) -> Result<T, SmtpError> {
+    match outcome {
+        Err(_) => Err(SmtpError::Timeout(step)),
+        Ok(Err(error)) => Err(SmtpError::Lost(step, error)),
+        Ok(Ok(read)) => Ok(read),
+    }
 }
 
 fn accepted(step: Step, reply: Reply) -> Result<Reply, SmtpError> {
@@ -214,5 +270,23 @@ fn go_ahead(reply: Reply) -> Result<(), SmtpError> {
         354 => Ok(()),
         400.. => Err(SmtpError::Refused(Step::Data, reply)),
         code => Err(SmtpError::Protocol(Step::Data, code)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offer_is_read_in_any_spelling() {
+        let lines = ["mail.example", "size 1000", "AUTH=LOGIN", "auth CRAM-MD5 PLAIN LOGIN", ""];
+        let lines: Vec<_> = lines.iter().map(|line| (250, (*line).to_owned())).collect();
+        let offer = Offer::read(&lines);
+        assert_eq!((offer.limit, offer.auth), (Some(1_000), Some(Mechanism::Plain)));
+        assert!(!offer.starttls && !offer.pipelining);
+        let lines = [(250, "STARTTLS".to_owned()), (250, "AUTH LOGIN".to_owned())];
+        let offer = Offer::read(&lines);
+        assert!(offer.starttls);
+        assert_eq!(offer.auth, Some(Mechanism::Login));
     }
 }

@@ -59,7 +59,7 @@ pub(crate) enum SmtpError {
     /// The server did not reply in time.
     Timeout(Step),
     /// The connection ended, or the reply is unreadable.
-    Lost(Step),
+    Lost(Step, io::Error),
     /// The reply does not belong to the command.
     Protocol(Step, u16),
     /// The message is larger than the server accepts.
@@ -71,7 +71,7 @@ impl SmtpError {
     /// the message, so another connection can be tried at once.
     pub(super) fn is_stale(&self) -> bool {
         match self {
-            Self::Lost(step) => *step != Step::Message,
+            Self::Lost(step, _) => *step != Step::Message,
             Self::Refused(step, reply) => reply.is_farewell() && *step != Step::Message,
             _ => false,
         }

@@ -9,6 +9,14 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// The reply of these lines. There is at least one, and the last one has the code.
+    pub(crate) fn of_lines(lines: &[(u16, String)]) -> Self {
+        let code = lines.last().map_or(0, |(code, _)| *code);
+        let text: Vec<&str> =
+            lines.iter().map(|(_, text)| text.trim()).filter(|text| !text.is_empty()).collect();
+        Self { code, text: text.join(" ") }
+    }
+
     /// The enhanced code (RFC 3463) at the start of the text, such as `5.1.1`.
     pub(crate) fn enhanced(&self) -> Option<&str> {
         let word = self.text.split_whitespace().next()?;
@@ -42,6 +50,15 @@ impl Reply {
                 ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.0", "5.2.1"].contains(&code)
             }
             None => matches!(self.code, 550 | 551 | 553 | 521 | 556),
+        }
+    }
+
+    /// Whether a temporary refusal concerns the mail server as a whole and not this mail: it is
+    /// overloaded, out of storage, or limits the client (RFC 3463, sections 3.4, 3.5 and 3.8).
+    pub(crate) fn is_about_the_server(&self) -> bool {
+        match self.enhanced().and_then(|code| code.split_once('.')) {
+            Some((_, detail)) => detail.starts_with(['3', '4', '7']),
+            None => self.code != 450,
         }
     }
 
@@ -148,6 +165,18 @@ mod tests {
         for (code, text) in [(550, "5.7.1 spam"), (552, "5.2.2 full"), (554, "no"), (450, "later")]
         {
             assert!(!reply(code, text).is_about_the_address(), "{code} {text}");
+        }
+    }
+
+    #[test]
+    fn a_temporary_refusal_of_one_mail_is_not_about_the_server() {
+        for (code, text) in [(450, "mailbox busy"), (452, "4.2.2 full"), (451, "4.6.0 content")] {
+            assert!(!reply(code, text).is_about_the_server(), "{code} {text}");
+        }
+        for (code, text) in
+            [(451, "local error"), (452, ""), (452, "4.3.1 no space"), (451, "4.7.28 slow down")]
+        {
+            assert!(reply(code, text).is_about_the_server(), "{code} {text}");
         }
     }
 

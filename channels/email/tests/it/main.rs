@@ -3,6 +3,7 @@
 mod config;
 mod digest;
 mod message;
+mod odd_replies;
 mod pool;
 mod protection;
 mod refusals;

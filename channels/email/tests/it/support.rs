@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fanfare_contract::{
     Channel, Content, Delivery, DeliveryError, DeliveryId, Destination, Event, Part, Receipt,
-    RenderError, Resolve, Templates,
+    RenderError, Resend, Resolve, Templates,
 };
 use fanfare_email::{Config, EmailChannel, Security};
 use fanfare_receivers::{Mail, SmtpReceiver};
@@ -97,7 +97,7 @@ pub(crate) fn delivery_of(channel: &EmailChannel, to: Value, content: Content) -
         settings: lane.settings,
     });
     let id = DeliveryId::derive(&content_id, &id);
-    Delivery { id, destination, content, attempt: 1, at_ms: AT_MS }
+    Delivery { id, destination, content, attempt: 1, at_ms: AT_MS, resend: Resend::Allowed }
 }
 
 /// A delivery of one event with `data` to `jane.smith@acme.example`.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fanfare_contract::{
     Channel, Content, Delivery, DeliveryError, DeliveryId, Destination, Digest, Event, Memo, Part,
-    RETRY_AFTER_MAX, Receipt, RenderError, Resolve, Templates, Verdict,
+    RETRY_AFTER_MAX, Receipt, RenderError, Resend, Resolve, Templates, Verdict,
 };
 use fanfare_receivers::{HttpReceiver, Received, Reply};
 use fanfare_slack::{Config, Error, SlackChannel};
@@ -134,7 +134,14 @@ fn delivery(channel: &SlackChannel, settings: &Value, content: Content) -> Deliv
         settings: lane.settings,
     };
     let destination = Arc::new(destination);
-    Delivery { id: DeliveryId::from("dlv_1"), destination, content, attempt: 1, at_ms: 0 }
+    Delivery {
+        id: DeliveryId::from("dlv_1"),
+        destination,
+        content,
+        attempt: 1,
+        at_ms: 0,
+        resend: Resend::Allowed,
+    }
 }
 
 impl Bench {

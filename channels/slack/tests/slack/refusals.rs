@@ -122,7 +122,6 @@ async fn temporary_errors_of_slack_are_retried() {
 async fn a_broken_connection_has_a_code_and_tells_maybe_accepted() {
     let reset = bench(bot, |_, _| Reply::Reset).await.fail().await;
     assert_eq!((reset.code.as_str(), reset.maybe_accepted), ("connection_reset", true));
-    assert!(!reset.retry_at_once, "Slack may have posted it");
 
     let half = bench(bot, |_, _| Reply::CloseMidAnswer).await.fail().await;
     assert_eq!((half.code.as_str(), half.maybe_accepted), ("connection_reset", true));
@@ -142,5 +141,4 @@ async fn a_broken_connection_has_a_code_and_tells_maybe_accepted() {
     plain.settings["url"] = url.into();
     let refused = plain.fail().await;
     assert_eq!((refused.code.as_str(), refused.maybe_accepted), ("connect_refused", false));
-    assert!(refused.retry_at_once);
 }

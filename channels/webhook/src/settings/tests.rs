@@ -65,7 +65,7 @@ fn all_errors_are_reported_together_with_their_fields() {
         wrong(settings),
         [
             "secert is not a webhook setting; did you mean `secret`?",
-            "colour is not a webhook setting; the settings are `url`, `secret`, `previous_secrets`, `headers`",
+            "colour is not a webhook setting; the settings are `url`, `secret`, `previous_secrets`, `headers`, `retry_on`, `give_up_on`, `ca`",
             "timeuot is not a webhook setting; did you mean `timeout`?",
             "headers.Content-Length is set by Fanfare or by HTTP and cannot be changed; remove it",
             "headers.a b is not a header name; use letters, digits and `-`",

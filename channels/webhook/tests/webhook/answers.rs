@@ -1,14 +1,18 @@
 //! How the channel treats each kind of answer, and no answer at all.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanfare_contract::{ANSWER_KEPT, DeliveryError, Verdict};
+use fanfare_contract::{
+    ANSWER_KEPT, Channel as _, Content, Delivery, DeliveryError, Resend, Verdict,
+};
 use fanfare_receivers::{HttpReceiver, Reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tower::ServiceExt as _;
 
-use crate::support::{AT, SOON, channel, send_to};
+use crate::support::{AT, SECRET, SOON, channel, delivery, event, send_to};
 
 const RETRY: Verdict = Verdict::Retry { not_before: None };
 
@@ -69,11 +73,13 @@ async fn gone_disables_the_destination() {
 }
 
 #[tokio::test]
-async fn retry_after_of_429_and_503_is_used_in_both_forms() {
+async fn retry_after_is_used_in_both_forms_and_with_any_status() {
     let date = httpdate::fmt_http_date(
         std::time::UNIX_EPOCH + Duration::from_secs(AT.unsigned_abs() + 90),
     );
-    for (status, value, wait_s) in [(429, "30", 30.0), (503, "7", 7.0), (503, &date, 89.001)] {
+    for (status, value, wait_s) in
+        [(429, "30", 30.0), (503, &date, 89.001), (500, "7", 7.0), (404, "7", 7.0)]
+    {
         let error = failed(full(status, &[("retry-after", value)], "")).await;
         let not_before = Some(Duration::from_secs_f64(wait_s));
         assert_eq!(error.verdict, Verdict::Retry { not_before }, "{status} {value}");
@@ -107,10 +113,10 @@ async fn a_2xx_whose_body_breaks_or_never_ends_is_a_success() {
 }
 
 #[tokio::test]
-async fn a_reset_before_the_answer_is_maybe_accepted_and_retried_at_once() {
+async fn a_reset_on_a_new_connection_is_maybe_accepted_and_retried_by_schedule() {
     let error = failed(Reply::Reset).await;
     assert_eq!((error.verdict, error.code.as_str()), (RETRY, "connection_reset"));
-    assert!(error.maybe_accepted && error.retry_at_once);
+    assert!(error.maybe_accepted && !error.retry_at_once);
 }
 
 #[tokio::test]
@@ -125,6 +131,35 @@ async fn a_reset_on_a_reused_connection_is_reported_and_not_retried_by_the_clien
     assert_eq!((error.code.as_str(), error.retry_at_once), ("connection_reset", true));
     assert_eq!((receiver.count(), receiver.connections()), (2, 1));
     send_to(&channel, &url).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_at_once_uses_a_new_connection() {
+    let receiver = HttpReceiver::ok().await.unwrap();
+    let (channel, url) = (channel(), receiver.url("/"));
+    send_to(&channel, &url).await.unwrap();
+    let settings = serde_json::json!({ "url": url, "secret": SECRET });
+    let again = delivery(&channel, &settings, Content::Event(Arc::new(event())));
+    let again = Delivery { resend: Resend::Now, ..again };
+    channel.service().oneshot(again).await.unwrap();
+    assert_eq!((receiver.count(), receiver.connections()), (2, 2));
+    send_to(&channel, &url).await.unwrap();
+    assert_eq!(receiver.connections(), 2, "the first one is still kept");
+}
+
+#[tokio::test]
+async fn a_refusal_says_nothing_about_the_receivers_health() {
+    for (status, refused) in [
+        (400, true),
+        (404, true),
+        (422, true),
+        (408, false),
+        (425, false),
+        (429, false),
+        (500, false),
+    ] {
+        assert_eq!(failed(Reply::Status(status)).await.refused, refused, "{status}");
+    }
 }
 
 #[tokio::test]

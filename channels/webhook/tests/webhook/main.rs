@@ -2,6 +2,7 @@
 
 mod answers;
 mod guarded;
+mod odd_answers;
 mod requests;
 mod support;
 mod tls;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanfare_contract::{
     Channel as _, Content, Delivery, DeliveryError, DeliveryId, Destination, Event, Receipt,
-    Resolve,
+    Resend, Resolve,
 };
 use fanfare_webhook::{Config, WebhookChannel};
 use serde_json::{Value, json};
@@ -52,6 +52,7 @@ pub(crate) fn delivery(channel: &WebhookChannel, settings: &Value, content: Cont
         content,
         attempt: 1,
         at_ms: AT_MS,
+        resend: Resend::Allowed,
     }
 }
 

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use fanfare_contract::Verdict;
+use fanfare_contract::{Channel as _, Verdict};
+use fanfare_receivers::HttpReceiver;
 use fanfare_webhook::{Config, Error, WebhookChannel};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{resolver, send_to};
+use crate::support::{SECRET, resolver, send, send_to};
 
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -31,13 +33,26 @@ async fn serve(authority: &Authority, name: &str) -> u16 {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new([name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, &authority.issuer).unwrap();
+    serve_with(certificate.der().clone(), &key).await
+}
+
+/// The same with a certificate that signs itself and is one of an authority. Also returns it.
+async fn serve_own(name: &str) -> (u16, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap();
+    (serve_with(certificate.der().clone(), &key).await, certificate.pem())
+}
+
+async fn serve_with(certificate: CertificateDer<'static>, key: &KeyPair) -> u16 {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
+        .with_single_cert(vec![certificate], key)
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -86,6 +101,47 @@ async fn an_unknown_issuer_and_a_wrong_name_are_tls_failures_with_a_clear_messag
         assert!(!error.maybe_accepted && !error.retry_at_once);
         assert!(!format!("{error:?}").contains("token"), "{error:?}");
     }
+}
+
+/// Case w8: a certificate as `openssl req -x509` makes it.
+#[tokio::test]
+async fn a_self_signed_certificate_works_as_trusted_root_and_is_explained_otherwise() {
+    let (port, pem) = serve_own("localhost").await;
+    let url = format!("https://localhost:{port}/");
+    let receipt = send_to(&channel(&[&pem]), &url).await.unwrap();
+    assert_eq!(receipt.status, Some(204));
+    let error = send_to(&channel(&[]), &url).await.unwrap_err();
+    assert_eq!(error.code, "tls_failed");
+    assert!(error.message.contains("CA:TRUE") && error.message.contains("CA:FALSE"), "{error}");
+}
+
+#[tokio::test]
+async fn a_destination_trusts_its_own_authority_and_no_other_destination_does() {
+    let authority = authority();
+    let port = serve(&authority, "localhost").await;
+    let channel = channel(&[]);
+    let url = format!("https://localhost:{port}/");
+    let with = |ca: Option<&str>| json!({ "url": url, "secret": SECRET, "ca": ca });
+    for _ in 0..2 {
+        let receipt = send(&channel, &with(Some(&authority.pem))).await.unwrap();
+        assert_eq!(receipt.status, Some(204));
+    }
+    for ca in [None, Some(self::authority().pem)] {
+        let error = send(&channel, &with(ca.as_deref())).await.unwrap_err();
+        assert_eq!(error.code, "tls_failed");
+    }
+    let refused = channel.prepare(with(Some("no PEM")).as_object().unwrap()).err().unwrap();
+    assert_eq!(refused[0].field, "ca");
+    assert!(refused[0].message.contains("BEGIN CERTIFICATE"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_port_without_tls_is_named() {
+    let plain = HttpReceiver::ok().await.unwrap();
+    let url = plain.url("/").replace("http://127.0.0.1", "https://localhost");
+    let error = send_to(&channel(&[]), &url).await.unwrap_err();
+    assert_eq!(error.code, "tls_failed");
+    assert!(error.message.contains("this port does not speak TLS"), "{error}");
 }
 
 #[test]

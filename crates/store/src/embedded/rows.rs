@@ -98,7 +98,7 @@ fn attempts(lines: &str) -> Result<Vec<Attempt>> {
 }
 
 pub(super) fn tries(update: &DeliveryUpdate) -> i64 {
-    i64::try_from(update.attempts.len()).unwrap_or(i64::MAX)
+    i64::from(update.tries())
 }
 
 /// Columns of [`event`]; `e` is the event's row, `b` its body's.

@@ -122,7 +122,7 @@ impl State {
             channel: update.channel.clone(),
             state: transition(None, &update.change),
             attempts: update.attempts.clone(),
-            tries: tries(update),
+            tries: update.tries(),
             updated_ms: update.at_ms,
         };
         let times = row.state.times();
@@ -157,7 +157,7 @@ impl State {
             return self.add(seq, lane, update);
         };
         row.attempts.extend(update.attempts.iter().cloned());
-        row.tries += tries(update);
+        row.tries += update.tries();
         if !row.state.accepts(&update.change) {
             return false;
         }
@@ -167,7 +167,7 @@ impl State {
         row.channel = update.channel.clone();
         row.updated_ms = update.at_ms;
         if update.change.is_replay() {
-            row.tries = tries(update);
+            row.tries = update.tries();
         }
         if let Some((due_ms, _)) = before {
             self.queues.entry(lane.clone()).or_default().remove(&(due_ms, seq));
@@ -213,8 +213,4 @@ impl State {
             *counts.of(row.state.kind()) += 1;
         }
     }
-}
-
-fn tries(update: &DeliveryUpdate) -> u32 {
-    u32::try_from(update.attempts.len()).unwrap_or(u32::MAX)
 }

@@ -25,10 +25,16 @@ impl Core {
         let mut cmd = redis::cmd("XGROUP");
         cmd.arg("CREATE").arg(&*self.keys.stream).arg(&self.group).arg("0").arg("MKSTREAM");
         match self.link.ask(Tag::Stream, cmd).await {
-            Ok(_) => tracing::info!(
-                stream = %self.keys.stream, group = %self.group,
-                "the consumer group was not there; made it from the start of the stream"
-            ),
+            Ok(_) => {
+                tracing::info!(
+                    stream = %self.keys.stream, group = %self.group,
+                    "the consumer group was not there; made it from the start of the stream"
+                );
+                // Nothing was read before, so everything that is not there was removed unread.
+                let mut begin = redis::cmd("HSETNX");
+                begin.arg(self.keys.account()).arg("gone").arg(0);
+                self.link.ask(Tag::Stream, begin).await?;
+            }
             // Another replica was first.
             Err(error) if error.to_string().contains("BUSYGROUP") => {}
             Err(error) => return Err(error),

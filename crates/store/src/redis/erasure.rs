@@ -127,7 +127,8 @@ impl Erasure for RedisErasure {
             // erased.
             let mut note = redis::cmd("ZADD");
             note.arg(keys.erased());
-            let mut remove = script::call(&script::ACK, &[&self.core.keys.stream]);
+            let names = [&*self.core.keys.stream, &self.core.keys.account()];
+            let mut remove = script::call(&script::ACK, &names);
             remove.arg(&self.core.group);
             for entry in entries {
                 note.arg(now.saturating_add(millis(REMEMBERED))).arg(pack::arrival(*entry));

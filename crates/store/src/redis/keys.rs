@@ -119,6 +119,14 @@ impl Keys {
         format!("{}:{group}:prefix", self.stream)
     }
 
+    /// What was acknowledged in the stream, and what was removed unread. It has the stream's hash
+    /// tag, so that a script can use both.
+    pub(super) fn account(&self) -> String {
+        let tag = self.stream.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+        let tag = tag.map(|(tag, _)| tag).filter(|tag| !tag.is_empty());
+        format!("{}:{{{}}}:account", self.prefix, tag.unwrap_or(&self.stream))
+    }
+
     /// Heartbeats under another prefix.
     pub(super) fn replicas_of(prefix: &str) -> String {
         format!("{prefix}:{{up}}:replicas")

@@ -208,8 +208,9 @@ impl RedisLog {
 
     async fn acknowledge(&self, batch: &[Settlement]) -> Result<()> {
         let mut scripts = Batch::new();
+        let account = self.core.keys.account();
         for part in batch.chunks(EVENTS_A_SCRIPT) {
-            let keys = [&*self.core.keys.stream];
+            let keys = [&*self.core.keys.stream, &account];
             let mut cmd = script::call_with(&script::ACK, &keys, 1 + part.len(), 24 * part.len());
             cmd.arg(&self.core.group);
             for settlement in part {

@@ -365,6 +365,7 @@ mod tests {
                 answer: String::new(),
                 remote_id: None,
                 digest: None,
+                resent: false,
             }],
             at_ms: 11,
         };

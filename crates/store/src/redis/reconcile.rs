@@ -7,6 +7,7 @@
 //! | entries that were read, and entries that are pending | claiming them |
 //! | admitted events without an outcome, and entries of the log | routing them again |
 //! | waiting deliveries, and queues, and lines of the agenda | adding what is missing |
+//! | entries that were added, and those read or still there | reporting what was removed unread |
 //!
 //! Each replica does the first for itself. One replica at a time does the others, a bounded step in
 //! each round.
@@ -81,6 +82,7 @@ impl Reconciler {
         }
         self.renew_exhausted_stream().await?;
         found.orphaned = self.orphaned(Mode::Repair).await?;
+        found.trimmed = self.trimmed().await?;
         let mut place = self.place.lock().await;
         for keys in self.next_tenants(&mut place).await? {
             found.unlogged += self.unlogged(&keys, now, Mode::Repair).await?;
@@ -113,6 +115,14 @@ impl Reconciler {
             }
         }
         Ok(found)
+    }
+
+    /// Entries that were removed from the stream before they were read, since the last round.
+    async fn trimmed(&self) -> Result<u64> {
+        let names = [&*self.core.keys.stream, &self.core.keys.account()];
+        let mut cmd = script::call(&script::TRIMMED, &names);
+        cmd.arg(&self.core.group);
+        reply::count(&self.core.link.ask(Tag::Stream, cmd).await?)
     }
 
     /// Entries that the server holds pending for this replica and that it does not have in hand.

@@ -58,6 +58,7 @@ scripts! {
     SETTLE = "usage" "settle";
     SETTLED = "settled";
     TAIL = "tail";
+    TRIMMED = "trimmed";
     TAKE = "always" "refresh" "take";
     TALLY = "tally";
     THERE = "there";
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_script_is_sent_whole_with_the_same_keys_and_arguments() {
-        let mut cmd = call(&ACK, &["stream"]);
+        let mut cmd = call(&ACK, &["stream", "account"]);
         cmd.arg("group").arg("1-0");
         let whole = whole(&cmd);
         let args: Vec<_> = whole.args_iter().skip(2).collect();

@@ -75,6 +75,11 @@ pub(in crate::api::v1) struct Attempt {
     /// The id of the digest that the delivery was part of.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
+    /// True if the request failed on a connection that was kept open and turned out to be dead. It
+    /// was sent again at once, as the next attempt of the same number.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    resent: bool,
 }
 
 impl Attempt {
@@ -82,8 +87,8 @@ impl Attempt {
         let fanfare_store::Attempt {
             number, at_ms, took_ms, code, status, message, answer, ..
         } = attempt;
-        let fanfare_store::Attempt { remote_id, digest, .. } = attempt;
-        Self { number, at_ms, took_ms, code, status, message, answer, remote_id, digest }
+        let fanfare_store::Attempt { remote_id, digest, resent, .. } = attempt;
+        Self { number, at_ms, took_ms, code, status, message, answer, remote_id, digest, resent }
     }
 
     /// An attempt that sent nothing, because the channel was busy.
@@ -98,6 +103,7 @@ impl Attempt {
             answer: String::new(),
             remote_id: None,
             digest: None,
+            resent: false,
         })
     }
 

@@ -21,7 +21,7 @@ use crate::api::state::ApiState;
 use crate::api::v1::params::DestinationPath;
 use crate::api::v1::replay::{self, Filter, ReplayReport};
 use crate::audit;
-use crate::tenant::{DestinationSpec, TenantSpec};
+use crate::tenant::{DestinationSpec, TenantSpec, repaired};
 
 /// Most previous secrets that sign beside the new one. The oldest is dropped first.
 const MAX_PREVIOUS: usize = 4;
@@ -116,7 +116,8 @@ pub(in crate::api::v1) async fn pause(
 
 /// Resume a destination
 ///
-/// Sends the events that waited.
+/// Sends the events that waited. A pause that the receiver asked for with `Retry-After`, an open
+/// circuit and the waits of retries end.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/resume", operation_id = "resume_destination", tag = "Destinations",
     params(DestinationPath),
     extensions(("x-fanfare-environment" = json!("own"))),
@@ -137,7 +138,9 @@ pub(in crate::api::v1) async fn resume(
 
 /// Enable a destination
 ///
-/// Call it after you have fixed the problem that disabled the destination. To also send what was
+/// Call it after you have fixed the problem that disabled the destination or holds it back. A pause
+/// that the receiver asked for with `Retry-After`, an open circuit and the waits of retries end. To
+/// also send what was
 /// suppressed meanwhile, call `recover`.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/enable", operation_id = "enable_destination", tag = "Destinations",
     params(DestinationPath),
@@ -152,7 +155,8 @@ pub(in crate::api::v1) async fn enable(
     switch(&scope, &state, &id, "enable", super::enable).await
 }
 
-/// Applies a change that returns nothing.
+/// Applies a change that returns nothing. Resuming and enabling also lift what holds the
+/// destination back.
 async fn switch(
     scope: &Scope<Write>,
     state: &ApiState,
@@ -165,6 +169,9 @@ async fn switch(
             return Err(ApiError::not_found("destination", id));
         }
         change(spec, id);
+        if action != "pause" {
+            repaired(spec, id, state.clock.now_ms());
+        }
         Ok(())
     });
     let edited = edited.await?;

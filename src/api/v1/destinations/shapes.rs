@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::document::{is_enabled, masked};
+use super::held::{self, Held};
 use crate::tenant::{Channels, DestinationSpec, TenantSpec};
 
 /// A destination.
@@ -25,6 +26,10 @@ pub(in crate::api::v1) struct Destination {
     /// Why and since when the destination is disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled: Option<Disabled>,
+    /// Why nothing is sent for a while, and until when, if all recipients are held back. Only when
+    /// destinations are read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<Held>,
     /// Values that were generated, by field. Only this response shows them.
     #[serde(skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Option<Object>)]
@@ -47,6 +52,9 @@ pub(super) struct LaneLine {
     pub(super) to: String,
     /// Number of waiting deliveries.
     pub(super) waiting: u64,
+    /// Why nothing is sent to this recipient for a while, and until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) held: Option<Held>,
 }
 
 /// Whether a destination's events are sent.
@@ -55,6 +63,8 @@ pub(super) struct LaneLine {
 enum DestinationState {
     /// Events are sent.
     Active,
+    /// Events wait until the time in `held`.
+    Held,
     /// Events wait until the destination is resumed.
     Paused,
     /// Events are suppressed.
@@ -136,7 +146,22 @@ impl Destination {
         };
         let settings = masked(channels, one);
         let (id, channel) = (one.id.clone(), one.channel.clone());
-        let (shown_once, lanes) = (Map::new(), Vec::new());
-        Self { id, channel, settings, state, disabled, shown_once, lanes }
+        let (shown_once, lanes, held) = (Map::new(), Vec::new(), None);
+        Self { id, channel, settings, state, disabled, held, shown_once, lanes }
+    }
+
+    /// Adds the recipients, and what holds the destination back.
+    pub(super) fn set_lanes(&mut self, lanes: Vec<LaneLine>) {
+        let holds: Vec<Option<Held>> = lanes.iter().map(|lane| lane.held.clone()).collect();
+        self.set_held(held::of_all(&holds));
+        self.lanes = lanes;
+    }
+
+    /// Adds what holds the destination back.
+    pub(super) fn set_held(&mut self, held: Option<Held>) {
+        if held.is_some() && matches!(self.state, DestinationState::Active) {
+            self.state = DestinationState::Held;
+            self.held = held;
+        }
     }
 }

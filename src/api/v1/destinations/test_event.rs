@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use fanfare_contract::{Content, Delivery, DeliveryError, DeliveryId, Event};
+use fanfare_contract::{Content, Delivery, DeliveryError, DeliveryId, Event, Resend};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -17,13 +17,15 @@ use super::document::DestinationResource;
 use crate::agenda::Lane;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{OptionalBody, PathParams};
-use crate::api::edit::{Resource as _, compiled, load};
+use crate::api::edit::{Resource as _, compiled, edit, load};
+use crate::api::etag::IfMatch;
 use crate::api::scope::{Scope, Write};
 use crate::api::state::ApiState;
 use crate::api::v1::deliveries::Attempt;
 use crate::api::v1::params::DestinationPath;
 use crate::delivery::{Stack, Tried, conclude};
 use crate::event::{Fill, decode, new_event_id};
+use crate::tenant::repaired;
 
 /// Most recipients of one destination that a test is sent to.
 const MAX_LANES: usize = 20;
@@ -68,7 +70,9 @@ struct TestAttempt {
 /// Test a destination
 ///
 /// Sends one event through the channel and returns what the receiver answered. The event is sent
-/// even if the destination is paused or disabled. It is not retried and not stored.
+/// even if the destination is paused or disabled. It is not retried and not stored. If every
+/// recipient accepts it, deliveries that wait for a retry, an open circuit, or a pause that the
+/// receiver asked for are sent at once.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/test", operation_id = "test_destination", tag = "Destinations",
     params(DestinationPath), request_body(content = Option<TestEvent>),
     extensions(("x-fanfare-environment" = json!("own"))),
@@ -91,7 +95,31 @@ pub(in crate::api::v1) async fn test(
     let lanes = target.lanes.iter().take(MAX_LANES);
     let attempts = join_all(lanes.map(|lane| try_once(&state, lane, event.clone()))).await;
     let ok = attempts.iter().all(|tested| tested.attempt.is_ok());
+    if ok {
+        lift(&state, &scope, &id, &target.lanes).await?;
+    }
     Ok(success(StatusCode::OK, Tested { event: event.id.to_string(), ok, attempts }))
+}
+
+/// The receiver accepts again, so what waits for it is sent now.
+async fn lift(
+    state: &ApiState,
+    scope: &Scope<Write>,
+    id: &str,
+    lanes: &[Arc<Lane>],
+) -> Result<(), ApiError> {
+    let mut waiting = 0;
+    for lane in lanes {
+        waiting += state.store.agenda.waiting(&lane.key).await?;
+    }
+    if waiting == 0 {
+        return Ok(());
+    }
+    let edited = edit(state, scope, DestinationResource(id), "test", &IfMatch::No, |spec| {
+        repaired(spec, id, state.clock.now_ms());
+        Ok(())
+    });
+    edited.await.map(drop)
 }
 
 fn test_event(state: &ApiState, tenant: &Arc<str>, given: TestEvent) -> Result<Event, ApiError> {
@@ -112,6 +140,7 @@ async fn try_once(state: &ApiState, lane: &Lane, event: Arc<Event>) -> TestAttem
         content: Content::Event(event),
         attempt: 1,
         at_ms,
+        resend: Resend::Never,
     };
     let began = Instant::now();
     let mut stack = Stack::clone(&lane.stack);

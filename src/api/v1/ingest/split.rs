@@ -14,7 +14,7 @@ use serde::de::{
 use serde_json::value::RawValue;
 
 use crate::api::answer::ApiError;
-use crate::event::Text;
+use crate::event::{Text, array_items};
 
 /// Splits a batch: a JSON array, `{"events": […]}`, or NDJSON according to the content type.
 /// Returns `None` if the body is a single event.
@@ -32,11 +32,15 @@ pub(super) fn split(
         match limit.json(body, is_array) {
             Ok(parts) => Some(parts),
             Err(_) if limit.exceeded.get() => None,
-            Err(error) if is_array => {
-                let message = format!("the body is not a valid JSON array: {error}");
-                return Err(ApiError::invalid("not_json", message));
-            }
-            Err(_) => return Ok(None),
+            // One broken event has its own answer.
+            Err(error) => match limit.items(body) {
+                Some(parts) => Some(parts),
+                None if is_array => {
+                    let message = format!("the body is not a valid JSON array: {error}");
+                    return Err(ApiError::invalid("not_json", message));
+                }
+                None => return Ok(None),
+            },
         }
     };
     match parts {
@@ -65,9 +69,17 @@ impl Limit {
                 self.exceeded.set(true);
                 break;
             }
-            parts.push(body.slice_ref(line));
+            // The line's end does not belong to the event.
+            parts.push(body.slice_ref(line.strip_suffix(b"\r").unwrap_or(line)));
         }
         parts
+    }
+
+    /// The items of an array in which not all of them are JSON.
+    fn items(&self, body: &Bytes) -> Option<Vec<Bytes>> {
+        let items = array_items(body, self.max)?;
+        self.exceeded.set(items.len() > self.max);
+        Some(items.into_iter().map(|item| body.slice(item)).collect())
     }
 
     fn json(&self, body: &Bytes, is_array: bool) -> serde_json::Result<Vec<Bytes>> {
@@ -155,6 +167,9 @@ mod tests {
             ("[]", Err("bad_batch")),
             ("[1,2", Err("not_json")),
             ("[1] 2", Err("not_json")),
+            ("[1,NaN]", Ok(Some(2))),
+            ("[1,2,3,NaN]", Err("bad_batch")),
+            (r#"{"events":[1,{"a":}]}"#, Ok(Some(2))),
             (r#"{"events":[1,2,3]}"#, Ok(Some(3))),
             (r#" {"\u0065vents":[1]} "#, Ok(Some(1))),
             (r#"{"events":[1,2,3,4"#, Err("bad_batch")),

@@ -13,8 +13,11 @@ local function attempts_of(id)
   local to = string.find(record, '\n', from + 1, true) or #record + 1
   -- Those since the last replay.
   local line = string.sub(record, from, to)
-  local _, count = string.gsub(string.match(line, '.*\t!(.*)$') or line, '\t{', '')
-  return count
+  line = string.match(line, '.*\t!(.*)$') or line
+  local _, count = string.gsub(line, '\t{', '')
+  -- The schedule does not count these. A quote within a text is escaped, so it does not match.
+  local _, resent = string.gsub(line, '"resent":true', '')
+  return count - resent
 end
 
 local answer = {}
