@@ -19,6 +19,42 @@ pub(crate) const READ_WAIT: Duration = Duration::from_secs(1);
 /// receiver notices a delay of half a second in a rolling restart, but hardly a shorter one.
 pub(crate) const TAKE_OVER_EVERY: Duration = Duration::from_millis(500);
 
+// ---- Memory ----------------------------------------------------------------------------------
+
+/// What an event takes in memory, as a multiple of its body: the body itself, and its parsed form
+/// where a filter or a template needs it.
+pub(crate) const EVENT_COPIES: usize = 2;
+
+/// One part in this many of `router.memory` is for the events that are read and not settled. The
+/// window has a place for each of them, and a large event takes several places.
+pub(crate) const WINDOW_MEMORY_SHARE: usize = 6;
+
+/// Each place has room for a usual event at least, whatever the size of the window.
+pub(crate) const PLACE_BYTES_MIN: usize = 4 << 10;
+
+/// The same for deliveries that are read from their queues, and for first attempts that take long.
+/// What was let in before such an attempt counted comes on top of it, up to one window.
+pub(crate) const LANE_MEMORY_SHARE: usize = 6;
+
+/// The same for the bodies of requests in progress and their answers. The rest is for the program
+/// itself, the store's caches, and what is read ahead.
+pub(crate) const HTTP_MEMORY_SHARE: usize = 4;
+
+/// Bytes of events that one look into a queue brings, unless it is for a digest.
+pub(crate) const LOOK_BYTES: usize = 1 << 20;
+
+/// Bytes of events in one digest. The templates of a digest take several times as much.
+pub(crate) const DIGEST_BYTES: usize = 4 << 20;
+
+/// A first attempt whose event is larger than this starts only if there is memory for it.
+pub(crate) const LARGE_EVENT: usize = 16 << 10;
+
+/// How long a lane waits for memory before it gives its place to another one.
+pub(crate) const MEMORY_WAIT: Duration = Duration::from_millis(500);
+
+/// When a lane is served again for which there was no memory.
+pub(crate) const NO_MEMORY_WAIT_MS: Ms = 500;
+
 // ---- Dispatch --------------------------------------------------------------------------------
 
 /// How long the entries of one tenant in a batch may wait in total for receivers that have no room
@@ -248,6 +284,9 @@ pub(crate) const EARLIER_WAIT_HERE_MS: Ms = 50;
 /// Deliveries read beyond the size of a digest. Late ones, due at the same tick, must not hide
 /// those of a digest that is tried again.
 pub(crate) const DIGEST_READ_EXTRA: usize = 512;
+
+/// The same in bytes of events.
+pub(crate) const DIGEST_READ_EXTRA_BYTES: usize = 1 << 20;
 
 /// When a digest is due whose calendar has no next tick. Calendars are checked when they are
 /// parsed, so this does not happen.

@@ -12,8 +12,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::round::{Round, update_of};
 use super::{Calendar, Lane, run_attempt};
-use crate::flow::{BUSY_CHECK_MS, DIGEST_READ_EXTRA};
-use fanfare_store::{Next, StoreError, WaitingItem};
+use crate::flow::{
+    BUSY_CHECK_MS, DIGEST_BYTES, DIGEST_READ_EXTRA, DIGEST_READ_EXTRA_BYTES, MEMORY_WAIT,
+    NO_MEMORY_WAIT_MS,
+};
+use fanfare_store::{Look, Next, StoreError, WaitingItem};
 
 /// Sends the digests that are due, oldest first.
 pub(super) async fn serve(
@@ -23,8 +26,16 @@ pub(super) async fn serve(
 ) -> Result<Next, StoreError> {
     while !round.ends_for(lane) {
         let max = round.context.options.digest_events;
-        let items =
-            one_digest(round.due(lane, max.saturating_add(DIGEST_READ_EXTRA), &[]).await?, max);
+        // Always for a whole digest: a repeat must hold the same events.
+        let (tenant, memory) = (&lane.key.tenant, &round.context.memory);
+        let bytes = DIGEST_BYTES + DIGEST_READ_EXTRA_BYTES;
+        let Some(mut reserved) = memory.reserve(tenant, bytes, MEMORY_WAIT).await else {
+            return Ok(Next::NotBefore(round.now_ms() + NO_MEMORY_WAIT_MS));
+        };
+        let look = Look { max: max.saturating_add(DIGEST_READ_EXTRA), bytes };
+        let items = one_digest(round.due_within(lane, look).await?, max);
+        let _held = reserved.split(bytes_of(&items));
+        drop(reserved);
         if items.is_empty() {
             return Ok(Next::WhenDue);
         }
@@ -40,16 +51,27 @@ pub(super) async fn serve(
     Ok(Next::WhenDue)
 }
 
-/// The deliveries of one message, at most `max`: those of the same tick, and on a later attempt
-/// those that were part of the first one.
+/// The deliveries of one message, at most `max` and within [`DIGEST_BYTES`]: those of the same tick,
+/// and on a later attempt those that were part of the first one.
 fn one_digest(mut items: Vec<WaitingItem>, max: usize) -> Vec<WaitingItem> {
     let Some(tick) = items.first().map(|item| item.due_ms) else { return items };
     items.retain(|item| item.due_ms == tick);
     if items.iter().any(|item| item.attempts > 0) {
         items.retain(|item| item.attempts > 0);
     }
-    items.truncate(max);
+    let mut bytes = 0;
+    let mut fits = |item: &WaitingItem| {
+        bytes += item.event.body.len();
+        bytes <= DIGEST_BYTES
+    };
+    // One event is always sent, whatever its size.
+    let count = items.iter().take_while(|item| fits(item)).count().max(1);
+    items.truncate(max.min(count));
     items
+}
+
+fn bytes_of(items: &[WaitingItem]) -> usize {
+    items.iter().map(|item| item.event.body.len()).sum()
 }
 
 /// Makes one attempt. Returns the time of the next one, if there is one.

@@ -8,7 +8,10 @@ use tokio::time::Instant;
 
 use super::Lane;
 use super::round::{Round, attempt, update_of};
-use crate::flow::{BUSY_CHECK_MS, EARLIER_WAIT_HERE_MS, EARLIER_WAIT_MAX_MS, EARLIER_WAIT_MIN_MS};
+use crate::flow::{
+    BUSY_CHECK_MS, EARLIER_WAIT_HERE_MS, EARLIER_WAIT_MAX_MS, EARLIER_WAIT_MIN_MS,
+    NO_MEMORY_WAIT_MS,
+};
 use fanfare_store::{Head, Ms, Next, StoreError};
 
 /// Serves the head of the queue again and again.
@@ -19,6 +22,10 @@ use fanfare_store::{Head, Ms, Next, StoreError};
 pub(super) async fn serve(round: &Round<'_>, lane: &Arc<Lane>) -> Result<Next, StoreError> {
     let until = Instant::now() + round.context.options.slice;
     while !round.ends_for(lane) && Instant::now() < until {
+        // One event is in memory at a time.
+        let Some(mut held) = round.memory().await else {
+            return Ok(Next::NotBefore(round.now_ms() + NO_MEMORY_WAIT_MS));
+        };
         let item = match round.head(lane).await? {
             Head::None => return Ok(Next::NotBefore(round.now_ms())),
             Head::Ready(item) => item,
@@ -27,6 +34,8 @@ pub(super) async fn serve(round: &Round<'_>, lane: &Arc<Lane>) -> Result<Next, S
                 Some(next) => return Ok(next),
             },
         };
+        let _held = held.split(item.event.body.len());
+        drop(held);
         let now = round.now_ms();
         let _permit = match lane.gate.enter(now) {
             Ok(permit) => permit,

@@ -84,3 +84,24 @@ async fn outcomes_are_kept_however_long_the_store_is_away() {
     assert_eq!(sent.iter().collect::<HashSet<_>>().len(), 20);
     assert_eq!(scene.counts("acme").await.delivered, 20);
 }
+
+#[tokio::test(start_paused = true)]
+async fn lanes_of_a_tenant_at_its_share_cost_nothing_until_they_can_be_served() {
+    const LANES: usize = 100;
+    let mut setup = long_attempts();
+    (setup.options.serve.lanes, setup.options.serve.tenant_lanes) = (16, 4);
+    let destinations: serde_json::Map<String, serde_json::Value> =
+        (0..LANES).map(|n| (format!("d{n}"), json!({"fifo": true}))).collect();
+    let scene = Scene::start(setup, &[("acme", destinations.into())]).await;
+    scene.receivers.script(|_| Reply::Slowly(Duration::from_secs(40)));
+    scene.send("acme", ids(1)).await;
+    scene.pass(Duration::from_secs(10)).await;
+    let calls = || ["agenda.claim", "agenda.release"].map(|name| scene.world.faults.met(name));
+    let [claims, releases] = calls();
+    scene.pass(Duration::from_secs(20)).await;
+    let [more_claims, more_releases] = calls();
+    assert_eq!(more_releases, releases, "no lane is claimed that cannot be served");
+    assert!(more_claims - claims <= 60, "{} claims in 20 s", more_claims - claims);
+    scene.pass(Duration::from_mins(25)).await;
+    assert_eq!(scene.counts("acme").await.delivered, LANES as u64, "each has its turn");
+}

@@ -20,6 +20,10 @@ pub struct ServeOptions {
     pub batch: usize,
     /// Most events in one digest message.
     pub digest_events: usize,
+    /// Memory for events that are read from queues, in bytes.
+    pub memory: usize,
+    /// The size of the largest event, in bytes.
+    pub largest: usize,
 }
 
 impl Default for ServeOptions {
@@ -32,6 +36,8 @@ impl Default for ServeOptions {
             slice: Duration::from_secs(5),
             batch: 128,
             digest_events: 10_000,
+            memory: 40 << 20,
+            largest: 512 << 10,
         }
     }
 }

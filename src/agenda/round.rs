@@ -6,13 +6,15 @@ use fanfare_contract::{Content, Delivery, Resend};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::memory::{Held, LaneMemory};
 use super::outcomes::{Outcomes, record_outcomes};
 use super::shares::Shares;
 use super::unknown_lanes::UnknownLanes;
 use super::{Clock, FAR_MS, Lane, Lanes, Notices, ServeOptions, run_attempt};
 use crate::delivery::Concluded;
+use crate::flow::{LOOK_BYTES, MEMORY_WAIT};
 use fanfare_store::{
-    Change, Claim, DeliveryUpdate, Head, Ms, Reason, Store, StoreError, WaitingItem,
+    Change, Claim, DeliveryUpdate, Head, Look, Ms, Reason, Store, StoreError, WaitingItem,
 };
 
 /// What all rounds of a process share.
@@ -27,6 +29,13 @@ pub(super) struct Context {
     /// A permit for each lane that is served.
     pub(super) slots: Arc<Semaphore>,
     pub(super) shares: Arc<Shares>,
+    pub(super) memory: Arc<LaneMemory>,
+}
+
+/// A delivery that was read from its queue, with the memory that it takes.
+pub(super) struct Loaded {
+    pub(super) item: WaitingItem,
+    pub(super) held: Held,
 }
 
 /// One claim being served.
@@ -62,17 +71,62 @@ impl Round<'_> {
         self.context.slots.available_permits() > 0 && !is_share_full()
     }
 
-    /// Deliveries that are due, without those of the events in `taken`. A delivery whose event is
-    /// of another environment than the lane now is suppressed.
+    /// Memory for the largest event. `None` if there is none for a while.
+    pub(super) async fn memory(&self) -> Option<Held> {
+        let Context { memory, options, .. } = self.context;
+        memory.reserve(&self.claim.lane.tenant, options.largest, MEMORY_WAIT).await
+    }
+
+    /// Deliveries that are due at `now`, without those of the events in `taken`: as many as there is
+    /// memory for. `None` if there is no memory for a while.
+    pub(super) async fn look(
+        &self,
+        now: Ms,
+        max: usize,
+        taken: &[Arc<str>],
+    ) -> Result<Option<Vec<Loaded>>, StoreError> {
+        let Some(mut held) = self.memory().await else { return Ok(None) };
+        // The delivery that reaches the limit may be one of the largest.
+        let more = self.context.memory.try_reserve(&self.claim.lane.tenant, LOOK_BYTES);
+        let look = Look { max, bytes: if more.is_some() { LOOK_BYTES } else { 0 } };
+        let due = self.context.store.agenda.more_due(self.claim, now, look, taken).await?;
+        drop(more);
+        let load = |item: WaitingItem| Loaded { held: held.split(item.event.body.len()), item };
+        Ok(Some(due.into_iter().map(load).collect()))
+    }
+
+    /// Deliveries that are due. A delivery whose event is of another environment than the lane now
+    /// is suppressed.
     pub(super) async fn due(
         &self,
         lane: &Lane,
         max: usize,
         taken: &[Arc<str>],
+    ) -> Result<Option<Vec<Loaded>>, StoreError> {
+        loop {
+            let Some(due) = self.look(self.now_ms(), max, taken).await? else { return Ok(None) };
+            let (due, foreign): (Vec<_>, Vec<_>) =
+                due.into_iter().partition(|loaded| lane.takes(&loaded.item.event));
+            if foreign.is_empty() {
+                return Ok(Some(due));
+            }
+            self.suppress(items(foreign), &Reason::OtherEnvironment, &lane.destination.channel)
+                .await?;
+            if !due.is_empty() || self.is_over() {
+                return Ok(Some(due));
+            }
+        }
+    }
+
+    /// Deliveries that are due, for which the caller has reserved the memory.
+    pub(super) async fn due_within(
+        &self,
+        lane: &Lane,
+        look: Look,
     ) -> Result<Vec<WaitingItem>, StoreError> {
         loop {
             let agenda = &self.context.store.agenda;
-            let due = agenda.more_due(self.claim, self.now_ms(), max, taken).await?;
+            let due = agenda.more_due(self.claim, self.now_ms(), look, &[]).await?;
             let (due, foreign): (Vec<_>, Vec<_>) =
                 due.into_iter().partition(|item| lane.takes(&item.event));
             if foreign.is_empty() {
@@ -135,6 +189,11 @@ impl Round<'_> {
         self.context.notices.recorded(&recorded);
         Ok(())
     }
+}
+
+/// The deliveries without their memory.
+pub(super) fn items(loaded: Vec<Loaded>) -> Vec<WaitingItem> {
+    loaded.into_iter().map(|loaded| loaded.item).collect()
 }
 
 /// One attempt at one waiting delivery.

@@ -1,8 +1,8 @@
 //! Serves one claimed lane: chooses how. `direct`, `fifo` and `digest` do it.
 
-use super::round::Round;
+use super::round::{Round, items};
 use super::{FAR_MS, FoundLane, Mode, digest, direct, fifo};
-use crate::flow::{PAUSED_CHECK_MS, UNKNOWN_CHECK_MS, UNUSABLE_CHECK_MS};
+use crate::flow::{NO_MEMORY_WAIT_MS, PAUSED_CHECK_MS, UNKNOWN_CHECK_MS, UNUSABLE_CHECK_MS};
 use fanfare_store::{Next, Reason, StoreError};
 
 /// Serves until there is nothing due, nothing may go, or the time slice is over. Returns when the
@@ -54,11 +54,12 @@ async fn suppress_all(
     channel: &str,
 ) -> Result<Next, StoreError> {
     loop {
-        let (agenda, batch) = (&round.context.store.agenda, round.context.options.batch);
-        let items = agenda.due(round.claim, FAR_MS, batch).await?;
-        if items.is_empty() || round.is_over() {
+        let Some(due) = round.look(FAR_MS, round.context.options.batch, &[]).await? else {
+            return Ok(Next::NotBefore(round.now_ms() + NO_MEMORY_WAIT_MS));
+        };
+        if due.is_empty() || round.is_over() {
             return Ok(Next::WhenDue);
         }
-        round.suppress(items, reason, channel).await?;
+        round.suppress(items(due), reason, channel).await?;
     }
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::leases::{Lease, Leases};
+use super::memory::LaneMemory;
 use super::round::{Context, Round};
 use super::serve::serve;
 use super::shares::{Share, Shares};
@@ -36,6 +37,7 @@ impl Server {
         notices: Arc<dyn Notices>,
         clock: Clock,
         options: ServeOptions,
+        memory: Arc<LaneMemory>,
         stop: CancellationToken,
     ) -> Self {
         let share = options.tenant_lanes.min(options.lanes.div_ceil(2)).max(1);
@@ -49,6 +51,7 @@ impl Server {
             unknown_lanes: UnknownLanes::default(),
             slots: Arc::new(Semaphore::new(options.lanes.min(Semaphore::MAX_PERMITS))),
             shares: Shares::new(share),
+            memory,
         };
         Self { context: Arc::new(context), leases: Arc::default(), tasks: TaskTracker::new() }
     }
@@ -110,7 +113,10 @@ impl Server {
             free.push(slot);
         }
         let now = clock.now_ms();
-        let claims = store.agenda.claim(now, options.lease, free.len(), options.per_tenant).await?;
+        let (max, per_tenant) = (free.len(), options.per_tenant);
+        let limits = self.context.shares.limits(per_tenant);
+        let claims =
+            store.agenda.claim_limited(now, options.lease, max, per_tenant, &limits).await?;
         Ok(claims.into_iter().zip(free).collect())
     }
 
@@ -142,16 +148,18 @@ impl Server {
         }
     }
 
-    /// Waits until a lane may be due.
+    /// Waits until a lane may be due that can be served. Those of tenants at their share cannot.
     async fn wait_until_due(&self) {
-        let Context { store, clock, stop, .. } = &*self.context;
-        let next = store.agenda.next_time().await.ok().flatten();
+        let Context { store, clock, stop, shares, .. } = &*self.context;
+        let full: Vec<_> = shares.limits(1).into_iter().map(|(tenant, _)| tenant).collect();
+        let next = store.agenda.next_time_without(&full).await.ok().flatten();
         let wait = next.map_or(CLAIM_WAIT_MAX_MS, |at| {
             (at - clock.now_ms()).clamp(CLAIM_WAIT_MIN_MS, CLAIM_WAIT_MAX_MS)
         });
         let wait = Duration::from_millis(wait.unsigned_abs());
         tokio::select! {
             () = store.agenda.changed(wait) => {}
+            () = shares.freed() => {}
             () = stop.cancelled() => {}
         }
     }

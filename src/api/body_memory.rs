@@ -1,7 +1,9 @@
-//! The memory for the bodies of requests in progress, bounded in total and for each tenant.
+//! The memory for the bodies of requests in progress and of their answers, bounded in total and for
+//! each tenant.
 //!
-//! Bytes count as they arrive, not as a header announces them, and are free again when the request
-//! is answered. Small bodies do not count: the number of connections bounds them.
+//! Bytes of a request count as they arrive, not as a header announces them, and are free again when
+//! the request is answered. An answer counts until the client has read it. Small bodies do not
+//! count: the number of connections bounds them.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -11,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
@@ -24,12 +27,12 @@ const UNCOUNTED: u64 = 16 * 1024;
 pub(super) enum NoMemory {
     /// The tenant's share is in use.
     #[error(
-        "the tenant's requests in progress have bodies of {0} bytes, the most that one tenant may \
-         send at once; send fewer or smaller requests at once"
+        "the tenant's requests in progress and their answers take {0} bytes, the most that one tenant \
+         may use at once; send fewer requests at once, or ask for less in each"
     )]
     Tenant(usize),
     /// All of it is in use.
-    #[error("the server has no memory for the body at the moment; send the request again")]
+    #[error("the server has no memory for the request at the moment; send it again")]
     All,
 }
 
@@ -84,6 +87,24 @@ impl BodyMemory {
         let held = Arc::new(Held { memory, tenant, bytes: Mutex::new(0) });
         let metered = held.clone();
         (request.map(|inner| Body::new(MeteredBody { inner, held: metered })), Some(held))
+    }
+
+    /// Counts an answer until it was sent. One that changed nothing is refused if there is no memory
+    /// for it.
+    pub(super) fn answer(
+        self: &Arc<Self>,
+        answer: Response,
+        tenant: Option<&Arc<str>>,
+        is_read: bool,
+    ) -> Response {
+        let size = answer.body().size_hint().exact().filter(|bytes| *bytes > UNCOUNTED);
+        let Some(bytes) = size.and_then(|bytes| usize::try_from(bytes).ok()) else { return answer };
+        let (memory, tenant) = (self.clone(), tenant.cloned());
+        let held = Arc::new(Held { memory, tenant, bytes: Mutex::new(0) });
+        match held.take(bytes) {
+            Err(error) if is_read => ApiError::from(&error).into_response(),
+            _ => answer.map(|inner| Body::new(AnswerBody { inner, _held: held })),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Used> {
@@ -162,6 +183,32 @@ impl HttpBody for MeteredBody {
     }
 }
 
+/// An answer that counts until it is dropped.
+struct AnswerBody {
+    inner: Body,
+    _held: Arc<Held>,
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use axum::body::to_bytes;
@@ -188,6 +235,21 @@ mod tests {
         assert_eq!(memory.lock().total, 0);
         assert!(memory.lock().tenants.is_empty());
         assert!(read(&memory, 500 * KIB, "acme").await.is_some());
+    }
+
+    #[tokio::test]
+    async fn an_answer_counts_until_it_was_sent() {
+        let memory = BodyMemory::new(1_000 * KIB, 100 * KIB);
+        let answer = |bytes: usize| Response::new(Body::from(vec![b'x'; bytes]));
+        let acme: Arc<str> = "acme".into();
+        let first = memory.answer(answer(400 * KIB), Some(&acme), true);
+        let second = memory.answer(answer(200 * KIB), Some(&acme), true);
+        assert_eq!(second.status(), StatusCode::TOO_MANY_REQUESTS);
+        let written = memory.answer(answer(200 * KIB), Some(&acme), false);
+        assert_eq!(written.status(), StatusCode::OK, "what was changed is answered");
+        let sent = to_bytes(first.into_body(), usize::MAX).await.expect("the answer");
+        assert_eq!(sent.len(), 400 * KIB);
+        assert_eq!(memory.lock().total, 0);
     }
 
     #[tokio::test]

@@ -75,9 +75,13 @@ async fn admit(
     request: Request,
     next: Next,
 ) -> Response {
-    let (mut request, _held) = state.v1.body_memory.meter(request, principal.tenant_scope());
-    request.extensions_mut().insert(principal);
-    next.run(request).await
+    let memory = &state.v1.body_memory;
+    let is_read = request.method().is_safe();
+    let (mut request, held) = memory.meter(request, principal.tenant_scope());
+    request.extensions_mut().insert(principal.clone());
+    let answer = next.run(request).await;
+    drop(held);
+    memory.answer(answer, principal.tenant_scope(), is_read)
 }
 
 fn too_many_requests(rate: RateDecision) -> Response {

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::answer::{ApiError, success};
 use super::state::ApiState;
+use fanfare_store::StoreError;
 
 /// How long the store may take to answer before it counts as unavailable.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -19,7 +20,8 @@ pub(super) async fn healthz() -> Response {
     success(StatusCode::OK, json!({"version": env!("CARGO_PKG_VERSION")}))
 }
 
-/// `GET /readyz`: the store can be read and written, and the process is not shutting down.
+/// `GET /readyz`: the store can be read and written, events can be appended, every step of their
+/// path goes on, and the process is not shutting down. Each problem has a code of its own.
 pub(super) async fn readyz(State(state): State<Arc<ApiState>>) -> Response {
     let unavailable = |code, message: String| {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", code, message).into_response()
@@ -28,18 +30,27 @@ pub(super) async fn readyz(State(state): State<Arc<ApiState>>) -> Response {
         let message = "the server is shutting down and accepts no events; use another replica";
         return unavailable("stopping", message.to_owned());
     }
-    let ask = async {
-        state.store.upkeep.ping().await?;
-        state.store.directory.count().await
-    };
-    match tokio::time::timeout(STORE_TIMEOUT, ask).await {
+    let upkeep = &state.store.upkeep;
+    for (code, check) in [("store_away", upkeep.ping()), ("not_appending", upkeep.appendable())] {
+        match tokio::time::timeout(STORE_TIMEOUT, check).await {
+            Ok(Ok(())) => {}
+            Ok(Err(StoreError::Full(message))) => return unavailable("store_full", message),
+            Ok(Err(error)) => return unavailable(code, error.to_string()),
+            Err(_) => {
+                let message = format!("the store did not answer within {STORE_TIMEOUT:?}");
+                return unavailable(code, message);
+            }
+        }
+    }
+    if let Some(step) = state.observe.steps.stopped() {
+        let message = format!("{} for a while; the log says why", step.stopped());
+        return unavailable(step.code(), message);
+    }
+    match tokio::time::timeout(STORE_TIMEOUT, state.store.directory.count()).await {
         Ok(Ok(tenants)) => {
-            success(StatusCode::OK, json!({"store": state.store.upkeep.kind(), "tenants": tenants}))
+            success(StatusCode::OK, json!({"store": upkeep.kind(), "tenants": tenants}))
         }
         Ok(Err(error)) => unavailable("store_away", error.to_string()),
-        Err(_) => {
-            let message = format!("the store did not answer within {STORE_TIMEOUT:?}");
-            unavailable("store_away", message)
-        }
+        Err(_) => unavailable("store_away", "the store did not answer in time".to_owned()),
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::access::{Hash, Keyring};
 use crate::agenda::Clock;
-use crate::observe::{Gauges, Observe};
+use crate::observe::{Gauges, Observe, Step};
 use crate::quota::{Quota, Quotas};
 use crate::tenant::{Registry, Tenant};
 use fanfare_store::{Backlog, Store, Usage};
@@ -36,6 +36,7 @@ struct LastBacklog {
     backlog: Option<Backlog>,
     up: bool,
     tenants: u64,
+    appending: bool,
     /// By tenant, if tenants are counted.
     usage: HashMap<Arc<str>, Usage>,
     next: Option<Instant>,
@@ -114,6 +115,8 @@ impl Meter {
                 }
             }
             last.up = backlog.is_some();
+            let asked = timeout(STORE_TIMEOUT, store.upkeep.appendable()).await;
+            last.appending = matches!(asked, Ok(Ok(())));
             // While the store is unavailable, the last answer is still the best estimate.
             last.backlog = backlog.or(last.backlog);
             last.next = Some(Instant::now() + MIN_INTERVAL.max(began.elapsed() * 50));
@@ -124,9 +127,12 @@ impl Meter {
     async fn gauges(&self, store: &Store, registry: &Registry, now_ms: i64) -> Gauges {
         let tenants = registry.all_in_memory();
         let (store_up, backlog, count) = self.backlog(store, &tenants).await;
+        let appending = store_up && self.last.lock().await.appending;
         let age = backlog.oldest_ms.map_or(0, |oldest| now_ms - oldest);
         let mut gauges = Gauges {
             store_up,
+            appending,
+            steps: Step::ALL.map(|step| self.observe.steps.goes_on(step)),
             waiting: backlog.waiting,
             oldest: Duration::from_millis(u64::try_from(age).unwrap_or(0)),
             tenants: usize::try_from(count).unwrap_or(usize::MAX),

@@ -13,6 +13,7 @@ use crate::agenda::{Clock, ServeOptions};
 use crate::catalogue::Catalogue;
 use crate::config::{self, Config};
 use crate::event::Limits;
+use crate::flow::{HTTP_MEMORY_SHARE, LANE_MEMORY_SHARE, WINDOW_MEMORY_SHARE};
 use crate::observe::Observe;
 use crate::pipeline::{Router, RouterOptions, WarnAfter};
 use crate::quota::{Limits as QuotaLimits, OverRate, Quota, Quotas};
@@ -21,7 +22,7 @@ use fanfare_store::{Store, metered};
 
 pub use self::channels::channels;
 pub(crate) use self::store::OWN_KEY;
-pub use self::store::{Purpose, is_redis, open_sealed, open_store};
+pub use self::store::{Purpose, is_redis, open_sealed, open_store, open_unsealed};
 pub use self::templates::{LiveTemplates, TenantEngines, engine, render_tenant, tenant_engines};
 
 /// What exists before the tenants are loaded.
@@ -86,6 +87,21 @@ impl App {
     }
 }
 
+/// Bytes of what Fanfare adds to an event before it is stored.
+const ENVELOPE: usize = 4 << 10;
+/// Least memory of a router.
+const MEMORY_MIN: usize = 64 << 20;
+
+/// Bytes of memory that the settings allow.
+fn memory(config: &Config) -> usize {
+    config.router.memory.0.max(MEMORY_MIN)
+}
+
+/// The part of it for the bodies of requests in progress and their answers.
+pub fn http_memory(config: &Config) -> usize {
+    memory(config) / HTTP_MEMORY_SHARE
+}
+
 fn router_options(config: &Config) -> RouterOptions {
     RouterOptions {
         window: config.router.window.max(1),
@@ -95,6 +111,8 @@ fn router_options(config: &Config) -> RouterOptions {
             lease: config.router.lease.0.max(Duration::from_secs(1)),
             lanes: config.router.lanes.max(1),
             digest_events: config.router.digest_events.max(1),
+            memory: memory(config) / LANE_MEMORY_SHARE,
+            largest: limits(config).max_bytes + ENVELOPE,
             ..ServeOptions::default()
         },
         retention: config.retention.0,
@@ -102,6 +120,7 @@ fn router_options(config: &Config) -> RouterOptions {
             held: config.router.warn_held_after.0,
             failing: config.router.warn_failing_after.0,
         },
+        memory: memory(config) / WINDOW_MEMORY_SHARE,
     }
 }
 

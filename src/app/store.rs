@@ -48,6 +48,11 @@ pub async fn open_sealed(
     Secrets::set_up(store, keys, secret_fields, policy).await
 }
 
+/// Opens the store without its secrets: for what does not read tenants' documents.
+pub async fn open_unsealed(config: &Config, purpose: Purpose) -> fanfare_store::Result<Store> {
+    open_raw(config, purpose).await
+}
+
 async fn open_raw(config: &Config, purpose: Purpose) -> fanfare_store::Result<Store> {
     if is_redis(&config.store) {
         let options = redis::Options {

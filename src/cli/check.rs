@@ -1,11 +1,12 @@
-//! `fanfare check`: checks settings, tenant files, and templates without a store or a network.
+//! `fanfare check`: checks settings, tenant files, and templates without a store or a network. With
+//! `--store`, it checks a store instead: a folder from end to end, or a live Redis.
 
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde_json::json;
 
-use super::{CommandResult, Failure, output, tenant_files};
+use super::{CommandResult, Failure, output, store_checkup, tenant_files};
 use crate::app;
 use crate::config::{self, Config};
 use crate::tenant::{self, Problem};
@@ -16,15 +17,24 @@ use crate::tenant::{self, Problem};
   fanfare check config/tenants --development
   fanfare check --config fanfare.toml tenants/ --json
   fanfare check --print-config > fanfare.toml
+  fanfare check --store ./fanfare-data
+  fanfare check --store redis://127.0.0.1:6379
 
-Reports every mistake with its file and field. The exit code is 1 if there is one.")]
+Reports every mistake with its file and field. The exit code is 1 if there is one.
+
+With --store, checks the store: of a folder, the whole file, its queues and totals, the disk and \
+permissions. Of Redis, the commands that the user may run, durability, memory, connections, \
+replicas, the clock, and what the keys hold. It changes nothing, and servers may run meanwhile.")]
 pub(super) struct Args {
     /// Tenant files, or folders of tenant files
-    #[arg(value_name = "PATH", required_unless_present_any = ["config", "print_config"])]
+    #[arg(value_name = "PATH", required_unless_present_any = ["config", "print_config", "store"])]
     paths: Vec<PathBuf>,
     /// Settings file
     #[arg(long, env = "FANFARE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Check this store: a folder, or the URL of a Redis
+    #[arg(long, value_name = "STORE", conflicts_with_all = ["paths", "print_config"])]
+    store: Option<String>,
     /// Allow http:// and loopback receivers
     #[arg(long)]
     development: bool,
@@ -36,12 +46,16 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> CommandResult {
+pub(super) async fn run(args: &Args) -> CommandResult {
     if args.print_config {
         output::content(config::DEFAULTS.trim_end());
         return Ok(());
     }
     let mut config = Config::load(args.config.as_deref())?;
+    if let Some(store) = &args.store {
+        store.clone_into(&mut config.store);
+        return store_checkup::run(&config, args.json).await;
+    }
     config.development |= args.development;
     let (files, problems) = check(&config, &args.paths)?;
     if args.json {

@@ -87,6 +87,7 @@ async fn on_store(args: &Args) -> CommandResult {
     let report = ops::erase(&store, &erasing, &by, Clock::System, &|_| ()).await?;
     let data = json!({
         "dry_run": false, "audit": report.id, "erased": report.found, "scrubbed": report.scrubbed,
+        "elsewhere": report.elsewhere,
     });
     finish(args, &report.found, &data)
 }
@@ -171,6 +172,11 @@ fn finish(args: &Args, found: &Found, data: &Value) -> CommandResult {
     print(args, "erased", found, data);
     if let (false, Some(audit)) = (args.json, data["audit"].as_str()) {
         output::line(format!("recorded in the audit trail as {audit}"));
+    }
+    for file in data["elsewhere"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        output::note(format!(
+            "{file} may still contain the data; remove it when you do not need it"
+        ));
     }
     if data["scrubbed"] == true {
         return Ok(());

@@ -35,7 +35,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Preview and verify", &["route", "render", "verify"]),
     (
         "Administration",
-        &["keys", "secrets", "changes", "audit", "export", "erase", "backup", "restore"],
+        &["keys", "secrets", "changes", "audit", "export", "erase", "backup", "restore", "repair"],
     ),
     ("Shell", &["completions", "man", "help"]),
 ];

@@ -39,6 +39,7 @@ mod secrets;
 mod send;
 mod serve;
 mod show;
+mod store_checkup;
 mod suppressions;
 mod templates;
 mod tenant_files;
@@ -134,6 +135,8 @@ enum Command {
     Backup(backup::Args),
     /// Restore the embedded store from a backup
     Restore(backup::RestoreArgs),
+    /// Repair what can be repaired in a store without guessing
+    Repair(store_checkup::RepairArgs),
 
     /// Print the completion script of a shell
     Completions(completions::Args),
@@ -181,7 +184,8 @@ async fn run(command: Command) -> CommandResult {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(*args).await,
         Command::Health(args) => health::run(args).await,
-        Command::Check(args) => check::run(&args),
+        Command::Check(args) => check::run(&args).await,
+        Command::Repair(args) => store_checkup::repair(&args).await,
         Command::Send(args) => send::run(*args).await,
         Command::Events(args) => events::run(*args).await,
         Command::Deliveries(args) => deliveries::run(*args).await,

@@ -12,6 +12,7 @@ mod period;
 mod quotas;
 mod redis;
 mod sections;
+mod size;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ pub use redis::Redis;
 pub use sections::{
     Dashboard, Events, Http, Ingest, Log, LogFormat, Metrics, Privacy, Router, Secrets, Tracing,
 };
+pub use size::Size;
 
 /// Every key of `fanfare.toml`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Period;
+use super::{Period, Size};
 
 /// `[log]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,7 +118,8 @@ pub struct Http {
     pub min_body_rate: u64,
     /// How long a connection may be idle between two requests.
     pub idle_timeout: Period,
-    /// Maximum memory for the bodies of requests in progress, in bytes.
+    /// Maximum memory for the bodies of requests in progress and their answers, in bytes. Never more
+    /// than a quarter of `router.memory`.
     pub body_memory_bytes: usize,
     /// Maximum number of requests that wait for an event at the same time.
     pub max_waiting: usize,
@@ -142,7 +143,7 @@ impl Default for Http {
             body_timeout: Period::seconds(10),
             min_body_rate: 4_096,
             idle_timeout: Period::seconds(75),
-            body_memory_bytes: 128 * 1024 * 1024,
+            body_memory_bytes: 64 * 1024 * 1024,
             max_waiting: 1_000,
             max_waiting_per_tenant: 100,
         }
@@ -203,6 +204,8 @@ impl Default for Events {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Router {
+    /// Memory for events, and for the bodies of requests and answers.
+    pub memory: Size,
     /// Maximum number of events in progress.
     pub window: usize,
     /// Maximum number of events that are read, and of outcomes that are written, at once.
@@ -227,6 +230,7 @@ pub struct Router {
 impl Default for Router {
     fn default() -> Self {
         Self {
+            memory: Size(256 << 20),
             window: 4_096,
             batch: 512,
             lanes: 1_024,

@@ -9,6 +9,10 @@ use super::series::count;
 pub struct Gauges {
     /// Whether the store answers.
     pub store_up: bool,
+    /// Whether new events can be appended.
+    pub appending: bool,
+    /// Whether entries are read, outcomes written, and lanes claimed.
+    pub steps: [bool; 3],
     /// The number of deliveries in all queues of the store.
     pub waiting: u64,
     /// The time since the oldest waiting delivery's event was received.
@@ -28,8 +32,12 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    pub(super) const NAMES: [(&'static str, &'static str); 9] = [
+    pub(super) const NAMES: [(&'static str, &'static str); 13] = [
         ("store_up", "1 if the store answered when it was last asked, otherwise 0"),
+        ("appending", "1 if new events could be appended when that was last checked, otherwise 0"),
+        ("reading", "1 if entries are read from the log, 0 if that has failed for a while"),
+        ("settling", "1 if outcomes are written, 0 if that has failed for a while"),
+        ("serving", "1 if lanes of the agenda are claimed, 0 if that has failed for a while"),
         ("deliveries_waiting", "Deliveries waiting in the store's queues, for all replicas"),
         ("oldest_waiting_age_seconds", "Time since the oldest waiting delivery's event arrived"),
         ("tenants", "Tenants in the store"),
@@ -46,11 +54,15 @@ impl Gauges {
         ("window_size", "Most events that may be read and not settled yet"),
     ];
 
-    pub(super) fn values(&self) -> [f64; 9] {
+    pub(super) fn values(&self) -> [f64; 13] {
         #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
         let waiting = self.waiting as f64;
         [
             f64::from(u8::from(self.store_up)),
+            f64::from(u8::from(self.appending)),
+            f64::from(u8::from(self.steps[0])),
+            f64::from(u8::from(self.steps[1])),
+            f64::from(u8::from(self.steps[2])),
             waiting,
             self.oldest.as_secs_f64(),
             count(self.tenants),

@@ -16,6 +16,7 @@ mod process;
 mod quotas;
 mod series;
 mod spans;
+mod steps;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -29,6 +30,7 @@ pub use metrics::Metrics;
 pub use otlp::endpoint;
 pub use quotas::QuotaGauges;
 pub use spans::Spans;
+pub use steps::{Step, Steps};
 
 use crate::config::Config;
 use fanfare_store::{Call, DeliveryUpdate, Ms, Outcome, Watch};
@@ -39,6 +41,8 @@ pub struct Observe {
     pub metrics: Metrics,
     /// The spans. `None` if traces are not exported.
     pub spans: Option<Spans>,
+    /// Whether the steps of the path go on.
+    pub steps: Steps,
 }
 
 impl Observe {
@@ -49,12 +53,12 @@ impl Observe {
         let spans = endpoint(&config.tracing)?
             .map(|endpoint| Spans::export(endpoint, config.tracing.sample))
             .transpose()?;
-        Ok(Arc::new(Self { metrics, spans }))
+        Ok(Arc::new(Self { metrics, spans, steps: Steps::default() }))
     }
 
     /// Counts without exporting traces.
     pub fn quiet() -> Arc<Self> {
-        Arc::new(Self { metrics: Metrics::new(false), spans: None })
+        Arc::new(Self { metrics: Metrics::new(false), spans: None, steps: Steps::default() })
     }
 
     /// The wall clock time, if spans are exported.
@@ -99,7 +103,12 @@ impl Observe {
 }
 
 impl Watch for Observe {
+    fn began(&self, call: Call) {
+        self.steps.began(call);
+    }
+
     fn call(&self, call: Call, took: Duration, items: usize, failed: bool) {
+        self.steps.ended(call, failed);
         self.metrics.call(call, took, items, failed);
     }
 }

@@ -5,6 +5,7 @@
 //! gone is not found again. The order matters: first the entries of the log, then the ledger, so
 //! that an event that moves from one to the other meanwhile is found.
 
+mod pending;
 mod request;
 mod round;
 
@@ -12,13 +13,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use pending::Ticket;
+pub use pending::finish_abandoned;
 pub use request::{Erasing, Extent, Found};
 use round::Round;
 
 use crate::access::{Principal, keys};
 use crate::agenda::Clock;
 use crate::audit;
-use fanfare_store::{Result, Store};
+use crate::tenant::AuditEntry;
+use fanfare_store::{Result, Store, StoreError};
 
 /// Documents read at once.
 const RECORDS: usize = 500;
@@ -39,6 +43,8 @@ pub struct ErasureReport {
     /// Whether the store's files no longer contain the erased data, as far as the store can tell.
     /// If false, a reader prevented it, and the erasure should be repeated.
     pub scrubbed: bool,
+    /// Other files beside the store that may contain it, such as what a restore has set aside.
+    pub elsewhere: Vec<String>,
 }
 
 /// Counts what would be erased.
@@ -67,16 +73,51 @@ pub async fn erase(
         Extent::Subject(subject) => ("events", json!({"subject": subject.hashed()})),
     };
     let mut entry = audit::entry(by, clock.now_ms(), "erase", resource, asked, Value::Null);
-    let id = entry.id.clone();
     audit::begin(store, tenant, &mut entry).await?;
-    tracing::info!(tenant, resource, unclaimed, audit = id, "erasure started");
-    let erased = run(store, erasing, &id, clock, done).await;
+    tracing::info!(tenant, resource, unclaimed, audit = entry.id, "erasure started");
+    let ticket = Ticket::begin(store, erasing, &entry).await?;
+    finish(store, tenant, Some(erasing), entry, ticket, clock, done).await
+}
+
+/// Erases, scrubs the store's files, and adds the result to the entry of the audit trail. Without
+/// `erasing`, only the scrubbing is left.
+async fn finish(
+    store: &Store,
+    tenant: &str,
+    erasing: Option<&Erasing>,
+    mut entry: AuditEntry,
+    mut ticket: Ticket,
+    clock: Clock,
+    done: &(dyn Fn(&Found) + Sync),
+) -> Result<ErasureReport> {
+    let work = async {
+        let mut found = Found::default();
+        if let Some(erasing) = erasing {
+            found = run(store, erasing, &entry.id, clock, done).await?;
+            ticket.erased().await?;
+        }
+        Ok::<_, StoreError>((found, scrub(store).await?))
+    };
+    let erased = work.await;
     if let Ok((found, scrubbed)) = &erased {
         entry.after = json!({"erased": found, "scrubbed": scrubbed});
     }
+    let id = entry.id.clone();
     audit::end(store, tenant, entry, erased.is_ok()).await;
+    ticket.end().await;
     let (found, scrubbed) = erased?;
-    Ok(ErasureReport { id, found, scrubbed })
+    let elsewhere = store.erasure.elsewhere().await;
+    Ok(ErasureReport { id, found, scrubbed, elsewhere })
+}
+
+/// Removes what is left in the store's files. False if something prevents it.
+async fn scrub(store: &Store) -> Result<bool> {
+    for _ in 0..MAX_SCRUBS {
+        if store.erasure.scrub().await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn run(
@@ -85,7 +126,7 @@ async fn run(
     entry: &str,
     clock: Clock,
     done: &(dyn Fn(&Found) + Sync),
-) -> Result<(Found, bool)> {
+) -> Result<Found> {
     let found = match erasing.extent {
         Extent::Everything => {
             let found = everything(store, erasing, clock, done).await?;
@@ -98,12 +139,7 @@ async fn run(
             round.found
         }
     };
-    for _ in 0..MAX_SCRUBS {
-        if store.erasure.scrub().await? {
-            return Ok((found, true));
-        }
-    }
-    Ok((found, false))
+    Ok(found)
 }
 
 /// Erases a whole tenant: first its keys and document, so that nothing new arrives, then its data

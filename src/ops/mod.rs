@@ -13,7 +13,7 @@ mod subject;
 
 pub use audit::{Audit, Exception, audit, audit_store};
 pub use change::{Changed, PresentLanes, cancel, replay, send_now};
-pub use erase::{Erasing, ErasureReport, Extent, Found, erase, find};
+pub use erase::{Erasing, ErasureReport, Extent, Found, erase, find, finish_abandoned};
 pub use export::{Export, LINES_AHEAD, export};
 pub use failures::reset_failures;
 pub use select::{Counted, Kinds, Selection, count, failed_with};

@@ -49,6 +49,11 @@ impl Subject {
         Ok(Self { value: value.to_owned(), paths: paths.to_vec() })
     }
 
+    /// The value, and the paths where it may be.
+    pub(super) fn parts(&self) -> (&str, &[String]) {
+        (&self.value, &self.paths)
+    }
+
     /// Whether an event is about the person. Numbers are compared as they are written, booleans as
     /// text, and any
     /// element of a list may match.

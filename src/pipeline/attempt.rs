@@ -8,7 +8,9 @@ use std::sync::Arc;
 use fanfare_contract::{Content, Delivery, DeliveryId, Event, Resend};
 
 use super::tracking::{conclude, parked, update_to};
-use crate::agenda::{Clock, Hold, Job, Lane, Notices, Worker, record_outcomes, run_attempt};
+use crate::agenda::{
+    Clock, Hold, Job, Lane, LaneMemory, Notices, Worker, record_outcomes, run_attempt,
+};
 use crate::delivery::Concluded;
 use crate::flow::{ATTEMPT_HOLDS_EVENT, IN_FLIGHT_MARGIN, OUTCOME_KEPT};
 use fanfare_store::{Agenda, Change, DeliveryUpdate, Ms, Reason};
@@ -19,6 +21,8 @@ pub(super) struct AttemptStage {
     pub(super) agenda: Arc<dyn Agenda>,
     pub(super) clock: Clock,
     pub(super) notices: Arc<dyn Notices>,
+    /// For attempts that take long.
+    pub(super) memory: Arc<LaneMemory>,
 }
 
 impl AttemptStage {
@@ -64,6 +68,8 @@ impl AttemptStage {
             let hold = Hold { reason: Reason::Busy, until: None };
             conclude(lane, &waiting.event, &*waiting.ticket, parked(hold, now), now);
         }
+        // The event leaves the window and stays in memory.
+        let _held = self.memory.hold(&job.event.tenant, job.event.body.len());
         let durable = job.ticket.durable();
         let longest = (lane.policy.deadline + IN_FLIGHT_MARGIN).as_millis();
         let over = now + Ms::try_from(longest).unwrap_or(Ms::MAX / 2);

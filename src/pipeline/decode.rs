@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::entry::{event_of, named_tenant, rejected_entry, rejected_event};
 use super::settle::{Origin, Outbox};
+use super::window::Window;
 use crate::agenda::Clock;
 use crate::catalogue::Catalogue;
 use crate::event::{Limits, Refusal};
@@ -45,6 +46,7 @@ pub(super) struct Decoder {
     pub(super) quotas: Option<Arc<Quotas>>,
     pub(super) clock: Clock,
     pub(super) limits: Limits,
+    pub(super) window: Window,
     pub(super) outbox: Outbox,
     pub(super) observe: Arc<Observe>,
     /// When an entry of the future was last logged.
@@ -54,6 +56,15 @@ pub(super) struct Decoder {
 
 /// Tenants that are loaded at once.
 const LOADED_AT_ONCE: usize = 32;
+
+/// The size of an entry.
+fn bytes_of(payload: &Payload) -> usize {
+    match payload {
+        Payload::Event(event) => event.body.len(),
+        Payload::Raw(fields) => fields.iter().map(|(_, value)| value.len()).sum(),
+    }
+}
+
 /// An entry that is further ahead is remarkable. Also the pause between two remarks.
 const FUTURE_MS: Ms = 60_000;
 
@@ -71,8 +82,15 @@ impl Decoder {
         let tenants = self.tenants(&entries).await?;
         let mut events = Vec::with_capacity(entries.len());
         let mut origins = Vec::with_capacity(entries.len());
+        let mut left = entries.len();
         for entry in entries {
-            let place = places.split(1).expect("no more entries are read than there are places");
+            left -= 1;
+            // One place is left to each of those that follow: they may have come another way, in
+            // which sizes do not count.
+            let most = places.num_permits().saturating_sub(left).max(1);
+            let needed = self.window.places_of(bytes_of(&entry.payload)).min(most);
+            let place = places.split(needed);
+            let place = place.expect("no more entries are read than there are places");
             let source = match &entry.payload {
                 Payload::Event(_) => Source::Store,
                 Payload::Raw(_) => Source::Stream,

@@ -7,8 +7,8 @@ use fanfare_contract::Event;
 
 use super::attempt::AttemptStage;
 use super::tracking::{conclude, parked};
-use crate::agenda::{Job, Lane, Mode, Offer, Space, Ticket};
-use crate::flow::{NO_TICK_WAIT_MS, PAUSED_CHECK_MS};
+use crate::agenda::{Hold, Job, Lane, Mode, Offer, Space, Ticket};
+use crate::flow::{LARGE_EVENT, NO_TICK_WAIT_MS, PAUSED_CHECK_MS};
 use fanfare_store::{Change, Ms, Reason};
 
 /// Dispatches deliveries.
@@ -27,6 +27,13 @@ impl DispatchStage {
         let now = self.now_ms();
         if let Some(change) = without_attempt(lane, &job.event, &*job.ticket, now) {
             conclude(lane, &job.event, &*job.ticket, change, now);
+            return false;
+        }
+        // A large event of a tenant whose attempts take long waits in the store, not in memory.
+        let (tenant, bytes) = (&job.event.tenant, job.event.body.len());
+        if bytes > LARGE_EVENT && self.attempts.memory.is_crowded(tenant, bytes) {
+            let hold = Hold { reason: Reason::Queued, until: None };
+            conclude(lane, &job.event, &*job.ticket, parked(hold, now), now);
             return false;
         }
         match lane.gate.offer(job, now, space) {

@@ -32,14 +32,14 @@ struct Inner {
 #[derive(Default)]
 struct State {
     tenants: HashMap<Arc<str>, Waiting>,
-    /// Entries of all tenants.
+    /// Entries of all tenants, by the places that they take.
     entries: usize,
 }
 
 /// The parts of one tenant.
 #[derive(Default)]
 struct Waiting {
-    /// Entries that are not routed yet.
+    /// Entries that are not routed yet, by the places that they take.
     entries: usize,
     /// A part is being routed.
     is_routing: bool,
@@ -58,9 +58,9 @@ impl Lobby {
     pub(super) fn enter(&self, route: &Arc<RouteStage>, part: Part) {
         {
             let mut state = self.lock();
-            state.entries += part.entries.len();
+            state.entries += part.places();
             let waiting = state.tenants.entry(Arc::clone(&part.tenant)).or_default();
-            waiting.entries += part.entries.len();
+            waiting.entries += part.places();
             if waiting.is_routing {
                 waiting.parts.push_back(part);
                 return;
@@ -100,7 +100,7 @@ impl Lobby {
         next
     }
 
-    /// Entries that are not routed yet.
+    /// The places of entries that are not routed yet.
     pub(super) fn entries(&self) -> usize {
         self.lock().entries
     }
@@ -126,7 +126,7 @@ struct Routing<'a> {
 
 impl<'a> Routing<'a> {
     fn new(lobby: &'a Lobby, part: &Part) -> Self {
-        let (tenant, entries) = (Arc::clone(&part.tenant), part.entries.len());
+        let (tenant, entries) = (Arc::clone(&part.tenant), part.places());
         Self { lobby, tenant, entries, was_delayed: false, is_over: false }
     }
 
@@ -145,7 +145,7 @@ impl Drop for Routing<'_> {
         // Places are released, and the entries come again at the next start.
         let mut next = self.lobby.leave(&self.tenant, self.entries, false);
         while let Some(part) = next {
-            next = self.lobby.leave(&self.tenant, part.entries.len(), false);
+            next = self.lobby.leave(&self.tenant, part.places(), false);
         }
     }
 }
@@ -169,5 +169,9 @@ impl Share for Lobby {
         let batch = window.batch();
         let most = if waiting.was_delayed { batch.div_ceil(2) } else { batch };
         room.max(share).min(most)
+    }
+
+    fn places(&self, weight: usize) -> usize {
+        self.inner.window.places_of(weight)
     }
 }

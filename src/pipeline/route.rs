@@ -31,6 +31,13 @@ pub(super) struct Part {
     pub(super) entries: Vec<(Origin, Arc<Event>)>,
 }
 
+impl Part {
+    /// The places in the window that the entries take, before their deliveries take more.
+    pub(super) fn places(&self) -> usize {
+        self.entries.iter().map(|(origin, _)| origin.place.num_permits()).sum()
+    }
+}
+
 /// Routes events.
 pub(super) struct RouteStage {
     pub(super) log: Arc<dyn Log>,

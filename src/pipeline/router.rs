@@ -22,7 +22,7 @@ use super::settle::{self, Outbox};
 use super::upkeep;
 use super::warnings::WarnAfter;
 use super::window::Window;
-use crate::agenda::{Clock, ServeOptions, Server};
+use crate::agenda::{Clock, LaneMemory, ServeOptions, Server};
 use crate::catalogue::Catalogue;
 use crate::event::Limits;
 use crate::observe::Observe;
@@ -45,6 +45,8 @@ pub struct RouterOptions {
     pub retention: Duration,
     /// When tenants are warned.
     pub warn: WarnAfter,
+    /// Memory for the events of the window, in bytes.
+    pub memory: usize,
 }
 
 impl Default for RouterOptions {
@@ -56,6 +58,7 @@ impl Default for RouterOptions {
             serve: ServeOptions::default(),
             retention: Duration::from_hours(30 * 24),
             warn: WarnAfter::default(),
+            memory: 40 << 20,
         }
     }
 }
@@ -111,18 +114,19 @@ impl Router {
             tokio::spawn(upkeep::clean_up(store.clone(), clock, options.retention)),
             tokio::spawn(upkeep::reconcile(store.clone(), clock, self.observe.clone())),
         ];
-        let server = self.server(stop.clone());
+        let memory = LaneMemory::new(options.serve.memory);
+        let server = self.server(memory.clone(), stop.clone());
         let server = tokio::spawn(server.run());
         let follow = tokio::spawn(self.registry.clone().follow(stop.clone()));
 
         let (outbox, inbox) = settle::channel(self.observe.clone());
         let (log, observe) = (store.log.clone(), self.observe.clone());
         let settle = tokio::spawn(settle::run(log, inbox, options.batch, clock, observe));
-        let window = Window::new(options.window, options.batch);
+        let window = Window::new(options.window, options.batch, options.memory);
         let lobby = Lobby::new(window.clone());
-        let decoder = self.decoder(outbox.clone(), stop.clone());
+        let decoder = self.decoder(window.clone(), outbox.clone(), stop.clone());
         let batches = Batches::new(store.log.clone(), window.clone(), lobby.clone(), decoder);
-        let admit = self.admit_stage(window, lobby, outbox);
+        let admit = self.admit_stage((window, memory), lobby, outbox);
         let writer = NoticeWriter { clock, warn: options.warn };
         let notices = tokio::spawn(writer.run(self.notices, store.clone(), self.registry));
         drop(self.notifier);
@@ -139,13 +143,14 @@ impl Router {
         let _ = store.upkeep.leave().await;
     }
 
-    fn decoder(&self, outbox: Outbox, stop: CancellationToken) -> Decoder {
+    fn decoder(&self, window: Window, outbox: Outbox, stop: CancellationToken) -> Decoder {
         Decoder {
             registry: self.registry.clone(),
             catalogue: self.catalogue.clone(),
             quotas: self.quotas.clone(),
             clock: self.clock,
             limits: self.options.limits,
+            window,
             outbox,
             observe: self.observe.clone(),
             warned_ms: AtomicI64::new(0),
@@ -154,11 +159,17 @@ impl Router {
     }
 
     /// The stages after reading, the last one first.
-    fn admit_stage(&self, window: Window, lobby: Lobby, outbox: Outbox) -> AdmitStage {
+    fn admit_stage(
+        &self,
+        (window, memory): (Window, Arc<LaneMemory>),
+        lobby: Lobby,
+        outbox: Outbox,
+    ) -> AdmitStage {
         let attempts = AttemptStage {
             agenda: self.store.agenda.clone(),
             clock: self.clock,
             notices: self.notifier.clone(),
+            memory,
         };
         let route = RouteStage {
             next_warning: Mutex::default(),
@@ -179,9 +190,10 @@ impl Router {
     }
 
     /// Serves what waits in the durable queues.
-    fn server(&self, stop: CancellationToken) -> Server {
+    fn server(&self, memory: Arc<LaneMemory>, stop: CancellationToken) -> Server {
         let (store, registry) = (self.store.clone(), self.registry.clone());
-        Server::new(store, registry, self.notifier.clone(), self.clock, self.options.serve, stop)
+        let (notices, clock, options) = (self.notifier.clone(), self.clock, self.options.serve);
+        Server::new(store, registry, notices, clock, options, memory, stop)
     }
 }
 

@@ -10,7 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::agenda::Space;
-use crate::flow::{AMPLE_WINDOW_SHARE, BATCH_WAIT_STEP, RESERVED_WINDOW_SHARE};
+use crate::flow::{
+    AMPLE_WINDOW_SHARE, BATCH_WAIT_STEP, EVENT_COPIES, PLACE_BYTES_MIN, RESERVED_WINDOW_SHARE,
+};
 
 /// The window of one process. Clones share the places.
 #[derive(Clone)]
@@ -20,16 +22,24 @@ pub(super) struct Window {
     size: usize,
     /// Most entries in a batch.
     batch: usize,
+    /// Bytes of memory for each place. A larger event takes several places.
+    place_bytes: usize,
     /// Most places that may be taken beyond a batch, by reading ahead or by one event's
     /// deliveries. The rest of a batch has places even if both happen.
     spare: usize,
 }
 
 impl Window {
-    /// A window of `size` places for batches of up to `batch` entries.
-    pub(super) fn new(size: usize, batch: usize) -> Self {
+    /// A window of `size` places for batches of up to `batch` entries, with `memory` bytes.
+    pub(super) fn new(size: usize, batch: usize, memory: usize) -> Self {
         let spare = size.saturating_sub(batch) / 2;
-        Self { free: Arc::new(Semaphore::new(size)), size, batch, spare }
+        let place_bytes = (memory / size.max(1)).max(PLACE_BYTES_MIN);
+        Self { free: Arc::new(Semaphore::new(size)), size, batch, place_bytes, spare }
+    }
+
+    /// How many places an event with a body of this size takes.
+    pub(super) fn places_of(&self, body: usize) -> usize {
+        (body.saturating_mul(EVENT_COPIES) / self.place_bytes).clamp(1, self.size)
     }
 
     /// Most entries in a batch.

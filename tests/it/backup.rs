@@ -123,6 +123,27 @@ fn a_restore_refuses_a_folder_in_use_or_not_empty_and_keeps_what_it_replaces() {
 }
 
 #[test]
+fn a_second_restore_does_not_lose_what_the_first_one_has_set_aside() {
+    let scene = Scene::embedded();
+    scene.tenant("acme", "");
+    drop(scene.start());
+    scene.send("acme", &numbered(5)).ok();
+    backup(&scene, "five.db");
+    scene.send("acme", &numbered(9)).ok();
+    let file = text(&scene.path("five.db"));
+    scene.run(&["restore", &file, "--replace"]).ok();
+    let kept = Path::new(scene.store()).join("fanfare.db.replaced");
+    let original = fs::read(&kept).expect("it was set aside");
+    scene.send("acme", &numbered(7)).ok();
+    let told = scene.run(&["restore", &file, "--replace"]).refused(1);
+    assert!(told.contains("fanfare.db.replaced") && told.contains("move or remove it"), "{told}");
+    assert_eq!(fs::read(&kept).expect("it is there"), original, "the only copy of the original");
+    fs::rename(&kept, scene.path("original.db")).expect("one file system");
+    scene.run(&["restore", &file, "--replace"]).ok();
+    assert!(kept.exists());
+}
+
+#[test]
 fn a_damaged_newer_or_foreign_backup_is_refused_and_makes_no_store() {
     let scene = Scene::embedded();
     scene.tenant("acme", &crate::scene::hooks_at("http://127.0.0.1:9/"));

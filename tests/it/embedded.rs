@@ -321,6 +321,123 @@ async fn inner_full_disk() {
     assert_eq!(store.upkeep.warnings().await.len(), 1, "it says that tmpfs is no disk");
 }
 
+#[test]
+fn a_reader_that_pins_the_log_on_a_full_disk_leaves_room_to_settle_to_tidy_and_to_start_again() {
+    expect_success("embedded::inner_pinned_disk");
+}
+
+#[tokio::test]
+#[ignore = "run by a_reader_that_pins_the_log_on_a_full_disk_leaves_room_to_settle_to_tidy_and_to_start_again"]
+async fn inner_pinned_disk() {
+    let dir = small_disk("size=48m");
+    let store = open(&dir, Role::Router).unwrap();
+    kit::append(&store, &[event("acme", "evt_first")]).await;
+    // As a backup does: the log cannot be reset as long as this lasts.
+    let pinning = rusqlite::Connection::open(dir.join("fanfare.db")).unwrap();
+    pinning.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+    let mut accepted = 1;
+    loop {
+        match store.log.append(vec![sized(&format!("evt_{accepted}"), 64 << 10)]).await {
+            Ok(_) => accepted += 1,
+            Err(StoreError::Full(_)) => break,
+            Err(error) => panic!("{error:?}"),
+        }
+        assert!(accepted < 2_000, "the disk is small");
+    }
+    // Outcomes of what was accepted can be written, while the reader is there.
+    let mut settled = 0;
+    while settled < accepted {
+        let taken = take(&store, (accepted - settled).min(50)).await;
+        settled += taken.len();
+        let batch = taken.iter().map(|taken| kit::routed(taken, vec![])).collect();
+        store.log.settle(batch).await.expect("there is room for outcomes");
+    }
+    drop(pinning);
+    // Retention frees the space again, without anyone's help.
+    let mut removed = 0;
+    while removed < accepted as u64 {
+        let step = store.upkeep.tidy(T0 + 1, 100).await.expect("it goes on");
+        assert!(step > 0, "{removed} of {accepted} were removed");
+        removed += step;
+    }
+    drop(store);
+    let store = open(&dir, Role::Router).expect("it starts again");
+    store.log.append(vec![event("acme", "evt_last")]).await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn what_waits_past_its_retention_is_not_searched_again_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Role::Router).unwrap();
+    for part in 0..30 {
+        let events: Vec<_> =
+            (0..1_000).map(|n| event("acme", &format!("evt_{part}_{n}"))).collect();
+        kit::append(&store, &events).await;
+        let taken = take(&store, events.len()).await;
+        let batch = taken.iter().map(|taken| {
+            let update = kit::update(&taken.event, "hook", kit::waiting(T0));
+            kit::routed(taken, vec![update])
+        });
+        store.log.settle(batch.collect()).await.unwrap();
+    }
+    let began = std::time::Instant::now();
+    assert_eq!(store.upkeep.tidy(T0 + 1, 500).await.unwrap(), 0);
+    let first = began.elapsed();
+    assert!(first > Duration::from_millis(20), "a search that is worth a pause: {first:?}");
+    let began = std::time::Instant::now();
+    for _ in 0..40 {
+        assert_eq!(store.upkeep.tidy(T0 + 1, 500).await.unwrap(), 0);
+    }
+    let others = began.elapsed();
+    assert!(others < first * 20, "{others:?} for 40 more, {first:?} for the first");
+}
+
+/// An event with a body of this size.
+fn sized(id: &str, bytes: usize) -> Arc<Event> {
+    let small = event("acme", id);
+    let body = serde_json::json!({"id": id, "type": "order.paid", "created": 7,
+        "data": {"text": "x".repeat(bytes)}});
+    let body = body.to_string().into_bytes().into();
+    let (tenant, id, kind) = (small.tenant.clone(), small.id.clone(), small.kind.clone());
+    Arc::new(Event::new(tenant, id, kind, small.created, small.received_ms, body))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_write_ahead_log_is_bounded_while_reads_overlap_all_the_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { role: Role::Router, readers: 6 };
+    let store = embedded::open(dir.path(), options).unwrap();
+    kit::append(&store, &(0..40).map(|n| sized(&format!("old_{n}"), 100_000)).collect::<Vec<_>>())
+        .await;
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let readers: Vec<_> = (0..6)
+        .map(|_| {
+            let (store, stop) = (store.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut reads = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    reads += store.ledger.tail("acme", 0, 40).await.unwrap().items.len().min(1);
+                }
+                reads
+            })
+        })
+        .collect();
+    let (mut written, mut largest) = (0, 0);
+    for n in 0..900 {
+        let event = sized(&format!("evt_{n}"), 200_000);
+        written += event.body.len() as u64;
+        store.log.append(vec![event]).await.unwrap();
+        largest = largest.max(dir.path().join("fanfare.db-wal").metadata().unwrap().len());
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    for reader in readers {
+        assert!(reader.await.unwrap() > 0, "reads went on");
+    }
+    // It begins again beyond 62 MiB. Without that it would have grown by all that was written.
+    assert!(written > 170 << 20);
+    assert!(largest < 110 << 20, "{largest} bytes");
+}
+
 /// Every promise of the conformance suite.
 mod conformance {
     use std::path::PathBuf;

@@ -2,6 +2,7 @@
 //! may do either.
 
 mod killed;
+mod late;
 
 use std::fs;
 use std::path::Path;

@@ -191,3 +191,34 @@ fn a_redis_that_cannot_write_its_disk_refuses_until_it_can() {
     assert_eq!(line.told(["until it can be written", AWAY]), [1, 0], "{}", line.router.stderr());
     line.scene.run(&["audit"]).ok();
 }
+
+#[test]
+fn a_server_that_becomes_less_durable_is_reported_and_one_that_has_evicted_fails_the_audit() {
+    let line = Line::start(&[]);
+    let says = |part: &str| {
+        let said = || line.router.stderr().contains(part).then_some(());
+        until(SOON, said).unwrap_or_else(|| panic!("not said: {part}"));
+    };
+    line.redis.ask::<()>(&["CONFIG", "SET", "maxmemory-policy", "allkeys-random"]);
+    says("maxmemory-policy allkeys-random");
+    line.redis.ask::<()>(&["CONFIG", "SET", "appendonly", "no"]);
+    says("a restart");
+    line.scene.run(&["audit"]).ok();
+    // Of all keys, those that nothing else needs are as good as any other.
+    for n in 0..2_000 {
+        line.redis.ask::<()>(&["SET", &format!("other:{n}"), &"x".repeat(1_000)]);
+    }
+    let info: String = line.redis.ask(&["INFO", "memory"]);
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("a fact");
+    let used: u64 = used.trim().parse().expect("a number");
+    line.redis.ask::<()>(&["CONFIG", "SET", "maxmemory", &(used - 200_000).to_string()]);
+    let evicted = || {
+        let info: String = line.redis.ask(&["INFO", "stats"]);
+        (!info.contains("evicted_keys:0")).then_some(())
+    };
+    until(PATIENCE, evicted).expect("keys are evicted");
+    line.redis.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    let said = line.scene.run(&["audit"]);
+    assert_eq!(said.code, Some(1), "{} {}", said.out, said.err);
+    assert!((said.out + &said.err).contains("evicted"));
+}

@@ -15,6 +15,7 @@ use fanfare_store::{
 
 use crate::support::Redis;
 
+mod cost;
 mod door;
 mod order;
 mod reconcile;

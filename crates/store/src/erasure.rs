@@ -40,4 +40,9 @@ pub trait Erasure: Send + Sync {
     /// Removes what erased things have left in the store's files, as far as the store has them in its
     /// hands. False when something stands in the way for now: to be repeated.
     async fn scrub(&self) -> Result<bool>;
+    /// Other files beside the store's own that may contain what was erased: what a restore has set
+    /// aside, or what a killed command left behind.
+    async fn elsewhere(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

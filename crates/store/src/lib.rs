@@ -9,6 +9,7 @@
 //!
 //! Times are Unix milliseconds ([`Ms`]). The caller always gives them, so tests control the clock.
 
+mod checkup;
 mod condition;
 pub mod embedded;
 mod erasure;
@@ -31,6 +32,7 @@ use bytes::Bytes;
 use fanfare_contract::{Event, Memo, Tally};
 use futures::stream::{self, Stream, TryStreamExt as _};
 
+pub use checkup::{Check, Verdict};
 pub use erasure::{Erased, Erasure};
 pub use error::StoreError;
 pub use lifecycle::{Change, DeliveryState, Reason, StateKind};
@@ -38,8 +40,8 @@ pub use metered::{Call, Watch, metered};
 pub use model::{
     Admission, Appended, Attempt, Backlog, ChangedTenant, Changes, Claim, Counts, DeliveryQuery,
     DeliveryRecord, DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState,
-    EventSummary, Failing, Head, LaneKey, Ms, Next, Outcome, Page, Payload, Record, Rejected,
-    Settlement, StoredTenant, Tail, Usage, WaitingItem,
+    EventSummary, Failing, Head, LaneKey, Look, Ms, Next, Outcome, Page, Payload, Record, Rejected,
+    Settlement, StoredTenant, Tail, TenantLimit, Usage, WaitingItem,
 };
 
 pub use reconcile::Findings;
@@ -134,21 +136,34 @@ pub trait Agenda: Send + Sync {
         lease: Duration,
         max: usize,
         per_tenant: usize,
+    ) -> Result<Vec<Claim>> {
+        self.claim_limited(now, lease, max, per_tenant, &[]).await
+    }
+
+    /// Like [`Self::claim`], with fewer lanes of some tenants: for each of `limits` its own number,
+    /// which may be 0. What cannot be served now is not written.
+    async fn claim_limited(
+        &self,
+        now: Ms,
+        lease: Duration,
+        max: usize,
+        per_tenant: usize,
+        limits: &[TenantLimit],
     ) -> Result<Vec<Claim>>;
 
     /// The first `max` deliveries of a claimed lane that are due at `now`. They stay in the queue
     /// until they are settled, so a repeated call returns them again.
     async fn due(&self, claim: &Claim, now: Ms, max: usize) -> Result<Vec<WaitingItem>> {
-        self.more_due(claim, now, max, &[]).await
+        self.more_due(claim, now, Look { max, bytes: usize::MAX }, &[]).await
     }
 
-    /// Like [`Self::due`], without the events in `taken`, which the caller holds and has not settled
-    /// yet. So a long queue is not read again and again while it is served.
+    /// Like [`Self::due`], within `look` and without the events in `taken`, which the caller holds
+    /// and has not settled yet. So a long queue is not read again and again while it is served.
     async fn more_due(
         &self,
         claim: &Claim,
         now: Ms,
-        max: usize,
+        look: Look,
         taken: &[Arc<str>],
     ) -> Result<Vec<WaitingItem>>;
 
@@ -182,7 +197,12 @@ pub trait Agenda: Send + Sync {
     async fn renew(&self, claims: &[Claim], now: Ms, lease: Duration) -> Result<Vec<bool>>;
 
     /// The earliest time at which [`Agenda::claim`] could return something.
-    async fn next_time(&self) -> Result<Option<Ms>>;
+    async fn next_time(&self) -> Result<Option<Ms>> {
+        self.next_time_without(&[]).await
+    }
+
+    /// The same without the lanes of some tenants.
+    async fn next_time_without(&self, tenants: &[Arc<str>]) -> Result<Option<Ms>>;
 
     /// Waits until a line may have been added or brought forward, or `at_most` has passed.
     async fn changed(&self, at_most: Duration);
@@ -316,6 +336,10 @@ pub trait Upkeep: Send + Sync {
     fn kind(&self) -> &'static str;
     /// Checks that the store can be read and written now.
     async fn ping(&self) -> Result<()>;
+    /// Checks that new events can be appended now, without appending one.
+    async fn appendable(&self) -> Result<()> {
+        Ok(())
+    }
     /// Reports that this process lives. Called every few seconds. Without it, other processes take
     /// over.
     async fn beat(&self, now: Ms) -> Result<()>;
@@ -334,6 +358,16 @@ pub trait Upkeep: Send + Sync {
     async fn time(&self) -> Result<Option<Ms>>;
     /// Counts what waits in all queues, for metrics. The cost grows with the number of queues.
     async fn backlog(&self) -> Result<Backlog>;
+    /// Checks everything that matters for relying on the store, and changes nothing. May take long.
+    async fn checkup(&self, now: Ms) -> Vec<Check> {
+        let _ = now;
+        Vec::new()
+    }
+    /// Repairs what can be repaired without guessing. Returns what was done, one sentence each.
+    async fn repair(&self, now: Ms) -> Result<Vec<String>> {
+        let _ = now;
+        Ok(Vec::new())
+    }
     /// What an operator should know about durability. Logged at start.
     async fn warnings(&self) -> Vec<String>;
 }

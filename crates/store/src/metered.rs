@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use super::condition::Condition;
 use super::{
-    Admission, Agenda, Appended, Backlog, Changes, Claim, Counts, DeliveryQuery, DeliveryRecord,
-    DeliveryUpdate, Directory, Entry, EntryId, Erased, Erasure, EventQuery, EventRecord,
-    EventSummary, Failing, Findings, Head, LaneKey, Ledger, Log, Ms, Next, Page, Record, Records,
-    Rejected, Result, Settlement, Share, Store, StoredTenant, Tail, Upkeep, Usage, WaitingItem,
+    Admission, Agenda, Appended, Backlog, Changes, Check, Claim, Counts, DeliveryQuery,
+    DeliveryRecord, DeliveryUpdate, Directory, Entry, EntryId, Erased, Erasure, EventQuery,
+    EventRecord, EventSummary, Failing, Findings, Head, LaneKey, Ledger, Log, Look, Ms, Next, Page,
+    Record, Records, Rejected, Result, Settlement, Share, Store, StoredTenant, Tail, TenantLimit,
+    Upkeep, Usage, WaitingItem,
 };
 
 /// Which call; calls of one kind and cost share a name.
@@ -117,6 +118,11 @@ impl Call {
 
 /// Is told of every call. Called on the hot path: must not block.
 pub trait Watch: Send + Sync {
+    /// One call began.
+    fn began(&self, call: Call) {
+        let _ = call;
+    }
+
     /// One call ended after `took`, with so many items given or answered.
     fn call(&self, call: Call, took: Duration, items: usize, failed: bool);
 }
@@ -155,6 +161,7 @@ impl Metered {
         items: impl FnOnce(&T) -> usize,
     ) -> Result<T> {
         let began = Instant::now();
+        self.watch.began(call);
         let answer = work.await;
         self.condition.note(call, answer.as_ref().err());
         let count = answer.as_ref().map_or(0, items);
@@ -198,14 +205,15 @@ impl Log for Metered {
 
 #[async_trait]
 impl Agenda for Metered {
-    async fn claim(
+    async fn claim_limited(
         &self,
         now: Ms,
         lease: Duration,
         max: usize,
         per_tenant: usize,
+        limits: &[TenantLimit],
     ) -> Result<Vec<Claim>> {
-        let claim = self.store.agenda.claim(now, lease, max, per_tenant);
+        let claim = self.store.agenda.claim_limited(now, lease, max, per_tenant, limits);
         self.timed(Call::Claim, claim, Vec::len).await
     }
 
@@ -213,10 +221,10 @@ impl Agenda for Metered {
         &self,
         claim: &Claim,
         now: Ms,
-        max: usize,
+        look: Look,
         taken: &[Arc<str>],
     ) -> Result<Vec<WaitingItem>> {
-        let more = self.store.agenda.more_due(claim, now, max, taken);
+        let more = self.store.agenda.more_due(claim, now, look, taken);
         self.timed(Call::Due, more, Vec::len).await
     }
 
@@ -242,8 +250,8 @@ impl Agenda for Metered {
         self.one(Call::Agenda, self.store.agenda.renew(claims, now, lease)).await
     }
 
-    async fn next_time(&self) -> Result<Option<Ms>> {
-        self.one(Call::Agenda, self.store.agenda.next_time()).await
+    async fn next_time_without(&self, tenants: &[Arc<str>]) -> Result<Option<Ms>> {
+        self.one(Call::Agenda, self.store.agenda.next_time_without(tenants)).await
     }
 
     async fn changed(&self, at_most: Duration) {
@@ -391,6 +399,18 @@ impl Upkeep for Metered {
         self.store.upkeep.kind()
     }
 
+    async fn checkup(&self, now: Ms) -> Vec<Check> {
+        self.store.upkeep.checkup(now).await
+    }
+
+    async fn repair(&self, now: Ms) -> Result<Vec<String>> {
+        self.store.upkeep.repair(now).await
+    }
+
+    async fn appendable(&self) -> Result<()> {
+        self.store.upkeep.appendable().await
+    }
+
     async fn ping(&self) -> Result<()> {
         self.one(Call::Upkeep, self.store.upkeep.ping()).await
     }
@@ -453,6 +473,10 @@ impl Erasure for Metered {
 
     async fn forget_tenant(&self, tenant: &str) -> Result<()> {
         self.one(Call::Upkeep, self.store.erasure.forget_tenant(tenant)).await
+    }
+
+    async fn elsewhere(&self) -> Vec<String> {
+        self.store.erasure.elsewhere().await
     }
 
     async fn scrub(&self) -> Result<bool> {

@@ -189,6 +189,18 @@ pub struct Claim {
     pub token: String,
 }
 
+/// How many lanes of a tenant a claim may take.
+pub type TenantLimit = (Arc<str>, usize);
+
+/// How much one look into a queue returns. However large the first delivery is, it is returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Most deliveries.
+    pub max: usize,
+    /// Most bytes of their events, about: the delivery that reaches it is the last one.
+    pub bytes: usize,
+}
+
 /// When a released lane is to be served again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {

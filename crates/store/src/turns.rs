@@ -13,8 +13,15 @@ const RUN: usize = 32;
 
 /// Decides how many entries of a tenant may be read now.
 pub trait Share: Send + Sync {
-    /// How many more of this tenant.
+    /// How many more places entries of this tenant may take.
     fn left(&self, tenant: &str) -> usize;
+
+    /// How many places an entry of this weight takes. A large one takes as much memory as many
+    /// small ones.
+    fn places(&self, weight: usize) -> usize {
+        let _ = weight;
+        1
+    }
 }
 
 /// No limit for any tenant.
@@ -86,23 +93,35 @@ impl<T> Turns<T> {
         self.queues.get(tenant).map_or(0, |queue| queue.items.len())
     }
 
-    /// Takes up to `max` items in turn, and of no tenant more than its share.
+    /// Takes items in turn that need up to `max` places together, and of no tenant more than its
+    /// share. An item that needs more places than that is taken alone.
     pub fn take(&mut self, max: usize, share: &dyn Share) -> Vec<T> {
         let mut taken = Vec::with_capacity(max.min(self.count));
         let mut left: HashMap<Arc<str>, usize> = HashMap::new();
-        let mut without = 0;
-        while taken.len() < max && without < self.order.len() {
+        let (mut places, mut without) = (0, 0);
+        while places < max && without < self.order.len() {
             let Some(tenant) = self.order.pop_front() else { break };
             let Some(queue) = self.queues.get_mut(&tenant) else { continue };
             let more = left.entry(Arc::clone(&tenant)).or_insert_with(|| share.left(&tenant));
-            let run = RUN.min(max - taken.len()).min(*more).min(queue.items.len());
-            *more -= run;
-            without = if run == 0 { without + 1 } else { 0 };
-            for (weight, item) in queue.items.drain(..run) {
+            let mut run = 0;
+            while run < RUN
+                && let Some((weight, _)) = queue.items.front()
+            {
+                let needed = share.places(*weight);
+                let fits = needed <= *more && places + needed <= max;
+                let is_alone = taken.is_empty() && *more > 0 && max > 0;
+                if !fits && !is_alone {
+                    break;
+                }
+                let Some((weight, item)) = queue.items.pop_front() else { break };
                 queue.weight -= weight;
                 self.weight -= weight;
+                *more = more.saturating_sub(needed);
+                places = places.saturating_add(needed);
+                run += 1;
                 taken.push(item);
             }
+            without = if run == 0 { without + 1 } else { 0 };
             self.count -= run;
             if queue.items.is_empty() {
                 self.queues.remove(&tenant);

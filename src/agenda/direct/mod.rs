@@ -16,10 +16,10 @@ use self::queue::Queue;
 use self::recorder::Recorder;
 use super::Lane;
 use super::gate::Permit;
-use super::round::{Round, attempt, update_of};
+use super::round::{Loaded, Round, attempt, update_of};
 use crate::delivery::Concluded;
-use crate::flow::{HOLD_WORTH_WAITING_MS, LOOK_WITHIN, RECORD_AFTER};
-use fanfare_store::{Ms, Next, StoreError, WaitingItem};
+use crate::flow::{HOLD_WORTH_WAITING_MS, LOOK_WITHIN, NO_MEMORY_WAIT_MS, RECORD_AFTER};
+use fanfare_store::{Ms, Next, StoreError};
 
 /// Serves until there is nothing due, nothing may go, or others wait for their turn.
 pub(super) async fn serve(round: &Round<'_>, lane: &Arc<Lane>) -> Result<Next, StoreError> {
@@ -40,7 +40,7 @@ struct Direct<'a> {
     queue: Queue<'a>,
     recorder: Recorder<'a>,
     /// In tasks of their own, so that attempts go on while the store is waited for.
-    running: JoinSet<(WaitingItem, Concluded)>,
+    running: JoinSet<(Loaded, Concluded)>,
     /// The end of the time slice.
     until: Instant,
 }
@@ -80,6 +80,9 @@ impl Direct<'_> {
                 continue;
             }
             match stop {
+                Stop::Nothing if self.queue.has_no_memory() => {
+                    return Ok(Next::NotBefore(self.round.now_ms() + NO_MEMORY_WAIT_MS));
+                }
                 Stop::Nothing | Stop::Time => return Ok(Next::WhenDue),
                 Stop::Until(at) if at - self.round.now_ms() > HOLD_WORTH_WAITING_MS => {
                     return Ok(Next::NotBefore(at));
@@ -103,8 +106,8 @@ impl Direct<'_> {
             self.lane.gate.set_backlog(true);
             match self.lane.gate.enter(self.round.now_ms()) {
                 Ok(permit) => {
-                    if let Some(item) = self.queue.pop() {
-                        self.start(item, permit);
+                    if let Some(loaded) = self.queue.pop() {
+                        self.start(loaded, permit);
                     }
                 }
                 Err(hold) => return hold.until.map_or(Stop::Room, Stop::Until),
@@ -126,13 +129,13 @@ impl Direct<'_> {
         others_wait
     }
 
-    fn start(&mut self, item: WaitingItem, permit: Permit) {
+    fn start(&mut self, loaded: Loaded, permit: Permit) {
         let lane = self.lane.clone();
         let (clock, notices) = (self.round.context.clock, self.round.context.notices.clone());
         self.running.spawn(async move {
             let _permit = permit;
-            let end = attempt(&lane, &item, clock, &*notices).await;
-            (item, end)
+            let end = attempt(&lane, &loaded.item, clock, &*notices).await;
+            (loaded, end)
         });
     }
 
@@ -175,11 +178,11 @@ impl Direct<'_> {
         Ok(())
     }
 
-    fn note(&mut self, joined: Result<(WaitingItem, Concluded), JoinError>) {
+    fn note(&mut self, joined: Result<(Loaded, Concluded), JoinError>) {
         match joined {
-            Ok((item, end)) => {
+            Ok((Loaded { item, held }, end)) => {
                 let update = update_of(self.lane, &item, &end, self.round.now_ms());
-                self.recorder.push(item.event, update);
+                self.recorder.push(item.event, update, held);
             }
             // The delivery stays in the queue, as if the process had died.
             Err(error) => tracing::error!(%error, "an attempt panicked; this is a defect"),

@@ -8,18 +8,20 @@ use futures::future::{BoxFuture, FutureExt};
 use tokio::time::Instant;
 
 use crate::agenda::Lane;
-use crate::agenda::round::Round;
+use crate::agenda::round::{Loaded, Round};
 use crate::flow::QUEUE_READ_AFTER;
-use fanfare_store::{StoreError, WaitingItem};
+use fanfare_store::StoreError;
 
 pub(super) struct Queue<'a> {
     round: &'a Round<'a>,
     lane: &'a Arc<Lane>,
     /// Due, not started.
-    ready: VecDeque<WaitingItem>,
+    ready: VecDeque<Loaded>,
     /// Read and not yet recorded, started or not: the store still lists them as due.
     taken: HashMap<DeliveryId, Arc<str>>,
-    looking: Option<BoxFuture<'a, Result<Vec<WaitingItem>, StoreError>>>,
+    looking: Option<BoxFuture<'a, Result<Option<Vec<Loaded>>, StoreError>>>,
+    /// The last look found no memory for what is due.
+    has_no_memory: bool,
     /// Recorded since that look began, which may still list them.
     recorded_meanwhile: Vec<DeliveryId>,
     /// When a look last found nothing new.
@@ -34,6 +36,7 @@ impl<'a> Queue<'a> {
             ready: VecDeque::new(),
             taken: HashMap::new(),
             looking: None,
+            has_no_memory: false,
             recorded_meanwhile: Vec::new(),
             found_none: None,
         }
@@ -51,7 +54,12 @@ impl<'a> Queue<'a> {
         self.looking.is_some()
     }
 
-    pub(super) fn pop(&mut self) -> Option<WaitingItem> {
+    /// Whether the last look found no memory for what is due.
+    pub(super) fn has_no_memory(&self) -> bool {
+        self.has_no_memory
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Loaded> {
         self.ready.pop_front()
     }
 
@@ -76,11 +84,13 @@ impl<'a> Queue<'a> {
         Some(due.map(|due| self.found(due)))
     }
 
-    fn found(&mut self, due: Vec<WaitingItem>) {
+    fn found(&mut self, due: Option<Vec<Loaded>>) {
         let before = self.ready.len();
-        for item in due {
-            if self.taken.insert(item.id.clone(), item.event.id.clone()).is_none() {
-                self.ready.push_back(item);
+        self.has_no_memory = due.is_none();
+        for loaded in due.unwrap_or_default() {
+            let (id, event) = (loaded.item.id.clone(), loaded.item.event.id.clone());
+            if self.taken.insert(id, event).is_none() {
+                self.ready.push_back(loaded);
             }
         }
         for id in self.recorded_meanwhile.drain(..) {

@@ -7,6 +7,7 @@ use futures::future::{BoxFuture, FutureExt};
 use tokio::time::Instant;
 
 use crate::agenda::Outcomes;
+use crate::agenda::memory::Held;
 use crate::agenda::round::Round;
 use crate::flow::{RECORD_AFTER, RECORD_AT};
 use fanfare_store::{DeliveryUpdate, StoreError};
@@ -15,6 +16,8 @@ pub(super) struct Recorder<'a> {
     round: &'a Round<'a>,
     /// Outcomes that are not on their way to the store yet.
     outcomes: Outcomes,
+    /// The memory of their events.
+    held: Vec<Held>,
     /// When the first of them came.
     since: Instant,
     writing: Option<BoxFuture<'a, Result<Vec<DeliveryId>, StoreError>>>,
@@ -22,14 +25,16 @@ pub(super) struct Recorder<'a> {
 
 impl<'a> Recorder<'a> {
     pub(super) fn new(round: &'a Round<'a>) -> Self {
-        Self { round, outcomes: Vec::new(), since: Instant::now(), writing: None }
+        let (outcomes, held) = (Vec::new(), Vec::new());
+        Self { round, outcomes, held, since: Instant::now(), writing: None }
     }
 
-    pub(super) fn push(&mut self, event: Arc<Event>, update: DeliveryUpdate) {
+    pub(super) fn push(&mut self, event: Arc<Event>, update: DeliveryUpdate, held: Held) {
         if self.outcomes.is_empty() {
             self.since = Instant::now();
         }
         self.outcomes.push((event, update));
+        self.held.push(held);
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -50,7 +55,9 @@ impl<'a> Recorder<'a> {
             return;
         }
         let (round, outcomes) = (self.round, std::mem::take(&mut self.outcomes));
+        let held = std::mem::take(&mut self.held);
         let write = async move {
+            let _held = held;
             let ids = outcomes.iter().map(|(_, update)| update.id.clone()).collect();
             // After an error the round ends: what stays in the queue must not be started again.
             round.record(outcomes).await?;

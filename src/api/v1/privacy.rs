@@ -94,13 +94,16 @@ pub(super) struct ErasureAnswer {
     erased: Found,
     /// Whether the store's files no longer contain the erased data. If false, repeat the request.
     scrubbed: bool,
+    /// Other files beside the store that may contain the erased data, such as
+    /// `fanfare.db.replaced`. Remove them yourself.
+    elsewhere: Vec<String>,
 }
 
 /// Erase events or a tenant
 ///
 /// Erases events for good, with their deliveries, attempts and dead letters: either all events
 /// about a person, or the whole tenant. This may take a while. It continues if the client
-/// disconnects, and it is safe to repeat. The audit trail records who erased how much and when, and
+/// disconnects, and after a restart of the server. It is safe to repeat. The audit trail records who erased how much and when, and
 /// a salted hash of the person.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/erasures", operation_id = "erase_events_or_tenant", tag = "Data protection", params(TenantPath), request_body = Erase,
     extensions(("x-fanfare-environment" = json!("live"))),
@@ -123,7 +126,8 @@ pub(super) async fn erase(
     let erasing = Erasing { tenant: tenant.to_string(), extent, unclaimed };
     if dry_run {
         let erased = ops::find(&state.store, &erasing).await?;
-        let answer = ErasureAnswer { audit: None, dry_run, erased, scrubbed: false };
+        let (scrubbed, elsewhere) = (false, Vec::new());
+        let answer = ErasureAnswer { audit: None, dry_run, erased, scrubbed, elsewhere };
         return Ok(success(StatusCode::OK, answer));
     }
     let principal = principal.clone();
@@ -146,6 +150,7 @@ pub(super) async fn erase(
         dry_run,
         erased: report.found,
         scrubbed: report.scrubbed,
+        elsewhere: report.elsewhere,
     };
     Ok(success(StatusCode::OK, answer))
 }

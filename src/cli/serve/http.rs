@@ -68,7 +68,7 @@ pub(super) fn state(
 fn api_limits(config: &Config) -> ApiLimits {
     ApiLimits {
         event: app::limits(config),
-        body_memory: config.http.body_memory_bytes,
+        body_memory: config.http.body_memory_bytes.min(app::http_memory(config)),
         waiting: config.http.max_waiting,
         waiting_per_tenant: config.http.max_waiting_per_tenant,
     }

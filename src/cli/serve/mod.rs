@@ -20,6 +20,7 @@ use super::{CommandResult, Failure, logging, tenant_files};
 use crate::access::Keyring;
 use crate::app::{self, App, Parts, Purpose};
 use crate::config::{Config, LogFormat, Period};
+use crate::ops;
 
 /// Options. Each is also a key of the settings file.
 #[derive(ClapArgs)]
@@ -148,6 +149,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
     let router = tokio::spawn(app.router().run(stop.clone()));
     let keys = tokio::spawn(keyring.clone().follow(stop.clone()));
     let catalogue = tokio::spawn(app.catalogue.clone().follow(stop.clone()));
+    tokio::spawn(ops::finish_abandoned(app.store.clone(), app.clock, stop.clone()));
     let state = http::state(&app, &config, keyring, ingest_key, &stop)?;
     let authenticator = state.authenticator.clone();
     let pages = http::pages(&config, &state, secrets.vault())?;

@@ -1,8 +1,9 @@
 //! The agenda: a lane is served by one process at a time, when its time has come, in fair turns.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_store::{Change, Failing, Next};
+use fanfare_store::{Change, Failing, Look, Next};
 
 use super::Fixture;
 use super::kit::{
@@ -266,6 +267,7 @@ pub(crate) async fn failures_are_counted_from_the_first_until_a_success<F: Fixtu
     const GAP: Duration = Duration::from_secs(100);
     let store = fixture.open().await;
     let (hook, other) = (lane("acme", "hook"), lane("acme", "other"));
+    park(&store, &hook, "evt_1", T0).await;
     let failed = |since_ms, told| Failing { since_ms, told };
     assert_eq!(store.agenda.failing(&hook, T0, GAP).await.unwrap(), failed(T0, 1));
     assert_eq!(store.agenda.failing(&hook, T0 + 9, GAP).await.unwrap(), failed(T0, 2));
@@ -284,6 +286,7 @@ pub(crate) async fn failures_are_counted_from_the_first_until_a_success<F: Fixtu
 pub(crate) async fn a_silence_between_two_failures_begins_anew<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     let hook = lane("acme", "hook");
+    park(&store, &hook, "evt_1", T0).await;
     let gap = Duration::from_millis(100);
     let mut told = Vec::new();
     for at in [T0, T0 + 100, T0 + 200, T0 + 301, T0 + 302] {
@@ -291,4 +294,45 @@ pub(crate) async fn a_silence_between_two_failures_begins_anew<F: Fixture>(fixtu
         told.push((failing.since_ms - T0, failing.told));
     }
     assert_eq!(told, [(0, 1), (0, 2), (0, 3), (301, 1), (301, 2)]);
+}
+
+pub(crate) async fn a_claim_leaves_tenants_at_their_limit_alone<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    for n in 0..5 {
+        park(&store, &lane("full", &format!("d{n}")), &format!("evt_{n}"), T0).await;
+        park(&store, &lane("nearly", &format!("d{n}")), &format!("evt_{n}"), T0).await;
+    }
+    park(&store, &lane("quiet", "d"), "evt_1", T0 + 7).await;
+    let full: Arc<str> = "full".into();
+    let limits = [(full.clone(), 0), ("nearly".into(), 2), ("unknown".into(), 0)];
+    let claims = store.agenda.claim_limited(T0 + 1, LEASE, 100, 16, &limits).await.unwrap();
+    assert_eq!(claims.len(), 2, "{claims:?}");
+    assert!(claims.iter().all(|claim| &*claim.lane.tenant == "nearly"));
+    let nearly: Arc<str> = "nearly".into();
+    let next = store.agenda.next_time_without(&[full.clone(), nearly.clone()]).await.unwrap();
+    assert_eq!(next, Some(T0 + 7), "what cannot be served does not wake anyone");
+    assert_eq!(store.agenda.next_time_without(&[full]).await.unwrap(), Some(T0));
+    let both = [("full".into(), 0), (nearly, 0)];
+    assert!(store.agenda.claim_limited(T0, LEASE, 100, 16, &both).await.unwrap().is_empty());
+    assert_eq!(claim(&store, T0 + 7).await.len(), 9, "nothing was lost");
+}
+
+pub(crate) async fn a_look_into_a_queue_is_bounded_by_bytes<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let key = lane("acme", "hook");
+    let mut bytes = 0;
+    for n in 0..6 {
+        bytes = park(&store, &key, &format!("evt_{n}"), T0 + n).await.body.len();
+    }
+    let claim = claim_one(&store, T0 + 9).await;
+    let look = |max, bytes| store.agenda.more_due(&claim, T0 + 9, Look { max, bytes }, &[]);
+    assert_eq!(look(10, 0).await.unwrap().len(), 1, "one is returned, however large");
+    assert_eq!(look(10, bytes).await.unwrap().len(), 1);
+    // The one that reaches it is the last. A store may count more than the body.
+    assert!((2..=3).contains(&look(10, 2 * bytes + 1).await.unwrap().len()));
+    assert_eq!(look(2, usize::MAX).await.unwrap().len(), 2);
+    let taken: Vec<Arc<str>> = vec!["evt_0".into(), "evt_1".into()];
+    let look = Look { max: 10, bytes: 1 };
+    let rest = store.agenda.more_due(&claim, T0 + 9, look, &taken).await.unwrap();
+    assert_eq!(rest.iter().map(|item| &*item.event.id).collect::<Vec<_>>(), ["evt_2"]);
 }

@@ -17,6 +17,7 @@ pub(crate) mod tail;
 pub(crate) mod turns;
 pub(crate) mod upkeep;
 pub(crate) mod usage;
+pub(crate) mod wide;
 
 use fanfare_store::Store;
 
@@ -71,6 +72,10 @@ macro_rules! every_promise {
             agenda: a_lane_survives_the_crash_of_its_holder,
             agenda: no_tenant_takes_more_than_its_share,
             agenda: a_flood_of_one_tenant_hides_no_other,
+            agenda: a_claim_leaves_tenants_at_their_limit_alone,
+            agenda: a_look_into_a_queue_is_bounded_by_bytes,
+            wide: an_event_with_many_deliveries_keeps_each_of_them,
+            wide: an_event_with_many_deliveries_is_removed_whole,
             agenda: the_earliest_lane_is_claimed_first,
             agenda: the_next_time_follows_every_change,
             agenda: an_earlier_time_brings_a_lane_forward_and_a_later_one_does_not_delay_it,

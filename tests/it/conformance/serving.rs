@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use fanfare_store::{Change, Claim, DeliveryState, Head, Next, Reason, Store};
+use fanfare_store::{Change, Claim, DeliveryState, Head, Look, Next, Reason, Store};
 
 use super::Fixture;
 use super::kit::{
@@ -28,7 +28,8 @@ pub(crate) async fn due_deliveries_come_by_due_time_and_then_by_arrival<F: Fixtu
     let first = store.agenda.due(&claim, T0, 2).await.unwrap();
     assert_eq!(first.len(), 2, "at most as many as asked for");
     let have = ["evt_b", "evt_a", "evt_nowhere"].map(Arc::from);
-    let more = store.agenda.more_due(&claim, T0, 1, &have).await.unwrap();
+    let more =
+        store.agenda.more_due(&claim, T0, Look { max: 1, bytes: usize::MAX }, &have).await.unwrap();
     let more: Vec<&str> = more.iter().map(|item| &*item.event.id).collect();
     assert_eq!(more, ["evt_c"], "the first beside what the caller has");
 }

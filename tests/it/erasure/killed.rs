@@ -11,10 +11,10 @@ use crate::scene::{SOON, Scene};
 use crate::support::{PATIENCE, Redis, start_fanfare, until};
 
 /// Events about each of the two: dozens of an erasure's pages.
-const EVENTS: usize = 1_000;
+pub(super) const EVENTS: usize = 1_000;
 
 /// A tenant with two recipients, and many events that wait for one of them.
-fn put_up(api: &Api) {
+pub(super) fn put_up(api: &Api) {
     let hooks = "/v1/tenants/acme/destinations/hooks";
     api.put(hooks, &webhook("http://127.0.0.1:9/")).is(201);
     assert!(api.post(&format!("{hooks}/pause"), &json!({})).answer.status < 300);

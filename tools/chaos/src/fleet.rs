@@ -36,6 +36,7 @@ pub(crate) struct Fleet {
     pub(crate) redis: Option<Redis>,
     launch: Launch,
     dir: PathBuf,
+    program: PathBuf,
 }
 
 impl Fleet {
@@ -64,13 +65,24 @@ impl Fleet {
         let at = redis.as_ref().map_or_else(|| data(&dir).display().to_string(), Redis::url);
         let launch = Fanfare::serve(at, &tenants).arg("--config").arg(config);
         let launch = launch.arg("--log-format").arg("text");
-        Ok(Self { redis, launch: launch.binary(&programs.fanfare).within(PATIENCE), dir })
+        let program = programs.fanfare.clone();
+        Ok(Self { redis, launch: launch.binary(&programs.fanfare).within(PATIENCE), dir, program })
     }
 
     /// Starts router number `place`. Its log goes on where the one before it ended.
     pub(crate) async fn start(&self, place: usize) -> Result<Fanfare> {
         let launch = self.launch.clone().logs(&self.dir, &format!("router-{place}"));
         launch.start_async().await
+    }
+
+    /// The store, as `--store` names it.
+    pub(crate) fn address(&self) -> String {
+        self.redis.as_ref().map_or_else(|| self.data().display().to_string(), Redis::url)
+    }
+
+    /// The binary under test.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// The folder of logs and data.

@@ -13,6 +13,7 @@
 //!   can be told from one that has no excuse.
 //! - `run`: puts them together; `report`: the table.
 //!
+//! `storm` has short runs with every kind of fault, and a model of what must be true.
 //! `rolling`, `retention` and `parked` are other questions to the same processes: what a rolling restart
 //! loses and holds up; what grows when millions of events come and go; what a million that wait cost.
 
@@ -27,6 +28,7 @@ mod report;
 mod retention;
 mod rolling;
 mod run;
+mod storm;
 mod unsettled;
 
 use std::path::PathBuf;
@@ -38,6 +40,7 @@ pub use report::{Report, print};
 pub use retention::{Retention, retention};
 pub use rolling::{Rolled, Rolling, rolling};
 pub use run::run;
+pub use storm::{Storm, Stormed, storm};
 
 /// Which store is put under fire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

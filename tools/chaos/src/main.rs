@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use fanfare_chaos::{Options, Parked, Programs, Retention, Rolling, StoreKind};
+use fanfare_chaos::{Options, Parked, Programs, Retention, Rolling, StoreKind, Storm};
 
 /// Kills Fanfare and its store under load, and counts what arrives.
 #[derive(Parser)]
@@ -38,6 +38,10 @@ struct Args {
     /// The short form that the tests run
     #[arg(long)]
     quick: bool,
+    /// Runs this many storms on each store instead: some seconds each, with every kind of fault at
+    /// random; their seeds follow --seed
+    #[arg(long, value_name = "N", conflicts_with_all = ["kills", "redis_kills", "quick"])]
+    runs: Option<u64>,
     #[command(subcommand)]
     other: Option<Other>,
 }
@@ -164,6 +168,7 @@ fn seed_of_the_day() -> u64 {
 async fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.other {
+        None if args.runs.is_some() => storms(&args).await,
         None => chaos(&args).await,
         Some(other) => other.run().await,
     };
@@ -176,16 +181,53 @@ async fn main() -> ExitCode {
     }
 }
 
-/// True when all is well.
-async fn chaos(args: &Args) -> anyhow::Result<bool> {
-    let stores = match args.store.as_str() {
+/// The stores that are chosen.
+fn stores(args: &Args) -> Vec<StoreKind> {
+    match args.store.as_str() {
         "embedded" => vec![StoreKind::Embedded],
         "redis" => vec![StoreKind::Redis],
         _ => vec![StoreKind::Embedded, StoreKind::Redis],
-    };
+    }
+}
+
+/// Storms with one seed after another. True when all are good.
+async fn storms(args: &Args) -> anyhow::Result<bool> {
+    let programs = args.programs.find()?;
+    let first = args.seed.unwrap_or_else(seed_of_the_day);
+    let (mut bad, mut again, mut most) = (Vec::new(), 0, 0);
+    let runs = args.runs.unwrap_or(0);
+    for seed in first..first.saturating_add(runs) {
+        for store in stores(args) {
+            let (events, keep) = (args.events.unwrap_or(300), args.keep.clone());
+            let done =
+                fanfare_chaos::storm(&programs, &Storm { store, seed, events, keep }).await?;
+            eprintln!("{}", done.line());
+            again += done.duplicates;
+            most = most.max(done.in_flight);
+            for failure in &done.failures {
+                println!("{} seed {seed}: {failure}", store.name());
+            }
+            if !done.is_good() {
+                bad.push(format!("{} {seed}", store.name()));
+            }
+        }
+    }
+    println!(
+        "{runs} seeds from {first}: {} runs not good; {again} deliveries came again with a reason; up \
+         to {most} were in flight when a fault came",
+        bad.len()
+    );
+    if !bad.is_empty() {
+        println!("not good: {}", bad.join(", "));
+    }
+    Ok(bad.is_empty())
+}
+
+/// True when all is well.
+async fn chaos(args: &Args) -> anyhow::Result<bool> {
     let programs = args.programs.find()?;
     let mut reports = Vec::new();
-    for store in stores {
+    for store in stores(args) {
         let options = args.options(store);
         eprintln!("{}: seed {}", store.name(), options.seed);
         reports.push(fanfare_chaos::run(&programs, &options).await?);

@@ -17,8 +17,8 @@ use super::rows::{self, WAITING};
 use super::writing::Writing;
 use super::{Embedded, choose, failing, names};
 use crate::{
-    Agenda, Claim, DeliveryUpdate, Failing, Head, LaneKey, Ms, Next, Result, StoreError,
-    WaitingItem,
+    Agenda, Claim, DeliveryUpdate, Failing, Head, LaneKey, Look, Ms, Next, Result, StoreError,
+    TenantLimit, WaitingItem,
 };
 
 /// How often to check whether another process has changed the agenda.
@@ -26,15 +26,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 #[async_trait]
 impl Agenda for Embedded {
-    async fn claim(
+    async fn claim_limited(
         &self,
         now: Ms,
         lease: Duration,
         max: usize,
         per_tenant: usize,
+        limits: &[TenantLimit],
     ) -> Result<Vec<Claim>> {
+        // Chosen by a thread that reads: the writer pays for what is taken, not for what is not.
+        let limits = limits.to_vec();
+        let choose = move |conn: &Connection| choose::lanes(conn, now, max, per_tenant, &limits);
+        let chosen = self.readers.run(Turn::Router, choose).await?;
+        if chosen.is_empty() {
+            return Ok(Vec::new());
+        }
         let until = end_of(now, lease);
-        let work = move |writing: &mut Writing| claim(writing, now, until, max, per_tenant);
+        let work = move |writing: &mut Writing| claim(writing, now, until, &chosen);
         self.writer.call(max.min(1_000), work).await
     }
 
@@ -42,11 +50,11 @@ impl Agenda for Embedded {
         &self,
         claim: &Claim,
         now: Ms,
-        max: usize,
+        look: Look,
         taken: &[Arc<str>],
     ) -> Result<Vec<WaitingItem>> {
         let (claim, taken) = (claim.clone(), taken.iter().cloned().collect());
-        self.readers.run(Turn::Router, move |conn| due(conn, &claim, now, max, &taken)).await
+        self.readers.run(Turn::Router, move |conn| due(conn, &claim, now, look, &taken)).await
     }
 
     async fn head(&self, claim: &Claim, now: Ms) -> Result<Head> {
@@ -94,8 +102,9 @@ impl Agenda for Embedded {
         self.writer.call(1, work).await
     }
 
-    async fn next_time(&self) -> Result<Option<Ms>> {
-        self.readers.run(Turn::Router, next_time).await
+    async fn next_time_without(&self, tenants: &[Arc<str>]) -> Result<Option<Ms>> {
+        let tenants = tenants.to_vec();
+        self.readers.run(Turn::Router, move |conn| next_time(conn, &tenants)).await
     }
 
     async fn changed(&self, at_most: Duration) {
@@ -165,28 +174,34 @@ fn end_of(now: Ms, lease: Duration) -> Ms {
     now.saturating_add(Ms::try_from(lease.as_millis()).unwrap_or(Ms::MAX))
 }
 
-fn next_time(conn: &Connection) -> Result<Option<Ms>> {
-    Ok(conn.prepare_cached("SELECT min(at_ms) FROM agenda")?.query_row([], |row| row.get(0))?)
+fn next_time(conn: &Connection, without: &[Arc<str>]) -> Result<Option<Ms>> {
+    if without.is_empty() {
+        let sql = "SELECT min(at_ms) FROM agenda";
+        return Ok(conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?);
+    }
+    let sql = "SELECT at_ms FROM agenda WHERE tenant_id NOT IN \
+               (SELECT t.tenant_id FROM json_each(?1) j CROSS JOIN tenants t ON t.name = j.value) \
+               ORDER BY at_ms LIMIT 1";
+    let names = serde_json::to_string(without).unwrap_or_default();
+    Ok(conn.prepare_cached(sql)?.query_row([names], |row| row.get(0)).optional()?)
 }
 
-fn claim(
-    writing: &mut Writing,
-    now: Ms,
-    until: Ms,
-    max: usize,
-    per_tenant: usize,
-) -> Result<Vec<Claim>> {
+/// Takes those of the chosen lanes that are still free.
+fn claim(writing: &mut Writing, now: Ms, until: Ms, chosen: &[i64]) -> Result<Vec<Claim>> {
     let conn = &writing.conn;
-    let mut take =
-        conn.prepare_cached("UPDATE agenda SET at_ms = ?2, token = ?3 WHERE lane_id = ?1")?;
+    let mut take = conn.prepare_cached(
+        "UPDATE agenda SET at_ms = ?2, token = ?3 WHERE lane_id = ?1 AND at_ms <= ?4",
+    )?;
     let mut name = conn.prepare_cached(
         "SELECT t.name, l.destination FROM lanes l JOIN tenants t USING (tenant_id) \
          WHERE l.lane_id = ?1",
     )?;
     let mut claims = Vec::new();
-    for lane_id in choose::lanes(conn, now, max, per_tenant)? {
+    for lane_id in chosen {
         let token = format!("{:032x}", rand::random::<u128>());
-        take.execute((lane_id, until, &token))?;
+        if take.execute((lane_id, until, &token, now))? == 0 {
+            continue;
+        }
         let lane = name.query_row([lane_id], |row| {
             let id = row.get::<_, String>(1)?.into();
             Ok(LaneKey { tenant: row.get(0)?, id })
@@ -208,7 +223,7 @@ fn due(
     conn: &Connection,
     claim: &Claim,
     now: Ms,
-    max: usize,
+    look: Look,
     taken: &HashSet<Arc<str>>,
 ) -> Result<Vec<WaitingItem>> {
     // A process that lost the lane must not send: the new holder sends the same deliveries.
@@ -221,16 +236,18 @@ fn due(
         rows::EVENT
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let most = i64::try_from(max.saturating_add(taken.len())).unwrap_or(i64::MAX);
+    let most = i64::try_from(look.max.saturating_add(taken.len())).unwrap_or(i64::MAX);
     let mut found = statement.query((lane_id, now, most))?;
-    let mut items = Vec::new();
-    while items.len() < max
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    while items.len() < look.max
+        && (bytes < look.bytes || items.is_empty())
         && let Some(row) = found.next()?
     {
         if taken.contains(rows::event_id(row, 2)?) {
             continue;
         }
         let event = rows::event(row, 2, Arc::clone(&claim.lane.tenant))?;
+        bytes += event.body.len();
         items.push(WaitingItem {
             id: DeliveryId::derive(&event.id, &claim.lane.id),
             event: Arc::new(event),
@@ -246,19 +263,19 @@ fn settle(
     lane: &LaneKey,
     updates: &[(Arc<Event>, DeliveryUpdate)],
 ) -> Result<()> {
-    let Writing { conn, names, effects, usage, .. } = writing;
+    let Writing { conn, names: ids, effects, usage, .. } = writing;
     let conn = &*conn;
-    let (lane_id, tenant_id) = names.lane(conn, &lane.tenant, &lane.id)?;
+    // An erased tenant does not come back with a late outcome.
+    let Some(tenant_id) = names::find_tenant(conn, &lane.tenant)? else { return Ok(()) };
     let mut find = conn
         .prepare_cached("SELECT seq, received_ms FROM events WHERE tenant_id = ?1 AND id = ?2")?;
     let mut queue = Statements::prepare(conn)?;
     for (event, update) in updates {
-        let found = find.query_row((tenant_id, &*event.id), |row| {
-            Ok(Place { seq: row.get(0)?, lane_id, tenant_id, received_ms: row.get(1)? })
-        });
+        let found = find.query_row((tenant_id, &*event.id), |row| Ok((row.get(0)?, row.get(1)?)));
         // An event that was removed after its retention needs no outcome.
-        if let Some(place) = found.optional()? {
-            queue.change(&place, update, usage)?;
+        if let Some((seq, received_ms)) = found.optional()? {
+            let (lane_id, tenant_id) = ids.lane(conn, &lane.tenant, &lane.id)?;
+            queue.change(&Place { seq, lane_id, tenant_id, received_ms }, update, usage)?;
         }
     }
     effects.agenda_changed |= queue.woke();

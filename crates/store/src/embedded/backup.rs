@@ -296,6 +296,12 @@ fn in_parent(path: &Path, error: StoreError) -> StoreError {
     failure::in_folder(parent(path), error)
 }
 
+/// Removes what a killed restore left in the folder. The caller holds the folder, so no restore is
+/// under way.
+pub(super) fn remove_leftovers(folder: &Folder) {
+    remove_part(&beside(&folder.database(), "restoring"));
+}
+
 /// Removes what a failed copy left behind, including its journal.
 fn remove_part(part: &Path) {
     for path in [part.to_owned(), beside_dash(part, "journal"), beside_dash(part, "wal")] {

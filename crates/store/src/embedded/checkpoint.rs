@@ -3,15 +3,18 @@
 //! SQLite's automatic checkpoint runs inside a commit, and all callers wait for two fsyncs. Here
 //! another thread does nearly all of the work beside the writer. Under steady load that thread
 //! alone could never reset the log, because it always contains something new. So beyond a size the
-//! writer does the small rest itself.
+//! writer does the small rest itself. And where reads overlap all the time, one of them always uses
+//! the log. So beyond a larger size the writer lets them wait for a moment (`gate`).
 
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::wal::CheckpointMode;
 
 use super::folder::Folder;
+use super::gate::Gate;
 use super::schema;
 use crate::{Result, StoreError};
 
@@ -19,6 +22,13 @@ use crate::{Result, StoreError};
 const SOFT_PAGES: i32 = 2_000;
 /// Pages in the log from which on the writer finishes the checkpoint itself.
 const HARD_PAGES: i32 = 12_000;
+/// Pages in the log (62 MiB) from which on reads wait for the checkpoint, so that the log starts
+/// from its beginning again.
+const RESET_PAGES: i32 = 16_000;
+/// How long the writer waits for running reads then. It waits longer while the log grows.
+const RESET_WAIT: Duration = Duration::from_millis(50);
+/// The longest of these waits.
+const RESET_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Pages that must be added between two attempts.
 const AGAIN_PAGES: i32 = 1_000;
 
@@ -28,6 +38,7 @@ pub(super) struct Checkpointer {
     thread: Option<std::thread::JoinHandle<()>>,
     notified_at: i32,
     tried_at: i32,
+    gate: Arc<Gate>,
 }
 
 impl Checkpointer {
@@ -44,7 +55,8 @@ impl Checkpointer {
             message: "cannot start the checkpoint thread of the store".to_owned(),
             source: Some(Box::new(error)),
         })?;
-        Ok(Self { wake: Some(wake), thread: Some(thread), notified_at: 0, tried_at: 0 })
+        let gate = Arc::clone(&folder.gate);
+        Ok(Self { wake: Some(wake), thread: Some(thread), notified_at: 0, tried_at: 0, gate })
     }
 
     /// The writer calls this between transactions.
@@ -62,6 +74,10 @@ impl Checkpointer {
         }
         if pages >= HARD_PAGES && pages >= self.tried_at + AGAIN_PAGES {
             self.tried_at = pages;
+            let beyond = u32::try_from((pages - RESET_PAGES) / AGAIN_PAGES).ok();
+            let wait = |beyond: u32| (RESET_WAIT * (beyond + 1)).min(RESET_WAIT_MAX);
+            // A read that takes longer is waited for the next time.
+            let _closed = beyond.and_then(|beyond| self.gate.close(wait(beyond)));
             checkpoint(writer);
         }
     }

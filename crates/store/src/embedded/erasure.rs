@@ -55,6 +55,10 @@ impl Erasure for Embedded {
         self.writer.call(CHUNK, move |writing| forget(writing, &tenant)).await
     }
 
+    async fn elsewhere(&self) -> Vec<String> {
+        self.folder.other_files()
+    }
+
     async fn scrub(&self) -> Result<bool> {
         for _ in 0..STEPS {
             if !self.writer.call(CHUNK, free_page).await? {

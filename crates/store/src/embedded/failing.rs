@@ -16,6 +16,10 @@ pub(super) fn note(
     gap: Duration,
 ) -> Result<Failing> {
     let conn = &writing.conn;
+    // An erased tenant does not come back with a late failure.
+    if names::find_tenant(conn, &lane.tenant)?.is_none() {
+        return Ok(Failing { since_ms: at, told: 1 });
+    }
     let (lane_id, _) = writing.names.lane(conn, &lane.tenant, &lane.id)?;
     let gap = Ms::try_from(gap.as_millis()).unwrap_or(Ms::MAX / 2);
     let sql = "INSERT INTO failing (lane_id, since_ms, last_ms, told) VALUES (?1, ?2, ?2, 1) \

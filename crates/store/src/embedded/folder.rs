@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::failure;
+use super::gate::Gate;
 use crate::{Result, StoreError};
 
 /// A router that uses the folder holds a lock on this file.
@@ -31,6 +32,8 @@ pub(super) struct Folder {
     damage: Arc<OnceLock<String>>,
     /// Pages of the write-ahead log that may not be in the database yet.
     pub(super) log_pages: Arc<AtomicI32>,
+    /// Reads pass it.
+    pub(super) gate: Arc<Gate>,
 }
 
 /// Held while a router uses the folder. The kernel releases it when the process ends in any way.
@@ -68,7 +71,8 @@ impl Folder {
 
     fn at(dir: &Path) -> Result<Self> {
         let dir = dir.canonicalize().map_err(|error| failure::file("open", dir, error))?;
-        Ok(Self { dir, damage: Arc::default(), log_pages: Arc::default() })
+        let (damage, log_pages, gate) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { dir, damage, log_pages, gate })
     }
 
     /// Where the database is.
@@ -175,6 +179,30 @@ impl Folder {
             self.dir.display(),
             reserve >> 10
         )))
+    }
+
+    /// The size of the write-ahead log.
+    pub(super) fn log_bytes(&self) -> u64 {
+        let path = self.dir.join(format!("{DATABASE}-wal"));
+        path.metadata().map_or(0, |file| file.len())
+    }
+
+    /// Files of the folder that do not belong to the open store.
+    pub(super) fn other_files(&self) -> Vec<String> {
+        let own = |name: &str| {
+            // The master key is not data.
+            name == LOCK
+                || name == "master.key"
+                || name
+                    .strip_prefix(DATABASE)
+                    .is_some_and(|end| matches!(end, "" | "-wal" | "-shm"))
+        };
+        let Ok(entries) = self.dir.read_dir() else { return Vec::new() };
+        let files = entries.flatten().filter(|entry| entry.path().is_file());
+        let others = files.filter(|entry| !own(&entry.file_name().to_string_lossy()));
+        let mut paths: Vec<_> = others.map(|entry| entry.path().display().to_string()).collect();
+        paths.sort_unstable();
+        paths
     }
 
     /// Identifies the file that is at the database's path now.

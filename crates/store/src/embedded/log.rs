@@ -285,13 +285,17 @@ fn add_delivery(
     queue.add(&place, update, usage)
 }
 
-/// Adds an entry to the dead letters. If it was in the log as an event, the event is removed.
+/// Moves an entry to the dead letters. Not if it was erased meanwhile, or rejected before.
 fn reject(
     conn: &Connection,
     usage: &mut UsageChanges,
     seq: i64,
     rejected: &Rejected,
 ) -> Result<()> {
+    let mut there = conn.prepare_cached("SELECT 1 FROM events WHERE seq = ?1 AND state = 0")?;
+    if !there.exists([seq])? {
+        return Ok(());
+    }
     let Rejected { entry, at_ms, tenant, code, reason, raw } = rejected;
     let sql = "INSERT INTO rejected (entry, at_ms, tenant, code, reason, raw) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (entry) DO NOTHING";

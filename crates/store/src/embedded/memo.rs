@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fanfare_contract::Memo;
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
-use super::Embedded;
 use super::readers::Turn;
+use super::{Embedded, names};
 use crate::{Ms, Result, steady};
 
 #[async_trait]
@@ -27,6 +27,9 @@ impl Memo for Embedded {
         let ttl = Ms::try_from(ttl.as_millis()).unwrap_or(Ms::MAX);
         let expires = wall_clock().saturating_add(ttl);
         let kept = self.writer.call(1, move |writing| {
+            if is_of_erased(&writing.conn, &key)? {
+                return Ok(());
+            }
             let sql = "INSERT INTO memo (key, value, expires_ms) VALUES (?1, ?2, ?3) \
                        ON CONFLICT (key) DO UPDATE SET \
                        value = excluded.value, expires_ms = excluded.expires_ms";
@@ -35,6 +38,16 @@ impl Memo for Embedded {
         });
         noted(kept.await);
     }
+}
+
+/// Whether a memo `channel/tenant/…` is of a tenant of which nothing is left. An attempt may have
+/// been in flight when the tenant was erased.
+fn is_of_erased(conn: &Connection, key: &str) -> Result<bool> {
+    let mut parts = key.splitn(3, '/');
+    let (Some(_), Some(tenant), Some(_)) = (parts.next(), parts.next(), parts.next()) else {
+        return Ok(false);
+    };
+    Ok(names::find_tenant(conn, tenant)?.is_none())
 }
 
 fn noted<T>(result: Result<T>) -> Option<T> {

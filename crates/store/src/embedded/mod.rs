@@ -13,13 +13,16 @@
 mod agenda;
 mod backup;
 mod checkpoint;
+mod checkup;
 mod choose;
 mod cursor;
 mod directory;
+mod disk;
 mod erasure;
 mod failing;
 mod failure;
 mod folder;
+mod gate;
 mod ledger;
 mod lists;
 mod log;
@@ -107,6 +110,7 @@ fn open_in(folder: &Folder, options: Options) -> Result<Embedded> {
     };
     let mut writing = Writing::new(schema::open_writer(folder)?)?;
     if hold.is_some() {
+        backup::remove_leftovers(folder);
         writing.begin()?;
         agenda::free_all(&mut writing)?;
         writing.commit()?;

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::folder::Folder;
+use super::gate::Gate;
 use super::schema;
 use crate::{Result, StoreError};
 
@@ -103,7 +104,8 @@ impl Readers {
         for n in 0..=count {
             let (conn, queue) = (schema::open_reader(folder)?, Arc::clone(&readers.queue));
             let thread = std::thread::Builder::new().name(format!("fanfare-read-{n}"));
-            let spawned = thread.spawn(move || queue.serve(&conn, n > 0));
+            let gate = Arc::clone(&folder.gate);
+            let spawned = thread.spawn(move || queue.serve(&conn, &gate, n > 0));
             readers.threads.push(spawned.map_err(|error| StoreError::Other {
                 message: "cannot start a thread of the store".to_owned(),
                 source: Some(Box::new(error)),
@@ -151,11 +153,14 @@ impl Queue {
         self.bell.notify_all();
     }
 
-    fn serve(&self, conn: &Connection, for_tenants: bool) {
+    fn serve(&self, conn: &Connection, gate: &Gate, for_tenants: bool) {
         while let Some((job, tenant)) = self.next(for_tenants) {
             // The answer of a read that panics is dropped, and its caller gets an error. The panic
             // itself was already printed.
-            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| job.run(conn)));
+            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                let _reading = gate.enter();
+                job.run(conn);
+            }));
             if let Some(tenant) = tenant {
                 self.lock().ended(&tenant);
                 self.bell.notify_all();

@@ -1,6 +1,5 @@
 //! [`Upkeep`]: health, and removing old events without stalling the writer.
 
-use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension};
 use super::memo::wall_clock;
 use super::readers::Turn;
 use super::writing::Writing;
-use super::{Embedded, names, usage};
-use crate::{Backlog, Findings, Ms, Result, Upkeep};
+use super::{Embedded, checkup, disk, names, usage};
+use crate::{Backlog, Check, Findings, Ms, Result, Upkeep};
 
 /// Events removed in one transaction: some ten milliseconds.
 const CHUNK: usize = 256;
@@ -46,6 +45,18 @@ impl Upkeep for Embedded {
             |writing: &mut Writing| writing.set_number("pings", writing.number("pings")? + 1);
         self.writer.call(1, pinged).await?;
         self.readers.run(Turn::Router, |conn| names::find_tenant(conn, "").map(drop)).await
+    }
+
+    async fn checkup(&self, now: Ms) -> Vec<Check> {
+        checkup::run(self, now).await
+    }
+
+    async fn repair(&self, now: Ms) -> Result<Vec<String>> {
+        checkup::repair(self, now).await
+    }
+
+    async fn appendable(&self) -> Result<()> {
+        self.folder.check_room()
     }
 
     async fn beat(&self, _now: Ms) -> Result<()> {
@@ -106,7 +117,7 @@ impl Upkeep for Embedded {
     }
 
     async fn warnings(&self) -> Vec<String> {
-        kind_of_disk(&self.folder.dir).into_iter().collect()
+        disk::warning(&self.folder.dir).into_iter().collect()
     }
 }
 
@@ -147,9 +158,9 @@ impl Tidied {
     }
 }
 
-/// Counts one whole index, and reads the first row of another for each tenant.
+/// Adds up what each tenant has, and reads the first row of an index for each tenant.
 fn backlog(conn: &Connection) -> Result<Backlog> {
-    let count = "SELECT count(*) FROM deliveries INDEXED BY deliveries_waiting WHERE state = 1";
+    let count = "SELECT coalesce(sum(waiting), 0) FROM usage";
     let waiting: i64 = conn.prepare_cached(count)?.query_row([], |row| row.get(0))?;
     // SQLite uses the partial index only with its own condition, `state >= 1`.
     let oldest = "SELECT min((SELECT min(received_ms) FROM deliveries d \
@@ -279,25 +290,4 @@ pub(super) fn vacuum_some(conn: &Connection) -> Result<()> {
     let mut pages = vacuum.query([])?;
     while pages.next()?.is_some() {}
     Ok(())
-}
-
-#[cfg(target_os = "linux")]
-fn kind_of_disk(dir: &Path) -> Option<String> {
-    use nix::sys::statfs;
-    let dir_shown = dir.display();
-    match statfs::statfs(dir).ok()?.filesystem_type() {
-        statfs::TMPFS_MAGIC => Some(format!(
-            "{dir_shown} is in memory (tmpfs): accepted events do not outlive the machine"
-        )),
-        statfs::NFS_SUPER_MAGIC | statfs::SMB_SUPER_MAGIC => Some(format!(
-            "{dir_shown} is on a network file system, whose locks and fsync may not hold: \
-             use a local disk, or the Redis store"
-        )),
-        _ => None,
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn kind_of_disk(_dir: &Path) -> Option<String> {
-    None
 }

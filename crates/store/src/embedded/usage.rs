@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::writing::Writing;
 use crate::{Result, Usage};
 
 /// The changes of the current transaction, by tenant.
@@ -73,4 +74,34 @@ pub(super) fn usage(conn: &Connection, tenant: &str) -> Result<Usage> {
         Ok(Usage { stored_bytes: number(row, 0)?, waiting: number(row, 1)? })
     });
     Ok(found.optional()?.unwrap_or_default())
+}
+
+/// What each tenant holds by its rows, where the kept numbers say something else.
+const DISAGREEING: &str = "SELECT tenant_id, bytes, waiting FROM (\
+    SELECT t.tenant_id, \
+    coalesce((SELECT sum(length(b.body)) FROM events e JOIN bodies b USING (seq) \
+              WHERE e.tenant_id = t.tenant_id), 0) AS bytes, \
+    (SELECT count(*) FROM deliveries d \
+     WHERE d.tenant_id = t.tenant_id AND d.state = 1 AND d.state >= 1) AS waiting, \
+    coalesce(u.stored_bytes, 0) AS kept_bytes, coalesce(u.waiting, 0) AS kept_waiting \
+    FROM tenants t LEFT JOIN usage u USING (tenant_id)) \
+    WHERE (bytes, waiting) <> (kept_bytes, kept_waiting)";
+
+/// For how many tenants the kept numbers are wrong. Reads the lengths of all bodies.
+pub(super) fn disagreeing(conn: &Connection) -> Result<usize> {
+    let sql = format!("SELECT count(*) FROM ({DISAGREEING})");
+    let count: i64 = conn.query_row(&sql, [], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+/// Corrects the numbers that are wrong. Returns for how many tenants.
+pub(super) fn recount(writing: &mut Writing) -> Result<usize> {
+    // Changes of the same transaction are in the rows already.
+    writing.write_usage()?;
+    let sql = format!(
+        "INSERT INTO usage (tenant_id, stored_bytes, waiting) {DISAGREEING} \
+         ON CONFLICT (tenant_id) DO UPDATE SET \
+         stored_bytes = excluded.stored_bytes, waiting = excluded.waiting"
+    );
+    Ok(writing.conn.execute(&sql, [])?)
 }

@@ -9,16 +9,20 @@ use fanfare_contract::{DeliveryId, Event};
 
 use super::Memory;
 use super::state::{Line, State};
-use crate::{Agenda, Claim, DeliveryUpdate, Failing, Head, LaneKey, Ms, Next, Result, WaitingItem};
+use crate::{
+    Agenda, Claim, DeliveryUpdate, Failing, Head, LaneKey, Look, Ms, Next, Result, TenantLimit,
+    WaitingItem,
+};
 
 #[async_trait]
 impl Agenda for Memory {
-    async fn claim(
+    async fn claim_limited(
         &self,
         now: Ms,
         lease: Duration,
         max: usize,
         per_tenant: usize,
+        limits: &[TenantLimit],
     ) -> Result<Vec<Claim>> {
         self.world.faults.meet("agenda.claim").await?;
         let mut state = self.world.lock();
@@ -28,8 +32,9 @@ impl Agenda for Memory {
         let mut share: HashMap<Arc<str>, usize> = HashMap::new();
         due.retain(|(_, lane)| {
             let taken = share.entry(lane.tenant.clone()).or_default();
+            let limit = limits.iter().find(|(tenant, _)| *tenant == lane.tenant);
             *taken += 1;
-            *taken <= per_tenant
+            *taken <= limit.map_or(per_tenant, |(_, most)| per_tenant.min(*most))
         });
         due.truncate(max);
         let claim = |(_, lane): (Ms, LaneKey)| {
@@ -46,7 +51,7 @@ impl Agenda for Memory {
         &self,
         claim: &Claim,
         now: Ms,
-        max: usize,
+        look: Look,
         taken: &[Arc<str>],
     ) -> Result<Vec<WaitingItem>> {
         self.world.faults.meet("agenda.due").await?;
@@ -62,7 +67,14 @@ impl Agenda for Memory {
             WaitingItem { id, event, attempts, due_ms }
         };
         let due = queue.iter().take_while(|(due, _)| *due <= now).map(item);
-        Ok(due.filter(|item| !taken.contains(&item.event.id)).take(max).collect())
+        let mut bytes = 0;
+        let fits = |item: &WaitingItem| {
+            let fits = bytes < look.bytes || bytes == 0;
+            bytes += item.event.body.len();
+            fits
+        };
+        let due = due.filter(|item| !taken.contains(&item.event.id)).take(look.max);
+        Ok(due.take_while(fits).collect())
     }
 
     async fn head(&self, claim: &Claim, now: Ms) -> Result<Head> {
@@ -128,9 +140,11 @@ impl Agenda for Memory {
         Ok(claims.iter().map(renew).collect())
     }
 
-    async fn next_time(&self) -> Result<Option<Ms>> {
+    async fn next_time_without(&self, tenants: &[Arc<str>]) -> Result<Option<Ms>> {
         self.world.faults.meet("agenda.next_time").await?;
-        Ok(self.world.lock().agenda.values().map(|line| line.at).min())
+        let state = self.world.lock();
+        let others = state.agenda.iter().filter(|(lane, _)| !tenants.contains(&lane.tenant));
+        Ok(others.map(|(_, line)| line.at).min())
     }
 
     async fn changed(&self, at_most: Duration) {

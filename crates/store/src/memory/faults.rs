@@ -12,6 +12,7 @@ pub struct Faults {
     fail: Mutex<HashMap<&'static str, u32>>,
     hang: watch::Sender<Vec<&'static str>>,
     refuse: Mutex<Vec<(&'static str, String)>>,
+    met: Mutex<HashMap<&'static str, u64>>,
 }
 
 impl Default for Faults {
@@ -20,6 +21,7 @@ impl Default for Faults {
             fail: Mutex::default(),
             hang: watch::Sender::new(Vec::new()),
             refuse: Mutex::default(),
+            met: Mutex::default(),
         }
     }
 }
@@ -48,6 +50,12 @@ impl Faults {
         refuse.push((name, event.to_owned()));
     }
 
+    /// How often `name` was called so far.
+    pub fn met(&self, name: &'static str) -> u64 {
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        met.get(name).copied().unwrap_or(0)
+    }
+
     /// Of calls that bring events: is one of them refused?
     pub(super) fn look_at<'a>(
         &self,
@@ -65,6 +73,7 @@ impl Faults {
 
     /// At the head of every call: what shall become of it.
     pub(super) async fn meet(&self, name: &'static str) -> Result<()> {
+        *self.met.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
         let mut hang = self.hang.subscribe();
         let _ = hang.wait_for(|hanging| !hanging.contains(&name)).await;
         let mut fail = self.fail.lock().unwrap_or_else(PoisonError::into_inner);

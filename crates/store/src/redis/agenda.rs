@@ -17,11 +17,11 @@ use redis::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Batch;
-use super::keys::{SHARDS, Tag, unescape};
+use super::keys::{SHARDS, Tag, shard_of, unescape};
 use super::{Core, log, order, pack, queue, reply, script};
 use crate::{
-    Agenda, Claim, DeliveryUpdate, EntryId, Failing, Head, LaneKey, Ms, Next, Reason, Result,
-    StateKind, WaitingItem,
+    Agenda, Claim, DeliveryUpdate, EntryId, Failing, Head, LaneKey, Look, Ms, Next, Reason, Result,
+    StateKind, TenantLimit, WaitingItem,
 };
 
 /// How often to check the agendas for changes by other replicas.
@@ -32,8 +32,8 @@ const UPDATES_A_SCRIPT: usize = 200;
 /// See the trait.
 pub(super) struct RedisAgenda {
     core: Arc<Core>,
-    /// The last answer of `next_time`: the caller sleeps until then.
-    next: Mutex<Option<Ms>>,
+    /// The last answer of `next_time_without`: the caller sleeps until then.
+    next: Mutex<(Option<Ms>, Vec<Arc<str>>)>,
 }
 
 /// A lane whose time has come, as seen.
@@ -49,11 +49,20 @@ impl RedisAgenda {
         Self { core, next: Mutex::default() }
     }
 
-    async fn candidates(&self, now: Ms, max: usize, per_tenant: usize) -> Result<Vec<Candidate>> {
+    async fn candidates(
+        &self,
+        now: Ms,
+        max: usize,
+        per_tenant: usize,
+        limits: &[TenantLimit],
+    ) -> Result<Vec<Candidate>> {
         let mut batch = Batch::new();
         for shard in 0..SHARDS {
             let mut cmd = script::call(&script::PEEK, &[&self.core.keys.agenda(shard)]);
             cmd.arg(self.core.keys.base(shard)).arg(now).arg(max).arg(per_tenant);
+            for (tenant, most) in limits.iter().filter(|(tenant, _)| shard_of(tenant) == shard) {
+                cmd.arg(&self.core.keys.tenant(tenant).name).arg(*most);
+            }
             batch.push(Tag::Shard(shard), cmd);
         }
         let mut found = Vec::new();
@@ -117,17 +126,23 @@ impl RedisAgenda {
         format!("{}/{}", self.core.replica, self.core.tokens.fetch_add(1, Ordering::Relaxed))
     }
 
-    async fn earliest(&self) -> Result<Option<Ms>> {
+    /// The time of the earliest line, without those of some tenants.
+    async fn earliest(&self, without: &[Arc<str>]) -> Result<Option<Ms>> {
         let mut batch = Batch::new();
         for shard in 0..SHARDS {
+            let passed = without.iter().filter(|tenant| shard_of(tenant) == shard).count();
             let mut cmd = redis::cmd("ZRANGE");
-            cmd.arg(self.core.keys.agenda(shard)).arg(0).arg(0).arg("WITHSCORES");
+            cmd.arg(self.core.keys.agenda(shard)).arg(0).arg(passed).arg("WITHSCORES");
             batch.push(Tag::Shard(shard), cmd);
         }
         let mut earliest = None;
         for answer in self.core.link.run(&batch).await? {
-            if let Some(at) = reply::first_score(answer)? {
-                earliest = Some(earliest.map_or(at, |least: Ms| least.min(at)));
+            let mut lines = reply::array(answer)?.into_iter();
+            while let (Some(tenant), Some(at)) = (lines.next(), lines.next()) {
+                let (tenant, at) = (reply::text(tenant)?, reply::int(&at)?);
+                if !without.iter().any(|one| **one == *unescape(&tenant)) {
+                    earliest = Some(earliest.map_or(at, |least: Ms| least.min(at)));
+                }
             }
         }
         Ok(earliest)
@@ -155,7 +170,7 @@ impl RedisAgenda {
             keys.usage(),
         ];
         let mut cmd = script::call(&script::LANE, &names.each_ref().map(String::as_str));
-        cmd.arg(&keys.base).arg(&keys.name).arg(&*lane.id);
+        cmd.arg(&keys.base).arg(&keys.name).arg(&*lane.id).arg(pack::lane_hash(&lane.id));
         for (event, update) in updates {
             let state = update.change.target();
             let (due, serve) = state.times().unwrap_or_default();
@@ -180,17 +195,18 @@ impl RedisAgenda {
 
 #[async_trait]
 impl Agenda for RedisAgenda {
-    async fn claim(
+    async fn claim_limited(
         &self,
         now: Ms,
         lease: Duration,
         max: usize,
         per_tenant: usize,
+        limits: &[TenantLimit],
     ) -> Result<Vec<Claim>> {
         if max == 0 || per_tenant == 0 {
             return Ok(Vec::new());
         }
-        let found = self.candidates(now, max, per_tenant).await?;
+        let found = self.candidates(now, max, per_tenant, limits).await?;
         if found.is_empty() {
             return Ok(Vec::new());
         }
@@ -201,10 +217,12 @@ impl Agenda for RedisAgenda {
         &self,
         claim: &Claim,
         now: Ms,
-        max: usize,
+        look: Look,
         taken: &[Arc<str>],
     ) -> Result<Vec<WaitingItem>> {
-        let (tag, mut cmd) = queue::due(&self.core, claim, now, max.saturating_add(taken.len()));
+        let Look { max, bytes } = look;
+        let most = Look { max: max.saturating_add(taken.len()), bytes };
+        let (tag, mut cmd) = queue::due(&self.core, claim, now, most);
         for id in taken {
             cmd.arg(&**id);
         }
@@ -279,22 +297,22 @@ impl Agenda for RedisAgenda {
         Ok(answers.iter().map(|answer| matches!(answer, Value::Int(1))).collect())
     }
 
-    async fn next_time(&self) -> Result<Option<Ms>> {
-        let next = self.earliest().await?;
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    async fn next_time_without(&self, tenants: &[Arc<str>]) -> Result<Option<Ms>> {
+        let next = self.earliest(tenants).await?;
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = (next, tenants.to_vec());
         Ok(next)
     }
 
     async fn changed(&self, at_most: Duration) {
         let until = Instant::now() + at_most;
-        let mut last = *self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut last, without) = self.next.lock().unwrap_or_else(PoisonError::into_inner).clone();
         loop {
             let poll = until.min(Instant::now() + POLL);
             if timeout_at(poll, self.core.changed.notified()).await.is_ok() || poll == until {
                 return;
             }
             // During an outage nothing can change.
-            let Ok(next) = self.earliest().await else { continue };
+            let Ok(next) = self.earliest(&without).await else { continue };
             match (next, last) {
                 (Some(_), None) => return,
                 (Some(next), Some(last)) if next < last => return,
@@ -316,7 +334,7 @@ impl Agenda for RedisAgenda {
 
     async fn failing(&self, lane: &LaneKey, at: Ms, gap: Duration) -> Result<Failing> {
         let keys = self.core.keys.tenant(&lane.tenant);
-        let mut cmd = script::call(&script::FAILING, &[&keys.failing()]);
+        let mut cmd = script::call(&script::FAILING, &[&keys.failing(), &keys.log()]);
         let gap = Ms::try_from(gap.as_millis()).unwrap_or(Ms::MAX / 2);
         cmd.arg(&*lane.id).arg(at).arg(gap);
         let mut parts = reply::array(self.core.link.ask(keys.tag(), cmd).await?)?.into_iter();

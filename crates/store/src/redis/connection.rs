@@ -378,6 +378,11 @@ impl Link {
         !matches!(self.dialer.kind, Kind::Cluster(_))
     }
 
+    /// How many replicas must confirm a write.
+    pub(super) fn wanted_replicas(&self) -> usize {
+        self.dialer.confirm.replicas
+    }
+
     /// How often the connection was lost. Observations before and after a loss cannot be compared.
     pub(super) fn outages(&self) -> u64 {
         self.dialer.outages.load(Ordering::Relaxed)

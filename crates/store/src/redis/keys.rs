@@ -38,6 +38,11 @@ impl Keys {
         Self { prefix: prefix.into(), stream: stream.into() }
     }
 
+    /// The prefix of all keys but the stream.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The prefix of every key of a shard.
     pub(super) fn base(&self, shard: u8) -> String {
         format!("{}:{{s{shard:02}}}:", self.prefix)

@@ -147,13 +147,10 @@ impl RedisLedger {
 impl Ledger for RedisLedger {
     async fn event(&self, tenant: &str, id: &str) -> Result<Option<EventRecord>> {
         let keys = self.core.keys.tenant(tenant);
-        let mut batch = Batch::new();
-        for key in [keys.events(), keys.outcomes()] {
-            let mut cmd = redis::cmd("HGET");
-            cmd.arg(key).arg(id);
-            batch.push(keys.tag(), cmd);
-        }
-        let mut answers = self.core.link.run(&batch).await?.into_iter();
+        let mut cmd = script::call(&script::EVENT, &[&keys.events(), &keys.outcomes()]);
+        cmd.arg(id);
+        let answer = self.core.link.ask(keys.tag(), cmd).await?;
+        let mut answers = reply::array(answer)?.into_iter();
         let Some(packed) = reply::bytes(answers.next().unwrap_or(Value::Nil))? else {
             return Ok(None);
         };

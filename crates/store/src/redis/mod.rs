@@ -53,12 +53,14 @@
 
 mod address;
 mod agenda;
+mod checkup;
 mod connection;
 mod consumers;
 mod cursor;
 mod directory;
 mod enter;
 mod erasure;
+mod facts;
 mod fault;
 mod handoff;
 mod keys;

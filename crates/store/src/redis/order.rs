@@ -12,7 +12,7 @@ use redis::{Cmd, Value};
 use super::connection::Batch;
 use super::keys::Tag;
 use super::{Core, pack, queue, reply, script};
-use crate::{Claim, EntryId, Head, Ms, Result, StoreError};
+use crate::{Claim, EntryId, Head, Look, Ms, Result, StoreError};
 
 /// An entry that stayed unsettled for this long is ignored: the store refuses to settle it, and a
 /// lane must not stop for it. Entries of a stopped replica are taken over long before.
@@ -31,7 +31,7 @@ pub(super) async fn head(core: &Core, claim: &Claim, now: Ms) -> Result<Head> {
     let mut known = None;
     loop {
         let mut batch = Batch::one(Tag::Stream, question(core));
-        let (tag, look) = queue::due(core, claim, now, 1);
+        let (tag, look) = queue::due(core, claim, now, Look { max: 1, bytes: usize::MAX });
         let (settled, seen) = if core.link.keeps_order() {
             batch.push(tag, look);
             let mut answers = core.link.run(&batch).await?.into_iter();

@@ -6,6 +6,9 @@
 //!   `⏎"lane"⇥letter⇥updated_ms⇥due_ms⇥serve_ms⇥"reason"⇥"channel"` and `⇥{attempt}` for each
 //!   attempt.
 //!
+//! - The outcome of an event with more than [`WIDE`] deliveries is in parts, by a hash of the lane:
+//!   writing one delivery then does not cost in proportion to the others. See `outcome.lua`.
+//!
 //! Texts are JSON strings, so they contain neither tab nor line feed, and the scripts can find,
 //! replace and extend a line without parsing JSON. An outcome without a line is an event that no
 //! route matched. The letters are `d`elivered, `w`aiting, `s`uppressed, and `x` for dead.
@@ -222,18 +225,60 @@ fn push_attempts(out: &mut String, attempts: &[Attempt]) {
 /// Approximate bytes of a delivery with one attempt.
 const LINE: usize = 192;
 
+/// From this number of deliveries on, an outcome is in parts.
+const WIDE: usize = 32;
+/// Deliveries in one part, about.
+const PART: usize = 16;
+/// Most parts. A script passes this number of arguments at once.
+const PARTS_MAX: usize = 1_000;
+/// Begins a part. JSON texts do not contain it.
+const PART_MARK: char = '\u{2}';
+
+/// The number that selects the part of a lane: FNV-1a, the same in every version.
+pub(super) fn lane_hash(lane: &str) -> u32 {
+    let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    lane.bytes().fold(0x811c_9dc5, step)
+}
+
 /// Packs the outcome of an event.
 pub(super) fn pack_outcome(arrival: &str, received_ms: Ms, updates: &[DeliveryUpdate]) -> String {
     let mut packed = String::with_capacity(40 + LINE * updates.len());
     packed.push_str(arrival);
     packed.push(' ');
     push_number(&mut packed, received_ms);
+    if updates.len() > WIDE {
+        push_parts(&mut packed, updates);
+        return packed;
+    }
     for update in updates {
         packed.push('\n');
         push_line(&mut packed, update);
         push_attempts(&mut packed, &update.attempts);
     }
     packed
+}
+
+fn push_parts(out: &mut String, updates: &[DeliveryUpdate]) {
+    let count = (updates.len() / PART).min(PARTS_MAX);
+    out.push_str(" *");
+    push_number(out, count);
+    for kind in [StateKind::Waiting, StateKind::Suppressed, StateKind::Dead] {
+        let of = |update: &&DeliveryUpdate| update.change.target_kind() == kind;
+        out.push(' ');
+        push_number(out, updates.iter().filter(of).count());
+    }
+    let mut parts = vec![String::new(); count];
+    for update in updates {
+        let hash = usize::try_from(lane_hash(update.lane.as_str())).unwrap_or(0);
+        let part = &mut parts[hash % count];
+        part.push('\n');
+        push_line(part, update);
+        push_attempts(part, &update.attempts);
+    }
+    for part in parts {
+        out.push(PART_MARK);
+        out.push_str(&part);
+    }
 }
 
 /// The deliveries of a packed outcome, in the order in which they were first written.

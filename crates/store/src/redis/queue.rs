@@ -7,16 +7,19 @@ use redis::{Cmd, Value};
 
 use super::keys::Tag;
 use super::{Core, pack, reply, script};
-use crate::{Claim, LaneKey, Ms, Result, WaitingItem};
+use crate::{Claim, LaneKey, Look, Ms, Result, WaitingItem};
 
-/// The command that lists up to `max` deliveries that are due at `now`.
-pub(super) fn due(core: &Core, claim: &Claim, now: Ms, max: usize) -> (Tag, Cmd) {
+/// The largest number that a script reads exactly.
+const MOST: usize = 1 << 52;
+
+/// The command that lists deliveries that are due at `now`.
+pub(super) fn due(core: &Core, claim: &Claim, now: Ms, look: Look) -> (Tag, Cmd) {
     let lane = &claim.lane;
     let keys = core.keys.tenant(&lane.tenant);
     let (queue, events) = (keys.queue(&lane.id), keys.events());
     let mut cmd = script::call(&script::DUE, &[&queue, &events, &keys.outcomes(), &keys.leases()]);
-    cmd.arg(&*lane.id).arg(pack::quote(&lane.id));
-    cmd.arg(&claim.token).arg(now).arg(max);
+    cmd.arg(&*lane.id).arg(pack::quote(&lane.id)).arg(pack::lane_hash(&lane.id));
+    cmd.arg(&claim.token).arg(now).arg(look.max.min(MOST)).arg(look.bytes.min(MOST));
     (keys.tag(), cmd)
 }
 

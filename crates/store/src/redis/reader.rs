@@ -34,15 +34,15 @@ const PENDING_PAGE: usize = 500;
 /// Up to this many entries at once, each gains by the short path (`enter`).
 const FEW: usize = 4;
 /// Bytes in one answer, about. The server bounds an answer by number alone.
-const READ_BYTES: usize = 16 << 20;
+const READ_BYTES: usize = 8 << 20;
 /// The size that an entry is expected to have before any came.
-const UNKNOWN_ENTRY_BYTES: usize = 1 << 20;
+const UNKNOWN_ENTRY_BYTES: usize = 4 << 20;
 /// A read that finds at least this many is followed by a look ahead.
 const MANY: usize = 256;
 /// Entries that are read ahead: about what a replica settles in a second or two.
 pub(super) const AHEAD: usize = 16_384;
 /// Bytes that are read ahead, beyond one more step.
-const AHEAD_BYTES: usize = 16 << 20;
+const AHEAD_BYTES: usize = 8 << 20;
 /// Entries of one look ahead.
 const AHEAD_STEP: usize = 2_048;
 /// The minimum time for a read that another caller left running.
@@ -110,14 +110,14 @@ impl Reader {
         loop {
             turn.put(self.handoff.fetch());
             // A look ahead does not wait for entries, and what it finds takes part in this turn.
-            let is_looking = turn.is_full && turn.running.is_some() && turn.spare.len() < AHEAD;
+            let is_looking = turn.is_full && turn.running.is_some() && !turn.is_far_ahead();
             let taken =
                 if is_looking && !is_last { Vec::new() } else { turn.spare.take(max, share) };
             if is_last || !taken.is_empty() {
                 self.look_ahead(&mut turn);
                 return Ok(taken);
             }
-            if !is_looking && turn.spare.len() >= AHEAD {
+            if !is_looking && turn.is_far_ahead() {
                 // Every tenant that is known has had its share.
                 is_last = timeout_at(end, self.handoff.rings()).await.is_err();
                 continue;
@@ -167,8 +167,7 @@ impl Reader {
     /// hide the entries of others behind it.
     fn look_ahead(&self, turn: &mut Turn) {
         let room = AHEAD.saturating_sub(turn.spare.len());
-        let has_room = room > 0 && turn.spare.weight() < AHEAD_BYTES;
-        if turn.is_full && has_room && turn.running.is_none() {
+        if turn.is_full && !turn.is_far_ahead() && turn.running.is_none() {
             turn.running = Some(self.start(room.min(AHEAD_STEP), Duration::ZERO));
         }
     }
@@ -276,6 +275,11 @@ impl Reader {
 }
 
 impl Turn {
+    /// No more is read before some of it was taken.
+    fn is_far_ahead(&self) -> bool {
+        self.spare.len() >= AHEAD || self.spare.weight() >= AHEAD_BYTES
+    }
+
     fn put(&mut self, entries: impl IntoIterator<Item = Entry>) {
         for entry in entries {
             let (tenant, bytes) = tenant_and_bytes(&entry.payload);

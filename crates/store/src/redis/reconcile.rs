@@ -125,6 +125,23 @@ impl Reconciler {
         reply::count(&self.core.link.ask(Tag::Stream, cmd).await?)
     }
 
+    /// Puts back every waiting delivery that has no place, and counts again how many wait. The rest
+    /// of reconciliation needs a server that routes.
+    pub(super) async fn schedule_all(&self, now: Ms) -> Result<u64> {
+        let mut found = 0;
+        for shard in 0..SHARDS {
+            for keys in self.tenants(shard).await? {
+                let mut looked = Some(0);
+                while let Some(from) = looked {
+                    let (next, wrong) = self.unscheduled(&keys, now, from, Mode::Repair).await?;
+                    found += wrong;
+                    looked = next;
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Entries that the server holds pending for this replica and that it does not have in hand.
     async fn stranded(&self) -> Result<u64> {
         let seal = self.core.seal().await?;

@@ -62,8 +62,3 @@ pub(super) fn count(value: &Value) -> Result<u64> {
 pub(super) fn entry_id(value: Value) -> Result<EntryId> {
     text(value)?.parse().map_err(|_| unexpected("an entry's id"))
 }
-
-/// A time, or `None` for an empty array.
-pub(super) fn first_score(value: Value) -> Result<Option<i64>> {
-    array(value)?.get(1).map(int).transpose()
-}

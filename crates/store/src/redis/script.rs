@@ -19,28 +19,30 @@ macro_rules! scripts {
         $(pub(super) static $name: LazyLock<Script> =
             LazyLock::new(|| Script::new(concat!($(include_str!(concat!("scripts/", $file, ".lua"))),+)));)+
 
-        const SOURCES: &[&str] = &[$(concat!($(include_str!(concat!("scripts/", $file, ".lua"))),+)),+];
+        /// The text of each script.
+        pub(super) const SOURCES: &[&str] = &[$(concat!($(include_str!(concat!("scripts/", $file, ".lua"))),+)),+];
     };
 }
 
 scripts! {
     ACK = "always" "ack";
     ADMIT = "usage" "admit";
-    BACKLOG = "backlog";
+    BACKLOG = "always" "usage" "backlog";
     BEAT = "always" "beat";
     CHANGED = "feed" "changed";
-    COUNTS = "page" "counts";
-    DUE = "due";
+    COUNTS = "page" "outcome" "counts";
+    DUE = "outcome" "due";
     ENTER = "usage" "enter";
-    ERASE = "refresh" "usage" "erase";
+    ERASE = "refresh" "usage" "outcome" "erase";
+    EVENT = "outcome" "event";
     FAILING = "always" "failing";
     FORGET = "forget";
     FORGET_TENANT = "forget_tenant";
     INHERIT = "always" "inherit";
-    LANE = "always" "refresh" "usage" "lane";
+    LANE = "always" "refresh" "usage" "outcome" "lane";
     LIST = "list";
-    LOOK = "page" "look";
-    RELINE = "always" "refresh" "reline";
+    LOOK = "page" "outcome" "look";
+    RELINE = "always" "refresh" "outcome" "reline";
     ORPHANS = "always" "orphans";
     PEEK = "peek";
     PUT = "bump" "feed" "note" "put";
@@ -57,12 +59,12 @@ scripts! {
     RETIRE = "always" "retire";
     SETTLE = "usage" "settle";
     SETTLED = "settled";
-    TAIL = "tail";
+    TAIL = "outcome" "tail";
     TRIMMED = "trimmed";
     TAKE = "always" "refresh" "take";
     TALLY = "tally";
     THERE = "there";
-    TIDY = "always" "usage" "tidy";
+    TIDY = "always" "usage" "outcome" "tidy";
     TIME = "time";
     UNSETTLED = "always" "unsettled";
     USAGE = "usage" "usage_get";

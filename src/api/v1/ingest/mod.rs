@@ -180,7 +180,7 @@ async fn append(
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    let Observe { metrics, spans } = &*state.observe;
+    let Observe { metrics, spans, .. } = &*state.observe;
     let appended = state.store.log.append(events.clone()).await.inspect_err(|_| {
         for _ in &events {
             metrics.http(Accepted::Failed);

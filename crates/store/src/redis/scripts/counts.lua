@@ -7,7 +7,8 @@ local received, pending, unrouted = #found / 2, 0, 0
 if #found > 0 then
   local ids = {}
   for k = 1, #found, 2 do ids[#ids + 1] = string.match(found[k], ':(.*)$') end
-  for _, record in ipairs(redis.call('HMGET', KEYS[2], unpack(ids))) do
+  for k, record in ipairs(redis.call('HMGET', KEYS[2], unpack(ids))) do
+    record = whole(KEYS[2], ids[k], record)
     if not record then
       pending = pending + 1
     elseif not string.find(record, '\n', 1, true) then

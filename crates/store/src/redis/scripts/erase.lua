@@ -11,11 +11,12 @@ for at = 5, #ARGV do
   local id = ARGV[at]
   local event = redis.call('HGET', KEYS[1], id)
   local record = redis.call('HGET', KEYS[2], id)
+    local lines = whole(KEYS[2], id, record)
   if event or record then
     local arrival = string.match(event or record, '^[^\t ]*')
     local member = arrival .. ':' .. id
     local latest = record and 0 or now
-    for lane, letter, updated, why in string.gmatch(record or '',
+    for lane, letter, updated, why in string.gmatch(lines or '',
       '\n([^\t\n]*)\t([dwsx])\t([^\t]*)\t[^\t]*\t[^\t]*\t([^\t\n]*)') do
       local name = cjson.decode('[' .. lane .. ']')[1]
       deliveries = deliveries + 1
@@ -37,6 +38,7 @@ for at = 5, #ARGV do
     if event then bytes = bytes + #event end
     redis.call('HDEL', KEYS[1], id)
     redis.call('HDEL', KEYS[2], id)
+    remove_parts(KEYS[2], id, record)
     for _, k in ipairs({ 3, 5, 6, 7, 8 }) do redis.call('ZREM', KEYS[k], member) end
     events = events + 1
   end

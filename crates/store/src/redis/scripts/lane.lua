@@ -1,18 +1,15 @@
 -- Writes outcomes of deliveries of one lane that were served from its queue.
 -- KEYS: outcomes, events, queue, ended, agenda, lanes, the indexes of w, s, x, leases,
 --   what was erased, usage
--- ARGV: base of the shard's keys, tenant, lane, then for each delivery:
+-- ARGV: base of the shard's keys, tenant, lane, hash of the lane, then for each delivery:
 --   id, letter, due_ms, serve_ms, at_ms, reason, head of its line, attempts, 1 for a replay
 -- Which changes take effect is the rule of lifecycle::transition: what waits takes every change;
 -- what has ended takes a replay and, unless it was delivered, a late success. A change without
 -- effect only adds its attempts. A replay marks with '!' from where attempts count.
 -- Answers the ids of events that the store does not know.
-local base, tenant, lane = ARGV[1], ARGV[2], ARGV[3]
+local base, tenant, lane, hash = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local missing, earliest, waits = {}, nil, 0
-
-local function has(record, letter)
-  return string.find(record, '\n[^\t\n]*\t' .. letter .. '\t') ~= nil
-end
+local indexes = { w = KEYS[7], s = KEYS[8], x = KEYS[9] }
 
 -- The record, if need be begun from the event.
 local function recall(id)
@@ -36,13 +33,29 @@ local function read(record, head)
   return from, to, was, why, string.sub(line, 1, first - 1), string.sub(line, first)
 end
 
-for at = 4, #ARGV, 9 do
+-- Counts a change of one delivery in the header of an outcome in parts. Answers the header, and
+-- whether another delivery is still in the state that this one has left.
+local function recount(header, was, letter)
+  local start, parts, w, s, x = string.match(header, '^(%S+ %d+) %*(%d+) (%d+) (%d+) (%d+)$')
+  local counts = { w = tonumber(w), s = tonumber(s), x = tonumber(x) }
+  if counts[was] then counts[was] = counts[was] - 1 end
+  if counts[letter] then counts[letter] = counts[letter] + 1 end
+  header = string.format('%s *%s %d %d %d', start, parts, counts.w, counts.s, counts.x)
+  return header, (counts[was] or 0) > 0
+end
+
+for at = 5, #ARGV, 9 do
   local id, letter, due, serve, ended, reason, head, tries, replay = unpack(ARGV, at, at + 8)
-  local old = recall(id)
-  if not old then
+  local header = recall(id)
+  if not header then
     -- Erased while it was under way: its outcome does not bring it back.
     if not redis.call('ZSCORE', KEYS[11], redis.sha1hex(id)) then missing[#missing + 1] = id end
   else
+    local field, old, count = id, header, parts_of(header)
+    if count then
+      field = id .. '\2' .. hash % count
+      old = redis.call('HGET', KEYS[1], field) or ''
+    end
     local from, to, was, why, before, kept = read(old, head)
     replay = replay == '1'
     if replay then tries = '\t!' .. tries end
@@ -57,7 +70,7 @@ for at = 4, #ARGV, 9 do
       new = old .. '\n' .. head .. tries
     end
     if accepted then
-      local arrival, received = string.match(new, '^(%S+) (%d+)')
+      local arrival, received = string.match(header, '^(%S+) (%d+)')
       local member = arrival .. ':' .. id
       if was == 's' or was == 'x' then
         redis.call('ZREM', KEYS[4], was .. '\t' .. why .. '\t' .. id)
@@ -71,15 +84,19 @@ for at = 4, #ARGV, 9 do
           redis.call('ZADD', KEYS[4], ended, letter .. '\t' .. reason .. '\t' .. id)
         end
       end
-      for k, kind in ipairs({ 'w', 's', 'x' }) do
-        if has(new, kind) then
-          redis.call('ZADD', KEYS[6 + k], received, member)
-        elseif has(old, kind) then
-          redis.call('ZREM', KEYS[6 + k], member)
+      if indexes[letter] then redis.call('ZADD', indexes[letter], received, member) end
+      if was ~= letter then
+        local remains
+        if count then
+          header, remains = recount(header, was, letter)
+          redis.call('HSET', KEYS[1], id, header)
+        else
+          remains = was and string.find(new, '\n[^\t\n]*\t' .. was .. '\t') ~= nil
         end
+        if indexes[was] and not remains then redis.call('ZREM', indexes[was], member) end
       end
     end
-    redis.call('HSET', KEYS[1], id, new)
+    redis.call('HSET', KEYS[1], field, new)
   end
 end
 -- What waits always has a line: the lane may have been given back meanwhile, or never had one. A

@@ -13,6 +13,6 @@ for k = 1, #ids do
   answer[#answer + 1] = found[k * 2 - 1]
   answer[#answer + 1] = found[k * 2]
   answer[#answer + 1] = events[k] and string.match(events[k], '^[^\n]*')
-  answer[#answer + 1] = outcomes[k]
+  answer[#answer + 1] = whole(KEYS[3], ids[k], outcomes[k])
 end
 return answer

@@ -9,6 +9,7 @@ local known, wrong = {}, 0
 for _, member in ipairs(found) do
   local id = string.match(member, ':(.*)$')
   local record = redis.call('HEXISTS', KEYS[2], id) == 1 and redis.call('HGET', KEYS[3], id) or ''
+  record = whole(KEYS[3], id, record)
   for lane, due in string.gmatch(record, '\n([^\t\n]*)\tw\t[^\t]*\t([^\t]*)\t') do
     local name = cjson.decode('[' .. lane .. ']')[1]
     local queue = base .. 'q:' .. tenant .. ':' .. name

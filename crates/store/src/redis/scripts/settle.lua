@@ -45,6 +45,18 @@ local function park(id, outcome, from, count)
   end
 end
 
+-- Writes the parts of an outcome, if it has some. Answers what the event's own field holds.
+local function in_parts(id, outcome)
+  local from, k = string.find(outcome, '\2', 1, true), 0
+  local head = from and string.sub(outcome, 1, from - 1) or outcome
+  while from do
+    local to = string.find(outcome, '\2', from + 1, true)
+    redis.call('HSET', KEYS[1], id .. '\2' .. k, string.sub(outcome, from + 1, (to or 0) - 1))
+    from, k = to, k + 1
+  end
+  return head
+end
+
 for k = 1, #ids do
   if not have[k] and not erased(ARGV[starts[k] + 1]) then
     local id, start = ids[k], starts[k]
@@ -56,7 +68,7 @@ for k = 1, #ids do
     end
     if known then
       values[#values + 1] = id
-      values[#values + 1] = ARGV[start + 1]
+      values[#values + 1] = in_parts(id, ARGV[start + 1])
     else
       missing[#missing + 1] = id
     end

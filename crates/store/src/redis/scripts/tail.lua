@@ -11,7 +11,7 @@ for k = 1, #found, 2 do
   answer[#answer + 1] = found[k + 1]
   answer[#answer + 1] = id
   answer[#answer + 1] = event
-  answer[#answer + 1] = redis.call('HGET', KEYS[3], id)
+  answer[#answer + 1] = whole(KEYS[3], id, redis.call('HGET', KEYS[3], id))
   bytes = bytes + (event and #event or 0)
   if bytes >= tonumber(ARGV[3]) and k + 2 <= #found then
     answer[1] = 1

@@ -11,17 +11,18 @@ for k = 1, #found, 2 do
   local id = string.match(member, ':(.*)$')
   local record = redis.call('HGET', KEYS[3], id)
   -- Not settled yet, or something waits: it stays.
-  if not record or string.find(record, '\n[^\t\n]*\tw\t') then
+  if not record or has_waiting(record) then
     stay = stay + 1
   else
     ids[#ids + 1] = id
     members[#members + 1] = member
     bytes = bytes + redis.call('HSTRLEN', KEYS[2], id)
-    for lane, letter, why in string.gmatch(record,
+    for lane, letter, why in string.gmatch(whole(KEYS[3], id, record),
       '\n([^\t\n]*)\t([sx])\t[^\t]*\t[^\t]*\t[^\t]*\t([^\t\n]*)') do
       redis.call('ZREM', base .. 'end:' .. tenant .. ':' .. cjson.decode('[' .. lane .. ']')[1],
         letter .. '\t' .. why .. '\t' .. id)
     end
+    remove_parts(KEYS[3], id, record)
   end
 end
 if #ids > 0 then
