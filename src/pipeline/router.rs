@@ -42,6 +42,8 @@ pub struct RouterOptions {
     pub serve: ServeOptions,
     /// How long events are kept.
     pub retention: Duration,
+    /// How long hourly statistics are kept.
+    pub stats_retention: Duration,
 }
 
 impl Default for RouterOptions {
@@ -52,6 +54,7 @@ impl Default for RouterOptions {
             limits: Limits::default(),
             serve: ServeOptions::default(),
             retention: Duration::from_hours(30 * 24),
+            stats_retention: Duration::from_hours(90 * 24),
         }
     }
 }
@@ -101,10 +104,11 @@ impl Router {
     /// rest back. The caller limits how long that may take.
     pub async fn run(self, stop: CancellationToken) {
         let (store, clock, options) = (self.store.clone(), self.clock, self.options);
+        let kept = upkeep::Kept { events: options.retention, stats: options.stats_retention };
         let beside = [
-            tokio::spawn(upkeep::beat(store.clone(), clock)),
+            tokio::spawn(upkeep::beat(store.clone(), clock, self.registry.clone())),
             tokio::spawn(upkeep::keep_time(store.clone(), clock)),
-            tokio::spawn(upkeep::clean_up(store.clone(), clock, options.retention)),
+            tokio::spawn(upkeep::clean_up(store.clone(), clock, kept)),
             tokio::spawn(upkeep::reconcile(store.clone(), clock, self.observe.clone())),
         ];
         let server = self.server(stop.clone());

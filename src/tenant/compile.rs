@@ -10,7 +10,7 @@ use tower::Layer as _;
 use super::channels::ChannelEntry;
 use super::quotas::document_usage;
 use super::{Channels, DestinationSpec, Options, Problem, TenantSpec, Wording};
-use crate::agenda::{Gate, Lane};
+use crate::agenda::Lane;
 use crate::delivery::Stack;
 use crate::delivery::layers::DeadlineLayer;
 use crate::event;
@@ -189,11 +189,16 @@ fn lanes_of(
         let disabled = all_disabled.or_else(|| disabled(&lane_id));
         // A lane that was enabled again starts without its past failures.
         let same = before.filter(|before| before.disabled.as_deref() == disabled);
+        let key = LaneKey { tenant: tenant.clone(), id: lane_id.clone() };
+        let replicas = channels.replicas();
         let gate = before
-            .filter(|before| before.policy == options.policy)
-            .map_or_else(|| Gate::new(&options.policy), |before| before.gate.clone());
+            .filter(|before| before.policy == options.policy && before.pace == lane.pace)
+            .map_or_else(
+                || replicas.gate(&key, lane.pace.as_deref(), &options.policy),
+                |before| before.gate.clone(),
+            );
         Arc::new(Lane {
-            key: LaneKey { tenant: tenant.clone(), id: lane_id.clone() },
+            key,
             destination: Arc::new(Destination {
                 tenant: tenant.clone(),
                 lane: lane_id,
@@ -208,6 +213,8 @@ fn lanes_of(
             streak: same.map(|before| before.streak.clone()).unwrap_or_default(),
             label: lane.label,
             gate,
+            pace: lane.pace,
+            replicas: replicas.clone(),
             stack: with_timeout(chosen, &options.policy),
             gone: AtomicBool::new(false),
         })

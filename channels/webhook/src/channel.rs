@@ -115,7 +115,7 @@ impl Channel for WebhookChannel {
     fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<PreparedLane>, Vec<FieldError>> {
         let prepared = settings::prepare(settings, &self.guard, &self.fixed)?;
         let label = prepared.host.clone();
-        Ok(vec![PreparedLane { suffix: None, label, settings: Arc::new(prepared) }])
+        Ok(vec![PreparedLane { suffix: None, label, pace: None, settings: Arc::new(prepared) }])
     }
 
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use fanfare_contract::{DeliveryId, Event};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::queue::{Place, Statements};
+use super::queue::{Accounts, Place, Statements};
 use super::readers::Turn;
 use super::rows::{self, WAITING};
 use super::writing::Writing;
@@ -246,7 +246,8 @@ fn settle(
     lane: &LaneKey,
     updates: &[(Arc<Event>, DeliveryUpdate)],
 ) -> Result<()> {
-    let Writing { conn, names, effects, usage, .. } = writing;
+    let Writing { conn, names, effects, usage, rollups, .. } = writing;
+    let mut accounts = Accounts { usage, rollups };
     let conn = &*conn;
     let (lane_id, tenant_id) = names.lane(conn, &lane.tenant, &lane.id)?;
     let mut find = conn
@@ -258,7 +259,7 @@ fn settle(
         });
         // An event that was removed after its retention needs no outcome.
         if let Some(place) = found.optional()? {
-            queue.change(&place, update, usage)?;
+            queue.change(&place, (event, update), &mut accounts)?;
         }
     }
     effects.agenda_changed |= queue.woke();

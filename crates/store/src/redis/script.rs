@@ -25,23 +25,26 @@ macro_rules! scripts {
 
 scripts! {
     ACK = "always" "ack";
-    ADMIT = "usage" "admit";
+    ADMIT = "usage" "index" "admit";
     BACKLOG = "backlog";
     BEAT = "always" "beat";
     CHANGED = "feed" "changed";
     COUNTS = "page" "counts";
     DUE = "due";
-    ENTER = "usage" "enter";
-    ERASE = "refresh" "usage" "erase";
+    ENTER = "usage" "index" "enter";
+    ERASE = "refresh" "usage" "index" "erase";
     FAILING = "always" "failing";
+    FIND = "find";
     FORGET = "forget";
-    FORGET_TENANT = "forget_tenant";
+    FORGET_TENANT = "index" "forget_tenant";
+    INDEXED = "indexed";
     INHERIT = "always" "inherit";
-    LANE = "always" "refresh" "usage" "lane";
+    LANE = "always" "refresh" "usage" "rollup" "lane";
     LIST = "list";
     LOOK = "page" "look";
     RELINE = "always" "refresh" "reline";
     ORPHANS = "always" "orphans";
+    PACE = "always" "pace";
     PEEK = "peek";
     PUT = "bump" "feed" "note" "put";
     RECORD_GET = "record" "record_get";
@@ -55,13 +58,13 @@ scripts! {
     RENEW_STREAM = "renew_stream";
     RESCHEDULE = "always" "refresh" "reschedule";
     RETIRE = "always" "retire";
-    SETTLE = "usage" "settle";
+    SETTLE = "usage" "rollup" "settle";
     SETTLED = "settled";
     TAIL = "tail";
     TAKE = "always" "refresh" "take";
     TALLY = "tally";
     THERE = "there";
-    TIDY = "always" "usage" "tidy";
+    TIDY = "always" "usage" "index" "tidy";
     TIME = "time";
     UNSETTLED = "always" "unsettled";
     USAGE = "usage" "usage_get";
