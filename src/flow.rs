@@ -117,6 +117,20 @@ pub(crate) const PROGRESS_WITHIN: Duration = Duration::from_millis(200);
 /// for the agenda to reach the lane. It expires because another process may serve the backlog.
 pub(crate) const BACKLOG_LASTS: Duration = Duration::from_secs(3);
 
+/// How long places of a shared pace may be used after they were taken. What a process does not use
+/// is lost, so places never pile up.
+pub(crate) const PLACES_LAST: Duration = Duration::from_millis(100);
+
+/// Most places of a shared pace that are taken at once. A batch is also no more than half of what
+/// the pace allows in [`PLACES_LAST`], so lanes have one from 40 messages a second on.
+pub(crate) const PLACES_AT_ONCE_MAX: u32 = 100;
+
+/// Longest wait for an answer about shared places. Then the process keeps the rate by itself.
+pub(crate) const PLACES_ASK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Paces with several destinations that are remembered before unused ones are removed.
+pub(crate) const COMMON_PACES_KEPT: usize = 10_000;
+
 // ---- The lane's gate: concurrency and circuit ------------------------------------------------
 
 /// Concurrent attempts that a new lane starts with. A receiver that hangs from the first moment
@@ -337,6 +351,9 @@ pub(crate) const RETENTION_JUMP_WAIT: Duration = Duration::from_hours(1);
 
 /// How often the clock of the retention is stored, so that the next start can compare.
 pub(crate) const RETENTION_CLOCK_STORED: Duration = Duration::from_mins(1);
+
+/// How often hourly statistics past their retention are removed.
+pub(crate) const STATS_FORGOTTEN_EVERY: Duration = Duration::from_mins(30);
 
 /// Most events that one step of the cleanup removes. Short steps do not block other writes.
 pub(crate) const CLEANUP_STEP: usize = 500;

@@ -65,8 +65,10 @@ pub async fn run_attempt(
         if opened {
             let code = concluded.attempt.as_ref().map_or("", |attempt| &attempt.code);
             tracing::warn!(tenant, destination, code, "circuit opened: the receiver keeps failing");
+            lane.replicas.note_circuit(&lane.key, lane.gate.view(now_ms).open_until);
         } else {
             tracing::info!(tenant, destination, "circuit closed: the receiver accepts again");
+            lane.replicas.note_circuit(&lane.key, None);
         }
     }
     if lane.gate.is_superseded() {

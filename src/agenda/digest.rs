@@ -40,7 +40,7 @@ pub(super) async fn serve(
             return Ok(Next::WhenDue);
         }
         let now = round.now_ms();
-        let _permit = match lane.gate.enter(now) {
+        let _permit = match lane.gate.enter(now).await {
             Ok(permit) => permit,
             Err(hold) => return Ok(Next::NotBefore(hold.until.unwrap_or(now + BUSY_CHECK_MS))),
         };

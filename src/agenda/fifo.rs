@@ -37,7 +37,7 @@ pub(super) async fn serve(round: &Round<'_>, lane: &Arc<Lane>) -> Result<Next, S
         let _held = held.split(item.event.body.len());
         drop(held);
         let now = round.now_ms();
-        let _permit = match lane.gate.enter(now) {
+        let _permit = match lane.gate.enter(now).await {
             Ok(permit) => permit,
             Err(hold) => return Ok(Next::NotBefore(hold.until.unwrap_or(now + BUSY_CHECK_MS))),
         };

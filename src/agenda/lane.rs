@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use fanfare_contract::{Destination, Environment, Event, Policy};
 
-use super::{Calendar, FailureStreak, Gate};
+use super::{Calendar, FailureStreak, Gate, Replicas};
 use crate::delivery::Stack;
 use fanfare_store::{LaneKey, Ms, Reason, StoreError};
 
@@ -47,6 +47,10 @@ pub struct Lane {
     pub gate: Arc<Gate>,
     /// When the destination was last changed or repaired, or 0.
     pub repaired_ms: Ms,
+    /// The name of a pace that it shares with lanes of other destinations.
+    pub pace: Option<Arc<str>>,
+    /// The replicas that its limits hold over.
+    pub replicas: Arc<Replicas>,
     /// What was last reported of its health. Survives a reload of the table.
     pub streak: Arc<FailureStreak>,
     /// The channel with its layers.

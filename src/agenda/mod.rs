@@ -22,6 +22,7 @@ mod leases;
 mod memory;
 mod options;
 mod outcomes;
+mod replicas;
 mod round;
 mod serve;
 mod server;
@@ -31,12 +32,13 @@ mod unknown_lanes;
 pub use attempt::{Notices, run_attempt};
 pub use calendar::{Calendar, CalendarError};
 pub use clock::Clock;
-pub use gate::{Gate, GateView, Hold, Job, Offer, Permit, Space, Ticket, Worker};
+pub use gate::{Gate, GateView, Hold, Job, LanePace, Offer, Permit, Space, Ticket, Worker};
 pub use health::{FailureStreak, Health};
 pub use lane::{FAR_MS, FoundLane, Lane, Lanes, Mode};
 pub use memory::LaneMemory;
 pub use options::ServeOptions;
 pub use outcomes::{Outcomes, record_outcomes};
+pub use replicas::Replicas;
 pub use server::Server;
 
 #[cfg(test)]

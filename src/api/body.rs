@@ -7,16 +7,21 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use super::answer::{ApiError, Detail};
 use super::body_memory::NoMemory;
 use super::{json, schema};
 use crate::server::BodyError;
+use fanfare_store::SearchKey;
+
+/// Most values that one request looks for.
+const MOST_MATCHES: usize = 8;
 
 /// Largest body of a request in bytes, except for ingest. It can hold all settings of a tenant.
 pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -141,6 +146,40 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(query)) => Ok(Self(query)),
+            Err(error) => Err(bad_query(&error)),
+        }
+    }
+}
+
+/// Query parameters that fit `T`, and values that events must have: `match[data.user_id]=u7`.
+pub(super) struct MatchParams<T>(pub(super) T, pub(super) Vec<SearchKey>);
+
+impl<T, S> FromRequestParts<S> for MatchParams<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let mut matches = Vec::new();
+        let mut others = form_urlencoded::Serializer::new(String::from("/?"));
+        for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes()) {
+            match name.strip_prefix("match[").and_then(|rest| rest.strip_suffix(']')) {
+                Some(path) => {
+                    matches.push(SearchKey { path: path.to_owned(), value: value.into_owned() })
+                }
+                None => _ = others.append_pair(&name, &value),
+            }
+        }
+        if matches.len() > MOST_MATCHES {
+            let message = format!("occurs {} times; the limit is {MOST_MATCHES}", matches.len());
+            return Err(ApiError::field("match", message));
+        }
+        // It was a URI before.
+        let uri: Uri = others.finish().parse().map_err(|_| ApiError::field("", "is no query"))?;
+        match Query::<T>::try_from_uri(&uri) {
+            Ok(Query(query)) => Ok(Self(query, matches)),
             Err(error) => Err(bad_query(&error)),
         }
     }

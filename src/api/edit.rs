@@ -28,6 +28,15 @@ const MAX_ROUNDS: usize = 100;
 /// Largest document of a tenant in bytes.
 const MAX_DOCUMENT: usize = 8 * 1024 * 1024;
 
+/// Refuses a tenant that does not exist. For lists that found nothing: a deleted tenant's history
+/// can be read until its retention ends.
+pub(super) async fn check_known(state: &ApiState, caller: &Caller) -> Result<(), ApiError> {
+    match state.store.directory.get(&caller.tenant).await? {
+        Some(_) => Ok(()),
+        None => Err(Denied::no_tenant(&caller.tenant).into()),
+    }
+}
+
 /// A resource within a tenant's document.
 pub(super) trait Resource: Sync {
     /// Its name in the audit trail, such as `destinations/backoffice`.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::agenda::{Clock, ServeOptions};
+use crate::agenda::{Clock, Replicas, ServeOptions};
 use crate::catalogue::Catalogue;
 use crate::config::{self, Config};
 use crate::event::Limits;
@@ -42,6 +42,7 @@ impl Parts {
         let store = metered(store, observe.clone());
         let templates = Arc::new(LiveTemplates::new(engine(config, &BTreeMap::new())?));
         let channels = channels(config, templates.clone(), store.memo.clone(), observe.clone())?;
+        let channels = channels.among(Replicas::of(&store));
         Ok(Self { store, channels, templates, observe })
     }
 }
@@ -121,6 +122,7 @@ fn router_options(config: &Config) -> RouterOptions {
             failing: config.router.warn_failing_after.0,
         },
         memory: memory(config) / WINDOW_MEMORY_SHARE,
+        stats_retention: config.stats_retention.0,
     }
 }
 

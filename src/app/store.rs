@@ -7,7 +7,7 @@ use super::channels::secret_fields;
 use crate::config::Config;
 use crate::secrets::{self, KeyPolicy, Secrets};
 use crate::tenant::file::process_env;
-use fanfare_store::{Store, StoreError, embedded, redis};
+use fanfare_store::{SearchPaths, Store, StoreError, embedded, redis};
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,11 @@ pub async fn open_unsealed(config: &Config, purpose: Purpose) -> fanfare_store::
 }
 
 async fn open_raw(config: &Config, purpose: Purpose) -> fanfare_store::Result<Store> {
+    let paths: Vec<String> = config.search.paths.iter().map(ToString::to_string).collect();
+    let search = SearchPaths::new(&paths).map_err(|wrong| StoreError::Other {
+        message: format!("`paths` under [search] {wrong}"),
+        source: None,
+    })?;
     if is_redis(&config.store) {
         let options = redis::Options {
             stream: config.redis.stream.clone(),
@@ -61,6 +66,8 @@ async fn open_raw(config: &Config, purpose: Purpose) -> fanfare_store::Result<St
             prefix: config.redis.prefix.clone(),
             dead_after: config.redis.dead_after.0,
             retention: config.retention.0,
+            keep_rollups: config.stats_retention.0,
+            search,
             wait_replicas: config.redis.wait_replicas,
             // Below the time limit of a Redis command (5 s).
             wait_timeout: config.redis.wait_timeout.0.min(Duration::from_secs(4)),
@@ -73,5 +80,5 @@ async fn open_raw(config: &Config, purpose: Purpose) -> fanfare_store::Result<St
         Purpose::Tool => embedded::Role::Tool,
     };
     let options = embedded::Options { role, readers: 2 };
-    embedded::open(Path::new(&config.store), options)
+    embedded::open_indexed(Path::new(&config.store), options, search)
 }

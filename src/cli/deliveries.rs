@@ -26,7 +26,7 @@ pub(super) struct Args {
     /// Only deliveries to this destination
     #[arg(long, value_name = "DESTINATION")]
     destination: Option<String>,
-    /// Only events of this type
+    /// Only events of these types and patterns, separated by commas
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
     /// Only deliveries whose last failure or reason is this, such as `http_500` or `timeout`
@@ -35,6 +35,9 @@ pub(super) struct Args {
     /// Only events of this environment
     #[arg(long, value_parser = ["live", "test", "all"], default_value = "all")]
     environment: String,
+    /// List the oldest deliveries first
+    #[arg(long)]
+    oldest: bool,
     #[command(flatten)]
     window: Window,
     #[command(flatten)]
@@ -67,6 +70,7 @@ async fn list(args: &Args) -> CommandResult {
         .query("destination", args.destination.as_ref())
         .query("type", args.event_type.as_ref())
         .query("error", args.error.as_ref())
+        .query("order", args.oldest.then_some("oldest"))
         .query("environment", Some(&args.environment))
         .query("from_ms", from)
         .query("to_ms", to)

@@ -15,7 +15,8 @@ use super::{CommandResult, deliveries, follow, output, show};
     after_help = "Examples:
   fanfare events --tenant acme
   fanfare events --tenant acme evt_07review
-  fanfare events --tenant acme --type kyc.session.created --limit 100 --json
+  fanfare events --tenant acme --type 'kyc.**' --state dead --json
+  fanfare events --tenant acme --where data.session_id=7f6c2a54
   fanfare events --tenant acme --follow --server https://fanfare.example
   fanfare events --rejected",
     mut_arg("since", |arg| arg.conflicts_with_all(["id", "rejected", "follow"])),
@@ -27,7 +28,7 @@ pub(super) struct Args {
     /// Tenant id; optional with --server if the key belongs to one tenant
     #[arg(long, env = "FANFARE_TENANT", required_unless_present_any = ["rejected", "server"])]
     pub(super) tenant: Option<String>,
-    /// Only events of this type; with --follow, a comma-separated list of types and patterns
+    /// Only events of these types and patterns, separated by commas
     #[arg(long = "type", value_name = "TYPE")]
     pub(super) event_type: Option<String>,
     /// Only events of this environment
@@ -38,6 +39,28 @@ pub(super) struct Args {
         conflicts_with_all = ["id", "rejected"]
     )]
     pub(super) environment: String,
+    /// Only events in this state, or with a delivery in it
+    #[arg(
+        long,
+        value_name = "STATE",
+        value_parser = ["pending", "unrouted", "routed", "delivered", "waiting", "suppressed", "dead"],
+        conflicts_with_all = ["id", "rejected", "follow"]
+    )]
+    state: Option<String>,
+    /// Only events with a delivery to this destination
+    #[arg(long, value_name = "DESTINATION", conflicts_with_all = ["id", "rejected", "follow"])]
+    destination: Option<String>,
+    /// Only events with this value at an indexed path; repeat it for several
+    #[arg(
+        long = "where",
+        value_name = "PATH=VALUE",
+        value_parser = path_value,
+        conflicts_with_all = ["id", "rejected", "follow"]
+    )]
+    matches: Vec<(String, String)>,
+    /// List the oldest events first
+    #[arg(long, conflicts_with_all = ["id", "rejected", "follow"])]
+    oldest: bool,
     #[command(flatten)]
     window: Window,
     /// List entries of the stream that are not valid events, with the reasons
@@ -65,6 +88,12 @@ impl Args {
     }
 }
 
+/// Parses `data.session_id=7f6c2a54`.
+fn path_value(text: &str) -> Result<(String, String), &'static str> {
+    let (path, value) = text.split_once('=').ok_or("write PATH=VALUE, as data.user_id=u7")?;
+    Ok((path.to_owned(), value.to_owned()))
+}
+
 pub(super) async fn run(args: Args) -> CommandResult {
     if args.follow {
         return follow::run(&args).await;
@@ -80,13 +109,19 @@ pub(super) async fn run(args: Args) -> CommandResult {
 
 async fn list(args: &Args) -> CommandResult {
     let (from, to) = args.window.bounds();
-    let request = args
+    let mut request = args
         .request(&["events"])
         .query("type", args.event_type.as_ref())
+        .query("status", args.state.as_ref())
+        .query("destination", args.destination.as_ref())
+        .query("order", args.oldest.then_some("oldest"))
         .query("environment", Some(&args.environment))
         .query("from_ms", from)
         .query("to_ms", to)
         .page(&args.page);
+    for (path, value) in &args.matches {
+        request = request.query(format!("match[{path}]"), Some(value));
+    }
     let page = args.target.data(request).await?;
     if args.target.json {
         output::json(&page);

@@ -18,7 +18,10 @@ shows examples. `fanfare check --print-config` prints all settings.";
 /// Headings, and the commands below each of them.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Run", &["demo", "serve", "health", "check"]),
-    ("Events", &["send", "events", "deliveries", "replay", "cancel", "digests", "suppressions"]),
+    (
+        "Events",
+        &["send", "events", "deliveries", "stats", "replay", "cancel", "digests", "suppressions"],
+    ),
     (
         "Tenants",
         &[

@@ -39,6 +39,7 @@ mod secrets;
 mod send;
 mod serve;
 mod show;
+mod stats;
 mod store_checkup;
 mod suppressions;
 mod templates;
@@ -86,6 +87,8 @@ enum Command {
     Events(Box<events::Args>),
     /// List deliveries, or show one and its attempts
     Deliveries(Box<deliveries::Args>),
+    /// Show counts of events and deliveries per hour or day
+    Stats(Box<stats::Args>),
     /// Send dead and suppressed deliveries again
     Replay(Box<replay::Args>),
     /// Cancel waiting deliveries
@@ -189,6 +192,7 @@ async fn run(command: Command) -> CommandResult {
         Command::Send(args) => send::run(*args).await,
         Command::Events(args) => events::run(*args).await,
         Command::Deliveries(args) => deliveries::run(*args).await,
+        Command::Stats(args) => stats::run(*args).await,
         Command::Replay(args) => replay::run(*args).await,
         Command::Cancel(args) => replay::run_cancel(*args).await,
         Command::Digests(args) => digests::run(args).await,

@@ -11,7 +11,7 @@ use crate::api::openapi;
 const TENANT: &str = "/v1/tenants/{tenant}";
 
 /// Method, path, and command. `~` is the tenant's path.
-const TABLE: [(&str, &str, &str); 69] = [
+const TABLE: [(&str, &str, &str); 71] = [
     ("GET", "/v1/tenants", "tenants list"),
     ("POST", "/v1/tenants", "tenants create"),
     ("GET", "~", "tenants get"),
@@ -72,6 +72,8 @@ const TABLE: [(&str, &str, &str); 69] = [
     ("GET", "/v1/events", "events"),
     ("GET", "~/events", "events"),
     ("GET", "~/events/{event}", "events"),
+    ("GET", "~/stats", "stats"),
+    ("GET", "/v1/stats", "stats"),
     ("GET", "~/deliveries", "deliveries"),
     ("GET", "~/deliveries/{delivery}", "deliveries"),
     ("POST", "~/deliveries/{delivery}/replay", "replay"),

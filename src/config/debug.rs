@@ -19,6 +19,7 @@ impl fmt::Debug for Config {
             development,
             grace,
             retention,
+            stats_retention,
             templates,
             links,
             log,
@@ -28,6 +29,7 @@ impl fmt::Debug for Config {
             dashboard,
             secrets,
             privacy,
+            search,
             ingest,
             events,
             quotas,
@@ -46,6 +48,7 @@ impl fmt::Debug for Config {
             .field("development", development)
             .field("grace", grace)
             .field("retention", retention)
+            .field("stats_retention", stats_retention)
             .field("templates", templates)
             .field("links", links)
             .field("log", log)
@@ -55,6 +58,7 @@ impl fmt::Debug for Config {
             .field("dashboard", dashboard)
             .field("secrets", secrets)
             .field("privacy", privacy)
+            .field("search", search)
             .field("ingest", ingest)
             .field("events", events)
             .field("quotas", quotas)

@@ -26,7 +26,8 @@ pub use period::Period;
 pub use quotas::{OverRate, Quotas};
 pub use redis::Redis;
 pub use sections::{
-    Dashboard, Events, Http, Ingest, Log, LogFormat, Metrics, Privacy, Router, Secrets, Tracing,
+    Dashboard, Events, FieldPath, Http, Ingest, Log, LogFormat, Metrics, Privacy, Router, Search,
+    Secrets, Tracing,
 };
 pub use size::Size;
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub grace: Period,
     /// How long events, deliveries, and attempts are kept.
     pub retention: Period,
+    /// How long hourly statistics are kept.
+    pub stats_retention: Period,
     /// Folder whose templates replace or extend the built-in ones.
     pub templates: Option<PathBuf>,
     /// URLs for the buttons in messages, for tenants without links of their own.
@@ -65,6 +68,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// Data protection.
     pub privacy: Privacy,
+    /// Finding events by their values.
+    pub search: Search,
     /// Publishing over HTTP.
     pub ingest: Ingest,
     /// Limits on events.
@@ -94,6 +99,7 @@ impl Default for Config {
             development: false,
             grace: Period::seconds(25),
             retention: Period::seconds(30 * 24 * 3600),
+            stats_retention: Period::seconds(90 * 24 * 3600),
             templates: None,
             links: BTreeMap::new(),
             log: Log::default(),
@@ -103,6 +109,7 @@ impl Default for Config {
             dashboard: Dashboard::default(),
             secrets: Secrets::default(),
             privacy: Privacy::default(),
+            search: Search::default(),
             ingest: Ingest::default(),
             events: Events::default(),
             quotas: Quotas::default(),

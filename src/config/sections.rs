@@ -1,5 +1,6 @@
 //! The sections of the settings that are about the server, the API, and the router.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -171,6 +172,55 @@ impl Default for Privacy {
     fn default() -> Self {
         let paths = ["data.user_id", "data.metadata.user_email", "data.session_id"];
         Self { subject_paths: paths.map(str::to_owned).to_vec() }
+    }
+}
+
+/// `[search]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Search {
+    /// Dotted paths from the envelope down, whose values are indexed when an event comes in.
+    pub paths: Vec<FieldPath>,
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        let paths = [
+            "data.session_id",
+            "data.user_id",
+            "data.metadata.user_email",
+            "data.subject.subject_id",
+        ];
+        Self { paths: paths.map(|path| FieldPath(path.to_owned())).to_vec() }
+    }
+}
+
+/// A place in an event: names joined by dots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FieldPath(String);
+
+impl TryFrom<String> for FieldPath {
+    type Error = &'static str;
+
+    fn try_from(path: String) -> Result<Self, Self::Error> {
+        if path.len() <= 256 && path.split('.').all(|name| !name.is_empty()) {
+            Ok(Self(path))
+        } else {
+            Err("write names joined by dots, from the top of the event, such as \"data.user_id\"")
+        }
+    }
+}
+
+impl From<FieldPath> for String {
+    fn from(path: FieldPath) -> Self {
+        path.0
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use fanfare_contract::{Environment, LaneId};
-use fanfare_store::{DeliveryQuery, DeliveryRecord, Ms, Reason, Result, StateKind, Store};
+use fanfare_store::{
+    DeliveryQuery, DeliveryRecord, Ms, Reason, Result, StateKind, Store, TypeFilter,
+};
 
 /// Deliveries read at once.
 const PAGE: usize = 500;
@@ -96,7 +98,7 @@ impl<'a> Selected<'a> {
                 state: Some(*state),
                 lane: selection.lane.clone(),
                 environment: selection.environment,
-                kind: selection.kind.clone(),
+                kind: selection.kind.clone().map(TypeFilter::exactly),
                 from_ms: selection.from_ms,
                 to_ms: selection.to_ms,
                 oldest_first: true,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fanfare_contract::Json;
+use fanfare_store::SearchKey;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -52,6 +53,17 @@ impl Subject {
     /// The value, and the paths where it may be.
     pub(super) fn parts(&self) -> (&str, &[String]) {
         (&self.value, &self.paths)
+    }
+
+    /// The paths.
+    pub(super) fn paths(&self) -> &[String] {
+        &self.paths
+    }
+
+    /// What finds the person's events in an index.
+    pub(super) fn keys(&self) -> Vec<SearchKey> {
+        let key = |path: &String| SearchKey { path: path.clone(), value: self.value.clone() };
+        self.paths.iter().map(key).collect()
     }
 
     /// Whether an event is about the person. Numbers are compared as they are written, booleans as

@@ -33,7 +33,12 @@ impl AttemptStage {
             let now = self.clock.now_ms();
             // The lane may have been disabled while this delivery was in line.
             let suppressed = lane.suppressed().map(Change::Suppressed);
-            match suppressed.or_else(|| hold.map(|hold| parked(hold, now))) {
+            let change = match suppressed.or_else(|| hold.map(|hold| parked(hold, now))) {
+                // A pace that replicas share is asked right before the attempt.
+                None => lane.gate.place(now).await.err().map(|hold| parked(hold, now)),
+                change => change,
+            };
+            match change {
                 Some(change) => conclude(&lane, &job.event, &*job.ticket, change, now),
                 None => self.attempt(&lane, job).await,
             }

@@ -47,6 +47,8 @@ pub struct RouterOptions {
     pub warn: WarnAfter,
     /// Memory for the events of the window, in bytes.
     pub memory: usize,
+    /// How long hourly statistics are kept.
+    pub stats_retention: Duration,
 }
 
 impl Default for RouterOptions {
@@ -59,6 +61,7 @@ impl Default for RouterOptions {
             retention: Duration::from_hours(30 * 24),
             warn: WarnAfter::default(),
             memory: 40 << 20,
+            stats_retention: Duration::from_hours(90 * 24),
         }
     }
 }
@@ -108,10 +111,11 @@ impl Router {
     /// rest back. The caller limits how long that may take.
     pub async fn run(self, stop: CancellationToken) {
         let (store, clock, options) = (self.store.clone(), self.clock, self.options);
+        let kept = upkeep::Kept { events: options.retention, stats: options.stats_retention };
         let beside = [
-            tokio::spawn(upkeep::beat(store.clone(), clock)),
+            tokio::spawn(upkeep::beat(store.clone(), clock, self.registry.clone())),
             tokio::spawn(upkeep::keep_time(store.clone(), clock)),
-            tokio::spawn(upkeep::clean_up(store.clone(), clock, options.retention)),
+            tokio::spawn(upkeep::clean_up(store.clone(), clock, kept)),
             tokio::spawn(upkeep::reconcile(store.clone(), clock, self.observe.clone())),
         ];
         let memory = LaneMemory::new(options.serve.memory);

@@ -9,18 +9,24 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::agenda::Clock;
 use crate::flow::{
     CLEANUP_IDLE_MS, CLEANUP_REST, CLEANUP_STEP, HEARTBEAT_EVERY, RECONCILE_EVERY,
-    RETENTION_CLOCK_STORED, RETENTION_JUMP_MS, RETENTION_JUMP_WAIT,
+    RETENTION_CLOCK_STORED, RETENTION_JUMP_MS, RETENTION_JUMP_WAIT, STATS_FORGOTTEN_EVERY,
 };
 use crate::observe::Observe;
-use fanfare_store::{Ms, Result, Store};
+use crate::tenant::Registry;
+use fanfare_store::{LaneKey, Ms, Result, Store};
 
-/// Reports again and again that this process is alive.
-pub(super) async fn beat(store: Store, clock: Clock) {
+/// Reports again and again that this process is alive, and exchanges limits with other replicas.
+pub(super) async fn beat(store: Store, clock: Clock, registry: Arc<Registry>) {
+    let gate = |key: &LaneKey| {
+        let tenant = registry.in_memory(&key.tenant)?.usable()?;
+        Some((tenant.lanes.get(&key.id)?.gate.clone(), tenant.revision))
+    };
     let mut tick = tokio::time::interval(HEARTBEAT_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         let _ = store.upkeep.beat(clock.now_ms()).await;
+        let _ = registry.channels().replicas().sync(clock.now_ms(), &gate).await;
     }
 }
 
@@ -53,17 +59,35 @@ pub(super) async fn reconcile(store: Store, clock: Clock, observe: Arc<Observe>)
     }
 }
 
+/// How long things are kept.
+#[derive(Clone, Copy)]
+pub(super) struct Kept {
+    /// Events, with their deliveries.
+    pub(super) events: Duration,
+    /// Hourly statistics.
+    pub(super) stats: Duration,
+}
+
 /// Removes events past the retention, in short steps with rests between. When the cleanup is
 /// behind, a rest is a share of the time of a step, so that events leave as fast as they come.
-pub(super) async fn clean_up(store: Store, clock: Clock, retention: Duration) {
-    let mut age = RetentionClock::new(retention);
-    let retention = Ms::try_from(retention.as_millis()).unwrap_or(Ms::MAX / 4);
+pub(super) async fn clean_up(store: Store, clock: Clock, kept: Kept) {
+    let mut age = RetentionClock::new(kept.events);
+    let [retention, stats_retention] =
+        [kept.events, kept.stats].map(|kept| Ms::try_from(kept.as_millis()).unwrap_or(Ms::MAX / 4));
+    let mut stats_forgotten = None::<Instant>;
     let (idle_min, idle_max) = CLEANUP_IDLE_MS;
     let idle = Duration::from_millis((retention / 4).clamp(idle_min, idle_max).unsigned_abs());
     loop {
         let began = Instant::now();
         let removed = match age.now(&store, clock.now_ms()).await {
-            Ok(now) => store.upkeep.tidy(now - retention, CLEANUP_STEP).await.unwrap_or(0),
+            Ok(now) => {
+                if stats_forgotten.is_none_or(|at| at.elapsed() >= STATS_FORGOTTEN_EVERY) {
+                    stats_forgotten = Some(Instant::now());
+                    // Repeated in time if the store is away now.
+                    let _ = store.rollups.forget_rollups(now - stats_retention).await;
+                }
+                store.upkeep.tidy(now - retention, CLEANUP_STEP).await.unwrap_or(0)
+            }
             Err(_) => 0,
         };
         let is_behind = removed >= CLEANUP_STEP as u64;

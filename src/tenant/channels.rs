@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use fanfare_contract::{Channel, Policy};
 
+use crate::agenda::Replicas;
 use crate::delivery::{Stack, StackOptions, compose};
 
 /// Channels by name.
 #[derive(Clone)]
 pub struct Channels {
     by_name: BTreeMap<&'static str, ChannelEntry>,
+    replicas: Arc<Replicas>,
 }
 
 /// A channel and the defaults for its destinations.
@@ -31,7 +33,19 @@ impl Channels {
             let stack = Arc::new(compose(&*channel, options));
             (channel.name(), ChannelEntry { policy: Arc::new(channel.policy()), stack, channel })
         };
-        Self { by_name: channels.into_iter().map(with_stack).collect() }
+        let by_name = channels.into_iter().map(with_stack).collect();
+        Self { by_name, replicas: Replicas::none() }
+    }
+
+    /// With limits that hold over these replicas.
+    #[must_use]
+    pub fn among(self, replicas: Arc<Replicas>) -> Self {
+        Self { replicas, ..self }
+    }
+
+    /// The replicas that limits hold over.
+    pub fn replicas(&self) -> &Arc<Replicas> {
+        &self.replicas
     }
 
     /// A channel by name.

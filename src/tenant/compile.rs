@@ -10,7 +10,7 @@ use tower::Layer as _;
 use super::channels::ChannelEntry;
 use super::quotas::document_usage;
 use super::{Channels, DestinationSpec, Options, Problem, TenantSpec, Wording};
-use crate::agenda::{Gate, Lane};
+use crate::agenda::Lane;
 use crate::delivery::Stack;
 use crate::delivery::layers::DeadlineLayer;
 use crate::event;
@@ -191,11 +191,19 @@ fn lanes_of(
         // A lane that was enabled again starts without its past failures.
         let same = before.filter(|before| before.disabled.as_deref() == disabled);
         let repaired_ms = spec.repaired.get(&destination.id).copied().unwrap_or_default();
-        let gate = before
-            .filter(|before| before.policy == options.policy && before.repaired_ms == repaired_ms)
-            .map_or_else(|| Gate::new(&options.policy), |before| before.gate.clone());
+        let key = LaneKey { tenant: tenant.clone(), id: lane_id.clone() };
+        let replicas = channels.replicas();
+        let is_as_before = |before: &&Arc<Lane>| {
+            before.policy == options.policy
+                && before.pace == lane.pace
+                && before.repaired_ms == repaired_ms
+        };
+        let gate = before.filter(is_as_before).map_or_else(
+            || replicas.gate(&key, lane.pace.as_deref(), &options.policy),
+            |before| before.gate.clone(),
+        );
         Arc::new(Lane {
-            key: LaneKey { tenant: tenant.clone(), id: lane_id.clone() },
+            key,
             destination: Arc::new(Destination {
                 tenant: tenant.clone(),
                 lane: lane_id,
@@ -211,6 +219,8 @@ fn lanes_of(
             label: lane.label,
             gate,
             repaired_ms,
+            pace: lane.pace,
+            replicas: replicas.clone(),
             stack: with_timeout(chosen, &options.policy),
             gone: AtomicBool::new(false),
         })

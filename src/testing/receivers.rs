@@ -160,8 +160,12 @@ impl Channel for Fake {
 
     /// With `recipients = ["a", "b"]` one lane each.
     fn prepare(&self, settings: &Map<String, Value>) -> Result<Vec<PreparedLane>, Vec<FieldError>> {
-        let lane =
-            |suffix| PreparedLane { suffix, label: "a fake".to_owned(), settings: Arc::new(()) };
+        let lane = |suffix| PreparedLane {
+            suffix,
+            label: "a fake".to_owned(),
+            pace: None,
+            settings: Arc::new(()),
+        };
         let names = settings.get("recipients").and_then(Value::as_array);
         let Some(names) = names else { return Ok(vec![lane(None)]) };
         Ok(names.iter().map(|name| lane(name.as_str().map(str::to_owned))).collect())

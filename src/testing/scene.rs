@@ -206,7 +206,7 @@ impl Scene {
 
     /// Bodies of a tenant's events of one type, newest first.
     pub(crate) async fn events_of(&self, tenant: &str, kind: &str) -> Vec<Value> {
-        let kind = Some(kind.to_owned());
+        let kind = Some(kind.into());
         let query = EventQuery { tenant: tenant.into(), kind, limit: 100, ..Default::default() };
         let mut events = Vec::new();
         for summary in self.store.ledger.events(&query).await.expect("events").items {

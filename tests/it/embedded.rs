@@ -445,7 +445,7 @@ mod conformance {
     use fanfare_store::Store;
     use fanfare_store::embedded::{self, Options, Role};
 
-    use crate::conformance::{Fixture, every_promise};
+    use crate::conformance::{Fixture, every_promise, search_paths};
 
     struct Folder {
         dir: tempfile::TempDir,
@@ -454,7 +454,8 @@ mod conformance {
     impl Folder {
         fn open_as(&self, role: Role) -> Store {
             let dir: PathBuf = self.dir.path().into();
-            embedded::open(&dir, Options { role, readers: 2 }).expect("it opens")
+            let options = Options { role, readers: 2 };
+            embedded::open_indexed(&dir, options, search_paths()).expect("it opens")
         }
     }
 

@@ -29,6 +29,7 @@ mod forgery;
 mod hostile;
 mod hostile_templates;
 mod identity;
+mod limits_over_replicas;
 mod main_path;
 mod many_tenants;
 mod memory;

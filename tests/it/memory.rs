@@ -6,11 +6,11 @@ use std::sync::Arc;
 use fanfare_store::Store;
 use fanfare_store::memory::World;
 
-use crate::conformance::{Fixture, every_promise};
+use crate::conformance::{Fixture, every_promise, search_paths};
 
 impl Fixture for Arc<World> {
     async fn start() -> Self {
-        World::new()
+        World::indexed(search_paths())
     }
 
     async fn open(&self) -> Store {

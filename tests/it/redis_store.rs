@@ -41,7 +41,8 @@ impl Server {
     fn options(&self, dead_after: Duration) -> Options {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let replica = format!("replica-{number}");
-        Options { replica, dead_after, ..Options::new(self.redis.url()) }
+        let search = crate::conformance::search_paths();
+        Options { replica, dead_after, search, ..Options::new(self.redis.url()) }
     }
 
     async fn open(&self, dead_after: Duration) -> Store {
@@ -146,6 +147,7 @@ mod conformance {
 
     impl Fixture for Server {
         const ADDS_KNOWN: bool = true;
+        const EXPIRES_ROLLUPS: bool = true;
 
         async fn start() -> Self {
             Self::new(Redis::start())

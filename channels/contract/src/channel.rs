@@ -73,6 +73,9 @@ pub struct PreparedLane {
     pub suffix: Option<String>,
     /// A name for people, without secrets: a host name, a masked address.
     pub label: String,
+    /// The name of a pace that lanes of several destinations share: those with the same name have the
+    /// rate together. `None` if the lane has its own pace.
+    pub pace: Option<Arc<str>>,
     /// The prepared settings, passed to the channel's service in [`crate::Destination::settings`].
     pub settings: Arc<dyn Any + Send + Sync>,
 }

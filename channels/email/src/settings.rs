@@ -71,6 +71,7 @@ pub(crate) fn prepare(
     Ok(to
         .into_iter()
         .map(|to| PreparedLane {
+            pace: None,
             suffix: Some(suffix(&to.email, &mut taken)),
             label: address::masked(&to.email),
             settings: Arc::new(Recipient {

@@ -50,8 +50,12 @@ impl Channel for PollChannel {
             FieldError::new(field, "is not a setting of a mailbox, which has none; remove it")
         };
         let errors: Vec<_> = settings.keys().map(unknown).collect();
-        let lane =
-            PreparedLane { suffix: None, label: "mailbox".to_owned(), settings: Arc::new(()) };
+        let lane = PreparedLane {
+            suffix: None,
+            label: "mailbox".to_owned(),
+            pace: None,
+            settings: Arc::new(()),
+        };
         if errors.is_empty() { Ok(vec![lane]) } else { Err(errors) }
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use fanfare_contract::{FieldError, PreparedLane};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use slack_morphism::{SlackApiToken, SlackApiTokenValue};
 use strsim::osa_distance;
 use url::Url;
@@ -71,6 +72,22 @@ impl fmt::Debug for Prepared {
 }
 
 impl Target {
+    /// Slack limits the messages to a channel, whoever sends them with this token, and the messages
+    /// through a webhook: <https://docs.slack.dev/apis/web-api/rate-limits/>. Destinations with the
+    /// same target therefore share a pace. A hash, because the parts are secrets.
+    fn pace(&self) -> Arc<str> {
+        let mut hash = Sha256::new();
+        match self {
+            Self::Webhook(url) => hash.update(url.as_str()),
+            Self::Bot { token, channel } => {
+                hash.update(&token.token_value.0);
+                hash.update([0]);
+                hash.update(channel);
+            }
+        }
+        format!("slack-{}", &hex::encode(hash.finalize())[..32]).into()
+    }
+
     /// A name for people, without secrets: the webhook's host or the channel.
     fn label(&self) -> String {
         match self {
@@ -95,9 +112,9 @@ pub(crate) fn prepare(
     let updates = reader.updates();
     match target {
         Some(target) if reader.errors.is_empty() => {
-            let label = target.label();
+            let (label, pace) = (target.label(), Some(target.pace()));
             let prepared = Prepared { target, group_by, updates };
-            Ok(vec![PreparedLane { suffix: None, label, settings: Arc::new(prepared) }])
+            Ok(vec![PreparedLane { suffix: None, label, pace, settings: Arc::new(prepared) }])
         }
         _ => Err(reader.errors),
     }

@@ -123,7 +123,7 @@ impl Channel for WebhookChannel {
             prepared.client = Some(client.map_err(|_| vec![settings::not_pem()])?);
         }
         let label = prepared.host.clone();
-        Ok(vec![PreparedLane { suffix: None, label, settings: Arc::new(prepared) }])
+        Ok(vec![PreparedLane { suffix: None, label, pace: None, settings: Arc::new(prepared) }])
     }
 
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value> {

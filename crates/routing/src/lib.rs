@@ -91,3 +91,11 @@ impl RouteSpec {
 pub fn type_matches(pattern: &str, kind: &str) -> bool {
     type_pattern::TypePattern::parse(pattern).is_ok_and(|pattern| pattern.matches(kind))
 }
+
+/// A filter from a comma-separated list of event types and patterns. The error continues a sentence
+/// that begins with the field.
+pub fn type_filter(list: &str) -> Result<impl Fn(&str) -> bool + Send + Sync + 'static, String> {
+    let patterns = list.split(',').map(|pattern| type_pattern::TypePattern::parse(pattern.trim()));
+    let patterns = patterns.collect::<Result<Vec<_>, _>>()?;
+    Ok(move |kind: &str| patterns.iter().any(|pattern| pattern.matches(kind)))
+}

@@ -9,20 +9,25 @@
 //!
 //! Times are Unix milliseconds ([`Ms`]). The caller always gives them, so tests control the clock.
 
+mod call;
 mod checkup;
 mod condition;
 pub mod embedded;
 mod erasure;
 mod error;
 pub mod lifecycle;
+mod limits;
 #[cfg(feature = "memory")]
 pub mod memory;
 mod metered;
 mod model;
 mod reconcile;
 pub mod redis;
+mod rollup;
+mod search;
 pub mod steady;
 mod turns;
+mod type_filter;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,20 +37,27 @@ use bytes::Bytes;
 use fanfare_contract::{Event, Memo, Tally};
 use futures::stream::{self, Stream, TryStreamExt as _};
 
+pub use call::Call;
 pub use checkup::{Check, Verdict};
 pub use erasure::{Erased, Erasure};
 pub use error::StoreError;
 pub use lifecycle::{Change, DeliveryState, Reason, StateKind};
-pub use metered::{Call, Watch, metered};
+pub use limits::{OpenCircuit, Pacing, Places};
+pub use metered::{Watch, metered};
 pub use model::{
     Admission, Appended, Attempt, Backlog, ChangedTenant, Changes, Claim, Counts, DeliveryQuery,
     DeliveryRecord, DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState,
-    EventSummary, Failing, Head, LaneKey, Look, Ms, Next, Outcome, Page, Payload, Record, Rejected,
-    Settlement, StoredTenant, Tail, TenantLimit, Usage, WaitingItem,
+    EventStatus, EventSummary, Failing, Head, LaneKey, Look, Ms, Next, Outcome, Page, Payload,
+    Record, Rejected, Settlement, StoredTenant, Tail, TenantLimit, Usage, WaitingItem,
 };
 
 pub use reconcile::Findings;
+pub use rollup::{
+    HOUR_MS, LATENCIES, LATENCY_MS, OTHER_TYPES, RollupOutcome, Series, SeriesKey, StatsQuery, Sums,
+};
+pub use search::{SearchKey, SearchPaths};
 pub use turns::{Share, Turns, Unlimited};
+pub use type_filter::TypeFilter;
 
 /// The result of every store call.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -70,6 +82,10 @@ pub struct Store {
     pub directory: Arc<dyn Directory>,
     /// Other small documents, such as API keys.
     pub records: Arc<dyn Records>,
+    /// Counts per hour, for statistics.
+    pub rollups: Arc<dyn Rollups>,
+    /// Limits that all processes keep together.
+    pub limits: Arc<dyn Limits>,
     /// The channels' short-term memory.
     pub memo: Arc<dyn Memo>,
     /// Health, heartbeats and retention.
@@ -242,9 +258,46 @@ pub trait Ledger: Send + Sync {
     async fn tally(&self, lane: &LaneKey, from: Ms, to: Ms) -> Result<(Vec<Tally>, Vec<Tally>)>;
     /// The counts of a tenant over events received in `[from, to)`.
     async fn counts(&self, tenant: &str, from: Ms, to: Ms) -> Result<Counts>;
+    /// Records that this process indexes its search paths from now on, and no others. Called by a
+    /// process that routes events, before it reads any.
+    async fn note_indexed(&self) -> Result<()>;
+    /// The place of [`Self::tail`] from which on all events can be found by their values at these
+    /// paths. `None` if a path is not indexed.
+    async fn indexed_since(&self, paths: &[String]) -> Result<Option<u64>>;
     /// What each of the tenants holds now, in their order. The cost does not depend on how much
     /// that is.
     async fn usage(&self, tenants: &[Arc<str>]) -> Result<Vec<Usage>>;
+}
+
+/// Counts per hour. [`Log::settle`] and [`Agenda::settle`] write them with the outcomes.
+#[async_trait]
+pub trait Rollups: Send + Sync {
+    /// Adds up the rollups of a tenant, or of all tenants, into series over time.
+    async fn stats(&self, query: &StatsQuery) -> Result<Vec<Series>>;
+    /// Removes the rollups of hours before `before`. Those of a tenant also go with
+    /// [`Erasure::forget_tenant`].
+    async fn forget_rollups(&self, before: Ms) -> Result<()>;
+}
+
+/// Limits that are promised to receivers, whatever the number of processes.
+#[async_trait]
+pub trait Limits: Send + Sync {
+    /// Whether several processes can use this store to route events. If not, a process keeps its
+    /// limits in memory.
+    fn is_shared(&self) -> bool;
+    /// Takes up to `most` places of a pace that all processes share, by one clock. Takes none if
+    /// none is free now.
+    async fn take_places(&self, key: &str, pacing: Pacing, most: u32) -> Result<Places>;
+    /// How many processes that route events are alive, this one included.
+    async fn replicas(&self) -> Result<u32>;
+    /// Reports circuits that opened and closed in this process. Returns those that are open in any
+    /// process. They are hints: a bounded number is returned.
+    async fn share_circuits(
+        &self,
+        now: Ms,
+        opened: &[OpenCircuit],
+        closed: &[OpenCircuit],
+    ) -> Result<Vec<OpenCircuit>>;
 }
 
 /// The tenants' documents. The store does not look inside.

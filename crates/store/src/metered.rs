@@ -10,111 +10,16 @@ use bytes::Bytes;
 use fanfare_contract::{Event, Memo, Tally};
 use tokio::time::Instant;
 
+use super::call::Call;
 use super::condition::Condition;
 use super::{
     Admission, Agenda, Appended, Backlog, Changes, Check, Claim, Counts, DeliveryQuery,
     DeliveryRecord, DeliveryUpdate, Directory, Entry, EntryId, Erased, Erasure, EventQuery,
-    EventRecord, EventSummary, Failing, Findings, Head, LaneKey, Ledger, Log, Look, Ms, Next, Page,
-    Record, Records, Rejected, Result, Settlement, Share, Store, StoredTenant, Tail, TenantLimit,
-    Upkeep, Usage, WaitingItem,
+    EventRecord, EventSummary, Failing, Findings, Head, LaneKey, Ledger, Limits, Log, Look, Ms,
+    Next, OpenCircuit, Pacing, Page, Places, Record, Records, Rejected, Result, Rollups, Series,
+    Settlement, Share, StatsQuery, Store, StoredTenant, Tail, TenantLimit, Upkeep, Usage,
+    WaitingItem,
 };
-
-/// Which call; calls of one kind and cost share a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// [`Log::append`]
-    Append,
-    /// [`Log::read_shared`]
-    Read,
-    /// [`Log::take_over`]
-    TakeOver,
-    /// [`Log::admit`]
-    Admit,
-    /// [`Log::settle`]
-    Settle,
-    /// [`Agenda::claim`]
-    Claim,
-    /// [`Agenda::due`] and [`Agenda::head`]
-    Due,
-    /// [`Agenda::settle`]
-    SettleLane,
-    /// [`Agenda::release`]
-    Release,
-    /// The rest of [`Agenda`].
-    Agenda,
-    /// [`Ledger`]
-    Ledger,
-    /// [`Directory`]
-    Directory,
-    /// [`Records`]
-    Records,
-    /// [`Memo`]
-    Memo,
-    /// [`Upkeep`] and [`Erasure`]
-    Upkeep,
-}
-
-impl Call {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
-        Self::Append,
-        Self::Read,
-        Self::TakeOver,
-        Self::Admit,
-        Self::Settle,
-        Self::Claim,
-        Self::Due,
-        Self::SettleLane,
-        Self::Release,
-        Self::Agenda,
-        Self::Ledger,
-        Self::Directory,
-        Self::Records,
-        Self::Memo,
-        Self::Upkeep,
-    ];
-
-    /// The word for labels.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Append => "append",
-            Self::Read => "read",
-            Self::TakeOver => "take_over",
-            Self::Admit => "admit",
-            Self::Settle => "settle",
-            Self::Claim => "claim",
-            Self::Due => "due",
-            Self::SettleLane => "settle_lane",
-            Self::Release => "release",
-            Self::Agenda => "agenda",
-            Self::Ledger => "ledger",
-            Self::Directory => "directory",
-            Self::Records => "records",
-            Self::Memo => "memo",
-            Self::Upkeep => "upkeep",
-        }
-    }
-
-    /// Whether its time says something of the store, rather than of how little there is to do.
-    pub fn is_timed(self) -> bool {
-        self != Self::Read
-    }
-
-    /// Whether it moves so many events, deliveries or lanes at once.
-    pub fn has_size(self) -> bool {
-        matches!(
-            self,
-            Self::Append
-                | Self::Read
-                | Self::TakeOver
-                | Self::Admit
-                | Self::Settle
-                | Self::Claim
-                | Self::Due
-                | Self::SettleLane
-        )
-    }
-}
 
 /// Is told of every call. Called on the hot path: must not block.
 pub trait Watch: Send + Sync {
@@ -136,6 +41,8 @@ pub fn metered(store: Store, watch: Arc<dyn Watch>) -> Store {
         ledger: metered.clone(),
         directory: metered.clone(),
         records: metered.clone(),
+        rollups: metered.clone(),
+        limits: metered.clone(),
         memo: metered.clone(),
         upkeep: metered.clone(),
         erasure: metered,
@@ -305,8 +212,51 @@ impl Ledger for Metered {
         self.one(Call::Ledger, self.store.ledger.counts(tenant, from, to)).await
     }
 
+    async fn note_indexed(&self) -> Result<()> {
+        self.one(Call::Ledger, self.store.ledger.note_indexed()).await
+    }
+
+    async fn indexed_since(&self, paths: &[String]) -> Result<Option<u64>> {
+        self.one(Call::Ledger, self.store.ledger.indexed_since(paths)).await
+    }
+
     async fn usage(&self, tenants: &[Arc<str>]) -> Result<Vec<Usage>> {
         self.one(Call::Ledger, self.store.ledger.usage(tenants)).await
+    }
+}
+
+#[async_trait]
+impl Rollups for Metered {
+    async fn stats(&self, query: &StatsQuery) -> Result<Vec<Series>> {
+        self.one(Call::Ledger, self.store.rollups.stats(query)).await
+    }
+
+    async fn forget_rollups(&self, before: Ms) -> Result<()> {
+        self.one(Call::Upkeep, self.store.rollups.forget_rollups(before)).await
+    }
+}
+
+#[async_trait]
+impl Limits for Metered {
+    fn is_shared(&self) -> bool {
+        self.store.limits.is_shared()
+    }
+
+    async fn take_places(&self, key: &str, pacing: Pacing, most: u32) -> Result<Places> {
+        self.one(Call::Agenda, self.store.limits.take_places(key, pacing, most)).await
+    }
+
+    async fn replicas(&self) -> Result<u32> {
+        self.one(Call::Upkeep, self.store.limits.replicas()).await
+    }
+
+    async fn share_circuits(
+        &self,
+        now: Ms,
+        opened: &[OpenCircuit],
+        closed: &[OpenCircuit],
+    ) -> Result<Vec<OpenCircuit>> {
+        self.one(Call::Upkeep, self.store.limits.share_circuits(now, opened, closed)).await
     }
 }
 

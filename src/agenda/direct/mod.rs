@@ -72,7 +72,7 @@ impl Direct<'_> {
 
     async fn work(&mut self) -> Result<Next, StoreError> {
         loop {
-            let stop = self.fill();
+            let stop = self.fill().await;
             self.recorder.write_if_due(self.running.is_empty());
             self.look_ahead(stop);
             if !self.is_idle() {
@@ -95,7 +95,7 @@ impl Direct<'_> {
     }
 
     /// Starts what may go. Returns what stopped it.
-    fn fill(&mut self) -> Stop {
+    async fn fill(&mut self) -> Stop {
         loop {
             if self.round.ends_for(self.lane) || self.is_slice_over() {
                 return Stop::Time;
@@ -104,7 +104,7 @@ impl Direct<'_> {
                 return Stop::Nothing;
             }
             self.lane.gate.set_backlog(true);
-            match self.lane.gate.enter(self.round.now_ms()) {
+            match self.lane.gate.enter(self.round.now_ms()).await {
                 Ok(permit) => {
                     if let Some(loaded) = self.queue.pop() {
                         self.start(loaded, permit);

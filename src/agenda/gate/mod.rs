@@ -12,6 +12,7 @@
 mod adaptive;
 mod circuit;
 mod job;
+mod pacing;
 mod permit;
 mod speed;
 mod state;
@@ -21,14 +22,18 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 pub use job::{Hold, Job, Space, Ticket};
+pub use pacing::LanePace;
 pub use permit::{Permit, Worker};
 pub use state::Gate;
 
 use crate::delivery::Judgement;
 use fanfare_store::{Ms, Reason};
+
+/// A wait in milliseconds, and no less than it.
+fn whole_ms(wait: Duration) -> Ms {
+    Ms::try_from(wait.as_millis()).unwrap_or(Ms::MAX / 2) + 1
+}
 
 /// The answer to an offer.
 pub enum Offer {
@@ -104,7 +109,13 @@ impl Gate {
     }
 
     /// A delivery from the durable queue asks to go.
-    pub fn enter(self: &Arc<Self>, now: Ms) -> Result<Permit, Hold> {
+    pub async fn enter(self: &Arc<Self>, now: Ms) -> Result<Permit, Hold> {
+        let permit = self.try_enter(now)?;
+        self.place(now).await?;
+        Ok(permit)
+    }
+
+    fn try_enter(self: &Arc<Self>, now: Ms) -> Result<Permit, Hold> {
         let mut state = self.lock();
         if let Some(hold) = state.hold(now) {
             return Err(hold);
@@ -119,15 +130,30 @@ impl Gate {
         Ok(Permit::new(self.clone()))
     }
 
+    /// Takes a place in a pace that replicas share, right before an attempt that was let through.
+    /// Without such a pace there is nothing to wait for.
+    pub async fn place(&self, now: Ms) -> Result<(), Hold> {
+        let Some(pace) = &self.pace else { return Ok(()) };
+        let Err(wait) = pace.take().await else { return Ok(()) };
+        self.lock().note_backlog();
+        Err(Hold { reason: Reason::RateLimit, until: Some(now + whole_ms(wait)) })
+    }
+
+    /// Another replica's circuit is open until then, or is not open any more. A hint: an attempt
+    /// that succeeds here, or a change of the lane, ends it.
+    pub fn hint(&self, open_until: Option<Ms>) {
+        self.lock().hint(open_until);
+    }
+
     /// Waits until an attempt ends, at most `longest`.
     pub async fn room(&self, longest: Duration) {
         let _ = tokio::time::timeout(longest, self.room.notified()).await;
     }
 
-    /// Takes a place in the pace, or returns the wait in milliseconds.
+    /// Takes a place in an own pace, or returns the wait in milliseconds. A shared pace is asked
+    /// later ([`Self::place`]), unless it is known that nothing is free.
     fn paced(&self) -> Option<Ms> {
-        let wait = self.pace.as_ref()?.try_take(Instant::now()).err()?;
-        Some(Ms::try_from(wait.as_millis()).unwrap_or(Ms::MAX / 2) + 1)
+        Some(whole_ms(self.pace.as_ref()?.try_now().err()?))
     }
 
     /// Why nothing may go at `now`, whatever the room.
@@ -167,7 +193,7 @@ impl Gate {
     /// Whether there is nothing that a new gate would not know: no failures that count, no hold,
     /// and a full burst of its rate.
     pub fn is_at_rest(&self, now: Ms) -> bool {
-        let is_paced = self.pace.as_ref().is_some_and(|pace| !pace.is_full(Instant::now()));
+        let is_paced = self.pace.as_ref().is_some_and(|pace| !pace.is_full());
         let state = self.lock();
         !is_paced && state.hold(now).is_none() && state.circuit.is_at_rest(now)
     }
@@ -202,7 +228,7 @@ impl Gate {
         let state = self.lock();
         GateView {
             in_flight: state.in_flight,
-            limit: state.adaptive.limit(),
+            limit: state.limit(),
             line: state.line.len(),
             open_until: state.circuit.open_until(now),
         }

@@ -55,7 +55,7 @@ impl Worker {
             let busy = Some(Hold { reason: Reason::Busy, until: None });
             return state.line.pop_back().map(|job| (job, busy));
         }
-        let too_many = state.in_flight > state.adaptive.limit() && state.workers > 1;
+        let too_many = state.in_flight > state.limit() && state.workers > 1;
         let next = if hold.is_none() && too_many { None } else { state.line.pop_front() };
         if next.is_none() {
             self.is_done = true;

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::adaptive::Adaptive;
 use super::circuit::Circuit;
 use super::job::{Hold, Job, Space};
+use super::pacing::LanePace;
 use super::speed::Speed;
 use crate::delivery::Judgement;
-use crate::delivery::layers::Pace;
 use crate::flow::{
     BACKLOG_LASTS, FAST_LINE, HOLD_NOTED_MS, LINE_COUNT_MAX, LINE_WAIT, LINE_WAIT_AMPLE,
 };
@@ -24,17 +24,25 @@ pub struct Gate {
     state: Mutex<State>,
     /// Notified when an attempt ended: there may be room.
     pub(super) room: Notify,
-    pub(super) pace: Option<Pace>,
+    pub(super) pace: Option<Arc<LanePace>>,
 }
 
 impl Gate {
-    /// An open gate with the policy's limits.
+    /// An open gate with the policy's limits, all of them of this process.
     pub fn new(policy: &Policy) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(State::new(policy)),
-            room: Notify::new(),
-            pace: policy.rate.map(Pace::new),
-        })
+        let pace = policy.rate.map(|rate| Arc::new(LanePace::own(rate)));
+        Self::among(policy, pace, || 1)
+    }
+
+    /// An open gate with a pace that may be shared. `replicas` says how many processes share the
+    /// policy's concurrency.
+    pub fn among(
+        policy: &Policy,
+        pace: Option<Arc<LanePace>>,
+        replicas: impl Fn() -> u32 + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let state = Mutex::new(State::new(policy, Box::new(replicas)));
+        Arc::new(Self { state, room: Notify::new(), pace })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -48,6 +56,11 @@ pub(super) struct State {
     pub(super) adaptive: Adaptive,
     pub(super) circuit: Circuit,
     speed: Speed,
+    /// The most attempts in flight of all replicas together.
+    concurrency: u32,
+    replicas: Box<dyn Fn() -> u32 + Send + Sync>,
+    /// The circuit of another replica is open until then.
+    hinted_until: Ms,
     /// Attempts, of workers and of the durable queue.
     pub(super) in_flight: u32,
     /// Attempts whose worker takes the next delivery in line.
@@ -65,11 +78,14 @@ pub(super) struct State {
 }
 
 impl State {
-    fn new(policy: &Policy) -> Self {
+    fn new(policy: &Policy, replicas: Box<dyn Fn() -> u32 + Send + Sync>) -> Self {
         Self {
             adaptive: Adaptive::new(policy.concurrency),
             circuit: Circuit::new(),
             speed: Speed::default(),
+            concurrency: policy.concurrency,
+            replicas,
+            hinted_until: Ms::MIN / 2,
             in_flight: 0,
             workers: 0,
             line: VecDeque::new(),
@@ -89,6 +105,9 @@ impl State {
         }
         if let Some(until) = self.circuit.open_until(now) {
             return Some(Hold { reason: Reason::CircuitOpen, until: Some(until) });
+        }
+        if self.hinted_until > now && self.circuit.is_closed() {
+            return Some(Hold { reason: Reason::CircuitOpen, until: Some(self.hinted_until) });
         }
         (self.held_until > now)
             .then_some(Hold { reason: Reason::RetryAfter, until: Some(self.held_until) })
@@ -110,7 +129,18 @@ impl State {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.in_flight >= self.adaptive.limit()
+        self.in_flight >= self.limit()
+    }
+
+    /// Attempts allowed in flight now: what the receiver bears, and no more than this process's
+    /// share. At least 1.
+    pub(super) fn limit(&self) -> u32 {
+        let share = self.concurrency.div_ceil((self.replicas)().max(1));
+        self.adaptive.limit().min(share).max(1)
+    }
+
+    pub(super) fn hint(&mut self, open_until: Option<Ms>) {
+        self.hinted_until = open_until.unwrap_or(Ms::MIN / 2);
     }
 
     pub(super) fn has_backlog(&self) -> bool {
@@ -147,8 +177,7 @@ impl State {
             Space::Ample | Space::Scarce => LINE_WAIT,
         };
         // The limit of a receiver that has not answered yet does not grow.
-        let places =
-            if self.speed.has_answered() { self.adaptive.reach() } else { self.adaptive.limit() };
+        let places = if self.speed.has_answered() { self.adaptive.reach() } else { self.limit() };
         let served = f64::from(places) * longest.as_secs_f64() / mean_s.max(1e-5);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "capped below")]
         let served = served as usize;
@@ -182,6 +211,7 @@ impl State {
             // A receiver that refuses is up.
             Judgement::Healthy | Judgement::Refused => {
                 self.adaptive.succeeded(self.in_flight);
+                self.hint(None);
                 self.circuit.succeeded(now).then_some(false)
             }
             Judgement::Neutral | Judgement::Gone => None,

@@ -176,9 +176,9 @@ async fn after_the_pause_one_probe_goes_at_a_time() {
     for _ in 0..8 {
         gate.learn(BAD, FAST, 0, 0.0);
     }
-    assert_eq!(gate.enter(4_999).err().map(|h| h.reason), Some(Reason::CircuitOpen));
-    let probe = gate.enter(5_000).expect("one probe");
-    assert_eq!(gate.enter(5_000).err().map(|h| h.reason), Some(Reason::Busy));
+    assert_eq!(gate.enter(4_999).await.err().map(|h| h.reason), Some(Reason::CircuitOpen));
+    let probe = gate.enter(5_000).await.expect("one probe");
+    assert_eq!(gate.enter(5_000).await.err().map(|h| h.reason), Some(Reason::Busy));
     assert_eq!(gate.learn(Judgement::Healthy, FAST, 5_001, 0.0), Some(false));
     drop(probe);
     assert_eq!(gate.view(5_001).limit, 2, "a slow start, not a flood");
@@ -189,10 +189,10 @@ async fn a_retry_after_is_respected() {
     let gate = Gate::new(&policy(4, None));
     gate.learn(Judgement::Unhealthy { retry_after: Some(Duration::from_secs(30)) }, FAST, 0, 0.0);
     assert_eq!(
-        gate.enter(29_999).err(),
+        gate.enter(29_999).await.err(),
         Some(Hold { reason: Reason::RetryAfter, until: Some(30_000) })
     );
-    assert!(gate.enter(30_000).is_ok());
+    assert!(gate.enter(30_000).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,7 +206,7 @@ async fn a_lane_with_a_rate_sends_one_per_interval() {
     assert_eq!(hold.reason, Reason::RateLimit);
     assert_eq!(hold.until, Some(1_001));
     tokio::time::advance(Duration::from_millis(1_001)).await;
-    assert!(gate.enter(1_001).is_ok());
+    assert!(gate.enter(1_001).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,7 +228,7 @@ async fn no_delivery_is_in_line_behind_a_worker_that_is_done() {
 async fn no_delivery_is_in_line_behind_the_durable_queue() {
     let gate = Gate::new(&policy(1, None));
     gate.learn(Judgement::Healthy, FAST, 0, 0.0);
-    let _attempt = gate.enter(0).expect("there is room");
+    let _attempt = gate.enter(0).await.expect("there is room");
     assert!(
         matches!(gate.offer(job(), 0, Space::Scarce), Offer::Park(..)),
         "its permit takes no delivery from the line"

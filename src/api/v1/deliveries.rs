@@ -13,10 +13,12 @@ use utoipa::IntoParams;
 
 pub(super) use shapes::{Attempt, Delivery, StateWord};
 
-use super::params::{DeliveryPath, TenantPath};
+use super::params::{DeliveryPath, Order, TenantPath};
 use super::replay::present_lanes;
+use super::stats::types;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{PathParams, QueryParams};
+use crate::api::edit::check_known;
 use crate::api::environments::{EnvironmentFilter, history};
 use crate::api::page::{self, Page, check_limit};
 use crate::api::scope::{Caller, Read, Scope, Write};
@@ -35,8 +37,9 @@ pub(super) struct DeliveryFilter {
     status: Option<StateWord>,
     /// The id of a destination, or of one of its recipients.
     destination: Option<String>,
-    /// The exact event type.
+    /// The event types: a comma-separated list of types and patterns.
     #[serde(rename = "type")]
+    #[param(example = "kyc.**")]
     kind: Option<String>,
     /// The environment. Without it, a live key gets live events, or the events of the destination
     /// that it names. A test key gets test events.
@@ -47,6 +50,9 @@ pub(super) struct DeliveryFilter {
     from_ms: Option<i64>,
     /// Only deliveries of events received before this time, in Unix milliseconds.
     to_ms: Option<i64>,
+    /// Whether the newest deliveries come first, or the oldest. The default is `newest`.
+    #[param(inline)]
+    order: Option<Order>,
     /// The `next_cursor` of the previous page.
     cursor: Option<String>,
     /// Most items to return. The default is 50.
@@ -56,10 +62,10 @@ pub(super) struct DeliveryFilter {
 
 /// List deliveries
 ///
-/// Returns the newest deliveries first.
+/// Returns the newest deliveries first, or the oldest with `order=oldest`.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/deliveries", operation_id = "list_deliveries", tag = "Deliveries", params(TenantPath, DeliveryFilter),
     extensions(("x-fanfare-environment" = json!("own"))),
-    security(("key" = ["reader"])), responses((status = 200, description = "Deliveries, newest first.", body = Page<Delivery>)))]
+    security(("key" = ["reader"])), responses((status = 200, description = "Deliveries.", body = Page<Delivery>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
@@ -72,15 +78,18 @@ pub(super) async fn list(
         tenant: scope.tenant.to_string(),
         state: filter.status.map(StateKind::from),
         lane: filter.destination.map(LaneId::from),
-        kind: filter.kind,
+        kind: types(filter.kind.as_deref())?,
         environment,
         from_ms: filter.from_ms,
         to_ms: filter.to_ms,
-        oldest_first: false,
+        oldest_first: filter.order == Some(Order::Oldest),
         cursor: filter.cursor,
         limit: page::limit(filter.limit),
     };
     let mut found = state.store.ledger.deliveries(&query).await?;
+    if found.items.is_empty() && found.next.is_none() && query.cursor.is_none() {
+        check_known(&state, &scope).await?;
+    }
     if let Some(error) = &filter.error {
         found.items.retain(|delivery| ops::failed_with(delivery, error));
     }

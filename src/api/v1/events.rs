@@ -11,16 +11,18 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::deliveries::Delivery;
-use super::params::{EventIdPath, TenantPath};
+use super::params::{EventIdPath, Order, TenantPath};
+use super::stats::types;
 use crate::api::answer::{ApiError, success};
-use crate::api::body::{PathParams, QueryParams};
-use crate::api::edit::{compiled, load};
+use crate::api::body::{MatchParams, PathParams};
+use crate::api::edit::{check_known, compiled, load};
 use crate::api::environments::{EnvironmentFilter, history};
 use crate::api::page::{self, Page, check_limit};
 use crate::api::scope::{Read, Scope};
 use crate::api::state::ApiState;
+use fanfare_contract::LaneId;
 use fanfare_routing::Explanation;
-use fanfare_store::{Counts, EventQuery, EventSummary};
+use fanfare_store::{Counts, EventQuery, EventState, EventStatus, EventSummary, StateKind};
 
 /// An event in a list.
 #[derive(Serialize, ToSchema)]
@@ -81,15 +83,24 @@ impl EventLine {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct EventFilter {
-    /// The exact event type.
+    /// The event types: a comma-separated list of types and patterns.
     #[serde(rename = "type")]
+    #[param(example = "kyc.**")]
     kind: Option<String>,
+    /// The state of the event, or of at least one of its deliveries.
+    #[param(inline)]
+    status: Option<EventStatusWord>,
+    /// The id of a destination, or of one of its recipients, to which the event has a delivery.
+    destination: Option<String>,
     /// The environment. Without it, a live key gets live events. A test key gets test events.
     environment: Option<EnvironmentFilter>,
     /// Only events received at or after this time, in Unix milliseconds.
     from_ms: Option<i64>,
     /// Only events received before this time, in Unix milliseconds.
     to_ms: Option<i64>,
+    /// Whether the newest events come first, or the oldest. The default is `newest`.
+    #[param(inline)]
+    order: Option<Order>,
     /// The `next_cursor` of the previous page.
     cursor: Option<String>,
     /// Most items to return. The default is 50.
@@ -97,28 +108,83 @@ pub(super) struct EventFilter {
     limit: Option<u16>,
 }
 
+/// The states by which events are listed.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum EventStatusWord {
+    /// Not settled yet.
+    Pending,
+    /// No route matched.
+    Unrouted,
+    /// It has deliveries.
+    Routed,
+    /// It has a delivery that the receiver accepted.
+    Delivered,
+    /// It has a delivery that waits.
+    Waiting,
+    /// It has a delivery that was deliberately not sent.
+    Suppressed,
+    /// It has a delivery that was given up.
+    Dead,
+}
+
+impl From<EventStatusWord> for EventStatus {
+    fn from(word: EventStatusWord) -> Self {
+        match word {
+            EventStatusWord::Pending => Self::Event(EventState::Pending),
+            EventStatusWord::Unrouted => Self::Event(EventState::Unrouted),
+            EventStatusWord::Routed => Self::Event(EventState::Routed),
+            EventStatusWord::Delivered => Self::Delivery(StateKind::Delivered),
+            EventStatusWord::Waiting => Self::Delivery(StateKind::Waiting),
+            EventStatusWord::Suppressed => Self::Delivery(StateKind::Suppressed),
+            EventStatusWord::Dead => Self::Delivery(StateKind::Dead),
+        }
+    }
+}
+
+/// Values that events must have.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a parameter; the handler gets it from `MatchParams`")]
+pub(super) struct MatchFilter {
+    /// Only events with this value at an indexed path: `match[data.session_id]=7f6c2a54`. Repeat it
+    /// for several values, of which an event must have all. The settings say which paths are indexed
+    /// (`[search] paths`). A UUID is also found by its first part. The order is that in which events
+    /// were stored.
+    #[param(style = DeepObject, explode, value_type = Option<Object>, example = json!({"data.session_id": "7f6c2a54"}))]
+    r#match: Option<String>,
+}
+
 /// List events
 ///
-/// Returns the newest events first.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/events", operation_id = "list_events", tag = "Events", params(TenantPath, EventFilter),
+/// Returns the newest events first, or the oldest with `order=oldest`.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/events", operation_id = "list_events", tag = "Events", params(TenantPath, EventFilter, MatchFilter),
     extensions(("x-fanfare-environment" = json!("own"))),
-    security(("key" = ["reader"])), responses((status = 200, description = "Events, newest first.", body = Page<EventLine>)))]
+    security(("key" = ["reader"])), responses((status = 200, description = "Events.", body = Page<EventLine>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    QueryParams(filter): QueryParams<EventFilter>,
+    MatchParams(filter, matches): MatchParams<EventFilter>,
 ) -> Result<Response, ApiError> {
     check_limit(filter.limit)?;
+    let names_destination = filter.destination.is_some();
     let query = EventQuery {
         tenant: scope.tenant.to_string(),
-        kind: filter.kind,
-        environment: history(&scope.principal, filter.environment, false)?,
+        kind: types(filter.kind.as_deref())?,
+        status: filter.status.map(EventStatus::from),
+        lane: filter.destination.map(LaneId::from),
+        matches,
+        environment: history(&scope.principal, filter.environment, names_destination)?,
         from_ms: filter.from_ms,
         to_ms: filter.to_ms,
+        oldest_first: filter.order == Some(Order::Oldest),
         cursor: filter.cursor,
         limit: page::limit(filter.limit),
     };
     let found = state.store.ledger.events(&query).await?;
+    if found.items.is_empty() && found.next.is_none() && query.cursor.is_none() {
+        check_known(&state, &scope).await?;
+    }
     Ok(success(StatusCode::OK, Page::of(found, EventLine::of)))
 }
 

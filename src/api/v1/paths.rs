@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 
 use super::{
     deliveries, destinations, digests, document, events, follow, ingest, keys, mailbox,
-    notification, preferences, privacy, quotas, replay, routes, suppressions, templates, tenants,
-    trail, types,
+    notification, preferences, privacy, quotas, replay, routes, stats, suppressions, templates,
+    tenants, trail, types,
 };
 use crate::api::state::ApiState;
 
@@ -42,6 +42,7 @@ them at once.";
     (name = "Events", description = "Send events, follow them, and look up what happened to them."),
     (name = "Deliveries", description = "A delivery is one event on its way to one destination, with its attempts."),
     (name = "Dead letters", description = "Deliveries that failed for good, and stream entries that are not valid events."),
+    (name = "Statistics", description = "Counts per hour or day: events, deliveries by outcome, attempts and latencies."),
     (name = "Suppressions", description = "Destinations and recipients that receive nothing until you lift the suppression."),
     (name = "Digests", description = "Digests that are being collected, and when they are sent."),
     (name = "Keys", description = "API keys. Each has a role and belongs to one tenant, or to an operator."),
@@ -112,6 +113,8 @@ fn history(router: OpenApiRouter<Arc<ApiState>>) -> OpenApiRouter<Arc<ApiState>>
         .routes(routes!(trail::of_tenant))
         .routes(routes!(trail::of_server))
         .routes(routes!(trail::rejected))
+        .routes(routes!(stats::of_tenant))
+        .routes(routes!(stats::of_all))
         .routes(routes!(events::list))
         .routes(routes!(events::get))
         .routes(routes!(deliveries::list))

@@ -1,5 +1,7 @@
 //! A request to the API, before it is known whether it goes over HTTP or stays in this process.
 
+use std::borrow::Cow;
+
 use http::Method;
 use serde_json::Value;
 use url::Url;
@@ -12,7 +14,7 @@ use super::super::options::PageArgs;
 pub(in crate::cli) struct ApiRequest {
     pub(super) method: Method,
     path: Vec<String>,
-    query: Vec<(&'static str, String)>,
+    query: Vec<(Cow<'static, str>, String)>,
     /// JSON text.
     pub(super) body: Option<String>,
     pub(super) if_match: Option<String>,
@@ -33,10 +35,10 @@ impl ApiRequest {
     /// Adds a query parameter if there is a value.
     pub(in crate::cli) fn query(
         mut self,
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         value: Option<impl ToString>,
     ) -> Self {
-        self.query.extend(value.map(|value| (name, value.to_string())));
+        self.query.extend(value.map(|value| (name.into(), value.to_string())));
         self
     }
 

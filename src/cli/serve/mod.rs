@@ -141,6 +141,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
             .map_err(|lines| tenant_files::report(&lines))?;
     }
     let app = App::build(&config, parts).await?;
+    app.store.ledger.note_indexed().await?;
     let keyring = Keyring::load(&app.store, app.clock, http::rate_limit(&config)).await?;
     let listener = bind(config.listen)?;
     let address = listener.local_addr().context("cannot read the address of the listener")?;

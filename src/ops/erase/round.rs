@@ -1,5 +1,8 @@
 //! One pass over everything that may belong to an erasure: counts it, and erases it.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use fanfare_contract::{Event, Json};
 
 use super::request::{Erasing, Extent, Found};
@@ -7,8 +10,8 @@ use crate::agenda::Clock;
 use crate::event::own_event_id;
 use crate::tenant::{self, TenantSpec};
 use fanfare_store::{
-    DeliveryRecord, Entry, EntryId, Erased, EventRecord, Ms, Payload, Rejected, Result, Store,
-    StoreError,
+    DeliveryRecord, Entry, EntryId, Erased, EventQuery, EventRecord, Ms, Payload, Rejected, Result,
+    SearchKey, Store, StoreError,
 };
 
 /// Events, entries or dead letters read at once.
@@ -22,6 +25,8 @@ pub(super) struct Round<'a> {
     clock: Option<Clock>,
     pub(super) spec: Option<TenantSpec>,
     pub(super) found: Found,
+    /// Events of the subject that were counted: an event may be found by several of its values.
+    seen: HashSet<Arc<str>>,
 }
 
 impl<'a> Round<'a> {
@@ -36,7 +41,8 @@ impl<'a> Round<'a> {
             Err(StoreError::Corrupt(_)) => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { store, erasing, clock, spec, found: Found::default() })
+        let (found, seen) = (Found::default(), HashSet::new());
+        Ok(Self { store, erasing, clock, spec, found, seen })
     }
 
     /// Covers entries, events and rejected entries.
@@ -69,34 +75,104 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Events in the ledger.
+    /// Events in the ledger: through the index where all events of a time have their keys, and by
+    /// looking at each of those that came before.
     async fn events(&mut self, done: &(dyn Fn(&Found) + Sync)) -> Result<()> {
-        let tenant = &self.erasing.tenant;
+        let keys = self.keys().await?;
         let mut after = 0;
         loop {
-            let tail = self.store.ledger.tail(tenant, after, PAGE).await?;
-            let covered = tail.items.iter().map(|(_, record)| record);
-            let covered: Vec<&EventRecord> =
-                covered.filter(|record| self.covers(record.event.json())).collect();
-            let deliveries = || covered.iter().flat_map(|record| &record.deliveries);
-            let waits = |one: &&DeliveryRecord| one.state.is_waiting();
-            let waiting = deliveries().filter(waits).count() as u64;
-            let erased = match self.now() {
-                _ if covered.is_empty() => Erased::default(),
-                Some(now) => self.remove(&covered, now).await?,
-                None => {
-                    Erased { events: covered.len() as u64, deliveries: deliveries().count() as u64 }
-                }
-            };
-            self.found.events += erased.events;
-            self.found.deliveries += erased.deliveries;
-            self.found.waiting += waiting;
-            done(&self.found);
+            let tail = self.store.ledger.tail(&self.erasing.tenant, after, PAGE).await?;
+            let records: Vec<EventRecord> =
+                tail.items.into_iter().map(|(_, record)| record).collect();
+            self.take(&records, done).await?;
             after = tail.next;
-            if !tail.more {
-                return Ok(());
+            let is_indexed = keys.as_ref().is_some_and(|(_, since)| after >= *since);
+            if !tail.more || is_indexed {
+                break;
             }
         }
+        match keys {
+            Some((keys, _)) => self.indexed(keys, done).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What to look for in the index, and the place from which on it has all events. `None` if it
+    /// does not help.
+    async fn keys(&self) -> Result<Option<(Vec<SearchKey>, u64)>> {
+        let Extent::Subject(subject) = &self.erasing.extent else { return Ok(None) };
+        let Some(since) = self.store.ledger.indexed_since(subject.paths()).await? else {
+            return Ok(None);
+        };
+        let mut keys = subject.keys();
+        // An event with very many values is not found by each of them.
+        keys.push(SearchKey::overflow());
+        for key in &keys {
+            match self.store.ledger.events(&self.found_by(key.clone(), 1)).await {
+                Ok(_) => {}
+                // This process has other paths in its settings.
+                Err(StoreError::BadQuery(_)) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some((keys, since)))
+    }
+
+    fn found_by(&self, key: SearchKey, limit: usize) -> EventQuery {
+        let (tenant, matches) = (self.erasing.tenant.clone(), vec![key]);
+        EventQuery { tenant, matches, oldest_first: true, limit, ..EventQuery::default() }
+    }
+
+    async fn indexed(
+        &mut self,
+        keys: Vec<SearchKey>,
+        done: &(dyn Fn(&Found) + Sync),
+    ) -> Result<()> {
+        for key in keys {
+            let mut query = self.found_by(key, PAGE);
+            loop {
+                let page = self.store.ledger.events(&query).await?;
+                let mut records = Vec::with_capacity(page.items.len());
+                for one in &page.items {
+                    records.extend(self.store.ledger.event(&query.tenant, &one.id).await?);
+                }
+                self.take(&records, done).await?;
+                query.cursor = page.next;
+                if query.cursor.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts those of the events that are covered, each once, and removes them.
+    async fn take(
+        &mut self,
+        records: &[EventRecord],
+        done: &(dyn Fn(&Found) + Sync),
+    ) -> Result<()> {
+        let is_subject = matches!(self.erasing.extent, Extent::Subject(_));
+        let mut covered: Vec<&EventRecord> =
+            records.iter().filter(|record| self.covers(record.event.json())).collect();
+        if is_subject {
+            covered.retain(|record| self.seen.insert(record.event.id.clone()));
+        }
+        let deliveries = || covered.iter().flat_map(|record| &record.deliveries);
+        let waits = |one: &&DeliveryRecord| one.state.is_waiting();
+        let waiting = deliveries().filter(waits).count() as u64;
+        let erased = match self.now() {
+            _ if covered.is_empty() => Erased::default(),
+            Some(now) => self.remove(&covered, now).await?,
+            None => {
+                Erased { events: covered.len() as u64, deliveries: deliveries().count() as u64 }
+            }
+        };
+        self.found.events += erased.events;
+        self.found.deliveries += erased.deliveries;
+        self.found.waiting += waiting;
+        done(&self.found);
+        Ok(())
     }
 
     async fn remove(&self, covered: &[&EventRecord], now: Ms) -> Result<Erased> {

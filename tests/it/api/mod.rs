@@ -12,6 +12,7 @@ mod matrix;
 mod quotas;
 mod receivers;
 mod routes;
+mod statistics;
 mod strict;
 mod urls;
 mod writers;

@@ -10,8 +10,11 @@ pub(crate) mod erasure;
 pub(crate) mod kit;
 pub(crate) mod ledger;
 pub(crate) mod lifecycle;
+pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod records;
+pub(crate) mod rollups;
+pub(crate) mod search;
 pub(crate) mod serving;
 pub(crate) mod tail;
 pub(crate) mod turns;
@@ -19,7 +22,13 @@ pub(crate) mod upkeep;
 pub(crate) mod usage;
 pub(crate) mod wide;
 
-use fanfare_store::Store;
+use fanfare_store::{SearchPaths, Store};
+
+/// The paths that every store under test indexes.
+pub(crate) fn search_paths() -> SearchPaths {
+    let paths = ["data.session", "data.users.id"].map(str::to_owned);
+    SearchPaths::new(&paths).expect("valid paths")
+}
 
 /// A store under test, and the processes over it.
 pub(crate) trait Fixture: Sized {
@@ -27,6 +36,8 @@ pub(crate) trait Fixture: Sized {
     const ADDS_KNOWN: bool = false;
     /// Only one process at a time reads, in order, and queues in order.
     const ONE_READER: bool = false;
+    /// Old rollups go by themselves after a real time, not when the caller says so.
+    const EXPIRES_ROLLUPS: bool = false;
 
     /// An empty store.
     async fn start() -> Self;
@@ -140,6 +151,22 @@ macro_rules! every_promise {
             upkeep: a_memo_ends_with_its_time,
             upkeep: a_well_store_says_so,
             upkeep: the_backlog_is_all_that_waits_and_since_when,
+            search: events_are_found_by_their_values,
+            search: a_path_that_is_not_indexed_is_refused,
+            search: search_keys_go_with_their_events,
+            search: an_event_with_many_values_is_found_by_its_overflow,
+            search: a_search_goes_on_where_it_stopped_while_events_come_and_go,
+            search: events_are_filtered_by_state_and_destination,
+            rollups: rollups_count_every_outcome_by_hour,
+            rollups: rollups_are_grouped_and_filtered,
+            rollups: a_repetition_adds_nothing_to_a_rollup,
+            rollups: rollups_survive_a_crash_and_go_with_their_tenant,
+            rollups: old_rollups_are_forgotten,
+            rollups: a_flood_of_event_types_does_not_grow_a_rollup_without_end,
+            limits: a_pace_gives_its_burst_once,
+            limits: a_pace_gives_a_place_per_interval,
+            limits: a_process_that_is_alone_counts_itself,
+            limits: open_circuits_are_known_until_they_close,
             usage: usage_follows_what_is_stored_and_what_waits,
             usage: a_repetition_counts_once,
             usage: usage_is_right_after_a_crash,

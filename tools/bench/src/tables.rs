@@ -30,6 +30,18 @@ pub(crate) fn webhooks(tenant: &str, sink: SocketAddr, count: usize) -> String {
     table
 }
 
+/// A tenant with a webhook that has a rate.
+pub(crate) fn with_rate(tenant: &str, sink: SocketAddr, rate: &str) -> String {
+    let mut table = head(tenant);
+    let _ = write!(
+        table,
+        "[[destination]]\nid = \"hook-0\"\nchannel = \"webhook\"\nurl = \"http://{sink}/hooks/0\"\n\
+         secret = \"{SECRET}\"\nrate = \"{rate}\"\n\n\
+         [[route]]\nevents = [\"kyc.session.*\"]\nto = [\"hook-0\"]\n"
+    );
+    table
+}
+
 /// A tenant with ten routes of different types to a webhook each. One of them matches.
 pub(crate) fn ten_routes(tenant: &str, sink: SocketAddr) -> String {
     let mut table = head(tenant);

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use fanfare_contract::{DeliveryId, Event};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::queue::{Place, Statements};
+use super::queue::{Accounts, Place, Statements};
 use super::readers::Turn;
 use super::rows::{self, WAITING};
 use super::writing::Writing;
@@ -263,7 +263,8 @@ fn settle(
     lane: &LaneKey,
     updates: &[(Arc<Event>, DeliveryUpdate)],
 ) -> Result<()> {
-    let Writing { conn, names: ids, effects, usage, .. } = writing;
+    let Writing { conn, names: ids, effects, usage, rollups, .. } = writing;
+    let mut accounts = Accounts { usage, rollups };
     let conn = &*conn;
     // An erased tenant does not come back with a late outcome.
     let Some(tenant_id) = names::find_tenant(conn, &lane.tenant)? else { return Ok(()) };
@@ -275,7 +276,8 @@ fn settle(
         // An event that was removed after its retention needs no outcome.
         if let Some((seq, received_ms)) = found.optional()? {
             let (lane_id, tenant_id) = ids.lane(conn, &lane.tenant, &lane.id)?;
-            queue.change(&Place { seq, lane_id, tenant_id, received_ms }, update, usage)?;
+            let place = Place { seq, lane_id, tenant_id, received_ms };
+            queue.change(&place, (event, update), &mut accounts)?;
         }
     }
     effects.agenda_changed |= queue.woke();

@@ -11,7 +11,7 @@ use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::writing::Writing;
-use super::{Embedded, failure, names, schema, upkeep, usage};
+use super::{Embedded, failure, names, rollups, schema, search, upkeep, usage};
 use crate::{Entry, EntryId, Erased, Erasure, Ms, Page, Result};
 
 /// Events removed in one transaction: some ten milliseconds.
@@ -99,7 +99,7 @@ impl Embedded {
 
 fn erase(writing: &mut Writing, tenant: &str, ids: &[String]) -> Result<Erased> {
     writing.keep_last_seq()?;
-    let mut erased = Erased::default();
+    let (mut erased, mut seqs) = (Erased::default(), Vec::new());
     let Some(tenant_id) = names::find_tenant(&writing.conn, tenant)? else { return Ok(erased) };
     for id in ids {
         let find = "SELECT seq FROM events WHERE tenant_id = ?1 AND id = ?2";
@@ -110,7 +110,9 @@ fn erase(writing: &mut Writing, tenant: &str, ids: &[String]) -> Result<Erased> 
         erased.events += 1;
         erased.deliveries += remove(writing, tenant_id, seq)?;
         writing.effects.erased.push(seq);
+        seqs.push(seq);
     }
+    search::remove(&writing.conn, &seqs)?;
     Ok(erased)
 }
 
@@ -147,6 +149,7 @@ fn forget(writing: &mut Writing, tenant: &str) -> Result<()> {
     }
     // Changes of the same transaction must not write the tenant's row again.
     writing.write_usage()?;
+    rollups::forget_tenant(&writing.conn, tenant_id)?;
     for sql in [
         "DELETE FROM usage WHERE tenant_id = ?1",
         "DELETE FROM agenda WHERE tenant_id = ?1",

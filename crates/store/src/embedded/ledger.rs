@@ -7,7 +7,7 @@ use fanfare_contract::Tally;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::readers::Turn;
-use super::{Embedded, lists, names, rows, usage};
+use super::{Embedded, lists, names, rows, search, usage};
 use crate::{
     Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventRecord, EventSummary, LONGEST_TAIL,
     LaneKey, Ledger, Ms, Page, Rejected, Result, TAIL_BYTES, Tail, Usage,
@@ -22,8 +22,15 @@ impl Ledger for Embedded {
 
     async fn events(&self, query: &EventQuery) -> Result<Page<EventSummary>> {
         let turn = Turn::Tenant(&query.tenant);
-        let query = query.clone();
-        self.readers.run(turn, move |conn| lists::events(conn, &query)).await
+        let (query, search) = (query.clone(), Arc::clone(&self.search));
+        let work = move |conn: &Connection| {
+            if query.matches.is_empty() {
+                lists::events(conn, &query)
+            } else {
+                search::events(conn, &search, &query)
+            }
+        };
+        self.readers.run(turn, work).await
     }
 
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
@@ -52,6 +59,16 @@ impl Ledger for Embedded {
     async fn counts(&self, tenant: &str, from: Ms, to: Ms) -> Result<Counts> {
         let name = tenant.to_owned();
         self.readers.run(Turn::Tenant(tenant), move |conn| counts(conn, &name, from, to)).await
+    }
+
+    async fn note_indexed(&self) -> Result<()> {
+        let search = Arc::clone(&self.search);
+        self.writer.call(8, move |writing| search::note(writing, &search)).await
+    }
+
+    async fn indexed_since(&self, paths: &[String]) -> Result<Option<u64>> {
+        let paths = paths.to_vec();
+        self.readers.run(Turn::Router, move |conn| search::since(conn, &paths)).await
     }
 
     async fn usage(&self, tenants: &[Arc<str>]) -> Result<Vec<Usage>> {

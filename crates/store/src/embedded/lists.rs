@@ -6,8 +6,8 @@ use rusqlite::{Connection, Row};
 
 use super::{cursor, names, rows};
 use crate::{
-    Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventSummary, Ms, Page, Rejected, Result,
-    StateKind, StoreError,
+    Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventStatus, EventSummary, Ms, Page,
+    Rejected, Result, StateKind, StoreError, TypeFilter,
 };
 
 /// Rows that one page looks at.
@@ -16,57 +16,77 @@ const LOOKED_AT: usize = 5_000;
 const LIMIT: usize = 1_000;
 
 /// A page that is filled row by row.
-struct Filling<T> {
+pub(super) struct Filling<T> {
     items: Vec<T>,
     limit: usize,
     looked_at: usize,
 }
 
 impl<T> Filling<T> {
-    fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize) -> Self {
         Self { items: Vec::new(), limit: limit.clamp(1, LIMIT), looked_at: 0 }
     }
 
     /// Adds the item of a row, if it matches. True if the page ends with this row.
-    fn look(&mut self, item: Option<T>) -> bool {
+    pub(super) fn look(&mut self, item: Option<T>) -> bool {
         self.items.extend(item);
         self.looked_at += 1;
         self.items.len() >= self.limit || self.looked_at >= LOOKED_AT
     }
 
     /// `last` is the cursor of the last row, if there may be more after it.
-    fn finish(self, last: Option<String>) -> Page<T> {
+    pub(super) fn finish(self, last: Option<String>) -> Page<T> {
         Page { items: self.items, next: last }
     }
 }
 
-fn empty<T>() -> Page<T> {
+pub(super) fn empty<T>() -> Page<T> {
     Page { items: Vec::new(), next: None }
 }
 
 /// The newest possible position: the start of a list without a cursor.
-const NEWEST: i64 = i64::MAX;
+pub(super) const NEWEST: i64 = i64::MAX;
 /// The same for a list that starts with the oldest.
-const OLDEST: i64 = i64::MIN;
+pub(super) const OLDEST: i64 = i64::MIN;
+
+/// Through the events of the tenant.
+const EVENTS_BY_TIME: &str = "SELECT seq, received_ms, id, kind, created, state, environment \
+     FROM events WHERE tenant_id = ?1 AND received_ms >= ?2 AND received_ms < ?3 \
+     AND (received_ms, seq) < (?4, ?5) AND ?6 IS NOT NULL ORDER BY received_ms DESC, seq DESC";
+
+/// Through the deliveries that are not delivered. An event has one row for each of them.
+const EVENTS_BY_STATE: &str = "SELECT e.seq, e.received_ms, e.id, e.kind, e.created, e.state, \
+     e.environment FROM deliveries d CROSS JOIN events e ON e.seq = d.seq \
+     WHERE d.tenant_id = ?1 AND d.state <> 0 AND d.state = ?6 \
+     AND d.received_ms >= ?2 AND d.received_ms < ?3 AND (d.received_ms, d.seq) < (?4, ?5) \
+     ORDER BY d.received_ms DESC, d.seq DESC";
 
 pub(super) fn events(conn: &Connection, query: &EventQuery) -> Result<Page<EventSummary>> {
-    let [before_ms, before_seq] = match &query.cursor {
+    let start = if query.oldest_first { OLDEST } else { NEWEST };
+    let after = match &query.cursor {
         Some(text) => cursor::read('e', text)?,
-        None => [NEWEST; 2],
+        None => [start; 2],
     };
     let Some(tenant_id) = names::find_tenant(conn, &query.tenant)? else { return Ok(empty()) };
-    let mut statement = conn.prepare_cached(
-        "SELECT seq, received_ms, id, kind, created, state, environment FROM events \
-         WHERE tenant_id = ?1 AND received_ms >= ?2 AND received_ms < ?3 \
-         AND (received_ms, seq) < (?4, ?5) ORDER BY received_ms DESC, seq DESC",
-    )?;
-    let (from, to) = range(query.from_ms, query.to_ms, before_ms);
-    let mut found = statement.query((tenant_id, from, to, before_ms, before_seq))?;
+    let (way, state) = match query.status {
+        Some(EventStatus::Delivery(kind)) if kind != StateKind::Delivered => {
+            (EVENTS_BY_STATE, rows::state_number(kind))
+        }
+        _ => (EVENTS_BY_TIME, 0),
+    };
+    let sql = if query.oldest_first { turned(way) } else { way.to_owned() };
+    let mut statement = conn.prepare_cached(&sql)?;
+    let (from, to) = bounds(query.from_ms, query.to_ms, after[0], query.oldest_first);
+    let mut found = statement.query((tenant_id, from, to, after[0], after[1], state))?;
     let mut page = Filling::new(query.limit);
+    let mut last_seq = None;
     while let Some(row) = found.next()? {
         let (seq, received_ms): (i64, Ms) = (row.get(0)?, row.get(1)?);
-        let fits = fits(query.kind.as_deref(), row, 3)? && is_in(query.environment, row, 6)?;
-        let item = if fits { Some(summary(conn, seq, row)?) } else { None };
+        if last_seq.replace(seq) == Some(seq) {
+            continue;
+        }
+        let selected = selects(conn, query, seq, row)?;
+        let item = if selected { Some(summary(conn, seq, row)?) } else { None };
         if page.look(item) {
             return Ok(page.finish(Some(cursor::write('e', [received_ms, seq]))));
         }
@@ -74,7 +94,42 @@ pub(super) fn events(conn: &Connection, query: &EventQuery) -> Result<Page<Event
     Ok(page.finish(None))
 }
 
-fn summary(conn: &Connection, seq: i64, row: &Row<'_>) -> Result<EventSummary> {
+/// Whether a query selects the event of a row.
+pub(super) fn selects(
+    conn: &Connection,
+    query: &EventQuery,
+    seq: i64,
+    row: &Row<'_>,
+) -> Result<bool> {
+    let kind = row.get_ref(3)?.as_str();
+    let kind = kind.map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let (environment, state) = (rows::environment(row.get(6)?)?, rows::event_state(row.get(5)?)?);
+    if !query.selects(kind, environment, row.get(1)?, state) {
+        return Ok(false);
+    }
+    let wanted = match query.status {
+        Some(EventStatus::Delivery(kind)) => Some(rows::state_number(kind)),
+        _ => None,
+    };
+    if wanted.is_none() && query.lane.is_none() {
+        return Ok(true);
+    }
+    let mut deliveries = conn.prepare_cached(
+        "SELECT d.state, l.destination FROM deliveries d JOIN lanes l USING (lane_id) \
+         WHERE d.seq = ?1",
+    )?;
+    let mut deliveries = deliveries.query([seq])?;
+    while let Some(row) = deliveries.next()? {
+        let in_state =
+            wanted.is_none_or(|wanted| row.get(0).is_ok_and(|state: i64| state == wanted));
+        if in_state && is_of(query.lane.as_ref(), row, 1)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+pub(super) fn summary(conn: &Connection, seq: i64, row: &Row<'_>) -> Result<EventSummary> {
     let mut states = conn.prepare_cached("SELECT state FROM deliveries WHERE seq = ?1")?;
     let mut states = states.query([seq])?;
     let mut deliveries = Counts::default();
@@ -99,15 +154,16 @@ pub(super) fn count_of(counts: &mut Counts, state: i64) -> Result<&mut u64> {
 
 /// The range of times to search. It excludes what earlier pages showed, so a late page costs no
 /// more than the first. The cursor itself only distinguishes rows of the same time.
-fn range(from: Option<Ms>, to: Option<Ms>, before: Ms) -> (Ms, Ms) {
-    (from.unwrap_or(Ms::MIN), to.unwrap_or(Ms::MAX).min(before.saturating_add(1)))
+fn bounds(from: Option<Ms>, to: Option<Ms>, after: Ms, oldest_first: bool) -> (Ms, Ms) {
+    let (from, to) = (from.unwrap_or(Ms::MIN), to.unwrap_or(Ms::MAX));
+    if oldest_first { (from.max(after), to) } else { (from, to.min(after.saturating_add(1))) }
 }
 
-/// Whether this column has the wanted text, if one is wanted.
-fn fits(wanted: Option<&str>, row: &Row<'_>, column: usize) -> Result<bool> {
-    let Some(wanted) = wanted else { return Ok(true) };
+/// Whether the type in this column is selected.
+fn fits(filter: Option<&TypeFilter>, row: &Row<'_>, column: usize) -> Result<bool> {
+    let Some(filter) = filter else { return Ok(true) };
     let text = row.get_ref(column)?.as_str();
-    Ok(text.map_err(|error| StoreError::Corrupt(error.to_string()))? == wanted)
+    Ok(filter.selects(text.map_err(|error| StoreError::Corrupt(error.to_string()))?))
 }
 
 /// Whether this column has the wanted environment, if one is wanted.
@@ -148,16 +204,12 @@ pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<Pag
     let sql = format!("SELECT d.seq, d.lane_id, {} {way}", rows::DELIVERY);
     let sql = if query.oldest_first { turned(&sql) } else { sql };
     let mut statement = conn.prepare_cached(&sql)?;
-    let (from, to) = if query.oldest_first {
-        (query.from_ms.unwrap_or(Ms::MIN).max(after[0]), query.to_ms.unwrap_or(Ms::MAX))
-    } else {
-        range(query.from_ms, query.to_ms, after[0])
-    };
+    let (from, to) = bounds(query.from_ms, query.to_ms, after[0], query.oldest_first);
     let state = query.state.map_or(-1, rows::state_number);
     let mut found = statement.query((tenant_id, from, to, after[0], after[1], after[2], state))?;
     let mut page = Filling::new(query.limit);
     while let Some(row) = found.next()? {
-        let fits = fits(query.kind.as_deref(), row, 3)?
+        let fits = fits(query.kind.as_ref(), row, 3)?
             && is_of(query.lane.as_ref(), row, 4)?
             && is_in(query.environment, row, 13)?;
         let item = if fits { Some(rows::delivery(row, 2)?) } else { None };
@@ -214,16 +266,24 @@ mod tests {
 
     /// A sort would read all rows for every page.
     #[test]
-    fn no_list_of_deliveries_is_sorted() {
+    fn no_list_of_events_or_deliveries_is_sorted() {
         let conn = Connection::open_in_memory().unwrap();
         for step in super::super::schema::MIGRATIONS {
             conn.execute_batch(step).unwrap();
         }
-        for way in [BY_STATE, BY_EVENT] {
-            let sql = format!("EXPLAIN QUERY PLAN SELECT {} {way}", rows::DELIVERY);
+        let deliveries = |way| format!("SELECT {} {way}", rows::DELIVERY);
+        let lists = [
+            (deliveries(BY_STATE), 7),
+            (deliveries(BY_EVENT), 7),
+            (EVENTS_BY_TIME.to_owned(), 6),
+            (EVENTS_BY_STATE.to_owned(), 6),
+        ];
+        for (list, parameters) in lists {
+            let sql = format!("EXPLAIN QUERY PLAN {list}");
             for sql in [turned(&sql), sql] {
                 let mut statement = conn.prepare(&sql).unwrap();
-                let plan = statement.query_map([1; 7], |row| row.get("detail")).unwrap();
+                let given = rusqlite::params_from_iter(vec![1; parameters]);
+                let plan = statement.query_map(given, |row| row.get("detail")).unwrap();
                 let plan: Vec<String> = plan.collect::<Result<_, _>>().unwrap();
                 let bad = |line: &String| line.contains("TEMP B-TREE") || line.starts_with("SCAN");
                 assert!(!plan.iter().any(bad), "{plan:?}");

@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fanfare_contract::Event;
-use rusqlite::{CachedStatement, Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension};
 use tokio::time::Instant;
 
+use super::queue::{Accounts, Place};
 use super::readers::Turn;
 use super::rows::{self, PENDING, ROUTED, UNROUTED};
 use super::tail::Scan;
 use super::usage::{self, UsageChanges};
 use super::writing::Writing;
-use super::{Embedded, Role, queue};
+use super::{Embedded, Role, queue, search};
 use crate::{
-    Admission, Appended, DeliveryUpdate, Entry, EntryId, Log, Ms, Outcome, Payload, Rejected,
-    Result, Settlement, Share, StoreError,
+    Admission, Appended, Entry, EntryId, Log, Ms, Outcome, Payload, Rejected, Result, Settlement,
+    Share, StoreError,
 };
 
 /// How often a waiting reader looks for events that another process appended.
@@ -39,6 +40,8 @@ impl Log for Embedded {
             let chunk = std::mem::replace(&mut events, rest);
             let count = chunk.len();
             let Some(tenant) = chunk.first().map(|event| Arc::clone(&event.tenant)) else { break };
+            let hashes = chunk.iter().map(|event| self.search.hashes(&event.body));
+            let chunk: Vec<_> = chunk.iter().cloned().zip(hashes).collect();
             let work = move |writing: &mut Writing| append(writing, &chunk);
             answers.extend(self.writer.call_in_turn(&tenant, count, work).await?);
         }
@@ -143,7 +146,8 @@ fn entry((seq, event): (i64, Arc<Event>)) -> Entry {
     Entry { id: rows::entry_id(seq), payload: Payload::Event(event) }
 }
 
-fn append(writing: &mut Writing, events: &[Arc<Event>]) -> Result<Vec<Appended>> {
+/// Appends events with the hashes of their search keys.
+fn append(writing: &mut Writing, events: &[(Arc<Event>, Vec<u64>)]) -> Result<Vec<Appended>> {
     let conn = &writing.conn;
     let mut add = conn.prepare_cached(
         "INSERT INTO events (seq, tenant_id, id, kind, created, received_ms, environment, state) \
@@ -152,7 +156,7 @@ fn append(writing: &mut Writing, events: &[Arc<Event>]) -> Result<Vec<Appended>>
     let mut add_body =
         conn.prepare_cached("INSERT INTO bodies (seq, body, trace) VALUES (?1, ?2, ?3)")?;
     let mut answers = Vec::with_capacity(events.len());
-    for event in events {
+    for (event, hashes) in events {
         let tenant_id = writing.names.tenant(conn, &event.tenant)?;
         let seq = writing.next_seq;
         let (created, received) = (event.created, event.received_ms);
@@ -163,6 +167,7 @@ fn append(writing: &mut Writing, events: &[Arc<Event>]) -> Result<Vec<Appended>>
             continue;
         }
         add_body.execute((seq, &event.body[..], event.trace.as_deref()))?;
+        search::add(conn, tenant_id, seq, hashes)?;
         writing.usage.stored(tenant_id, event.body.len());
         writing.next_seq += 1;
         writing.effects.appended.push((seq, Arc::clone(event)));
@@ -234,7 +239,8 @@ fn admission(conn: &Connection, seq: i64) -> Result<Admission> {
 
 fn settle(writing: &mut Writing, batch: &[Settlement]) -> Result<()> {
     // The statements borrow the connection while the names change, so both are borrowed separately.
-    let Writing { conn, names, effects, usage, .. } = &mut *writing;
+    let Writing { conn, names, effects, usage, rollups, .. } = &mut *writing;
+    let mut accounts = Accounts { usage, rollups };
     let mut set_state =
         conn.prepare_cached("UPDATE events SET state = ?2 WHERE seq = ?1 AND state = 0")?;
     let mut queue = queue::Statements::prepare(conn)?;
@@ -243,20 +249,28 @@ fn settle(writing: &mut Writing, batch: &[Settlement]) -> Result<()> {
         match outcome {
             // The ledger names the entry that came first.
             Outcome::Duplicate => {}
-            Outcome::Unrouted(_) => {
-                set_state.execute((seq, UNROUTED))?;
+            Outcome::Unrouted(event) => {
+                if set_state.execute((seq, UNROUTED))? == 1 {
+                    let tenant_id = names.tenant(conn, &event.tenant)?;
+                    accounts.rollups.event(tenant_id, event, false);
+                }
             }
             Outcome::Routed(event, updates) => {
                 // If it is no longer pending, this is a repetition, and its deliveries may have
                 // changed.
-                if is_first(&mut set_state, seq)? {
+                if set_state.execute((seq, ROUTED))? == 1 {
+                    let tenant_id = names.tenant(conn, &event.tenant)?;
+                    accounts.rollups.event(tenant_id, event, true);
                     for update in updates {
-                        add_delivery(conn, names, (&mut queue, usage), seq, event, update)?;
+                        let (lane_id, _) = names.lane(conn, &event.tenant, &update.lane)?;
+                        let received_ms = event.received_ms;
+                        let place = Place { seq, lane_id, tenant_id, received_ms };
+                        queue.add(&place, (event, update), &mut accounts)?;
                         effects.agenda_changed |= queue.woke();
                     }
                 }
             }
-            Outcome::Rejected(rejected) => reject(conn, usage, seq, rejected)?,
+            Outcome::Rejected(rejected) => reject(conn, accounts.usage, seq, rejected)?,
         }
         effects.settled.push(seq);
     }
@@ -266,23 +280,6 @@ fn settle(writing: &mut Writing, batch: &[Settlement]) -> Result<()> {
         writing.keep_last_seq()?;
     }
     Ok(())
-}
-
-fn is_first(set_state: &mut CachedStatement<'_>, seq: i64) -> Result<bool> {
-    Ok(set_state.execute((seq, ROUTED))? == 1)
-}
-
-fn add_delivery(
-    conn: &Connection,
-    names: &mut super::names::Names,
-    (queue, usage): (&mut queue::Statements<'_>, &mut UsageChanges),
-    seq: i64,
-    event: &Event,
-    update: &DeliveryUpdate,
-) -> Result<()> {
-    let (lane_id, tenant_id) = names.lane(conn, &event.tenant, &update.lane)?;
-    let place = queue::Place { seq, lane_id, tenant_id, received_ms: event.received_ms };
-    queue.add(&place, update, usage)
 }
 
 /// Moves an entry to the dead letters. Not if it was erased meanwhile, or rejected before.
@@ -304,6 +301,7 @@ fn reject(
     let removed = conn.prepare_cached(sql)?.query_row([seq], |row| row.get(0)).optional()?;
     if let Some(tenant_id) = removed {
         usage.removed(tenant_id, usage::remove_body(conn, seq)?);
+        search::remove(conn, &[seq])?;
     }
     Ok(())
 }

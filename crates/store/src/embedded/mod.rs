@@ -24,6 +24,7 @@ mod failure;
 mod folder;
 mod gate;
 mod ledger;
+mod limits;
 mod lists;
 mod log;
 mod memo;
@@ -31,8 +32,10 @@ mod names;
 mod queue;
 mod readers;
 mod records;
+mod rollups;
 mod rows;
 mod schema;
+mod search;
 mod tail;
 mod upkeep;
 mod usage;
@@ -49,7 +52,8 @@ use self::readers::Readers;
 use self::tail::Tail;
 use self::writer::{Parts, Writer};
 use self::writing::Writing;
-use super::{Result, Store};
+use super::limits::LocalPaces;
+use super::{Result, SearchPaths, Store, StoreError};
 
 /// How to open a folder.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +85,9 @@ struct Embedded {
     tidied_up_to: Mutex<upkeep::Tidied>,
     /// The latest time at which an event was received that was read so far.
     newest_ms: AtomicI64,
+    paces: LocalPaces,
+    /// The paths whose values are indexed.
+    search: Arc<SearchPaths>,
 }
 
 /// Opens the store in `dir` and creates it if it does not exist. Blocks on the disk.
@@ -88,8 +95,14 @@ struct Embedded {
 /// When the last part of the [`Store`] is dropped, pending writes finish, the database is closed,
 /// and the folder is unlocked before the drop returns.
 pub fn open(dir: &Path, options: Options) -> Result<Store> {
+    open_indexed(dir, options, SearchPaths::default())
+}
+
+/// The same, with an index of the values at these paths.
+pub fn open_indexed(dir: &Path, options: Options, search: SearchPaths) -> Result<Store> {
     let folder = Folder::make(dir)?;
-    let opened = open_in(&folder, options).map_err(|error| failure::in_folder(&folder.dir, error));
+    let opened = open_in(&folder, options, search);
+    let opened = opened.map_err(|error| failure::in_folder(&folder.dir, error));
     let parts = Arc::new(opened?);
     Ok(Store {
         log: Arc::clone(&parts) as _,
@@ -97,18 +110,26 @@ pub fn open(dir: &Path, options: Options) -> Result<Store> {
         ledger: Arc::clone(&parts) as _,
         directory: Arc::clone(&parts) as _,
         records: Arc::clone(&parts) as _,
+        rollups: Arc::clone(&parts) as _,
+        limits: Arc::clone(&parts) as _,
         memo: Arc::clone(&parts) as _,
         upkeep: Arc::clone(&parts) as _,
         erasure: parts,
     })
 }
 
-fn open_in(folder: &Folder, options: Options) -> Result<Embedded> {
+fn open_in(folder: &Folder, options: Options, mut search: SearchPaths) -> Result<Embedded> {
     let hold = match options.role {
         Role::Router => Some(folder.hold()?),
         Role::Tool => None,
     };
     let mut writing = Writing::new(schema::open_writer(folder)?)?;
+    // A tool indexes what the router does, whatever its own settings say.
+    let stored = search::stored(&writing.conn)?;
+    if options.role == Role::Tool && !stored.is_empty() {
+        let paths: Vec<String> = stored.into_iter().map(|(path, _)| path).collect();
+        search = SearchPaths::new(&paths).map_err(StoreError::Corrupt)?;
+    }
     if hold.is_some() {
         backup::remove_leftovers(folder);
         writing.begin()?;
@@ -125,5 +146,17 @@ fn open_in(folder: &Folder, options: Options) -> Result<Embedded> {
     let writer = Writer::start(parts)?;
     let (role, folder) = (options.role, folder.clone());
     let tidied_up_to = Mutex::default();
-    Ok(Embedded { role, writer, readers, tail, folder, identity, tidied_up_to, newest_ms })
+    let (paces, search) = (LocalPaces::default(), Arc::new(search));
+    Ok(Embedded {
+        role,
+        writer,
+        readers,
+        tail,
+        folder,
+        identity,
+        tidied_up_to,
+        newest_ms,
+        paces,
+        search,
+    })
 }

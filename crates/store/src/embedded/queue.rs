@@ -1,7 +1,9 @@
 //! Deliveries as rows: in their lane's queue while they wait, with their lane's line in the agenda.
 
+use fanfare_contract::Event;
 use rusqlite::{CachedStatement, Connection};
 
+use super::rollups::RollupChanges;
 use super::rows;
 use super::usage::UsageChanges;
 use crate::lifecycle::transition;
@@ -13,6 +15,12 @@ pub(super) struct Place {
     pub(super) lane_id: i64,
     pub(super) tenant_id: i64,
     pub(super) received_ms: Ms,
+}
+
+/// What the transaction adds up of its changes.
+pub(super) struct Accounts<'a> {
+    pub(super) usage: &'a mut UsageChanges,
+    pub(super) rollups: &'a mut RollupChanges,
 }
 
 /// The statements of one batch.
@@ -66,8 +74,8 @@ impl<'c> Statements<'c> {
     pub(super) fn add(
         &mut self,
         place: &Place,
-        update: &DeliveryUpdate,
-        usage: &mut UsageChanges,
+        (event, update): (&Event, &DeliveryUpdate),
+        accounts: &mut Accounts<'_>,
     ) -> Result<()> {
         let state = transition(None, &update.change);
         let times = state.times();
@@ -86,7 +94,8 @@ impl<'c> Statements<'c> {
             rows::attempt_lines(&update.attempts)?,
         ))?;
         if added == 1 {
-            usage.waiting(place.tenant_id, i64::from(state.is_waiting()));
+            accounts.usage.waiting(place.tenant_id, i64::from(state.is_waiting()));
+            accounts.rollups.delivery(place.tenant_id, event, update, true);
             self.schedule(place, &state)?;
         }
         Ok(())
@@ -96,13 +105,16 @@ impl<'c> Statements<'c> {
     pub(super) fn change(
         &mut self,
         place: &Place,
-        update: &DeliveryUpdate,
-        usage: &mut UsageChanges,
+        (event, update): (&Event, &DeliveryUpdate),
+        accounts: &mut Accounts<'_>,
     ) -> Result<()> {
-        let Some(before) = self.find(place)? else { return self.add(place, update, usage) };
+        let Some(before) = self.find(place)? else {
+            return self.add(place, (event, update), accounts);
+        };
         let (tries, lines) = (rows::tries(update), rows::attempt_lines(&update.attempts)?);
         if !before.accepts(&update.change) {
             self.only_attempts.execute((place.seq, place.lane_id, tries, lines))?;
+            accounts.rollups.delivery(place.tenant_id, event, update, false);
             return Ok(());
         }
         let state = transition(Some(&before), &update.change);
@@ -121,7 +133,8 @@ impl<'c> Statements<'c> {
             update.change.is_replay(),
         ))?;
         let change = i64::from(state.is_waiting()) - i64::from(before.is_waiting());
-        usage.waiting(place.tenant_id, change);
+        accounts.usage.waiting(place.tenant_id, change);
+        accounts.rollups.delivery(place.tenant_id, event, update, true);
         self.schedule(place, &state)
     }
 

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::memo::wall_clock;
 use super::readers::Turn;
 use super::writing::Writing;
-use super::{Embedded, checkup, disk, names, usage};
+use super::{Embedded, checkup, disk, names, search, usage};
 use crate::{Backlog, Check, Findings, Ms, Result, Upkeep};
 
 /// Events removed in one transaction: some ten milliseconds.
@@ -241,16 +241,17 @@ fn remove(writing: &mut Writing, seqs: &[i64]) -> Result<u64> {
          RETURNING tenant_id",
     )?;
     let mut deliveries = conn.prepare_cached("DELETE FROM deliveries WHERE seq = ?1")?;
-    let mut removed = 0;
+    let mut removed = Vec::new();
     for seq in seqs {
         let tenant_id = event.query_row([seq], |row| row.get(0)).optional()?;
         if let Some(tenant_id) = tenant_id {
             changes.removed(tenant_id, usage::remove_body(conn, *seq)?);
             deliveries.execute([seq])?;
-            removed += 1;
+            removed.push(*seq);
         }
     }
-    Ok(removed)
+    search::remove(conn, &removed)?;
+    Ok(removed.len() as u64)
 }
 
 /// Removes old dead letters, expired memos and records, and failures that are not reported any

@@ -6,6 +6,7 @@ use fanfare_contract::Event;
 use rusqlite::Connection;
 
 use super::names::Names;
+use super::rollups::RollupChanges;
 use super::usage::UsageChanges;
 use crate::Result;
 
@@ -18,6 +19,8 @@ pub(super) struct Writing {
     pub(super) effects: Effects,
     /// Written before the transaction is committed.
     pub(super) usage: UsageChanges,
+    /// The same.
+    pub(super) rollups: RollupChanges,
     /// Changes when another process has written.
     data_version: i64,
 }
@@ -39,7 +42,8 @@ impl Writing {
     pub(super) fn new(conn: Connection) -> Result<Self> {
         let names = Names::default();
         let (effects, usage) = (Effects::default(), UsageChanges::default());
-        let mut writing = Self { conn, names, next_seq: 0, effects, usage, data_version: -1 };
+        let (next_seq, data_version, rollups) = (0, -1, RollupChanges::default());
+        let mut writing = Self { conn, names, next_seq, effects, usage, rollups, data_version };
         writing.next_seq = writing.read_next_seq()?;
         Ok(writing)
     }
@@ -75,6 +79,7 @@ impl Writing {
         self.names.forget();
         self.effects = Effects::default();
         self.usage = UsageChanges::default();
+        self.rollups.undo();
         self.data_version = -1;
     }
 
@@ -85,9 +90,11 @@ impl Writing {
         (changes, appended.len(), settled.len(), self.next_seq, *agenda_changed)
     }
 
-    /// Writes what the tenants hold, as far as the requests up to now have changed it.
+    /// Writes what the tenants hold and their rollups, as far as the requests up to now have changed
+    /// them.
     pub(super) fn write_usage(&mut self) -> Result<()> {
-        self.usage.write(&self.conn)
+        self.usage.write(&self.conn)?;
+        self.rollups.write(&self.conn)
     }
 
     pub(super) fn number(&self, name: &str) -> Result<i64> {

@@ -49,6 +49,7 @@ impl Erasure for Memory {
         if state.events.values().any(|row| &*row.event.tenant == tenant) {
             return Ok(());
         }
+        state.rollups.forget_tenant(tenant);
         state.queues.retain(|lane, _| &*lane.tenant != tenant);
         state.agenda.retain(|lane, _| &*lane.tenant != tenant);
         state.failing.retain(|lane, _| &*lane.tenant != tenant);

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fanfare_contract::Tally;
+use fanfare_contract::{LaneId, Tally};
 
 use super::Memory;
-use super::state::EventRow;
+use super::state::{DeliveryRow, EventRow, State};
 use crate::{
     Counts, DeliveryQuery, DeliveryRecord, DeliveryState, EventQuery, EventRecord, EventState,
-    EventSummary, LONGEST_TAIL, LaneKey, Ledger, Ms, Page, Rejected, Result, StoreError, Tail,
-    Usage,
+    EventStatus, EventSummary, LONGEST_TAIL, LaneKey, Ledger, Ms, Page, Rejected, Result,
+    StoreError, Tail, Usage,
 };
 
 #[async_trait]
@@ -27,14 +27,20 @@ impl Ledger for Memory {
 
     async fn events(&self, query: &EventQuery) -> Result<Page<EventSummary>> {
         let state = self.world.lock();
-        let fits = |event: &fanfare_contract::Event| {
+        let paths = &self.world.search;
+        query.matches.iter().try_for_each(|key| paths.hash(key).map(drop))?;
+        let fits = |seq: u64, row: &EventRow| {
+            let event = &row.event;
             *event.tenant == query.tenant
-                && query.kind.as_ref().is_none_or(|kind| **kind == *event.kind)
-                && query.environment.is_none_or(|wanted| wanted == event.environment)
-                && within(event.received_ms, query.from_ms, query.to_ms)
+                && query.selects(&event.kind, event.environment, event.received_ms, row.state)
+                && (query.matches.is_empty() || paths.has_all(&event.body, &query.matches))
+                && has_delivery(&state, seq, query)
         };
-        let mut rows: Vec<_> = state.events.iter().filter(|(_, row)| fits(&row.event)).collect();
+        let mut rows: Vec<_> = state.events.iter().filter(|(seq, row)| fits(**seq, row)).collect();
         rows.sort_by_key(|(seq, row)| std::cmp::Reverse((row.event.received_ms, **seq)));
+        if query.oldest_first {
+            rows.reverse();
+        }
         let all = rows.into_iter().map(|(seq, row)| {
             let mut deliveries = Counts::default();
             state.count(*seq, &mut deliveries);
@@ -56,7 +62,7 @@ impl Ledger for Memory {
         let fits = |one: &DeliveryRecord| {
             query.state.is_none_or(|kind| kind == one.state.kind())
                 && query.lane.as_ref().is_none_or(|wanted| wanted.covers(one.lane.as_str()))
-                && query.kind.as_ref().is_none_or(|kind| *kind == one.kind)
+                && query.kind.as_ref().is_none_or(|filter| filter.selects(&one.kind))
                 && query.environment.is_none_or(|wanted| wanted == one.environment)
                 && within(one.received_ms, query.from_ms, query.to_ms)
         };
@@ -130,11 +136,34 @@ impl Ledger for Memory {
         Ok(counts)
     }
 
+    async fn note_indexed(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn indexed_since(&self, paths: &[String]) -> Result<Option<u64>> {
+        let known = self.world.search.paths();
+        let is_known = |path: &String| known.iter().any(|known| **known == **path);
+        Ok(paths.iter().all(is_known).then_some(0))
+    }
+
     async fn usage(&self, tenants: &[Arc<str>]) -> Result<Vec<Usage>> {
         self.world.faults.meet("ledger.usage").await?;
         let state = self.world.lock();
         Ok(tenants.iter().map(|tenant| state.usage(tenant)).collect())
     }
+}
+
+/// Whether one of an event's deliveries is as the query wants one.
+fn has_delivery(state: &State, seq: u64, query: &EventQuery) -> bool {
+    let wanted = match query.status {
+        Some(EventStatus::Delivery(kind)) => Some(kind),
+        _ => None,
+    };
+    let fits = |(lane, row): (&LaneId, &DeliveryRow)| {
+        wanted.is_none_or(|wanted| row.state.kind() == wanted)
+            && query.lane.as_ref().is_none_or(|wanted| wanted.covers(lane))
+    };
+    (wanted.is_none() && query.lane.is_none()) || state.deliveries_of(seq).any(fits)
 }
 
 fn within(at: Ms, from: Option<Ms>, to: Option<Ms>) -> bool {

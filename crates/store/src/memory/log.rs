@@ -131,12 +131,14 @@ fn settle(state: &mut State, seq: u64, outcome: Outcome) -> bool {
             state.rejected.entry(seq).or_insert(rejected);
             false
         }
-        (Outcome::Unrouted(_), Some(row)) => {
+        (Outcome::Unrouted(event), Some(row)) => {
             row.state = EventState::Unrouted;
+            state.rollups.event(&event, false);
             false
         }
         (Outcome::Routed(event, updates), Some(row)) => {
             row.state = EventState::Routed;
+            state.rollups.event(&event, true);
             let tenant = &event.tenant;
             let lane = |lane: &LaneId| LaneKey { tenant: tenant.clone(), id: lane.clone() };
             let add = |woke, update: &crate::DeliveryUpdate| {

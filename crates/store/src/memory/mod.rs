@@ -5,8 +5,10 @@ mod agenda;
 mod erasure;
 mod faults;
 mod ledger;
+mod limits;
 mod log;
 mod records;
+mod rollups;
 mod state;
 mod upkeep;
 
@@ -19,7 +21,8 @@ use tokio::sync::Notify;
 pub use faults::Faults;
 use state::State;
 
-use crate::Store;
+use crate::limits::LocalPaces;
+use crate::{SearchPaths, Store};
 
 /// What outlives every process.
 #[derive(Default)]
@@ -31,6 +34,8 @@ pub struct World {
     newest_ms: AtomicI64,
     /// Failures to come.
     pub faults: Faults,
+    search: SearchPaths,
+    paces: LocalPaces,
 }
 
 /// One process over a [`World`].
@@ -43,6 +48,16 @@ impl World {
     /// An empty one.
     pub fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// An empty one that finds events by the values at these paths.
+    pub fn indexed(search: SearchPaths) -> Arc<Self> {
+        Arc::new(Self { search, ..Self::default() })
+    }
+
+    /// Its processes keep limits together from now on, as replicas do.
+    pub fn share_limits(&self) {
+        self.lock().shares_limits = true;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -59,6 +74,8 @@ impl World {
             ledger: memory.clone(),
             directory: memory.clone(),
             records: memory.clone(),
+            rollups: memory.clone(),
+            limits: memory.clone(),
             memo: memory.clone(),
             upkeep: memory.clone(),
             erasure: memory,

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use fanfare_contract::{DeliveryId, Event, LaneId};
 use tokio::time::Instant;
 
+use super::rollups::Rollups;
 use crate::lifecycle::transition;
 use crate::{
     Attempt, Counts, DeliveryRecord, DeliveryState, DeliveryUpdate, EventState, Failing, LaneKey,
-    Ms, Record, Rejected, Usage,
+    Ms, OpenCircuit, Record, Rejected, Usage,
 };
 
 #[derive(Default)]
@@ -23,6 +24,9 @@ pub(super) struct State {
     /// What is unread, by tenant, and what was read by whom and is not settled.
     pub(super) unread: BTreeMap<Arc<str>, BTreeSet<u64>>,
     pub(super) reading: BTreeMap<u64, u64>,
+    pub(super) rollups: Rollups,
+    pub(super) shares_limits: bool,
+    pub(super) circuits: Vec<OpenCircuit>,
     /// By event, then by lane.
     pub(super) deliveries: BTreeMap<(u64, LaneId), DeliveryRow>,
     pub(super) queues: HashMap<LaneKey, BTreeSet<(Ms, u64)>>,
@@ -127,6 +131,7 @@ impl State {
         };
         let times = row.state.times();
         self.deliveries.insert((seq, lane.id.clone()), row);
+        self.rollups.delivery(&self.events[&seq].event, update, true);
         self.queue(seq, lane, times)
     }
 
@@ -159,6 +164,7 @@ impl State {
         row.attempts.extend(update.attempts.iter().cloned());
         row.tries += update.tries();
         if !row.state.accepts(&update.change) {
+            self.rollups.delivery(&self.events[&seq].event, update, false);
             return false;
         }
         let state = transition(Some(&row.state), &update.change);
@@ -169,6 +175,7 @@ impl State {
         if update.change.is_replay() {
             row.tries = update.tries();
         }
+        self.rollups.delivery(&self.events[&seq].event, update, true);
         if let Some((due_ms, _)) = before {
             self.queues.entry(lane.clone()).or_default().remove(&(due_ms, seq));
         }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connection::Batch;
 use super::keys::{SHARDS, Tag, shard_of, unescape};
-use super::{Core, log, order, pack, queue, reply, script};
+use super::{Core, log, order, pack, queue, reply, rollups, script};
 use crate::{
     Agenda, Claim, DeliveryUpdate, EntryId, Failing, Head, LaneKey, Look, Ms, Next, Reason, Result,
     StateKind, TenantLimit, WaitingItem,
@@ -171,6 +171,7 @@ impl RedisAgenda {
         ];
         let mut cmd = script::call(&script::LANE, &names.each_ref().map(String::as_str));
         cmd.arg(&keys.base).arg(&keys.name).arg(&*lane.id).arg(pack::lane_hash(&lane.id));
+        cmd.arg(self.core.keep_rollups_s());
         for (event, update) in updates {
             let state = update.change.target();
             let (due, serve) = state.times().unwrap_or_default();
@@ -179,6 +180,7 @@ impl RedisAgenda {
             cmd.arg(pack::quote(&state.reason().map(Reason::as_text).unwrap_or_default()));
             cmd.arg(pack::pack_line(update)).arg(pack::pack_attempts(&update.attempts));
             cmd.arg(u8::from(update.change.is_replay()));
+            rollups::add_delivery(&mut cmd, event, update);
         }
         let mut missing = Vec::new();
         let mut batch = Batch::one(keys.tag(), cmd);

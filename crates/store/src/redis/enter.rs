@@ -20,7 +20,7 @@ use super::fault::Fault;
 use super::handoff::Pass;
 use super::keys::Tag;
 use super::reader::Reader;
-use super::{Core, pack, reply, script};
+use super::{Core, pack, reply, script, search};
 use crate::{Admission, Appended, Entry, Payload, Result, StoreError};
 
 /// Adds an event. `None` when it is not known whether the stream has it now.
@@ -59,6 +59,7 @@ async fn exchange(core: &Core, reader: &Reader, event: &Arc<Event>) -> Result<Ap
     let mut cmd = script::call(&script::ENTER, &names);
     cmd.arg(&core.group).arg(&core.replica).arg(&keys.name).arg(&*event.id);
     cmd.arg(event.received_ms).arg(pack::head(event));
+    cmd.arg(&keys.base).arg(search::hashes(core, &event.body));
     seal.add_entry(&mut cmd, event);
     let mut batch = Batch::one(Tag::Stream, cmd);
     batch.confirm(Tag::Stream);

@@ -192,6 +192,7 @@ impl Erasure for RedisErasure {
             keys.tenants(),
             keys.agenda(),
             keys.lanes(),
+            keys.rollup_hours(),
             keys.leases(),
             keys.failing(),
             keys.events(),

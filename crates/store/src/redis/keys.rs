@@ -58,6 +58,16 @@ impl Keys {
         self.base(shard) + "tenants"
     }
 
+    /// The rollups of all tenants of a shard in one hour.
+    pub(super) fn all_rollup(&self, shard: u8, hour: i64) -> String {
+        format!("{}all:{hour}", self.base(shard))
+    }
+
+    /// The hours of which there are such rollups.
+    pub(super) fn all_rollup_hours(&self, shard: u8) -> String {
+        self.base(shard) + "allh"
+    }
+
     /// The keys of one tenant.
     pub(super) fn tenant(&self, tenant: &str) -> TenantKeys {
         self.escaped(shard_of(tenant), escape(tenant).into_owned())
@@ -146,6 +156,21 @@ impl Keys {
         format!("{}:{{up}}:probe", self.prefix)
     }
 
+    /// A pace that all replicas share.
+    pub(super) fn pace(&self, key: &str) -> String {
+        format!("{}:pace:{key}", self.prefix)
+    }
+
+    /// Lanes with an open circuit, by the time at which it may be tried again.
+    pub(super) fn circuits(&self) -> String {
+        format!("{}:{{up}}:circuits", self.prefix)
+    }
+
+    /// The paths that are indexed, and since when.
+    pub(super) fn indexed(&self) -> String {
+        format!("{}:{{up}}:indexed", self.prefix)
+    }
+
     pub(super) fn memo(&self, key: &str) -> String {
         format!("{}:memo:{key}", self.prefix)
     }
@@ -219,6 +244,21 @@ impl TenantKeys {
     /// What the tenant holds: bytes of events, and waiting deliveries.
     pub(super) fn usage(&self) -> String {
         self.key("use")
+    }
+
+    /// Rollups of one hour.
+    pub(super) fn rollup(&self, hour: i64) -> String {
+        self.lane_key("r", &hour.to_string())
+    }
+
+    /// The hours of which there are rollups.
+    pub(super) fn rollup_hours(&self) -> String {
+        self.key("rh")
+    }
+
+    /// The segments of search keys, by the number of their first event.
+    pub(super) fn search_segments(&self) -> String {
+        self.key("ks")
     }
 
     /// Lanes by the time they may next be served.

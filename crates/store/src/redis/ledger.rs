@@ -10,9 +10,10 @@ use redis::Value;
 use super::connection::Batch;
 use super::cursor::{List, Position};
 use super::keys::Tag;
-use super::{Core, pack, reply, script};
+use super::summary::{state_of, summary};
+use super::{Core, pack, reply, script, search};
 use crate::{
-    Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventRecord, EventState, EventSummary,
+    Counts, DeliveryQuery, DeliveryRecord, EventQuery, EventRecord, EventStatus, EventSummary,
     LONGEST_TAIL, LaneKey, Ledger, Ms, Page, Rejected, Result, StateKind, StoreError, TAIL_BYTES,
     Tail, Usage,
 };
@@ -168,30 +169,23 @@ impl Ledger for RedisLedger {
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<EventSummary>> {
-        let (tag, keys) = self.tenant_index(&query.tenant, None);
-        let (from_ms, to_ms) = (query.from_ms, query.to_ms);
-        let index = Index { tag, keys, from_ms, to_ms, oldest_first: false };
+        if !query.matches.is_empty() {
+            return search::events(&self.core, query).await;
+        }
+        let letter = match query.status {
+            Some(EventStatus::Delivery(kind)) if kind != StateKind::Delivered => {
+                Some(pack::letter(kind))
+            }
+            _ => None,
+        };
+        let (tag, keys) = self.tenant_index(&query.tenant, letter);
+        let (from_ms, to_ms, oldest_first) = (query.from_ms, query.to_ms, query.oldest_first);
+        let index = Index { tag, keys, from_ms, to_ms, oldest_first };
         let limit = query.limit.clamp(1, LONGEST_PAGE);
         let cursor = query.cursor.as_deref();
         self.page(&index, List::Events, cursor, limit, |line, _, items| {
-            let Some(head) = &line.head else { return Ok(None) };
-            let head = pack::read_head(head)?;
-            let fits = query.kind.as_ref().is_none_or(|kind| *kind == head.kind)
-                && query.environment.is_none_or(|wanted| wanted == head.environment);
-            if fits {
-                items.push(EventSummary {
-                    id: line.id.clone(),
-                    kind: head.kind,
-                    created: head.created,
-                    received_ms: head.received_ms,
-                    environment: head.environment,
-                    state: state_of(line.outcome.as_deref()),
-                    deliveries: line
-                        .outcome
-                        .as_deref()
-                        .map(pack::count_outcome)
-                        .unwrap_or_default(),
-                });
+            if let Some(head) = &line.head {
+                items.extend(summary(query, &line.id, head, line.outcome.as_deref())?);
             }
             Ok(None)
         })
@@ -211,7 +205,7 @@ impl Ledger for RedisLedger {
             let (Some(head), Some(outcome)) = (&line.head, &line.outcome) else { return Ok(None) };
             let head = pack::read_head(head)?;
             let other = query.environment.is_some_and(|wanted| wanted != head.environment);
-            if other || query.kind.as_ref().is_some_and(|kind| *kind != head.kind) {
+            if other || query.kind.as_ref().is_some_and(|kind| !kind.selects(&head.kind)) {
                 return Ok(None);
             }
             let records = pack::unpack_outcome(&line.id, &head.kind, head.environment, outcome)?;
@@ -334,6 +328,14 @@ impl Ledger for RedisLedger {
         Ok(Counts { received, pending, unrouted, delivered, waiting, suppressed, dead })
     }
 
+    async fn note_indexed(&self) -> Result<()> {
+        search::note(&self.core).await
+    }
+
+    async fn indexed_since(&self, paths: &[String]) -> Result<Option<u64>> {
+        search::since(&self.core, paths).await
+    }
+
     async fn usage(&self, tenants: &[Arc<str>]) -> Result<Vec<Usage>> {
         let mut all = Vec::with_capacity(tenants.len());
         for part in tenants.chunks(USAGES_AT_ONCE) {
@@ -355,14 +357,6 @@ impl Ledger for RedisLedger {
             }
         }
         Ok(all)
-    }
-}
-
-fn state_of(outcome: Option<&str>) -> EventState {
-    match outcome {
-        None => EventState::Pending,
-        Some(packed) if packed.contains('\n') => EventState::Routed,
-        Some(_) => EventState::Unrouted,
     }
 }
 

@@ -14,7 +14,8 @@ use super::consumers::Watch;
 use super::keys::{Tag, TenantKeys};
 use super::pace::Pace;
 use super::reader::Reader;
-use super::{Core, enter, pack, reply, script};
+use super::rollups::Gathered;
+use super::{Core, enter, pack, reply, script, search};
 use crate::{
     Admission, Appended, Change, DeliveryUpdate, Entry, EntryId, Log, Ms, Outcome, Rejected,
     Result, Settlement, Share,
@@ -167,43 +168,82 @@ impl RedisLog {
     /// Writes outcomes. Returns the entries with waiting deliveries whose event the store does not
     /// know.
     async fn write(&self, batch: &[Settlement]) -> Result<Vec<(EntryId, Arc<Event>)>> {
-        let written: Vec<Written<'_>> = batch.iter().filter_map(Written::of).collect();
-        let tenants = by_tenant(&written, |written| &written.event.tenant);
+        let mut left: Vec<Written<'_>> = batch.iter().filter_map(Written::of).collect();
+        let mut missing = Vec::new();
+        // A script writes nothing if an event needs no outcome. Those are left out then, and what
+        // is left is sent again.
+        while !left.is_empty() {
+            let mut again = HashSet::new();
+            for (places, answer) in self.write_some(&left).await? {
+                let mut parts = reply::array(answer)?.into_iter();
+                let unknown = ids(parts.next())?;
+                let done = ids(parts.next())?;
+                for place in places.iter().filter(|_| !(unknown.is_empty() && done.is_empty())) {
+                    let written = &left[*place];
+                    if unknown.contains(&*written.event.id) {
+                        missing.push((written.entry, Arc::clone(written.event)));
+                    } else if !done.contains(&*written.event.id) {
+                        again.insert(written.entry);
+                    }
+                }
+            }
+            left.retain(|written| again.contains(&written.entry));
+        }
+        Ok(missing)
+    }
+
+    /// Sends one script for each tenant and part. Returns the places of each with its answer.
+    async fn write_some(&self, written: &[Written<'_>]) -> Result<Vec<(Vec<usize>, Value)>> {
+        let tenants = by_tenant(written, |written| &written.event.tenant);
         let mut scripts = Batch::new();
-        let mut tenants_of_scripts = Vec::new();
+        let mut places_of_scripts = Vec::new();
         let mut waits = false;
         for (tenant, places) in &tenants {
             let keys = self.core.keys.tenant(tenant);
             for part in places.chunks(EVENTS_A_SCRIPT) {
-                let mut cmd = settle_call(&keys, part.len());
-                for place in part {
-                    waits |= written[*place].add_to(&mut cmd);
-                }
+                let (cmd, has_waiting) = self.settle_call(&keys, written, part);
+                waits |= has_waiting;
                 scripts.push(keys.tag(), cmd);
-                tenants_of_scripts.push(*tenant);
+                places_of_scripts.push(part.to_vec());
             }
         }
         for tenant in tenants.keys() {
             let keys = self.core.keys.tenant(tenant);
             self.core.bulk.have_confirmed(&mut scripts, keys.tag(), &keys.base);
         }
-        let mut missing = Vec::new();
         let answers = self.core.bulk.run(&scripts).await?;
-        for (tenant, answer) in tenants_of_scripts.into_iter().zip(answers) {
-            for id in reply::array(answer)? {
-                let id = reply::text(id)?;
-                let of = |written: &&Written<'_>| {
-                    *written.event.id == *id && &*written.event.tenant == tenant
-                };
-                missing.extend(
-                    written.iter().find(of).map(|found| (found.entry, Arc::clone(found.event))),
-                );
-            }
-        }
         if waits {
             self.core.changed.notify_one();
         }
-        Ok(missing)
+        Ok(places_of_scripts.into_iter().zip(answers).collect())
+    }
+
+    /// The script that writes a part of the outcomes of a tenant, and whether a delivery waits.
+    fn settle_call(&self, keys: &TenantKeys, all: &[Written<'_>], part: &[usize]) -> (Cmd, bool) {
+        let names = [
+            keys.outcomes(),
+            keys.events(),
+            keys.agenda(),
+            keys.lanes(),
+            keys.leases(),
+            keys.erased(),
+            keys.usage(),
+        ];
+        let names = names.each_ref().map(String::as_str);
+        let mut gathered = Gathered::default();
+        for place in part {
+            gathered.settled(all[*place].event, all[*place].updates);
+        }
+        let (arguments, bytes) = (64 + 3 * part.len(), HEAD * part.len());
+        let mut cmd = script::call_with(&script::SETTLE, &names, arguments, bytes);
+        cmd.arg(&keys.base).arg(&keys.name);
+        // After the base, the tenant, and where the events begin.
+        gathered.add_to(&mut cmd, &self.core, 3);
+        let mut waits = false;
+        for place in part {
+            waits |= all[*place].add_to(&mut cmd);
+        }
+        (cmd, waits)
     }
 
     async fn acknowledge(&self, batch: &[Settlement]) -> Result<()> {
@@ -246,13 +286,14 @@ pub(super) async fn admit(
             let size = |place: &usize| entries[*place].1.body.len() + HEAD;
             let bytes = part.iter().map(size).sum();
             let names = names.each_ref().map(String::as_str);
-            let mut cmd = script::call_with(&script::ADMIT, &names, 1 + 4 * part.len(), bytes);
-            cmd.arg(&keys.name);
+            let mut cmd = script::call_with(&script::ADMIT, &names, 2 + 5 * part.len(), bytes);
+            cmd.arg(&keys.base).arg(&keys.name);
             for place in part {
                 let (entry, event) = &entries[*place];
                 let arrival = pack::arrival(*entry);
                 cmd.arg(&*event.id).arg(&arrival).arg(event.received_ms);
                 arg_of(&mut cmd, &pack::event_parts(&arrival, &pack::head(event), event));
+                cmd.arg(search::hashes(core, &event.body));
             }
             scripts.push(keys.tag(), cmd);
             places_of_scripts.push(part);
@@ -319,20 +360,9 @@ impl<'a> Written<'a> {
     }
 }
 
-fn settle_call(keys: &TenantKeys, outcomes: usize) -> Cmd {
-    let names = [
-        keys.outcomes(),
-        keys.events(),
-        keys.agenda(),
-        keys.lanes(),
-        keys.leases(),
-        keys.erased(),
-        keys.usage(),
-    ];
-    let names = names.each_ref().map(String::as_str);
-    let mut cmd = script::call_with(&script::SETTLE, &names, 2 + 3 * outcomes, HEAD * outcomes);
-    cmd.arg(&keys.base).arg(&keys.name);
-    cmd
+/// The ids in one part of the answer of the script.
+fn ids(part: Option<Value>) -> Result<HashSet<String>> {
+    reply::array(part.unwrap_or(Value::Nil))?.into_iter().map(reply::text).collect()
 }
 
 /// Indexes of the items by tenant, in order.

@@ -15,11 +15,17 @@
 //! | `fanfare:{s07}:a:<tenant>` | sorted set | the tenant's lanes by the time of their next service |
 //! | `fanfare:{s07}:l:<tenant>` | hash | lane → token of its claim |
 //! | `fanfare:{s07}:use:<tenant>` | hash | bytes of the tenant's events, and how many deliveries wait |
+//! | `fanfare:{s07}:k:<tenant>:<segment>:<n>`, `ks:<tenant>`, `kn:<tenant>` | text, sorted set, number | search keys of 4,096 events each |
+//! | `fanfare:{s07}:r:<tenant>:<hour>`, `rh:<tenant>` | hash, sorted set | hourly rollups, and their hours |
+//! | `fanfare:{s07}:all:<hour>`, `allh` | hash, sorted set | the same for all tenants of the shard |
 //! | `fanfare:{s07}:gone:<tenant>` | sorted set | positions and hashes of what was erased in flight, for a day |
 //! | `fanfare:{s07}:done:<tenant>`, `again:<tenant>:<id>` | number, text | reconciliation: settled up to here; routed again by |
 //! | `fanfare:{s07}:agenda` | sorted set | the shard's tenants by their earliest lane |
 //! | `fanfare:{s07}:tenants` | set | the shard's tenants that have events |
 //! | `fanfare:events:fanfare:prefix` | text | the prefix of the Fanfare that reads this stream with this group |
+//! | `fanfare:pace:<lane>` | text | when all places of a pace are free again, in microseconds |
+//! | `fanfare:{up}:indexed` | hash | the paths of search keys, and since when |
+//! | `fanfare:{up}:circuits` | sorted set | lanes with an open circuit |
 //! | `fanfare:{dir}:…`, `{dead}:…`, `{up}:…` | | tenants' documents with their change feed, records, rejected entries, heartbeats, the key of marks |
 //! | `fanfare:{s07}:kept`, `{dead}:kept` | number | written so that there is something to wait for ([`Options::wait_replicas`]) |
 //!
@@ -65,6 +71,7 @@ mod fault;
 mod handoff;
 mod keys;
 mod ledger;
+mod limits;
 mod log;
 mod mark;
 mod order;
@@ -75,7 +82,10 @@ mod reader;
 mod reconcile;
 mod records;
 mod reply;
+mod rollups;
 mod script;
+mod search;
+mod summary;
 mod upkeep;
 
 use std::fmt;
@@ -85,7 +95,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Result, Store, StoreError};
+use super::{Result, SearchPaths, Store, StoreError};
 use address::Address;
 use connection::{Confirm, Confirming, Dialer, Link};
 use keys::Keys;
@@ -116,6 +126,10 @@ pub struct Options {
     /// How long rejected entries are kept if no others follow.
     /// [`Upkeep::tidy`](super::Upkeep::tidy) removes events.
     pub retention: Duration,
+    /// How long hourly rollups are kept.
+    pub keep_rollups: Duration,
+    /// The paths of events whose values are indexed.
+    pub search: SearchPaths,
     /// How many replicas of the Redis server must confirm a write before it is answered or
     /// acknowledged, on every written node. 0 waits for none.
     pub wait_replicas: usize,
@@ -134,6 +148,8 @@ impl Options {
             replica: replica_name(),
             dead_after: Duration::from_secs(8),
             retention: Duration::from_hours(30 * 24),
+            keep_rollups: Duration::from_hours(90 * 24),
+            search: SearchPaths::default(),
             wait_replicas: 0,
             wait_timeout: Duration::from_secs(1),
         }
@@ -150,6 +166,8 @@ impl fmt::Debug for Options {
             .field("replica", &self.replica)
             .field("dead_after", &self.dead_after)
             .field("retention", &self.retention)
+            .field("keep_rollups", &self.keep_rollups)
+            .field("search", &self.search)
             .field("wait_replicas", &self.wait_replicas)
             .field("wait_timeout", &self.wait_timeout)
             .finish_non_exhaustive()
@@ -174,6 +192,8 @@ pub async fn open(options: Options) -> Result<Store> {
         replica: options.replica,
         dead_after: options.dead_after,
         retention: options.retention,
+        keep_rollups: options.keep_rollups,
+        search: options.search,
         changed: Notify::new(),
         beats: AtomicU64::new(0),
         heart: consumers::Heart::default(),
@@ -188,6 +208,8 @@ pub async fn open(options: Options) -> Result<Store> {
         ledger: Arc::new(ledger::RedisLedger::new(Arc::clone(&core))),
         directory: Arc::new(directory::RedisDirectory::new(Arc::clone(&core))),
         records: Arc::new(records::RedisRecords::new(Arc::clone(&core))),
+        rollups: Arc::new(rollups::RedisRollups::new(Arc::clone(&core))),
+        limits: Arc::new(limits::RedisLimits::new(Arc::clone(&core))),
         memo: Arc::new(directory::RedisMemo::new(Arc::clone(&core))),
         erasure: Arc::new(erasure::RedisErasure::new(Arc::clone(&core))),
         upkeep: Arc::new(upkeep::RedisUpkeep::new(core, reader)),
@@ -209,6 +231,8 @@ struct Core {
     replica: String,
     dead_after: Duration,
     retention: Duration,
+    keep_rollups: Duration,
+    search: SearchPaths,
     /// Notified when this process adds a line to the agenda or brings one forward.
     changed: Notify,
     /// Counts heartbeats, so that each one is different.

@@ -5,6 +5,7 @@ mod drain;
 mod limits;
 mod live;
 mod preload;
+mod replicas;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +38,7 @@ enum Kind {
     Email,
     Rest,
     Many,
+    ReplicasRate,
 }
 
 /// Programs that a case needs and that this machine may lack.
@@ -49,7 +51,7 @@ pub(crate) enum Needs {
 }
 
 /// All cases, in the order in which they take turns.
-pub(crate) const CASES: [Case; 16] = [
+pub(crate) const CASES: [Case; 17] = [
     case("limit_hyper", "raw hyper, 64 connections", Needs::Nothing, Kind::Hyper),
     case("limit_reqwest", "a reqwest loop, 64 connections", Needs::Nothing, Kind::Reqwest),
     case("limit_fsync", "100 writes a second to a file", Needs::Nothing, Kind::Fsync),
@@ -78,6 +80,7 @@ pub(crate) const CASES: [Case; 16] = [
         Kind::Drain(Shape::Mixed),
     ),
     case("email", "a waiting stream to one address", Needs::RedisAndPostfix, Kind::Email),
+    case("replicas_rate", "three replicas, a webhook with 5/s", Needs::Redis, Kind::ReplicasRate),
     case("rest_redis", "nothing to do", Needs::Redis, Kind::Rest),
     case("rest_embedded", "nothing to do", Needs::Nothing, Kind::Rest),
     case("tenants_100k", "100,000 tenants: start, memory, changes", Needs::Redis, Kind::Many),
@@ -120,6 +123,8 @@ pub(crate) struct Sizes {
     pub(crate) tenants: usize,
     /// Tenants of `tenants_100k`: all, in the two sets of files, and those that send.
     pub(crate) many: Many,
+    /// Deliveries of `replicas_rate`, five in a second.
+    pub(crate) paced: usize,
     /// Seconds of the closed loop.
     pub(crate) live_s: f64,
     /// Seconds of an open loop, before its factor in [`RATES`].
@@ -154,6 +159,7 @@ impl Sizes {
             changes: 300,
             follow_s: 20,
         },
+        paced: 150,
         live_s: 20.0,
         open_s: 5.0,
     };
@@ -163,6 +169,7 @@ impl Sizes {
         mails: 300,
         tenants: 20,
         many: Many { tenants: 100, files: [15, 40], active: 20, changes: 5, follow_s: 1 },
+        paced: 15,
         live_s: 0.5,
         open_s: 0.5,
     };
@@ -188,6 +195,7 @@ impl Case {
             Kind::Live => live::run(self.on_redis(), setup).await,
             Kind::Smtp => crate::mail::limit(setup.sizes.mails).await,
             Kind::Email => crate::mail::drain(setup).await,
+            Kind::ReplicasRate => replicas::rate_of_three(setup).await,
             Kind::Rest => crate::rest::rest(self.on_redis(), setup).await,
             Kind::Many => crate::many::run(setup).await,
         }

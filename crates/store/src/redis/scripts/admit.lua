@@ -1,16 +1,17 @@
 -- Makes events of one tenant known, each (id) once.
 -- They are numbered as they become visible, so that whoever follows them passes none over.
 -- KEYS: events, outcomes, log, tenants, seen, the last number, what was erased, and usage
--- ARGV: tenant, then for each event: id, arrival, received_ms, packed event
+-- ARGV: base of the shard's keys, tenant, then for each event: id, arrival, received_ms, packed event,
+--   hashes of its search keys
 -- Answers one digit an event: 0 fresh, 1 settled, 2 another entry's duplicate.
 local ids = {}
-for at = 2, #ARGV, 4 do ids[#ids + 1] = ARGV[at] end
+for at = 3, #ARGV, 5 do ids[#ids + 1] = ARGV[at] end
 local have = redis.call('HMGET', KEYS[1], unpack(ids))
 local values, index, seen, answers = {}, {}, {}, {}
 local erasures = redis.call('EXISTS', KEYS[7]) == 1
-local fresh, bytes = 0, 0
+local fresh, bytes, keys = 0, 0, {}
 for k = 1, #ids do
-  local at = k * 4 - 2
+  local at = k * 5 - 2
   local id, arrival = ids[k], ARGV[at + 1]
   local known = seen[id] or (have[k] and string.match(have[k], '^[^\t]*'))
   if erasures and redis.call('ZSCORE', KEYS[7], arrival) then
@@ -22,6 +23,7 @@ for k = 1, #ids do
     values[fresh * 2 - 1], values[fresh * 2] = id, ARGV[at + 3]
     bytes = bytes + #ARGV[at + 3]
     index[fresh * 2 - 1], index[fresh * 2] = ARGV[at + 2], arrival .. ':' .. id
+    keys[fresh] = ARGV[at + 4]
     answers[k] = 0
   elseif known ~= arrival then
     answers[k] = 2
@@ -38,9 +40,15 @@ if fresh > 0 then
   local time = redis.call('TIME')
   local before = math.max(redis.call('GET', KEYS[6]) or 0, time[1] * 1000000 + time[2])
   redis.call('SET', KEYS[6], string.format('%d', before + fresh))
-  for k = 1, fresh do index[k * 2 - 1] = string.format('%d', before + k) end
+  local postings = {}
+  for k = 1, fresh do
+    local number = string.format('%016d', before + k)
+    index[k * 2 - 1] = number
+    add_postings(postings, keys[k], number)
+  end
   redis.call('ZADD', KEYS[5], unpack(index))
-  redis.call('SADD', KEYS[4], ARGV[1])
+  redis.call('SADD', KEYS[4], ARGV[2])
+  write_postings(ARGV[1], ARGV[2], postings, fresh, index[1])
   stored(KEYS[8], KEYS[1], bytes)
 end
 return table.concat(answers)

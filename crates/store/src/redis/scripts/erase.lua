@@ -36,6 +36,8 @@ for at = 5, #ARGV do
       gone[#gone + 1] = redis.sha1hex(id)
     end
     if event then bytes = bytes + #event end
+    local number = redis.call('ZSCORE', KEYS[5], member)
+    if number then remove_postings(base, tenant, string.format('%016d', number)) end
     redis.call('HDEL', KEYS[1], id)
     redis.call('HDEL', KEYS[2], id)
     remove_parts(KEYS[2], id, record)
@@ -55,6 +57,7 @@ if next(touched) then refresh(KEYS[9], KEYS[10], tenant) end
 if redis.call('EXISTS', KEYS[3]) == 0 then
   redis.call('SREM', KEYS[4], tenant)
   redis.call('DEL', KEYS[13])
+  drop_segments(base, tenant)
 elseif events > 0 then
   stored(KEYS[13], KEYS[1], -bytes)
   waiting(KEYS[13], KEYS[10], base, tenant, -waited)

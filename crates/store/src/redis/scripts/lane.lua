@@ -1,15 +1,58 @@
 -- Writes outcomes of deliveries of one lane that were served from its queue.
 -- KEYS: outcomes, events, queue, ended, agenda, lanes, the indexes of w, s, x, leases,
 --   what was erased, usage
--- ARGV: base of the shard's keys, tenant, lane, hash of the lane, then for each delivery:
---   id, letter, due_ms, serve_ms, at_ms, reason, head of its line, attempts, 1 for a replay
+-- ARGV: base of the shard's keys, tenant, lane, hash of the lane, for how many seconds rollups are
+--   kept, then for each delivery:
+--   id, letter, due_ms, serve_ms, at_ms, reason, head of its line, attempts, 1 for a replay,
+--   hour, field of the rollup or nothing, number of attempts
 -- Which changes take effect is the rule of lifecycle::transition: what waits takes every change;
 -- what has ended takes a replay and, unless it was delivered, a late success. A change without
 -- effect only adds its attempts. A replay marks with '!' from where attempts count.
 -- Answers the ids of events that the store does not know.
 local base, tenant, lane, hash = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local hours = {}
 local missing, earliest, waits = {}, nil, 0
 local indexes = { w = KEYS[7], s = KEYS[8], x = KEYS[9] }
+
+local function add_field(fields, field, number)
+  if number ~= 0 then fields[field] = (fields[field] or 0) + number end
+end
+
+-- Outcomes with an attempt each imply it. What differs is in the field with a plus.
+local function add_up(hour, field, number, tries)
+  local of = hours[hour]
+  if not of then
+    of = { {}, {} }
+    hours[hour] = of
+  end
+  local outcome, channel = string.match(field, '^([^\t]*)\t[^\t]*\t([^\t]*)\t')
+  if not string.find(outcome, '^[sS]') then tries = tries - number end
+  for k, name in ipairs({ field, outcome .. '\t\t' .. channel .. '\t' }) do
+    add_field(of[k], name, number)
+    add_field(of[k], '+' .. name, tries)
+  end
+end
+
+-- Writes what was counted, in the form that rollup.lua reads.
+local function write_counts()
+  local args, number = { ARGV[5], 0 }, 0
+  for hour, of in pairs(hours) do
+    number = number + 1
+    args[#args + 1] = hour
+    for _, fields in ipairs(of) do
+      local place, size = #args + 1, 0
+      args[place] = 0
+      for field, sum in pairs(fields) do
+        size = size + 1
+        args[#args + 1] = field
+        args[#args + 1] = string.format('%d', sum)
+      end
+      args[place] = size
+    end
+  end
+  args[2] = number
+  if number > 0 then rollup(base, tenant, args, 1) end
+end
 
 -- The record, if need be begun from the event.
 local function recall(id)
@@ -44,8 +87,9 @@ local function recount(header, was, letter)
   return header, (counts[was] or 0) > 0
 end
 
-for at = 5, #ARGV, 9 do
+for at = 6, #ARGV, 12 do
   local id, letter, due, serve, ended, reason, head, tries, replay = unpack(ARGV, at, at + 8)
+  local hour, rolled, number = unpack(ARGV, at + 9, at + 11)
   local header = recall(id)
   if not header then
     -- Erased while it was under way: its outcome does not bring it back.
@@ -97,8 +141,17 @@ for at = 5, #ARGV, 9 do
       end
     end
     redis.call('HSET', KEYS[1], field, new)
+    if rolled ~= '' and not (accepted and letter == 'w' and tries == '') then
+      if accepted then
+        add_up(hour, rolled, 1, tonumber(number))
+      elseif tries ~= '' then
+        local test = string.find(rolled, '^%u')
+        add_up(hour, string.gsub(rolled, '^[^\t]*', test and 'R0' or 'r0', 1), 0, tonumber(number))
+      end
+    end
   end
 end
+write_counts()
 -- What waits always has a line: the lane may have been given back meanwhile, or never had one. A
 -- claimed or held one stays where it is.
 if earliest and (redis.call('HEXISTS', KEYS[10], lane) == 0 or not redis.call('ZSCORE', KEYS[6], lane)) then

@@ -1,18 +1,20 @@
 -- Writes what became of entries of one tenant; an event that has an outcome keeps the one it has.
 -- KEYS: outcomes, events, agenda, lanes, leases, what was erased, usage
--- ARGV: base of the shard's keys, tenant, then for each event: id, packed outcome, n, and n times:
+-- ARGV: base of the shard's keys, tenant, where the events begin, what is added to the rollups, then
+--   for each event: id, packed outcome, n, and n times:
 --   'w', lane, due_ms, serve_ms    or    's' or 'x', lane, at_ms, reason
--- Answers the ids of events that the store does not know though something of them waits.
+-- Answers the ids of events that the store does not know though something of them waits, and the ids
+-- of those that need no outcome. If there are any, it writes nothing: the rollups count all or none.
 local base, tenant = ARGV[1], ARGV[2]
 local ids, starts = {}, {}
-local at = 3
+local at = tonumber(ARGV[3])
 while at <= #ARGV do
   ids[#ids + 1] = ARGV[at]
   starts[#starts + 1] = at
   at = at + 3 + 4 * tonumber(ARGV[at + 2])
 end
 local have = redis.call('HMGET', KEYS[1], unpack(ids))
-local values, missing, earliest, parked = {}, {}, nil, 0
+local values, missing, done, earliest, parked = {}, {}, {}, nil, 0
 local erasures = redis.call('EXISTS', KEYS[6]) == 1
 
 -- Erased while it was on its way: its outcome is of no concern any more.
@@ -58,23 +60,21 @@ local function in_parts(id, outcome)
 end
 
 for k = 1, #ids do
-  if not have[k] and not erased(ARGV[starts[k] + 1]) then
-    local id, start = ids[k], starts[k]
-    local count = tonumber(ARGV[start + 2])
-    local known = true
-    if count > 0 then
-      known = redis.call('HEXISTS', KEYS[2], id) == 1
-      if known then park(id, ARGV[start + 1], start + 3, count) end
-    end
-    if known then
-      values[#values + 1] = id
-      values[#values + 1] = in_parts(id, ARGV[start + 1])
-    else
-      missing[#missing + 1] = id
-    end
+  if have[k] or erased(ARGV[starts[k] + 1]) then
+    done[#done + 1] = ids[k]
+  elseif ARGV[starts[k] + 2] ~= '0' and redis.call('HEXISTS', KEYS[2], ids[k]) == 0 then
+    missing[#missing + 1] = ids[k]
   end
 end
-if #values > 0 then redis.call('HSET', KEYS[1], unpack(values)) end
+if #done > 0 or #missing > 0 then return { missing, done } end
+for k = 1, #ids do
+  local start = starts[k]
+  local count = tonumber(ARGV[start + 2])
+  if count > 0 then park(ids[k], ARGV[start + 1], start + 3, count) end
+  values[k * 2 - 1], values[k * 2] = ids[k], in_parts(ids[k], ARGV[start + 1])
+end
+redis.call('HSET', KEYS[1], unpack(values))
 if earliest then redis.call('ZADD', KEYS[3], 'LT', earliest, tenant) end
 if parked > 0 then waiting(KEYS[7], KEYS[4], base, tenant, parked) end
-return missing
+rollup(base, tenant, ARGV, 4)
+return { missing, done }

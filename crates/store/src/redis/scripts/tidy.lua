@@ -26,15 +26,24 @@ for k = 1, #found, 2 do
   end
 end
 if #ids > 0 then
+  local from, to
+  for _, number in ipairs(redis.call('ZMSCORE', KEYS[7], unpack(members))) do
+    if number then
+      from = math.min(from or number, number)
+      to = math.max(to or number, number)
+    end
+  end
   redis.call('HDEL', KEYS[2], unpack(ids))
   redis.call('HDEL', KEYS[3], unpack(ids))
   for _, key in ipairs({ KEYS[1], KEYS[5], KEYS[6], KEYS[7] }) do
     redis.call('ZREM', key, unpack(members))
   end
   if redis.call('EXISTS', KEYS[1]) == 0 then
+    drop_segments(base, tenant)
     redis.call('SREM', KEYS[4], tenant)
     redis.call('DEL', KEYS[8])
   else
+    if from then tidy_segments(base, tenant, KEYS[7], from, to) end
     stored(KEYS[8], KEYS[2], -bytes)
   end
 end
