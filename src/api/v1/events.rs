@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::deliveries::Delivery;
 use super::params::{EventIdPath, TenantPath};
+use super::words;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{PathParams, QueryParams};
 use crate::api::edit::{compiled, load};
@@ -24,6 +25,7 @@ use fanfare_store::{Counts, EventQuery, EventSummary};
 
 /// An event in a list.
 #[derive(Serialize, ToSchema)]
+#[schema(as = EventSummary)]
 pub(super) struct EventLine {
     /// The event's id.
     #[schema(example = "evt_04flagged")]
@@ -36,11 +38,11 @@ pub(super) struct EventLine {
     created: i64,
     /// When the event was received, in Unix milliseconds.
     received_ms: i64,
-    /// `pending`, `unrouted` or `routed`.
-    #[schema(example = "routed")]
+    /// The state.
+    #[schema(value_type = words::EventState, example = "routed")]
     state: &'static str,
-    /// `live` or `test`.
-    #[schema(example = "live")]
+    /// The environment.
+    #[schema(value_type = words::Environment, example = "live")]
     environment: &'static str,
     /// The number of its deliveries by state.
     deliveries: DeliveryCounts,
@@ -80,7 +82,7 @@ impl EventLine {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct EventFilter {
+pub(super) struct EventQueryParams {
     /// The exact event type.
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -100,15 +102,16 @@ pub(super) struct EventFilter {
 /// List events
 ///
 /// Returns the newest events first.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/events", operation_id = "list_events", tag = "Events", params(TenantPath, EventFilter),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/events", operation_id = "list_events", tag = "Events", params(TenantPath, EventQueryParams),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "Events, newest first.", body = Page<EventLine>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    QueryParams(filter): QueryParams<EventFilter>,
+    QueryParams(filter): QueryParams<EventQueryParams>,
 ) -> Result<Response, ApiError> {
     check_limit(filter.limit)?;
+    load(&state, &scope).await?;
     let query = EventQuery {
         tenant: scope.tenant.to_string(),
         kind: filter.kind,
@@ -124,27 +127,27 @@ pub(super) async fn list(
 
 /// An event and everything that happened to it.
 #[derive(Serialize, ToSchema)]
-pub(super) struct EventPath {
+pub(super) struct EventDetails {
     /// The event as receivers get it.
     #[schema(value_type = Object, example = json!({"id": "evt_1", "type": "kyc.session.created", "created": 1_735_228_800, "data": {}}))]
     event: Box<RawValue>,
     /// When the event was received, in Unix milliseconds.
     received_ms: i64,
-    /// `pending`, `unrouted` or `routed`.
-    #[schema(example = "routed")]
+    /// The state.
+    #[schema(value_type = words::EventState, example = "routed")]
     state: &'static str,
-    /// `live` or `test`.
-    #[schema(example = "live")]
+    /// The environment.
+    #[schema(value_type = words::Environment, example = "live")]
     environment: &'static str,
     /// Which of the tenant's routes match the event. This evaluates the routes as they are now.
-    routes: Vec<RouteAnswer>,
+    routes: Vec<RouteMatch>,
     /// The event's deliveries with their attempts.
     deliveries: Vec<Delivery>,
 }
 
 /// Whether one route matches an event.
 #[derive(Serialize, ToSchema)]
-struct RouteAnswer {
+struct RouteMatch {
     /// The route's id.
     route: String,
     /// The route's name, if it has one.
@@ -161,7 +164,7 @@ struct RouteAnswer {
     reason: Option<Map<String, Value>>,
 }
 
-impl RouteAnswer {
+impl RouteMatch {
     fn of(explained: Explanation, ids: &[String]) -> Self {
         let reason = explained.reason.map(|why| {
             let why = json!({"field": why.field, "expected": why.expected, "found": why.found});
@@ -183,7 +186,7 @@ impl RouteAnswer {
 /// Returns the event, the routes that match it, its deliveries and their attempts.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/events/{event}", operation_id = "get_event", tag = "Events", params(EventIdPath),
     extensions(("x-fanfare-environment" = json!("own"))),
-    security(("key" = ["reader"])), responses((status = 200, description = "The event.", body = EventPath)))]
+    security(("key" = ["reader"])), responses((status = 200, description = "The event.", body = EventDetails)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
@@ -198,11 +201,11 @@ pub(super) async fn get(
             let tenant = compiled(&state, &spec).ok();
             let explained = tenant.map(|tenant| tenant.table.explain(&record.event));
             let explained = explained.unwrap_or_default().into_iter();
-            explained.map(|one| RouteAnswer::of(one, &ids)).collect()
+            explained.map(|one| RouteMatch::of(one, &ids)).collect()
         }
         Err(_) => Vec::new(),
     };
-    let answer = EventPath {
+    let answer = EventDetails {
         event: record.event.raw().to_owned(),
         received_ms: record.event.received_ms,
         state: record.state.as_str(),

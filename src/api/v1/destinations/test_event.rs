@@ -45,7 +45,7 @@ pub(in crate::api::v1) struct TestEvent {
 
 /// The result of a test.
 #[derive(Serialize, ToSchema)]
-pub(in crate::api::v1) struct Tested {
+pub(in crate::api::v1) struct TestResult {
     /// The id of the event that was sent. The event is not stored.
     #[schema(example = "evt_01k1z0c4q7v0")]
     event: String,
@@ -73,7 +73,7 @@ struct TestAttempt {
     params(DestinationPath), request_body(content = Option<TestEvent>),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
-    responses((status = 200, description = "The receiver's answer.", body = Tested)))]
+    responses((status = 200, description = "The receiver's answer.", body = TestResult)))]
 pub(in crate::api::v1) async fn test(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
@@ -91,7 +91,7 @@ pub(in crate::api::v1) async fn test(
     let lanes = target.lanes.iter().take(MAX_LANES);
     let attempts = join_all(lanes.map(|lane| try_once(&state, lane, event.clone()))).await;
     let ok = attempts.iter().all(|tested| tested.attempt.is_ok());
-    Ok(success(StatusCode::OK, Tested { event: event.id.to_string(), ok, attempts }))
+    Ok(success(StatusCode::OK, TestResult { event: event.id.to_string(), ok, attempts }))
 }
 
 fn test_event(state: &ApiState, tenant: &Arc<str>, given: TestEvent) -> Result<Event, ApiError> {
