@@ -93,3 +93,4 @@ pub mod quota;
 pub mod secrets;
 pub mod server;
 pub mod tenant;
+pub mod toml_source;

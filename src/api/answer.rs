@@ -1,5 +1,5 @@
 //! The two shapes of every answer: `{"status":"success","data":…}` and
-//! `{"status":"error","error":{"type","code","message","details"}}`.
+//! `{"status":"error","error":{"type","code","message","request_id","details"}}`.
 
 use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
+use super::{codes, request_id};
 use crate::event::Refusal;
 use fanfare_store::StoreError;
 
@@ -57,6 +58,7 @@ impl ApiError {
         code: &'static str,
         message: impl Into<String>,
     ) -> Self {
+        debug_assert!(codes::is_known(code), "`{code}` is missing in the list of codes");
         let (message, details) = (message.into().into(), Vec::new());
         Self {
             status,
@@ -113,7 +115,12 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut error = json!({"type": self.kind, "code": self.code, "message": self.message});
+        // Outside of the router there is no id yet, so it gets one here.
+        let request_id = request_id::current().unwrap_or_else(request_id::generate);
+        let mut error = json!({
+            "type": self.kind, "code": self.code, "message": self.message,
+            "request_id": request_id.to_str().unwrap_or_default(),
+        });
         if !self.details.is_empty() {
             error["details"] = json!(self.details);
         }
@@ -121,6 +128,7 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.extend(self.headers);
+        headers.insert(request_id::NAME, request_id);
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use super::answer::{ApiError, Detail};
 use super::body_memory::NoMemory;
+use super::encoding::refuse_coding;
 use super::{json, schema};
 use crate::server::BodyError;
 use fanfare_store::SearchKey;
@@ -37,6 +38,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        refuse_coding(request.headers())?;
         check_content_type(request.headers())?;
         let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
         parse(&bytes).map(Self)
@@ -54,6 +56,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        refuse_coding(request.headers())?;
         let content_type = check_content_type(request.headers());
         let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
         if bytes.trim_ascii().is_empty() {

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
@@ -80,7 +80,10 @@ impl BodyMemory {
         request: Request,
         tenant: Option<&Arc<str>>,
     ) -> (Request, Option<Arc<Held>>) {
-        if request.body().size_hint().upper().is_some_and(|bytes| bytes <= UNCOUNTED) {
+        let is_small = request.body().size_hint().upper().is_some_and(|bytes| bytes <= UNCOUNTED);
+        // A small body can become a large one.
+        let grows = request.headers().contains_key(header::CONTENT_ENCODING);
+        if is_small && !grows {
             return (request, None);
         }
         let (memory, tenant) = (self.clone(), tenant.cloned());
@@ -113,7 +116,8 @@ impl BodyMemory {
 }
 
 impl Held {
-    fn take(&self, bytes: usize) -> Result<(), NoMemory> {
+    /// Counts more bytes.
+    pub(super) fn take(&self, bytes: usize) -> Result<(), NoMemory> {
         let memory = &self.memory;
         let mut used = memory.lock();
         if used.total.saturating_add(bytes) > memory.most {

@@ -48,6 +48,10 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
                 (header::VARY, "accept-encoding"),
             ];
             let bytes = file.bytes.into_owned();
+            if name == "index.html" {
+                let page = if file.gzpipped { decompressed(&bytes) } else { bytes };
+                return (StatusCode::OK, own, own_head(page)).into_response();
+            }
             if !file.gzpipped {
                 return (StatusCode::OK, own, bytes).into_response();
             }
@@ -55,14 +59,25 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
                 let encoding = [(header::CONTENT_ENCODING, "gzip")];
                 return (StatusCode::OK, own, encoding, bytes).into_response();
             }
-            let mut plain = Vec::new();
-            match GzDecoder::new(bytes.as_slice()).read_to_end(&mut plain) {
-                Ok(_) => (StatusCode::OK, own, plain).into_response(),
-                Err(_) => ApiError::not_found("page", "").into_response(),
-            }
+            (StatusCode::OK, own, decompressed(&bytes)).into_response()
         }
         _ => ApiError::not_found("page", "").into_response(),
     }
+}
+
+/// A file of the binary. It is valid, because the build wrote it.
+fn decompressed(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    let _ = GzDecoder::new(bytes).read_to_end(&mut plain);
+    plain
+}
+
+/// The page with a title of its own, and readable on a phone.
+fn own_head(page: Vec<u8>) -> Vec<u8> {
+    let Ok(page) = String::from_utf8(page) else { return Vec::new() };
+    let viewport = "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">";
+    let head = format!("<title>Fanfare API</title>{viewport}");
+    page.replace("<title>Swagger UI</title>", &head).into_bytes()
 }
 
 /// Implements RFC 9110, section 12.5.3, except that only codings that are named are used (no `*`).
@@ -97,6 +112,15 @@ mod tests {
             let page = file("swagger-ui.css", &accepting(accepts));
             assert!(!page.headers().contains_key(header::CONTENT_ENCODING), "{accepts}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_page_has_its_own_title_and_fits_a_phone() {
+        let page = file("index.html", &HeaderMap::new());
+        let page = axum::body::to_bytes(page.into_body(), usize::MAX).await.unwrap();
+        let page = String::from_utf8_lossy(&page);
+        assert!(page.contains("<title>Fanfare API</title>"), "{page}");
+        assert!(page.contains("width=device-width"), "{page}");
     }
 
     #[tokio::test]

@@ -37,6 +37,21 @@ pub(super) async fn guard_docs(
     response
 }
 
+/// Guards an ingest source: the key may also be the password of HTTP Basic, because many senders
+/// can only be given a URL with a password in it.
+pub(super) async fn guard_source(
+    state: State<Arc<ApiState>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if request.uri().path().starts_with("/v1/ingest/")
+        && let Some(bearer) = basic_as_bearer(request.headers())
+    {
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    }
+    guard(state, request, next).await
+}
+
 /// Guards a path, and reports the key's rate limit in the answer's headers.
 pub(super) async fn guard(
     State(state): State<Arc<ApiState>>,
@@ -78,6 +93,9 @@ async fn admit(
     let memory = &state.v1.body_memory;
     let is_read = request.method().is_safe();
     let (mut request, held) = memory.meter(request, principal.tenant_scope());
+    if let Some(held) = &held {
+        request.extensions_mut().insert(held.clone());
+    }
     request.extensions_mut().insert(principal.clone());
     let answer = next.run(request).await;
     drop(held);

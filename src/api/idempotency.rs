@@ -71,7 +71,7 @@ pub(super) async fn layer(
     if request.method() != Method::POST || !request.headers().contains_key(&KEY) {
         return next.run(request).await;
     }
-    let answered = if request.uri().path() == "/v1/events" {
+    let answered = if is_ingest(request.uri().path()) {
         events_once(&state, request, next).await
     } else {
         once(&state, request, next).await
@@ -129,9 +129,10 @@ impl Asked {
         let principal = parts.extensions.get::<Arc<Principal>>();
         let caller = principal.map_or("", |principal| &principal.key_id);
         // For events the keys of different tenants are independent too, because event ids are.
-        let id = match parts.uri.path() {
-            "/v1/events" => hash(&[caller.as_bytes(), key.as_bytes(), path.as_bytes(), tenant]),
-            _ => hash(&[caller.as_bytes(), key.as_bytes()]),
+        let id = if is_ingest(parts.uri.path()) {
+            hash(&[caller.as_bytes(), key.as_bytes(), path.as_bytes(), tenant])
+        } else {
+            hash(&[caller.as_bytes(), key.as_bytes()])
         };
         let asked = Self { id, request: hash(&[path.as_bytes(), &body]) };
         Ok((asked, Request::from_parts(parts, Body::from(body))))
@@ -188,6 +189,10 @@ async fn once(state: &ApiState, request: Request, next: Next) -> Result<Response
         tracing::warn!(%error, "an answer was not kept for its idempotency key");
     }
     Ok(response)
+}
+
+fn is_ingest(path: &str) -> bool {
+    path == "/v1/events" || path.starts_with("/v1/ingest/")
 }
 
 fn read_key(headers: &HeaderMap) -> Result<String, ApiError> {

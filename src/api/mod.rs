@@ -15,22 +15,27 @@
 //! 5. `environments`, `scope`, `quota`
 //! 6. `state`: what the handlers share
 //! 7. `auth`, `etag`, `meter`, `page`, `problem`, `waiters`
-//! 8. `auth_failures`, `body`
-//! 9. `body_memory`, `json`, `local`, `schema`, `shown_once`
-//! 10. `answer`, `merge_patch`, `rate_headers`, `request_id`
+//! 8. `auth_failures`, `body`, `query`
+//! 9. `encoding`, `sources`
+//! 10. `body_memory`, `items`, `json`, `local`, `schema`, `shown_once`
+//! 11. `answer`, `merge_patch`, `rate_headers`
+//! 12. `codes`, `request_id`
 
 mod answer;
 mod auth;
 mod auth_failures;
 mod body;
 mod body_memory;
+mod codes;
 mod docs;
 mod edit;
+mod encoding;
 mod environments;
 mod etag;
 mod guard;
 mod health;
 mod idempotency;
+mod items;
 mod json;
 mod local;
 mod merge_patch;
@@ -39,6 +44,7 @@ mod metrics;
 pub(crate) mod openapi;
 mod page;
 mod problem;
+mod query;
 mod quota;
 mod rate_headers;
 mod request_id;
@@ -46,6 +52,7 @@ mod router;
 mod schema;
 mod scope;
 mod shown_once;
+mod sources;
 mod state;
 mod v1;
 mod waiters;
@@ -57,4 +64,5 @@ pub use guard::reserve;
 pub use local::{LocalHosts, local_only};
 pub use meter::Meter;
 pub use router::router;
+pub use sources::{BUILT_IN, Mapping, OwnSource, Sources};
 pub use state::{ApiLimits, ApiState, MakeEngine, Shared};

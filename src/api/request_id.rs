@@ -1,5 +1,5 @@
-//! `X-Request-Id`: the caller's own or a generated one. Every answer and log line has it, so that a
-//! failed request can be found in the logs.
+//! `X-Request-Id`: the caller's own or a generated one. Every answer, error body and log line has it,
+//! so that a failed request can be found in the logs.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
@@ -7,19 +7,32 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
-const NAME: HeaderName = HeaderName::from_static("x-request-id");
+/// The header with the id.
+pub(super) const NAME: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id that is accepted from a caller, in bytes.
 const MAX_LENGTH: usize = 128;
+
+tokio::task_local! {
+    static CURRENT: HeaderValue;
+}
+
+/// The id of the request that this task answers.
+pub(super) fn current() -> Option<HeaderValue> {
+    CURRENT.try_with(HeaderValue::clone).ok()
+}
+
+/// A new id.
+pub(super) fn generate() -> HeaderValue {
+    let id = format!("req_{:032x}", rand::random::<u128>());
+    HeaderValue::try_from(id).expect("it consists of letters and digits")
+}
 
 /// Runs a request with its id.
 pub(super) async fn layer(request: Request, next: Next) -> Response {
     let given = request.headers().get(&NAME).filter(|value| is_id(value.as_bytes())).cloned();
-    let id = given.unwrap_or_else(|| {
-        let made = format!("req_{:032x}", rand::random::<u128>());
-        HeaderValue::try_from(made).expect("it consists of letters and digits")
-    });
+    let id = given.unwrap_or_else(generate);
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = CURRENT.scope(id.clone(), next.run(request)).instrument(span).await;
     response.headers_mut().insert(NAME, id);
     response
 }

@@ -95,6 +95,14 @@ impl BodySchema {
                 };
                 vec![Detail::new(&*path, format!("must be of type {}", types.join(" or ")))]
             }
+            ValidationErrorKind::Enum { options } => {
+                let words: Vec<&str> =
+                    options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                let given = error.instance().as_str().unwrap_or_default();
+                let suggestion = did_you_mean(given, words.iter().copied());
+                let message = format!("must be {}{suggestion}", any_of(&words));
+                vec![Detail::new(&*path, message)]
+            }
             _ => {
                 // The message must not repeat the value, because it may be a secret.
                 let message = error.masked_with("it").to_string();
@@ -106,6 +114,15 @@ impl BodySchema {
 
     fn suggest(&self, name: &str) -> String {
         did_you_mean(name, self.fields.iter().map(String::as_str))
+    }
+}
+
+/// The words as a list for people.
+fn any_of(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match &words[..] {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        words => words.concat(),
     }
 }
 

@@ -10,6 +10,7 @@ use super::body_memory::BodyMemory;
 use super::etag::Tags;
 use super::local::LocalHosts;
 use super::meter::Meter;
+use super::sources::Sources;
 use super::waiters::Waiters;
 use crate::agenda::Clock;
 use crate::catalogue::Catalogue;
@@ -45,6 +46,8 @@ pub struct ApiState {
     pub local_hosts: Option<Arc<LocalHosts>>,
     /// Whether `/docs` and `/openapi.json` are served without an API key.
     pub open_docs: bool,
+    /// The ingest sources.
+    pub sources: Arc<Sources>,
     /// Counts and traces requests.
     pub observe: Arc<Observe>,
     /// Serves `/metrics`. `None` if metrics are disabled.

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use fanfare_contract::{Channel, Memo, Templates};
@@ -12,9 +11,6 @@ use crate::delivery::StackOptions;
 use crate::delivery::layers::Observer;
 use crate::flow::CHANNEL_WAIT;
 use crate::tenant::Channels;
-
-/// A shorter time limit would fail lookups that a busy machine delays.
-const DNS_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 /// The channels, configured by the settings.
 pub fn channels(
@@ -50,7 +46,7 @@ fn dns_options(config: &Config) -> fanfare_dns::Options {
     let dns = &config.dns;
     fanfare_dns::Options {
         servers: dns.servers.iter().map(|server| server.0).collect(),
-        timeout: dns.timeout.0.max(DNS_TIMEOUT_MIN),
+        timeout: dns.timeout.0,
         lookups: dns.lookups,
         lookups_per_tenant: dns.lookups_per_tenant,
         cached_names: dns.cached_names,
@@ -133,6 +129,7 @@ pub(super) fn secret_fields(channel: &str) -> &'static [&'static str] {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use super::*;
     use crate::app::{LiveTemplates, engine};

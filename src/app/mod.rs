@@ -7,7 +7,6 @@ mod templates;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::agenda::{Clock, Replicas, ServeOptions};
 use crate::catalogue::Catalogue;
@@ -105,13 +104,13 @@ pub fn http_memory(config: &Config) -> usize {
 
 fn router_options(config: &Config) -> RouterOptions {
     RouterOptions {
-        window: config.router.window.max(1),
-        batch: config.router.batch.max(1),
+        window: config.router.window,
+        batch: config.router.batch,
         limits: limits(config),
         serve: ServeOptions {
-            lease: config.router.lease.0.max(Duration::from_secs(1)),
-            lanes: config.router.lanes.max(1),
-            digest_events: config.router.digest_events.max(1),
+            lease: config.router.lease.0,
+            lanes: config.router.lanes,
+            digest_events: config.router.digest_events,
             memory: memory(config) / LANE_MEMORY_SHARE,
             largest: limits(config).max_bytes + ENVELOPE,
             ..ServeOptions::default()
@@ -152,8 +151,5 @@ pub fn quota_limits(config: &Config) -> QuotaLimits {
 
 /// Limits on events from the settings, capped at what the program can handle.
 pub fn limits(config: &Config) -> Limits {
-    Limits {
-        max_bytes: config.events.max_bytes.min(8 * 1024 * 1024),
-        max_depth: config.events.max_depth.clamp(2, 100),
-    }
+    Limits { max_bytes: config.events.max_bytes, max_depth: config.events.max_depth }
 }

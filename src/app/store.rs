@@ -1,7 +1,6 @@
 //! Opens the store that the settings name: a folder or a Redis server.
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::channels::secret_fields;
 use crate::config::Config;
@@ -23,6 +22,7 @@ pub(crate) const OWN_KEY: &str = "master.key";
 
 /// Whether this address is a Redis server rather than a folder.
 pub fn is_redis(store: &str) -> bool {
+    let store = store.to_ascii_lowercase();
     ["redis:", "rediss:", "redis+", "rediss+", "unix:"].iter().any(|s| store.starts_with(s))
 }
 
@@ -69,8 +69,7 @@ async fn open_raw(config: &Config, purpose: Purpose) -> fanfare_store::Result<St
             keep_rollups: config.stats_retention.0,
             search,
             wait_replicas: config.redis.wait_replicas,
-            // Below the time limit of a Redis command (5 s).
-            wait_timeout: config.redis.wait_timeout.0.min(Duration::from_secs(4)),
+            wait_timeout: config.redis.wait_timeout.0,
             ..redis::Options::new(config.store.clone())
         };
         return redis::open(options).await;

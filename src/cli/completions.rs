@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use clap::{Args as ClapArgs, Command};
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
 
-use super::{CommandResult, output};
+use super::{CommandResult, help, output};
 
 /// Options of `completions`.
 #[derive(ClapArgs)]
@@ -55,8 +56,53 @@ pub(super) fn run_man(args: &ManArgs) -> CommandResult {
 
 fn page(command: &Command) -> anyhow::Result<String> {
     let mut page = Vec::new();
-    Man::new(command.clone()).render(&mut page).context("cannot render the manual page")?;
+    let notes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let plain = command.clone().after_help(None::<&'static str>);
+    Man::new(plain).render(&mut page).context("cannot render the manual page")?;
+    sections(&notes).to_writer(&mut page).context("cannot render the manual page")?;
     Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
+/// The sections below those of clap: notes, examples, and exit codes.
+fn sections(notes: &str) -> Roff {
+    let mut roff = Roff::new();
+    let (mut examples, mut texts) = (Vec::new(), Vec::new());
+    let mut in_examples = false;
+    for line in notes.lines() {
+        match line {
+            "Example:" | "Examples:" => in_examples = true,
+            _ if line.starts_with("  ") && in_examples => {
+                examples.push(line.get(2..).unwrap_or_default());
+            }
+            "" => in_examples = false,
+            _ if !line.starts_with("  ") && !line.starts_with("Exit codes:") => texts.push(line),
+            _ => {}
+        }
+    }
+    if !texts.is_empty() {
+        roff.control("SH", ["NOTES"]);
+        for text in texts {
+            roff.control("PP", []);
+            roff.text([roman(text)]);
+        }
+    }
+    if !examples.is_empty() {
+        roff.control("SH", ["EXAMPLES"]);
+        roff.control("nf", []);
+        for example in examples {
+            roff.text([roman(example)]);
+        }
+        roff.control("fi", []);
+    }
+    roff.control("SH", ["EXIT STATUS"]);
+    for (code, meaning) in help::EXIT_CODES {
+        roff.control("TP", []);
+        roff.text([bold(code)]);
+        roff.text([roman(meaning)]);
+    }
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([bold("fanfare"), roman("(1)")]);
+    roff
 }
 
 /// Writes the page of a command and of each command below it. Returns their number.

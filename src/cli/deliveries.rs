@@ -66,7 +66,7 @@ async fn list(args: &Args) -> CommandResult {
     let request = args
         .at
         .request(Method::GET, ["deliveries"])
-        .query("status", args.state.map(StateKind::as_str))
+        .query("state", args.state.map(StateKind::as_str))
         .query("destination", args.destination.as_ref())
         .query("type", args.event_type.as_ref())
         .query("error", args.error.as_ref())

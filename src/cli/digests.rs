@@ -4,7 +4,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
 
 use super::destinations::One;
-use super::options::TenantTarget;
+use super::options::{PageArgs, TenantTarget};
 use super::{CommandResult, show};
 
 /// Options.
@@ -17,11 +17,19 @@ pub(super) struct Args {
     command: Command,
 }
 
+#[derive(ClapArgs)]
+struct List {
+    #[command(flatten)]
+    page: PageArgs,
+    #[command(flatten)]
+    at: TenantTarget,
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// List digests, how many events wait for each, and when it is sent
     #[command(after_help = "Example:\n  fanfare digests list --tenant acme")]
-    List(TenantTarget),
+    List(List),
     /// Send a destination's digest now
     #[command(after_help = "Example:\n  fanfare digests send --tenant acme compliance-daily")]
     Send(One),
@@ -29,7 +37,7 @@ enum Command {
 
 pub(super) async fn run(args: Args) -> CommandResult {
     match args.command {
-        Command::List(at) => {
+        Command::List(List { page, at }) => {
             let columns = [
                 ("DESTINATION", "destination"),
                 ("TO", "to"),
@@ -38,7 +46,8 @@ pub(super) async fn run(args: Args) -> CommandResult {
                 ("WAITING", "waiting"),
                 ("PAUSED", "paused"),
             ];
-            show::list(at.json(), &at.get(["digests"]).await?, &columns)
+            let request = at.request(Method::GET, ["digests"]).page(&page);
+            show::list(at.json(), &at.target.data(request).await?, &columns)
         }
         Command::Send(One { destination, at }) => {
             let request = at.request(Method::POST, ["digests", &destination, "send"]);

@@ -112,7 +112,7 @@ async fn list(args: &Args) -> CommandResult {
     let mut request = args
         .request(&["events"])
         .query("type", args.event_type.as_ref())
-        .query("status", args.state.as_ref())
+        .query("state", args.state.as_ref())
         .query("destination", args.destination.as_ref())
         .query("order", args.oldest.then_some("oldest"))
         .query("environment", Some(&args.environment))

@@ -15,6 +15,14 @@ Exit codes:
 An option with [env: NAME] can also be set by that environment variable. `fanfare COMMAND --help` \
 shows examples. `fanfare check --print-config` prints all settings.";
 
+/// The exit codes, for manual pages.
+pub(super) const EXIT_CODES: [(&str, &str); 4] = [
+    ("0", "Success"),
+    ("1", "The answer is no: a problem was found, or something was refused"),
+    ("2", "The command line is wrong"),
+    ("3", "The store, the server, or a file could not be reached"),
+];
+
 /// Headings, and the commands below each of them.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Run", &["demo", "serve", "health", "check"]),

@@ -9,6 +9,7 @@ mod backup;
 mod changes;
 mod check;
 mod completions;
+mod confirm;
 mod deliveries;
 mod demo;
 mod destinations;
@@ -48,6 +49,7 @@ mod tenants;
 mod types;
 mod verify;
 
+use std::ffi::OsString;
 use std::pin::Pin;
 use std::process::ExitCode;
 
@@ -155,8 +157,12 @@ pub fn command() -> clap::Command {
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
-    let matches = command().get_matches();
+    let matches = without_opposites(command(), std::env::args_os().skip(1)).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    // Long-running commands log, and have no such option.
+    if std::env::args_os().any(|arg| arg == "--json") {
+        output::use_json();
+    }
     let runtime = match runtime(&cli.command) {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -169,6 +175,38 @@ pub fn main() -> ExitCode {
     // A blocking read of standard input must not keep the process alive.
     runtime.shutdown_background();
     result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+}
+
+/// A flag wins over the environment variable of its opposite: with `--store`, `FANFARE_SERVER` does
+/// not count, and the other way round.
+fn without_opposites(
+    command: clap::Command,
+    args: impl Iterator<Item = OsString>,
+) -> clap::Command {
+    let args: Vec<OsString> = args.collect();
+    let is_given = |flag: &str| {
+        args.iter().any(|arg| {
+            let arg = arg.to_string_lossy();
+            arg.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        })
+    };
+    match (is_given("--store"), is_given("--server")) {
+        (true, false) => without_variable(command, "server"),
+        (false, true) => without_variable(command, "store"),
+        _ => command,
+    }
+}
+
+/// The command and all below it, where this option has no environment variable.
+fn without_variable(command: clap::Command, option: &str) -> clap::Command {
+    let names: Vec<String> =
+        command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
+    let has = command.get_arguments().any(|arg| arg.get_id() == option);
+    let command =
+        if has { command.mut_arg(option, |arg| arg.env(None::<&'static str>)) } else { command };
+    names.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |below| without_variable(below, option))
+    })
 }
 
 /// A runtime with few threads. The work is mostly waiting, and on few cores more threads only

@@ -11,7 +11,7 @@ use crate::api::openapi;
 const TENANT: &str = "/v1/tenants/{tenant}";
 
 /// Method, path, and command. `~` is the tenant's path.
-const TABLE: [(&str, &str, &str); 71] = [
+const TABLE: [(&str, &str, &str); 70] = [
     ("GET", "/v1/tenants", "tenants list"),
     ("POST", "/v1/tenants", "tenants create"),
     ("GET", "~", "tenants get"),
@@ -44,7 +44,7 @@ const TABLE: [(&str, &str, &str); 71] = [
     ("PUT", "~/routes/{route}", "routes update"),
     ("DELETE", "~/routes/{route}", "routes delete"),
     ("GET", "~/preferences", "preferences get"),
-    ("PUT", "~/preferences", "preferences set"),
+    ("PATCH", "~/preferences", "preferences set"),
     ("GET", "~/templates", "templates list"),
     ("GET", "~/templates/{event_type}/{part}", "templates get"),
     ("PUT", "~/templates/{event_type}/{part}", "templates put"),
@@ -79,8 +79,7 @@ const TABLE: [(&str, &str, &str); 71] = [
     ("POST", "~/deliveries/{delivery}/replay", "replay"),
     ("POST", "~/deliveries/{delivery}/cancel", "cancel"),
     ("POST", "~/deliveries/cancel", "cancel"),
-    ("GET", "~/dead-letters", "deliveries"),
-    ("POST", "~/dead-letters/replay", "replay"),
+    ("POST", "~/deliveries/replay", "replay"),
     ("GET", "~/export", "export"),
     ("POST", "~/erasures", "erase"),
 ];
@@ -91,7 +90,10 @@ fn every_operation_of_the_api_has_a_command_with_a_server_option() {
         Some(rest) => format!("{method} {TENANT}{rest}"),
         None => format!("{method} {path}"),
     });
-    assert_eq!(covered.collect::<BTreeSet<_>>(), openapi::all_operations());
+    let mut operations = openapi::all_operations();
+    // For programs that send a body of their own.
+    assert!(operations.remove("POST /v1/ingest/{source}"));
+    assert_eq!(covered.collect::<BTreeSet<_>>(), operations);
     for (_, _, words) in TABLE {
         let mut command = &Cli::command();
         for word in words.split(' ') {

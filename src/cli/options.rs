@@ -46,7 +46,7 @@ impl StoreArgs {
     pub(super) fn load(&self) -> Result<Config, Failure> {
         let mut config = Config::load(self.config.as_deref())?;
         if let Some(store) = &self.store {
-            config.store.clone_from(store);
+            config.set_store(store);
         }
         Ok(config)
     }
@@ -213,7 +213,7 @@ pub(super) struct PageArgs {
 /// Events of which time.
 #[derive(ClapArgs)]
 pub(super) struct Window {
-    /// Only events received since WHEN: 2h or 3d ago, or 2026-11-23T08:00:00Z
+    /// Only events received since WHEN: 2h or 3d ago, yesterday, 2026-11-23, or a time in UTC
     #[arg(long, value_name = "WHEN")]
     since: Option<When>,
     /// Only events received before WHEN
@@ -242,13 +242,19 @@ impl Window {
 enum When {
     Ago(Duration),
     At(Ms),
+    /// The beginning of today or of an earlier day, in UTC.
+    DaysBack(Ms),
 }
+
+/// A day in milliseconds.
+const DAY_MS: Ms = 24 * 60 * 60 * 1_000;
 
 impl When {
     fn ms(self, now: Ms) -> Ms {
         match self {
             Self::Ago(ago) => now - Ms::try_from(ago.as_millis()).unwrap_or(now),
             Self::At(ms) => ms,
+            Self::DaysBack(days) => now - now.rem_euclid(DAY_MS) - days * DAY_MS,
         }
     }
 }
@@ -260,10 +266,22 @@ impl FromStr for When {
         if let Ok(Period(ago)) = text.parse() {
             return Ok(Self::Ago(ago));
         }
-        let time = chrono::DateTime::parse_from_rfc3339(text);
-        time.map(|time| Self::At(time.timestamp_millis())).map_err(
-            |_| "write how long ago, such as 2h or 3d, or a time such as 2026-11-23T08:00:00Z",
-        )
+        if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
+            return Ok(Self::At(time.timestamp_millis()));
+        }
+        if let Ok(day) = text.parse::<chrono::NaiveDate>() {
+            let midnight = day.and_time(chrono::NaiveTime::MIN).and_utc();
+            return Ok(Self::At(midnight.timestamp_millis()));
+        }
+        match text.to_ascii_lowercase().as_str() {
+            "now" => Ok(Self::Ago(Duration::ZERO)),
+            "today" => Ok(Self::DaysBack(0)),
+            "yesterday" => Ok(Self::DaysBack(1)),
+            _ => Err(
+                "write how long ago, such as 2h or 3d, a date such as 2026-11-23 or yesterday, \
+                      or a time such as 2026-11-23T08:00:00Z",
+            ),
+        }
     }
 }
 
@@ -286,6 +304,13 @@ mod tests {
         let ms = |text: &str| text.parse::<When>().map(|when| when.ms(10_000_000));
         assert_eq!(ms("2h"), Ok(10_000_000 - 7_200_000));
         assert_eq!(ms("1970-01-01T00:00:01Z"), Ok(1_000));
-        assert!(ms("yesterday").is_err());
+        assert_eq!(ms("1970-01-02"), Ok(DAY_MS));
+        let then = |text: &str| text.parse::<When>().map(|when| when.ms(3 * DAY_MS + 5_000));
+        assert_eq!(then("today"), Ok(3 * DAY_MS));
+        assert_eq!(then("Yesterday"), Ok(2 * DAY_MS));
+        assert_eq!(then("now"), Ok(3 * DAY_MS + 5_000));
+        for wrong in ["tomorrow", "2026-13-01", "2h ago", ""] {
+            assert!(ms(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -63,7 +63,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
         Command::Get(at) => print(at.json(), &at.get(["preferences"]).await?),
         Command::Set(Set { cells, at }) => {
             let request = at
-                .request(Method::PUT, ["preferences"])
+                .request(Method::PATCH, ["preferences"])
                 .body(json!({"preferences": matrix(&cells)}));
             print(at.json(), &at.target.data(request).await?);
         }

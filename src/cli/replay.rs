@@ -110,14 +110,14 @@ pub(super) async fn run(args: Args) -> CommandResult {
     let mut filter = args.selection.filter();
     if !args.state.is_empty() {
         filter.insert(
-            "status".to_owned(),
+            "state".to_owned(),
             json!(args.state.iter().map(|kind| kind.as_str()).collect::<Vec<_>>()),
         );
     }
     let change = Change {
         selection: &args.selection,
         action: "replay",
-        path: ["dead-letters", "replay"],
+        path: ["deliveries", "replay"],
         participle: "replayed",
         rate: Some(args.rate),
     };
@@ -231,7 +231,7 @@ impl Change<'_> {
 
     fn print_count(&self, report: &Value) -> CommandResult {
         if self.selection.at.json() {
-            output::json(&json!({"total": report["found"], "by": report["counts"]}));
+            output::json(report);
             return Ok(());
         }
         let columns = [

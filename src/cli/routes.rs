@@ -7,7 +7,8 @@ use fanfare_contract::Json;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::options::TenantTarget;
+use super::confirm::Confirm;
+use super::options::{PageArgs, TenantTarget};
 use super::{CommandResult, help, input, show};
 
 /// Options.
@@ -28,7 +29,7 @@ const PATTERNS: &str = "In a pattern, * matches one word of an event type, and *
 enum Command {
     /// List a tenant's routes, in their order
     #[command(after_help = "Example:\n  fanfare routes list --tenant acme")]
-    List(TenantTarget),
+    List(List),
     /// Show a route
     #[command(after_help = "Example:\n  fanfare routes get --tenant acme rte_5d41402abc")]
     Get(One),
@@ -52,7 +53,15 @@ enum Command {
     Put(Put),
     /// Delete a route
     #[command(after_help = "Example:\n  fanfare routes delete --tenant acme rte_5d41402abc")]
-    Delete(One),
+    Delete(Delete),
+}
+
+#[derive(ClapArgs)]
+struct List {
+    #[command(flatten)]
+    page: PageArgs,
+    #[command(flatten)]
+    at: TenantTarget,
 }
 
 #[derive(ClapArgs)]
@@ -61,6 +70,15 @@ struct One {
     route: String,
     #[command(flatten)]
     at: TenantTarget,
+}
+
+/// A route to delete.
+#[derive(ClapArgs)]
+struct Delete {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 /// The optional parts of a route.
@@ -150,7 +168,10 @@ const COLUMNS: [(&str, &str); 7] = [
 
 pub(super) async fn run(args: Args) -> CommandResult {
     match args.command {
-        Command::List(at) => show::list(at.json(), &at.get(["routes"]).await?, &COLUMNS),
+        Command::List(List { page, at }) => {
+            let request = at.request(Method::GET, ["routes"]).page(&page);
+            show::list(at.json(), &at.target.data(request).await?, &COLUMNS)
+        }
         Command::Get(One { route, at }) => show::one(at.json(), &at.get(["routes", &route]).await?),
         Command::Create(Create { events, to, rule, at }) => {
             let mut route = Map::new();
@@ -161,7 +182,8 @@ pub(super) async fn run(args: Args) -> CommandResult {
         }
         Command::Update(args) => update(args).await,
         Command::Put(args) => put(args).await,
-        Command::Delete(One { route, at }) => {
+        Command::Delete(Delete { one: One { route, at }, confirm }) => {
+            confirm.ask(&format!("Delete the route `{route}`?"))?;
             at.target.data(at.request(Method::DELETE, ["routes", &route])).await?;
             show::done(at.json(), &route, "deleted")
         }

@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::confirm::Confirm;
 use super::options::{PageArgs, TenantTarget};
 use super::remote::ApiRequest;
 use super::{CommandResult, input, output, show};
@@ -41,7 +42,7 @@ enum Command {
     /// Delete the tenant's own template, so that the built-in one applies again
     #[command(after_help = "Example:
   fanfare templates delete --tenant acme kyc.session.created subject")]
-    Delete(One),
+    Delete(Delete),
     /// Render a sample event or an event of yours, without sending or storing anything
     #[command(after_help = "Examples:
   fanfare templates preview --tenant acme --type kyc.session.created --part text
@@ -103,6 +104,15 @@ fn draft(text: &str) -> Result<(String, PathBuf), &'static str> {
     Ok((part.to_owned(), file.into()))
 }
 
+/// A template to delete.
+#[derive(ClapArgs)]
+struct Delete {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
 impl One {
     fn request(&self, method: Method) -> ApiRequest {
         self.at.request(method, ["templates", &self.event_type, &self.part])
@@ -138,7 +148,8 @@ pub(super) async fn run(args: Args) -> CommandResult {
             let data = one.call(one.request(Method::PUT).body(body)).await?;
             show::changed(one.at.json(), &one.name(), "saved", &data)
         }
-        Command::Delete(one) => {
+        Command::Delete(Delete { one, confirm }) => {
+            confirm.ask(&format!("Delete the template `{}`?", one.name()))?;
             one.call(one.request(Method::DELETE)).await?;
             show::done(one.at.json(), &one.name(), "deleted")
         }

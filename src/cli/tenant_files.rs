@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use serde::Serialize;
 
 use super::{Failure, output};
 use crate::agenda::Clock;
@@ -118,6 +119,9 @@ pub(super) async fn apply(
 ) -> Result<Vec<String>, Vec<String>> {
     let engines = app::tenant_engines(config).map_err(|error| vec![error.to_string()])?;
     let rules = Rules { config, channels, missing_secrets, engines };
+    for warning in ignored(paths) {
+        tracing::warn!("{warning}");
+    }
     write(store, &rules, paths).await.map_err(|error| match error {
         PutError::Problems(problems) => problems.iter().map(ToString::to_string).collect(),
         PutError::Store(error) => vec![error.to_string()],
@@ -143,7 +147,12 @@ async fn write(
         }));
     }
     let checked = all_or_problems(&files, checked, |checked| &checked.id);
-    let changed = |checked: Checked| Some((checked.id, checked.document?));
+    let changed = |checked: Checked| {
+        for warning in &checked.warnings {
+            tracing::warn!("{warning}");
+        }
+        Some((checked.id, checked.document?))
+    };
     let (ids, documents): (Vec<_>, Vec<_>) =
         checked.map_err(PutError::Problems)?.into_iter().filter_map(changed).unzip();
     // Concurrently, because each write waits for the disk or the network.
@@ -176,6 +185,60 @@ struct Checked {
     id: String,
     /// The document to store, unless the store has the same one.
     document: Option<Bytes>,
+    /// What is suspicious in it.
+    warnings: Vec<Problem>,
+    counts: Counts,
+}
+
+/// What was checked.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct Counts {
+    pub(super) files: usize,
+    pub(super) destinations: usize,
+    pub(super) routes: usize,
+    pub(super) templates: usize,
+}
+
+/// The result of a check.
+#[derive(Default)]
+pub(super) struct Report {
+    pub(super) counts: Counts,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// Checks files and folders by the rules of a server, without a store.
+pub(super) fn check(config: &Config, paths: &[PathBuf]) -> Result<Report, Failure> {
+    let files = match files(paths) {
+        Ok(files) => files,
+        Err(problems) => return Ok(Report { problems, ..Report::default() }),
+    };
+    let (channels, engines) = (offline_channels(config)?, app::tenant_engines(config)?);
+    let missing_secrets = MissingSecrets::Refuse;
+    let rules = Rules { config, channels: &channels, missing_secrets, engines };
+    let checked = tenant::on_all_cores(&files, |path| {
+        rules.check(path, file::read(path, &file::process_env)?, None)
+    });
+    let mut report = Report { warnings: ignored(paths), ..Report::default() };
+    match all_or_problems(&files, checked, |checked| &checked.id) {
+        Err(problems) => report.problems = problems,
+        Ok(all) => {
+            for one in all {
+                let Counts { files, destinations, routes, templates } = one.counts;
+                report.counts.files += files;
+                report.counts.destinations += destinations;
+                report.counts.routes += routes;
+                report.counts.templates += templates;
+                report.warnings.extend(one.warnings);
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// The files of folders that are not read.
+fn ignored(paths: &[PathBuf]) -> Vec<Problem> {
+    paths.iter().filter(|path| path.is_dir()).flat_map(|path| file::ignored(path)).collect()
 }
 
 impl Rules<'_> {
@@ -196,11 +259,18 @@ impl Rules<'_> {
         found.extend(template_problems(&self.engines, &spec));
         found.extend(quota_problems(self.config, before, &spec));
         if !found.is_empty() {
-            return Err(in_file(found, path));
+            return Err(file::in_file(found, path));
         }
         let is_changed = !tenant::changes(before, &spec).is_empty();
         let document = is_changed.then(|| tenant::document(&spec));
-        Ok(Checked { id: spec.id, document })
+        let counts = Counts {
+            files: 1,
+            destinations: spec.destinations.len(),
+            routes: spec.routes.len(),
+            templates: spec.templates.len(),
+        };
+        let warnings = file::warnings(&spec, path);
+        Ok(Checked { id: spec.id, document, warnings, counts })
     }
 }
 
@@ -213,18 +283,13 @@ fn missing_secret(generated: &MadeValue) -> Problem {
     )
 }
 
-fn in_file(problems: Vec<Problem>, path: &Path) -> Vec<Problem> {
-    let file = path.display().to_string();
-    problems.into_iter().map(|problem| problem.in_file(&file)).collect()
-}
-
 /// Fills in generated values, such as secrets, so that the rest can be checked.
 pub(super) fn complete_for_check(spec: &mut TenantSpec, channels: &Channels) {
     tenant::complete(spec, None, channels);
 }
 
 /// The quotas that a file exceeds: those in the file, or those that the tenant has.
-pub(super) fn quota_problems(
+fn quota_problems(
     config: &Config,
     before: Option<&TenantSpec>,
     spec: &TenantSpec,
@@ -235,7 +300,7 @@ pub(super) fn quota_problems(
 }
 
 /// The problems of a tenant's own templates and links.
-pub(super) fn template_problems(engines: &TenantEngines, spec: &TenantSpec) -> Vec<Problem> {
+fn template_problems(engines: &TenantEngines, spec: &TenantSpec) -> Vec<Problem> {
     if spec.templates.is_empty() && spec.links.is_empty() {
         return Vec::new();
     }

@@ -4,6 +4,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::confirm::Confirm;
 use super::options::{PageArgs, Target};
 use super::remote::{Api, ApiRequest, StoreUse};
 use super::{CommandResult, input, output, show};
@@ -55,7 +56,7 @@ refused. `fanfare tenants quotas` lists the quotas.")]
 
 Waiting deliveries are suppressed. Past events stay in the store for the retention time; `fanfare \
 erase` removes them.")]
-    Delete(One),
+    Delete(Delete),
 }
 
 #[derive(ClapArgs)]
@@ -72,6 +73,15 @@ struct One {
     tenant: String,
     #[command(flatten)]
     target: Target,
+}
+
+/// A tenant to delete.
+#[derive(ClapArgs)]
+struct Delete {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 #[derive(ClapArgs)]
@@ -167,7 +177,8 @@ pub(super) async fn run(args: Args) -> CommandResult {
             quotas(target.json, &data);
             Ok(())
         }
-        Command::Delete(one) => {
+        Command::Delete(Delete { one, confirm }) => {
+            confirm.ask(&format!("Delete the tenant `{}` and all its settings?", one.tenant))?;
             one.call(Method::DELETE, &[]).await?;
             show::done(one.target.json, &one.tenant, "deleted")
         }

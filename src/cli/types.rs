@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
 use serde_json::json;
 
+use super::confirm::Confirm;
 use super::options::{PageArgs, Target};
 use super::remote::{Api, ApiRequest, StoreUse};
 use super::{CommandResult, help, input, show};
@@ -39,7 +40,7 @@ enum Command {
     Put(Put),
     /// Delete an event type; events of the type are still accepted, without a check
     #[command(after_help = "Example:\n  fanfare types delete kyc.session.created")]
-    Delete(One),
+    Delete(Delete),
 }
 
 #[derive(ClapArgs)]
@@ -57,6 +58,15 @@ struct One {
     name: String,
     #[command(flatten)]
     target: Target,
+}
+
+/// An event type to delete.
+#[derive(ClapArgs)]
+struct Delete {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 impl One {
@@ -94,7 +104,8 @@ pub(super) async fn run(args: Args) -> CommandResult {
             show::one(one.target.json, &one.target.data(one.request(Method::GET)).await?)
         }
         Command::Put(args) => put(args).await,
-        Command::Delete(one) => {
+        Command::Delete(Delete { one, confirm }) => {
+            confirm.ask(&format!("Delete the event type `{}`?", one.name))?;
             one.target.data(one.request(Method::DELETE)).await?;
             show::done(one.target.json, &one.name, "deleted")
         }

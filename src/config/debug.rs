@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Config, Email, Ingest, Metrics};
+use super::{Config, Email, Ingest, IngestSource, Metrics};
 
 /// A placeholder for a secret that is set.
 fn hidden(secret: Option<&String>) -> Option<&'static str> {
@@ -74,7 +74,24 @@ impl fmt::Debug for Config {
 
 impl fmt::Debug for Ingest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ingest").field("key", &hidden(self.key.as_ref())).finish()
+        f.debug_struct("Ingest")
+            .field("key", &hidden(self.key.as_ref()))
+            .field("sources", &self.sources)
+            .finish()
+    }
+}
+
+impl fmt::Debug for IngestSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IngestSource")
+            .field("type", &self.kind)
+            .field("type_path", &self.type_path)
+            .field("id_path", &self.id_path)
+            .field("created_path", &self.created_path)
+            .field("events_path", &self.events_path)
+            .field("signature_header", &self.signature_header)
+            .field("secret", &hidden(self.secret.as_ref()))
+            .finish()
     }
 }
 

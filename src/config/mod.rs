@@ -8,26 +8,34 @@
 mod channels;
 mod debug;
 mod dns;
+mod ingest;
 mod period;
 mod quotas;
 mod redis;
+mod review;
 mod sections;
 mod size;
+mod words;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::toml_source::{self, Position};
+
 pub use channels::{Dkim, Email, Security, Slack, Webhook};
 pub use dns::{Dns, NameServer};
+pub use ingest::{Ingest, IngestSource};
 pub use period::Period;
 pub use quotas::{OverRate, Quotas};
 pub use redis::Redis;
+pub use review::{Fault, log_filter};
 pub use sections::{
-    Dashboard, Events, FieldPath, Http, Ingest, Log, LogFormat, Metrics, Privacy, Router, Search,
-    Secrets, Tracing,
+    Dashboard, Events, FieldPath, Http, Log, LogFormat, Metrics, Privacy, Router, Search, Secrets,
+    Tracing,
 };
 pub use size::Size;
 
@@ -134,14 +142,39 @@ pub enum ConfigError {
         /// The cause.
         source: std::io::Error,
     },
-    /// It is not TOML, or has an unknown key or a wrong value.
-    #[error("{file}: {message}\n`fanfare check --print-config` prints every key with its default")]
-    Invalid {
-        /// The file.
-        file: String,
-        /// The mistake, with its line and key.
-        message: String,
-    },
+    /// It is not TOML, or has unknown keys or wrong values.
+    #[error(
+        "{}\n`fanfare check --print-config` prints every key with its default",
+        .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    )]
+    Invalid(Vec<Misplaced>),
+}
+
+/// A fault of the settings, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misplaced {
+    /// The file. `None` for a value of a flag or a variable.
+    pub file: Option<String>,
+    /// The place in the file.
+    pub at: Option<Position>,
+    /// The key and what is wrong with it.
+    pub fault: Fault,
+}
+
+impl fmt::Display for Misplaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{file}:")?;
+            if let Some(at) = self.at {
+                write!(f, "{at}:")?;
+            }
+            f.write_str(" ")?;
+        }
+        match &*self.fault.key {
+            "" => f.write_str(&self.fault.message),
+            _ => self.fault.fmt(f),
+        }
+    }
 }
 
 /// The settings file with every key, its default, and a comment.
@@ -156,14 +189,71 @@ impl Config {
     /// Reads a settings file. Keys that it leaves out, and no file at all, mean the defaults.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = file else { return Ok(Self::default()) };
-        let file = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { file: file.clone(), source })?;
-        toml::from_str(&text).map_err(|error| ConfigError::Invalid {
-            file,
-            message: error.to_string().trim_end().to_owned(),
-        })
+        let text = read(path)?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| {
+            let fault = parse_fault(&text, &error);
+            ConfigError::Invalid(vec![Misplaced {
+                file: Some(path.display().to_string()),
+                ..fault
+            }])
+        })?;
+        config.store = review::with_lowercase_scheme(&config.store);
+        Ok(config)
     }
+
+    /// Chooses another store than that of the file.
+    pub fn set_store(&mut self, store: &str) {
+        self.store = review::with_lowercase_scheme(store);
+    }
+
+    /// Everything wrong with the settings, with the places in the file that they came from.
+    pub fn review(&self, file: Option<&Path>) -> Result<(), ConfigError> {
+        let faults = self.faults();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let text = file.map(read).transpose()?;
+        let placed = |fault: Fault| {
+            let at = text.as_ref().and_then(|text| {
+                let path = toml_source::steps(&fault.key);
+                // What a flag or a variable has set may not be in the file.
+                toml_source::find(text, &path)
+            });
+            let file = file.filter(|_| at.is_some()).map(|file| file.display().to_string());
+            Misplaced { file, at, fault }
+        };
+        Err(ConfigError::Invalid(faults.into_iter().map(placed).collect()))
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let file = path.display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|source| ConfigError::Unreadable { file: file.clone(), source })?;
+    toml_source::utf8(bytes).map_err(|at| {
+        let fault = Fault {
+            key: String::new(),
+            message: "is not UTF-8 at this place; save the file as UTF-8".to_owned(),
+        };
+        ConfigError::Invalid(vec![Misplaced { file: Some(file), at: Some(at), fault }])
+    })
+}
+
+/// What the parser says, with the key and without the line itself, which can hold a secret.
+fn parse_fault(text: &str, error: &toml::de::Error) -> Misplaced {
+    let span = error.span().unwrap_or_default();
+    let written = text.get(span.clone()).unwrap_or_default();
+    let key = toml_source::path_at(text, span.start);
+    let message = if key.is_empty() && toml_source::is_toml(text) {
+        words::explain("", error.message(), written)
+    } else if key.is_empty() {
+        let message = error.message().lines().next().unwrap_or_default();
+        format!("is not TOML: {message}; check the quotes and brackets before this place")
+    } else {
+        words::explain(&key, error.message(), written)
+    };
+    let at = Some(toml_source::position(text, span.start));
+    Misplaced { file: None, at, fault: Fault { key, message } }
 }
 
 #[cfg(test)]
@@ -210,13 +300,30 @@ mod tests {
 
     #[test]
     fn a_mistake_is_reported_with_line_and_key() {
-        let error = toml::from_str::<Config>("grace = \"5s\"\n[email]\nhots = 'x'").unwrap_err();
-        let text = error.to_string();
-        assert!(
-            text.contains("line 3") && text.contains("hots") && text.contains("host"),
-            "{text}"
-        );
-        let error = toml::from_str::<Config>("grace = 5").unwrap_err().to_string();
-        assert!(error.contains("\"30s\""), "{error}");
+        let of = |text: &str| {
+            let error = toml::from_str::<Config>(text).unwrap_err();
+            parse_fault(text, &error).to_string()
+        };
+        let shown = |text: &str| {
+            let error = toml::from_str::<Config>(text).unwrap_err();
+            let fault = Misplaced { file: Some("f.toml".to_owned()), ..parse_fault(text, &error) };
+            fault.to_string()
+        };
+        let text = "grace = \"5s\"\n[email]\nhots = 'x'";
+        assert_eq!(shown(text), "f.toml:3:1: email.hots: is unknown; did you mean `host`?");
+        assert!(of("grace = 5").contains("\"30s\""), "{}", of("grace = 5"));
+        for (text, expected) in [
+            ("log = \"debug\"", "log: is a section: write [log], and below it filter = \"debug\""),
+            (
+                "[events]\nmax_bytes = \"256KiB\"",
+                "events.max_bytes: must be a number of bytes: 262144",
+            ),
+            (
+                "listen = \"localhost:8400\"",
+                "listen: must be an IP address and a port, such as \"127.0.0.1:8400\"",
+            ),
+        ] {
+            assert_eq!(of(text), expected, "{text}");
+        }
     }
 }

@@ -224,14 +224,6 @@ impl fmt::Display for FieldPath {
     }
 }
 
-/// `[ingest]`
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Ingest {
-    /// A key that publishes for every tenant, in addition to those in the store.
-    pub key: Option<String>,
-}
-
 /// `[events]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

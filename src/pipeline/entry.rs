@@ -12,6 +12,9 @@ use fanfare_store::{EntryId, Ms, Rejected};
 /// Most bytes of a rejected entry that are kept.
 const RAW_BYTES_MAX: usize = 64 * 1024;
 
+/// The fields that Fanfare reads.
+const FIELDS: [&str; 4] = ["tenant", "event", "environment", "traceparent"];
+
 /// An event from a stream entry's fields `tenant`, `event` and, if present, `environment` and
 /// `traceparent`.
 ///
@@ -23,6 +26,10 @@ pub(super) fn event_of(
     limits: Limits,
     status: &dyn Fn(&str) -> TenantStatus,
 ) -> Result<Event, Refusal> {
+    if let Some(name) = FIELDS.into_iter().find(|name| occurs_twice(fields, name)) {
+        let message = format!("the entry has the field `{name}` twice; write it once");
+        return Err(Refusal::new("duplicate_field", message));
+    }
     let tenant = field(fields, "tenant").ok_or_else(|| missing("no_tenant", "tenant"))?;
     let tenant = tenant_id(tenant)?;
     match status(tenant) {
@@ -61,6 +68,10 @@ fn environment(word: Option<&Bytes>) -> Result<Environment, Refusal> {
     parsed.ok_or_else(|| {
         Refusal::new("bad_environment", "the field `environment` must be `live` or `test`")
     })
+}
+
+fn occurs_twice(fields: &[(Bytes, Bytes)], name: &str) -> bool {
+    fields.iter().filter(|(key, _)| key == name.as_bytes()).nth(1).is_some()
 }
 
 fn field<'a>(fields: &'a [(Bytes, Bytes)], name: &str) -> Option<&'a Bytes> {

@@ -53,6 +53,11 @@ impl Channels {
         self.by_name.get(name)
     }
 
+    /// All channels, by name.
+    pub fn all(&self) -> impl Iterator<Item = &ChannelEntry> {
+        self.by_name.values()
+    }
+
     /// The names of all channels, for messages.
     pub fn names(&self) -> String {
         self.by_name.keys().copied().collect::<Vec<_>>().join(", ")

@@ -15,7 +15,7 @@ use crate::delivery::Stack;
 use crate::delivery::layers::DeadlineLayer;
 use crate::event;
 use crate::quota::{Overrides, Quota};
-use fanfare_routing::{Table, Tested};
+use fanfare_routing::{Table, Tested, did_you_mean};
 use fanfare_store::{LaneKey, Ms};
 
 /// A tenant that can route events.
@@ -168,7 +168,11 @@ fn lanes_of(
         let message = if destination.channel.is_empty() {
             format!("is missing; use one of: {}", channels.names())
         } else {
-            format!("is unknown (`{}`); use one of: {}", destination.channel, channels.names())
+            let names = channels.names();
+            match did_you_mean(&destination.channel, names.split(", ")) {
+                hint if hint.is_empty() => format!("is unknown; use one of: {names}"),
+                hint => format!("is unknown{hint}"),
+            }
         };
         return Err(vec![FieldError::new("channel", message)]);
     };
@@ -182,8 +186,7 @@ fn lanes_of(
         }
     };
     let disabled = |id: &str| spec.disabled.get(id).map(|disabled| &*disabled.reason);
-    let all_disabled =
-        disabled(&destination.id).or((!options.enabled).then_some("by its settings"));
+    let all_disabled = disabled(&destination.id).or((!options.enabled).then_some("settings"));
     let lane = |lane: fanfare_contract::PreparedLane| {
         let lane_id = LaneId::new(&destination.id, lane.suffix.as_deref());
         let before = previous.and_then(|tenant| tenant.lanes.get(&lane_id));

@@ -35,7 +35,7 @@ pub use environment::{Crossing, MANAGED, environment_of, test_view, with_test_vi
 pub use former::suppress_former;
 pub use loaded::TenantStatus;
 pub use locks::TenantLocks;
-pub use options::Options;
+pub use options::{Options, schema as options_schema};
 pub use quotas::{document_usage, over_quota};
 pub use registry::Registry;
 pub use repairs::repaired;

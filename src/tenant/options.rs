@@ -4,24 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_contract::{Environment, FieldError, Policy, Rate};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::agenda::{Calendar, Mode};
 
 /// The names of the common options. Channels never see them.
-pub(super) const NAMES: [&str; 11] = [
-    "name",
-    "enabled",
-    "paused",
-    "retry",
-    "rate",
-    "concurrency",
-    "fifo",
-    "digest",
-    "timeout",
-    "disable_after",
-    "environment",
-];
+pub(super) use fanfare_contract::OPTIONS as NAMES;
 
 /// The common options of a destination.
 pub struct Options {
@@ -35,6 +23,65 @@ pub struct Options {
     pub policy: Arc<Policy>,
     /// How its queue is served.
     pub mode: Mode,
+}
+
+/// The common options as properties of a JSON Schema.
+pub fn schema() -> Value {
+    json!({
+        "name": {"type": "string", "description": "A name for people."},
+        "enabled": {
+            "type": "boolean", "default": true,
+            "description": "If false, its events are suppressed. The default is true.",
+        },
+        "paused": {
+            "type": "boolean", "default": false, "description": "If true, its events wait.",
+        },
+        "environment": {
+            "type": "string", "enum": ["live", "test"], "default": "live",
+            "description": "The environment of the events that it receives. The default is `live`.",
+        },
+        "retry": {
+            "type": "array", "maxItems": 50, "items": {"type": "string"},
+            "description": "The waits between attempts, such as `5s` or `2h`. An empty list means a \
+                            single attempt.",
+        },
+        "rate": {
+            "oneOf": [{"type": "string", "pattern": "^[0-9]+ */ *[smh]$"}, {"const": false}],
+            "description": "Most messages per second, minute or hour, such as `10/s`, or false for no \
+                            limit.",
+            "example": "10/s",
+        },
+        "concurrency": {
+            "type": "integer", "minimum": 1, "maximum": 1024,
+            "description": "Most attempts at the same time.",
+        },
+        "timeout": {
+            "type": "string", "description": "How long an attempt may take, such as `10s`.",
+        },
+        "fifo": {
+            "oneOf": [{"type": "boolean"}, {"const": "strict"}], "default": false,
+            "description": "Whether events are delivered strictly in order. `strict` never gives up on \
+                            the first one.",
+        },
+        "digest": {
+            "type": "object", "required": ["schedule"], "additionalProperties": false,
+            "description": "Collects events into one message per time of a schedule.",
+            "properties": {
+                "schedule": {
+                    "type": "string", "description": "A cron expression.", "example": "0 8 * * 1-5",
+                },
+                "timezone": {
+                    "type": "string", "default": "UTC", "description": "The IANA name of a time zone. The default is UTC.",
+                    "example": "Europe/Madrid",
+                },
+            },
+        },
+        "disable_after": {
+            "oneOf": [{"type": "string"}, {"const": false}],
+            "description": "How long all attempts may fail before the destination is disabled, such \
+                            as `5d`, or false for never.",
+        },
+    })
 }
 
 impl Options {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::quota::Overrides;
+use crate::toml_source::Position;
 use fanfare_contract::{Environment, LaneId};
 use fanfare_routing::RouteSpec;
 use fanfare_store::Ms;
@@ -160,6 +161,9 @@ pub struct Problem {
     /// The file that the document came from, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// Where in the file, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Position>,
     /// `destination "support"`, `route 3`, `tenant`; empty for the file as a whole.
     pub place: String,
     /// Dotted path within the place. May be empty.
@@ -175,7 +179,13 @@ impl Problem {
         field: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
-        Self { file: None, place: place.into(), field: field.into(), message: message.into() }
+        Self {
+            file: None,
+            at: None,
+            place: place.into(),
+            field: field.into(),
+            message: message.into(),
+        }
     }
 
     /// The same, in `file`.
@@ -189,13 +199,31 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
-            write!(f, "{file}: ")?;
+            write!(f, "{file}:")?;
+            if let Some(at) = self.at {
+                write!(f, "{at}:")?;
+            }
+            f.write_str(" ")?;
         }
         match (&*self.place, &*self.field) {
             ("", _) => {}
             (place, "") => write!(f, "{place}: ")?,
-            (place, field) => write!(f, "{place}, {field}: ")?,
+            (place, field) => write!(f, "{place}, {}: ", with_brackets(field))?,
         }
         f.write_str(&self.message)
     }
+}
+
+/// A path with positions in brackets: `to[0]` for `to.0`.
+fn with_brackets(path: &str) -> String {
+    let mut shown = String::with_capacity(path.len() + 2);
+    for (nth, word) in path.split('.').enumerate() {
+        let is_index = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        match (nth, is_index) {
+            (0, _) => shown.push_str(word),
+            (_, true) => shown.extend(["[", word, "]"]),
+            (_, false) => shown.extend([".", word]),
+        }
+    }
+    shown
 }

@@ -1,5 +1,6 @@
 //! The commands as people and scripts use them: what they print, and their exit codes.
 
+mod flags;
 mod remote;
 
 use std::fs;
@@ -127,9 +128,10 @@ fn two_files_about_one_tenant_are_refused() {
 #[test]
 fn check_needs_no_store_and_reports_every_problem() {
     let good = said(&["check", "--development", SAMPLE_TENANTS]).ok();
-    assert_eq!(good, "1 tenant file: no problems found\n");
+    assert_eq!(good, "1 tenant file (4 destinations, 4 routes, 0 templates): no problems found\n");
     let json = said(&["check", "--development", "--json", SAMPLE_TENANTS]).ok_json();
-    assert_eq!(json, json!({ "ok": true, "problems": [] }));
+    assert_eq!((&json["ok"], &json["problems"]), (&json!(true), &json!([])));
+    assert_eq!(json["checked"]["destinations"], 4);
 
     let scene = Scene::embedded();
     let path = scene.tenant(
@@ -354,7 +356,7 @@ fn a_changed_tenant_file_applies_and_a_mistake_keeps_the_previous_one() {
     let bad = hooks_at(&hooks.url("/third")).replace("to = [\"hooks\"]", "to = [\"hoooks\"]");
     scene.tenant("acme", &bad);
     says(&router, "the previous settings stay active");
-    says(&router, "acme.toml: route 1, to");
+    says(&router, ": route 1, to[0]: there is no destination");
     assert_eq!(path_of(&scene, &hooks, "evt_3"), "/second");
 }
 

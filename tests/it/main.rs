@@ -56,3 +56,4 @@ mod supervised;
 mod support;
 mod terminal;
 mod verifiers;
+mod wrong_settings;

@@ -59,7 +59,7 @@ fn what_arrived_while_a_destination_was_disabled_is_recovered_by_time() {
         scene.send("acme", &of("test.one", 0..1)).ok();
         let disabled = || {
             let listed = scene.json(&["destinations", "list", "--tenant", "acme"]);
-            listed[0]["state"].as_str()?.starts_with("disabled").then_some(())
+            (listed["data"][0]["state"] == "disabled").then_some(())
         };
         until(SOON, disabled).expect("it is disabled");
         scene.send("acme", &of("test.one", 1..150)).ok();
@@ -71,11 +71,11 @@ fn what_arrived_while_a_destination_was_disabled_is_recovered_by_time() {
         scene.run(&["destinations", "enable", "--tenant", "acme", "hooks"]).ok();
         let which = ["--tenant", "acme", "--destination", "hooks", "--since", "1h"];
         let dry = scene.json(&[&["replay", "--dry-run"][..], &which].concat());
-        assert_eq!(dry["total"], 151, "{dry}");
-        assert_eq!(dry["by"][0]["state"], "suppressed");
+        assert_eq!(dry["found"], 151, "{dry}");
+        assert_eq!(dry["counts"][0]["state"], "suppressed");
         assert_eq!(gone.counter.distinct(), 1, "a dry run changes nothing");
         let by_type = [&["replay", "--dry-run", "--type", "test.one"][..], &which].concat();
-        assert_eq!(scene.json(&by_type)["total"], 150);
+        assert_eq!(scene.json(&by_type)["found"], 150);
 
         let replayed = scene.json(&[&["replay"][..], &which].concat());
         assert_eq!(replayed["replayed"], 151);
@@ -89,7 +89,7 @@ fn what_arrived_while_a_destination_was_disabled_is_recovered_by_time() {
         sorted.sort_unstable();
         assert_eq!(order, sorted);
         // All of it is recovered: nothing is missed any more.
-        assert_eq!(scene.json(&[&["replay", "--dry-run"][..], &which].concat())["total"], 0);
+        assert_eq!(scene.json(&[&["replay", "--dry-run"][..], &which].concat())["found"], 0);
     }
 }
 
@@ -196,7 +196,7 @@ fn a_replay_goes_at_the_pace_that_is_asked_for_and_what_waits_can_be_cancelled()
             let args = [command, "--tenant", "acme", "--type", "test.one"];
             scene.json(&[&args[..], more].concat())
         };
-        let missed = || chosen("replay", &["--dry-run"])["total"] == 350;
+        let missed = || chosen("replay", &["--dry-run"])["found"] == 350;
         until(SOON, || missed().then_some(())).expect("all of them are suppressed");
 
         // Enabled, but held back, so that what is put back waits.
@@ -207,12 +207,15 @@ fn a_replay_goes_at_the_pace_that_is_asked_for_and_what_waits_can_be_cancelled()
         assert_eq!(chosen("replay", &["--rate", "150"])["replayed"], 350);
         let took = began.elapsed();
         assert!(took >= Duration::from_millis(1_900), "300 of them at 150 a second in {took:?}");
-        assert_eq!(chosen("cancel", &["--dry-run"])["total"], 350);
+        assert_eq!(chosen("cancel", &["--dry-run"])["found"], 350);
 
         assert_eq!(chosen("cancel", &[])["cancelled"], 350);
-        assert_eq!(chosen("cancel", &["--dry-run"])["total"], 0);
+        assert_eq!(chosen("cancel", &["--dry-run"])["found"], 0);
         let kept = chosen("replay", &["--dry-run"]);
-        assert_eq!((&kept["total"], &kept["by"][0]["reason"]), (&json!(350), &json!("cancelled")));
+        assert_eq!(
+            (&kept["found"], &kept["counts"][0]["reason"]),
+            (&json!(350), &json!("cancelled"))
+        );
         assert_eq!(counter.distinct(), 0);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tower::util::BoxCloneSyncService;
 
 use crate::{Delivery, DeliveryError, Policy, Receipt};
@@ -61,6 +61,12 @@ pub trait Channel: Send + Sync + 'static {
 
     /// The settings with all secrets masked, as they can be shown.
     fn masked(&self, settings: &Map<String, Value>) -> Map<String, Value>;
+
+    /// A JSON Schema of the settings: an object with `properties` and `required`, for the API's
+    /// description. [`Channel::prepare`] decides what is valid.
+    fn settings_schema(&self) -> Value {
+        json!({"type": "object", "properties": {}})
+    }
 
     /// The service that runs attempts. Its clones share connections and limits.
     fn service(&self) -> ChannelService;

@@ -18,6 +18,7 @@ mod lane;
 mod policy;
 mod resolve;
 mod retry_after;
+mod suggest;
 mod templates;
 
 pub use channel::{Channel, ChannelService, FieldError, Memo, PreparedLane, Revealed};
@@ -34,4 +35,5 @@ pub use lane::LaneId;
 pub use policy::{Policy, Rate};
 pub use resolve::{Asker, Resolve};
 pub use retry_after::{RETRY_AFTER_MAX, retry_after};
+pub use suggest::{OPTIONS, closest, did_you_mean, unknown_setting};
 pub use templates::{Part, RenderError, Templates};

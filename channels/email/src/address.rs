@@ -99,6 +99,9 @@ fn check_local_part(local: &str) -> Result<(), String> {
     if local.is_empty() || local.len() > LONGEST_LOCAL_PART {
         return Err(format!("must have 1 to {LONGEST_LOCAL_PART} characters before the `@`"));
     }
+    if local.contains('@') && !local.contains([',', ';', ' ']) {
+        return Err("is not an email address: it has two `@`; remove one of them".to_owned());
+    }
     if local.contains([',', ';']) || local.contains('@') {
         return Err(
             "looks like several addresses; use a list with one address per entry".to_owned()

@@ -82,6 +82,10 @@ impl Channel for EmailChannel {
         "email"
     }
 
+    fn settings_schema(&self) -> Value {
+        settings::schema()
+    }
+
     fn secret_fields(&self) -> &'static [&'static str] {
         &[]
     }

@@ -6,10 +6,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use fanfare_contract::{FieldError, PreparedLane};
+use fanfare_contract::{FieldError, PreparedLane, unknown_setting};
 use lettre::Address;
 use lettre::message::Mailbox;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::address;
@@ -18,20 +18,6 @@ use crate::senders::Senders;
 /// Maximum number of recipients of one destination.
 const MAX_RECIPIENTS: usize = 100;
 const FIELDS: [&str; 3] = ["to", "from", "reply_to"];
-/// Fields of every destination, which the router removes first. Used for suggestions only.
-const GENERIC_FIELDS: [&str; 11] = [
-    "id",
-    "channel",
-    "name",
-    "enabled",
-    "paused",
-    "retry",
-    "rate",
-    "concurrency",
-    "fifo",
-    "digest",
-    "timeout",
-];
 
 /// A lane that is ready for attempts.
 #[derive(Clone)]
@@ -119,6 +105,33 @@ pub(crate) fn objections(
     errors
 }
 
+/// The settings as a JSON Schema.
+pub(crate) fn schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["to"],
+        "properties": {
+            "to": {
+                "description": "The recipients. Each gets its own message.",
+                "oneOf": [
+                    {"type": "string"},
+                    {
+                        "type": "array", "minItems": 1, "maxItems": MAX_RECIPIENTS,
+                        "items": {"type": "string"},
+                    },
+                ],
+                "example": ["compliance@acme.example"],
+            },
+            "from": {
+                "type": "string",
+                "description": "The sender: an address that the server allows, or only a name. The \
+                                default is the server's sender.",
+            },
+            "reply_to": {"type": "string", "description": "Where replies go."},
+        },
+    })
+}
+
 /// Why the operator does not allow a sender.
 fn refusal(from: &Mailbox, defaults: Defaults<'_>) -> Option<String> {
     let allowed = from.email == defaults.from.email || defaults.senders.allow(from);
@@ -127,18 +140,9 @@ fn refusal(from: &Mailbox, defaults: Defaults<'_>) -> Option<String> {
 
 fn unknown_fields(settings: &Map<String, Value>) -> Vec<FieldError> {
     let unknown = settings.keys().filter(|key| !FIELDS.contains(&key.as_str()));
-    unknown.map(|key| FieldError::new(key, suggest(key))).collect()
-}
-
-fn suggest(key: &str) -> String {
-    let known = FIELDS.iter().chain(&GENERIC_FIELDS);
-    let nearest = known.min_by_key(|known| strsim::osa_distance(key, known));
-    match nearest {
-        Some(near) if strsim::osa_distance(key, near) <= near.len().div_ceil(3) => {
-            format!("is not an email setting; did you mean `{near}`?")
-        }
-        _ => format!("is not an email setting; the settings are `{}`", FIELDS.join("`, `")),
-    }
+    unknown
+        .map(|key| FieldError::new(key, unknown_setting("an email destination", key, &FIELDS)))
+        .collect()
 }
 
 fn recipients(to: Option<&Value>, errors: &mut Vec<FieldError>) -> Vec<Mailbox> {

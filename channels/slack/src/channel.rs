@@ -101,6 +101,10 @@ impl Channel for SlackChannel {
         "slack"
     }
 
+    fn settings_schema(&self) -> Value {
+        settings::schema()
+    }
+
     fn secret_fields(&self) -> &'static [&'static str] {
         &crate::SECRET_FIELDS
     }

@@ -10,11 +10,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use fanfare_contract::{FieldError, PreparedLane};
-use serde_json::{Map, Value};
+use fanfare_contract::{FieldError, PreparedLane, did_you_mean, unknown_setting};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use slack_morphism::{SlackApiToken, SlackApiTokenValue};
-use strsim::osa_distance;
 use url::Url;
 
 /// The hosts of incoming webhooks: Slack and `GovSlack`.
@@ -120,6 +119,41 @@ pub(crate) fn prepare(
     }
 }
 
+/// The settings as a JSON Schema.
+pub(crate) fn schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "Either `url`, or `token` and `slack_channel`.",
+        "properties": {
+            "url": {
+                "type": "string",
+                "description": "The URL of an incoming webhook. It is a secret and therefore masked \
+                                in answers.",
+                "example": "https://hooks.slack.com/services/T0/B0/XXXX",
+            },
+            "token": {
+                "type": "string",
+                "description": "A bot's token, which starts with `xoxb-`. It is masked in answers.",
+            },
+            "slack_channel": {
+                "type": "string",
+                "description": "The channel to post to with the token: an id such as C0123ABCD, or a \
+                                #name.",
+            },
+            "group_by": {
+                "type": "string",
+                "description": "A path in the event, such as `data.session_id`. Events with the same \
+                                value form a group.",
+            },
+            "updates": {
+                "type": "string", "enum": ["thread", "edit"],
+                "description": "Whether later events of a group become replies or edit its message. \
+                                The default is `thread`.",
+            },
+        },
+    })
+}
+
 /// The scheme, host and port of an incoming webhook. A token has no receiver in the settings: it is
 /// sent to Slack's API alone.
 pub(crate) fn receiver(settings: &Map<String, Value>) -> Option<String> {
@@ -189,11 +223,11 @@ impl<'a> Reader<'a> {
 
     fn unknown_fields(&mut self) {
         for field in self.settings.keys().filter(|field| !FIELDS.contains(&field.as_str())) {
-            let message = match suggestion(field) {
-                Some(known) => format!("is not a Slack setting; did you mean `{known}`?"),
-                None => {
-                    format!("is not a Slack setting; the settings are `{}`", FIELDS.join("`, `"))
+            let message = match alias(field) {
+                Some(known) => {
+                    format!("is not a setting of a Slack destination; did you mean `{known}`?")
                 }
+                None => unknown_setting("a Slack destination", field, &FIELDS),
             };
             self.error(field, message);
         }
@@ -288,9 +322,7 @@ impl<'a> Reader<'a> {
             None | Some("thread") => Updates::Thread,
             Some("edit") => Updates::Edit,
             Some(other) => {
-                let nearest =
-                    ["thread", "edit"].into_iter().find(|it| osa_distance(it, other) <= 2);
-                let nearest = nearest.map_or(String::new(), |it| format!("; did you mean `{it}`?"));
+                let nearest = did_you_mean(other, ["thread", "edit"]);
                 self.error("updates", format!("must be `thread` or `edit`{nearest}"));
                 return Updates::Thread;
             }
@@ -314,15 +346,10 @@ fn is_channel(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
-/// The setting that was probably meant.
-fn suggestion(field: &str) -> Option<&'static str> {
+/// The setting that is meant by another name.
+fn alias(field: &str) -> Option<&'static str> {
     let lower = field.to_ascii_lowercase().replace('-', "_");
-    let alias = ALIASES.iter().find(|(alias, _)| *alias == lower).map(|(_, known)| *known);
-    let near = || {
-        let nearest = FIELDS.into_iter().min_by_key(|known| osa_distance(known, &lower))?;
-        (osa_distance(nearest, &lower) * 3 <= nearest.len()).then_some(nearest)
-    };
-    alias.or_else(near)
+    ALIASES.iter().find(|(alias, _)| *alias == lower).map(|(_, known)| *known)
 }
 
 #[cfg(test)]

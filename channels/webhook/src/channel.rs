@@ -69,6 +69,10 @@ impl Channel for WebhookChannel {
         settings::objections::objections(before, settings)
     }
 
+    fn settings_schema(&self) -> Value {
+        settings::schema()
+    }
+
     fn secret_fields(&self) -> &'static [&'static str] {
         &crate::SECRET_FIELDS
     }

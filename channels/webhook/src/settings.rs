@@ -17,10 +17,10 @@ mod target;
 use std::fmt;
 use std::sync::Arc;
 
-use fanfare_contract::FieldError;
+use fanfare_contract::{FieldError, unknown_setting};
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::client::Client;
@@ -31,20 +31,6 @@ use target::Target;
 
 const FIELDS: [&str; 7] =
     ["url", "secret", "previous_secrets", "headers", "retry_on", "give_up_on", "ca"];
-/// Fields of every destination, which the router removes first. Used for suggestions only.
-const ROUTERS_FIELDS: [&str; 11] = [
-    "channel",
-    "name",
-    "enabled",
-    "paused",
-    "retry",
-    "rate",
-    "concurrency",
-    "fifo",
-    "digest",
-    "timeout",
-    "environment",
-];
 /// Maximum number of previous secrets.
 const PREVIOUS_MAX: usize = 4;
 
@@ -143,6 +129,47 @@ pub(crate) fn not_pem() -> FieldError {
     FieldError::new("ca", message)
 }
 
+/// The settings as a JSON Schema.
+pub(crate) fn schema() -> Value {
+    let secret = "`whsec_` and the base64 of 24 to 64 bytes, or 16 to 256 characters.";
+    json!({
+        "type": "object",
+        "required": ["url"],
+        "properties": {
+            "url": {
+                "type": "string", "format": "uri", "maxLength": 2048,
+                "description": "Where requests are sent. A user and a password in it become basic \
+                                authentication.",
+                "example": "https://hooks.acme.example/kyc",
+            },
+            "secret": {
+                "type": "string",
+                "description": format!("Signs the requests: {secret} Generated if you omit it."),
+                "example": "****************************1a2b",
+            },
+            "previous_secrets": {
+                "type": "array", "maxItems": PREVIOUS_MAX,
+                "description": "Secrets that also sign until they expire.",
+                "items": {
+                    "type": "object", "required": ["secret", "expires"],
+                    "properties": {
+                        "secret": {"type": "string", "description": secret},
+                        "expires": {
+                            "type": "integer",
+                            "description": "When the secret stops signing, in Unix seconds.",
+                        },
+                    },
+                },
+            },
+            "headers": {
+                "type": "object", "additionalProperties": {"type": "string"},
+                "description": "Additional headers of every request. Their values are masked in \
+                                answers.",
+            },
+        },
+    })
+}
+
 /// Where the settings send requests: scheme, host and port.
 pub(crate) fn receiver(settings: &Map<String, Value>) -> Option<String> {
     let url = Url::parse(settings.get("url")?.as_str()?).ok()?;
@@ -179,19 +206,7 @@ fn mask_value(secret: &mut Value) {
 
 fn unknown_fields(settings: &Map<String, Value>, errors: &mut Vec<FieldError>) {
     for field in settings.keys().filter(|field| !FIELDS.contains(&field.as_str())) {
-        let near = FIELDS
-            .iter()
-            .chain(&ROUTERS_FIELDS)
-            .map(|known| (strsim::osa_distance(known, field), known))
-            .filter(|(distance, known)| *distance <= 1 + known.len() / 5)
-            .min_by_key(|(distance, _)| *distance);
-        let message = match near {
-            Some((_, known)) => format!("is not a webhook setting; did you mean `{known}`?"),
-            None => {
-                format!("is not a webhook setting; the settings are `{}`", FIELDS.join("`, `"))
-            }
-        };
-        errors.push(FieldError::new(field, message));
+        errors.push(FieldError::new(field, unknown_setting("a webhook", field, &FIELDS)));
     }
 }
 

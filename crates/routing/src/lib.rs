@@ -65,7 +65,6 @@ mod explain;
 mod index;
 pub mod pattern;
 mod spec;
-mod suggest;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -74,9 +73,9 @@ mod type_pattern;
 
 pub use error::RouteError;
 pub use explain::Explanation;
+pub use fanfare_contract::did_you_mean;
 pub use pattern::WhyNot;
 pub use spec::RouteSpec;
-pub use suggest::did_you_mean;
 pub use table::{Table, Tested};
 
 impl RouteSpec {

@@ -7,10 +7,10 @@ use fanfare_contract::Event;
 use super::error::Fault;
 use super::index::{FilterIndex, IndexBudget, NumberSet};
 use super::pattern::{self, Budget, Pattern, Probe, Steps, WildcardSet};
-use super::suggest::did_you_mean;
 use super::type_index::TypeIndex;
 use super::type_pattern::TypePattern;
 use super::{RouteError, RouteSpec};
+use fanfare_contract::did_you_mean;
 
 /// Most routes of one tenant.
 pub(super) const MAX_ROUTES: usize = 100_000;

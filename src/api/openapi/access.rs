@@ -15,10 +15,12 @@ pub(super) fn complete(path: &str, operation: &mut Map<String, Value>) {
     let about_environment = match environment {
         Some("live") => "Requires a key of the live environment.",
         Some("shared") => "Keys of both environments get the same.",
-        _ => "For a test key, live things do not exist.",
+        // The rule, which the description of keys explains.
+        _ => "",
     };
     let portal = if is_for_keys(path) { " Not for the key of a portal link." } else { "" };
     let words = format!("Roles: {}. {about_environment}{portal}", roles.join(", "));
+    let words = words.replace(".  ", ". ").trim_end().to_owned();
     let description = operation.get("description").and_then(Value::as_str).unwrap_or_default();
     let description = format!("{description}\n\n{words}").trim().to_owned();
     operation.insert("description".to_owned(), description.into());
@@ -60,8 +62,8 @@ mod tests {
         });
         let mut operation = operation.as_object().cloned().unwrap_or_default();
         complete("/v1/tenants/{tenant}/keys", &mut operation);
-        let expected = "Creates a key.\n\nRoles: operator, admin. For a test key, live things do not \
-                        exist. Not for the key of a portal link.";
+        let expected =
+            "Creates a key.\n\nRoles: operator, admin. Not for the key of a portal link.";
         assert_eq!(operation["description"], expected);
         assert_eq!(operation["x-fanfare-roles"], json!(["operator", "admin"]));
     }

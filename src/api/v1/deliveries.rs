@@ -32,9 +32,9 @@ use fanfare_store::{DeliveryQuery, DeliveryRecord, StateKind};
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct DeliveryFilter {
-    /// The state.
-    status: Option<StateWord>,
+pub(super) struct DeliveryQueryParams {
+    /// The state. Deliveries that failed for good are `dead`.
+    state: Option<StateWord>,
     /// The id of a destination, or of one of its recipients.
     destination: Option<String>,
     /// The event types: a comma-separated list of types and patterns.
@@ -63,20 +63,21 @@ pub(super) struct DeliveryFilter {
 /// List deliveries
 ///
 /// Returns the newest deliveries first, or the oldest with `order=oldest`.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/deliveries", operation_id = "list_deliveries", tag = "Deliveries", params(TenantPath, DeliveryFilter),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/deliveries", operation_id = "list_deliveries", tag = "Deliveries", params(TenantPath, DeliveryQueryParams),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "Deliveries.", body = Page<Delivery>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    QueryParams(filter): QueryParams<DeliveryFilter>,
+    QueryParams(filter): QueryParams<DeliveryQueryParams>,
 ) -> Result<Response, ApiError> {
     check_limit(filter.limit)?;
+    load(&state, &scope).await?;
     let names_destination = filter.destination.is_some();
     let environment = history(&scope.principal, filter.environment, names_destination)?;
     let query = DeliveryQuery {
         tenant: scope.tenant.to_string(),
-        state: filter.status.map(StateKind::from),
+        state: filter.state.map(StateKind::from),
         lane: filter.destination.map(LaneId::from),
         kind: types(filter.kind.as_deref())?,
         environment,
@@ -126,7 +127,7 @@ async fn find(state: &ApiState, caller: &Caller, id: &str) -> Result<DeliveryRec
 /// Puts the delivery back into its queue, due now, with its retry schedule from the beginning. This
 /// also works for a delivery that succeeded. If its recipient was replaced, the event goes to the
 /// destination's present recipients.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/deliveries/{delivery}/replay", operation_id = "send_delivery_again", tag = "Deliveries", params(DeliveryPath),
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/deliveries/{delivery}/replay", operation_id = "replay_delivery", tag = "Deliveries", params(DeliveryPath),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])), responses((status = 200, description = "The delivery, waiting again.", body = Delivery)))]
 pub(super) async fn replay(
@@ -207,27 +208,4 @@ async fn change(
     .await?;
     let found = find(state, scope, id.as_str()).await?;
     Ok(success(StatusCode::OK, Delivery::of(found)))
-}
-
-/// List dead letters
-///
-/// Returns dead deliveries, newest first. With `status=suppressed` it returns deliveries that were
-/// deliberately not sent.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/dead-letters", operation_id = "list_what_ended_badly", tag = "Dead letters", params(TenantPath, DeliveryFilter),
-    extensions(("x-fanfare-environment" = json!("own"))),
-    security(("key" = ["reader"])), responses((status = 200, description = "Deliveries, newest first.", body = Page<Delivery>)))]
-pub(super) async fn dead_letters(
-    scope: Scope<Read>,
-    state: State<Arc<ApiState>>,
-    QueryParams(mut filter): QueryParams<DeliveryFilter>,
-) -> Result<Response, ApiError> {
-    match filter.status {
-        None => filter.status = Some(StateWord::Dead),
-        Some(StateWord::Dead | StateWord::Suppressed) => {}
-        Some(_) => {
-            let message = "must be dead or suppressed; list other deliveries at /deliveries";
-            return Err(ApiError::field("status", message));
-        }
-    }
-    list(scope, state, QueryParams(filter)).await
 }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use document::{DestinationResource, forget_disabled, keep_secrets};
 pub(super) use document::{complete, enable, is_enabled, masked, remove};
-use shapes::{Destination, DestinationBody, DestinationPatch, LaneLine, NewDestination};
+use shapes::{Destination, DestinationReplacement, DestinationUpdate, NewDestination, Recipient};
 
 use super::params::{DestinationPath, TenantPath};
 use crate::api::answer::{ApiError, success};
@@ -60,14 +60,14 @@ async fn lanes(
     spec: &TenantSpec,
     tenant: &Tenant,
     id: &str,
-) -> Result<Vec<LaneLine>, ApiError> {
+) -> Result<Vec<Recipient>, ApiError> {
     let target = tenant.targets.iter().find(|target| *target.id == *id);
     let mut lines = Vec::new();
     for lane in target.into_iter().flat_map(|target| &target.lanes) {
         let waiting = state.store.agenda.waiting(&lane.key).await?;
         let id = lane.key.id.to_string();
         let held = held::of_lane(state, spec, lane).await?;
-        lines.push(LaneLine { id, to: lane.label.clone(), waiting, held });
+        lines.push(Recipient { id, to: lane.label.clone(), waiting, held });
     }
     Ok(lines)
 }
@@ -145,8 +145,8 @@ async fn with_holds(
 ///
 /// A masked secret keeps its value, unless the URL gets another scheme, host or port: secrets must
 /// then be given again.
-#[utoipa::path(put, path = "/v1/tenants/{tenant}/destinations/{destination}", operation_id = "put_destination", tag = "Destinations", params(DestinationPath),
-    request_body = DestinationBody,
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/destinations/{destination}", operation_id = "replace_destination", tag = "Destinations", params(DestinationPath),
+    request_body = DestinationReplacement,
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
     responses((status = 200, description = "The replaced destination.", body = Destination), (status = 201, description = "The new destination.", body = Destination)))]
@@ -155,7 +155,7 @@ pub(super) async fn put(
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
     PathParams((_, id)): PathParams<(String, String)>,
-    Body(body): Body<DestinationBody>,
+    Body(body): Body<DestinationReplacement>,
 ) -> Result<Response, ApiError> {
     let channels = state.registry.channels();
     let edited = edit(&state, &scope, DestinationResource(&id), "update", &if_match, |spec| {
@@ -187,8 +187,8 @@ pub(super) async fn put(
 /// Changes settings by a JSON merge patch. If the URL gets another scheme, host or port, the patch
 /// must give every secret that is sent to it again, such as the values of `headers`. A signing
 /// secret that it omits is replaced by a new one, which only this response shows.
-#[utoipa::path(patch, path = "/v1/tenants/{tenant}/destinations/{destination}", operation_id = "change_destination", tag = "Destinations", params(DestinationPath),
-    request_body = DestinationPatch,
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}/destinations/{destination}", operation_id = "update_destination", tag = "Destinations", params(DestinationPath),
+    request_body = DestinationUpdate,
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
     responses((status = 200, description = "The updated destination.", body = Destination)))]
@@ -197,7 +197,7 @@ pub(super) async fn patch(
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
     PathParams((_, id)): PathParams<(String, String)>,
-    Body(body): Body<DestinationPatch>,
+    Body(body): Body<DestinationUpdate>,
 ) -> Result<Response, ApiError> {
     let channels = state.registry.channels();
     let edited = edit(&state, &scope, DestinationResource(&id), "update", &if_match, |spec| {

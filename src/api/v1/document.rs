@@ -14,8 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::destinations::masked;
 use super::params::TenantPath;
-use super::routes::PlacedRoute;
-use super::tenants;
+use super::routes::ListedRoute;
+use super::{tenants, words};
 use crate::access::{Action, Denied};
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, QueryParams};
@@ -35,7 +35,7 @@ use fanfare_contract::FieldError;
 /// A tenant's whole configuration.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Document {
+pub(super) struct TenantDocument {
     /// The tenant's name, shown in messages. The default is the id.
     #[serde(default)]
     #[schema(max_length = 200, example = "Acme Bank")]
@@ -44,11 +44,11 @@ pub(super) struct Document {
     /// value.
     #[serde(default)]
     #[schema(required = false)]
-    destinations: Vec<NamedDestination>,
+    destinations: Vec<DocumentDestination>,
     /// The tenant's routes, in order.
     #[serde(default)]
     #[schema(required = false, max_items = 10000)]
-    routes: Vec<PlacedRoute>,
+    routes: Vec<ListedRoute>,
     /// URLs in the tenant's own systems, for buttons in messages. The keys are names that templates
     /// use.
     #[serde(default)]
@@ -68,12 +68,12 @@ pub(super) struct Document {
 /// A destination in a document.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NamedDestination {
+struct DocumentDestination {
     /// 1 to 64 characters of a-z, 0-9, - and _.
     #[schema(example = "backoffice")]
     id: String,
-    /// `webhook`, `email`, `slack` or `poll`.
-    #[schema(example = "webhook")]
+    /// The channel.
+    #[schema(value_type = words::Channel, example = "webhook")]
     channel: String,
     /// The channel's settings and the options that every destination has, as in tenant files.
     #[schema(value_type = Object, example = json!({"url": "https://hooks.acme.example/kyc"}))]
@@ -82,23 +82,23 @@ struct NamedDestination {
 
 /// The effect of a document.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Applied {
+pub(super) struct DocumentResult {
     /// The tenant's id.
     #[schema(example = "acme")]
     id: String,
-    /// `created`, `changed` or `unchanged`.
-    #[schema(example = "changed")]
+    /// What the document did.
+    #[schema(value_type = words::DocumentOutcome, example = "changed")]
     outcome: &'static str,
     /// The changes, one line each, without values.
     #[schema(example = json!(["~ destination backoffice: url"]))]
     changes: Vec<String>,
     /// Values that were generated, such as secrets. Only this response shows them.
-    shown_once: Vec<ShownOnce>,
+    shown_once: Vec<GeneratedValue>,
 }
 
 /// A generated value.
 #[derive(Serialize, ToSchema)]
-struct ShownOnce {
+struct GeneratedValue {
     /// The destination's id.
     #[schema(example = "backoffice")]
     destination: String,
@@ -119,9 +119,9 @@ pub(super) struct DocumentQuery {
     dry_run: bool,
 }
 
-impl Document {
+impl TenantDocument {
     fn of(spec: &TenantSpec, channels: &Channels) -> Self {
-        let destination = |one: &DestinationSpec| NamedDestination {
+        let destination = |one: &DestinationSpec| DocumentDestination {
             id: one.id.clone(),
             channel: one.channel.clone(),
             settings: masked(channels, one),
@@ -129,7 +129,7 @@ impl Document {
         Self {
             name: Some(spec.name.clone()),
             destinations: spec.destinations.iter().map(destination).collect(),
-            routes: spec.routes.iter().map(PlacedRoute::of).collect(),
+            routes: spec.routes.iter().map(ListedRoute::of).collect(),
             links: spec.links.clone(),
             templates: spec.templates.clone(),
             quotas: spec.quotas.clone(),
@@ -146,8 +146,8 @@ impl Document {
         shares: bool,
     ) -> Result<(TenantSpec, Vec<MadeValue>), ApiError> {
         let mut problems = Vec::new();
-        let destination = |one: &NamedDestination| {
-            let NamedDestination { id, channel, settings } = one.clone();
+        let destination = |one: &DocumentDestination| {
+            let DocumentDestination { id, channel, settings } = one.clone();
             let mut one = DestinationSpec { id, channel, fields: settings };
             let there = before.into_iter().flat_map(|before| &before.destinations);
             let mut old = there.filter(|old| old.id == one.id && old.channel == one.channel);
@@ -163,7 +163,7 @@ impl Document {
         let mut spec = TenantSpec {
             name: self.name.clone().unwrap_or_else(|| id.to_owned()),
             destinations: self.destinations.iter().map(destination).collect(),
-            routes: self.routes.iter().cloned().map(PlacedRoute::spec).collect(),
+            routes: self.routes.iter().cloned().map(ListedRoute::spec).collect(),
             links: self.links.clone(),
             templates: self.templates.clone(),
             quotas: self.quotas.clone(),
@@ -209,7 +209,8 @@ impl Resource for DocumentResource {
     }
 
     fn shown(&self, state: &ApiState, spec: &TenantSpec) -> Option<Value> {
-        let mut shown = serde_json::to_value(Document::of(spec, state.registry.channels())).ok()?;
+        let mut shown =
+            serde_json::to_value(TenantDocument::of(spec, state.registry.channels())).ok()?;
         // Templates are long, so the audit trail only shows that they changed.
         for (_, text) in shown["templates"].as_object_mut()? {
             let hash = Sha256::digest(text.as_str().unwrap_or_default());
@@ -223,16 +224,16 @@ impl Resource for DocumentResource {
 ///
 /// Returns all destinations, routes, links and templates as one document, which you can change and
 /// send back. Secrets are masked.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/document", operation_id = "get_of_tenants_settings", tag = "Tenants", params(TenantPath),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/document", operation_id = "get_document", tag = "Tenants", params(TenantPath),
     extensions(("x-fanfare-environment" = json!("own"))),
-    security(("key" = ["reader"])), responses((status = 200, description = "The configuration.", body = Document)))]
+    security(("key" = ["reader"])), responses((status = 200, description = "The configuration.", body = TenantDocument)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
     let spec = load(&state, &scope).await?;
     let tag = edit::tag(&state, &DocumentResource, &spec).await?.unwrap_or_default();
-    Ok(tagged(success(StatusCode::OK, Document::of(&spec, state.registry.channels())), &tag))
+    Ok(tagged(success(StatusCode::OK, TenantDocument::of(&spec, state.registry.channels())), &tag))
 }
 
 /// Replace a tenant's configuration
@@ -242,17 +243,17 @@ pub(super) async fn get(
 /// an operator's key creates it. A masked secret keeps its value, unless the URL gets another scheme,
 /// host or port: secrets must then be given again. A test key replaces test destinations and test
 /// routes only.
-#[utoipa::path(put, path = "/v1/tenants/{tenant}/document", operation_id = "put_of_tenants_settings", tag = "Tenants", params(TenantPath, DocumentQuery),
-    request_body = Document,
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/document", operation_id = "replace_document", tag = "Tenants", params(TenantPath, DocumentQuery),
+    request_body = TenantDocument,
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
-    responses((status = 200, description = "What changed, or would change.", body = Applied), (status = 201, description = "The tenant was created.", body = Applied)))]
+    responses((status = 200, description = "What changed, or would change.", body = DocumentResult), (status = 201, description = "The tenant was created.", body = DocumentResult)))]
 pub(super) async fn put(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
     QueryParams(query): QueryParams<DocumentQuery>,
-    Body(document): Body<Document>,
+    Body(document): Body<TenantDocument>,
 ) -> Result<Response, ApiError> {
     let channels = state.registry.channels();
     let id = &*scope.tenant;
@@ -272,7 +273,7 @@ pub(super) async fn put(
             edit::check(&state, &DocumentResource, &old, &new).await?;
         }
         let (_, new) = written(&scope.principal, "apply", &whole, new)?;
-        let applied = Applied::of(id, tenant::changes(Some(&old), &new), Vec::new());
+        let applied = DocumentResult::of(id, tenant::changes(Some(&old), &new), Vec::new());
         return Ok(tagged(success(StatusCode::OK, applied), &tag.unwrap_or_default()));
     }
     let edited = edit(&state, &scope, DocumentResource, "apply", &if_match, |spec| {
@@ -284,7 +285,7 @@ pub(super) async fn put(
     });
     let edited = edited.await?;
     let (changes, made) = edited.out;
-    let response = Applied::of(id, changes, made).answer(StatusCode::OK);
+    let response = DocumentResult::of(id, changes, made).answer(StatusCode::OK);
     Ok(tagged(response, &edited.tag.unwrap_or_default()))
 }
 
@@ -303,7 +304,7 @@ async fn create(
     state: &ApiState,
     if_match: &IfMatch,
     query: &DocumentQuery,
-    document: &Document,
+    document: &TenantDocument,
 ) -> Result<Response, ApiError> {
     let id = &*scope.tenant;
     if !scope.principal.may(Action::Operate) {
@@ -314,29 +315,29 @@ async fn create(
     if_match.check(None)?;
     let (spec, made) = document.over(id, None, state.registry.channels(), false)?;
     edit::check(state, &DocumentResource, &TenantSpec::empty(id), &spec).await?;
-    let mut applied = Applied::of(id, tenant::changes(None, &spec), Vec::new());
+    let mut applied = DocumentResult::of(id, tenant::changes(None, &spec), Vec::new());
     applied.outcome = "created";
     if query.dry_run {
         return Ok(success(StatusCode::OK, applied));
     }
     let after = DocumentResource.shown(state, &spec).unwrap_or_default();
     let spec = tenants::insert(state, &scope.principal, spec, "document", after).await?;
-    applied.shown_once = made.into_iter().map(ShownOnce::of).collect();
+    applied.shown_once = made.into_iter().map(GeneratedValue::of).collect();
     let tag = edit::tag(state, &DocumentResource, &spec).await?.unwrap_or_default();
     Ok(tagged(applied.answer(StatusCode::CREATED), &tag))
 }
 
-impl ShownOnce {
+impl GeneratedValue {
     fn of(made: MadeValue) -> Self {
         let MadeValue { destination, field, value } = made;
         Self { destination, field, value }
     }
 }
 
-impl Applied {
+impl DocumentResult {
     fn of(id: &str, changes: Vec<String>, made: Vec<MadeValue>) -> Self {
         let outcome = if changes.is_empty() { "unchanged" } else { "changed" };
-        let shown_once = made.into_iter().map(ShownOnce::of).collect();
+        let shown_once = made.into_iter().map(GeneratedValue::of).collect();
         Self { id: id.to_owned(), outcome, changes, shown_once }
     }
 

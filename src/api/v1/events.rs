@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::deliveries::Delivery;
 use super::params::{EventIdPath, Order, TenantPath};
 use super::stats::types;
+use super::words;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{MatchParams, PathParams};
 use crate::api::edit::{check_known, compiled, load};
@@ -26,6 +27,7 @@ use fanfare_store::{Counts, EventQuery, EventState, EventStatus, EventSummary, S
 
 /// An event in a list.
 #[derive(Serialize, ToSchema)]
+#[schema(as = EventSummary)]
 pub(super) struct EventLine {
     /// The event's id.
     #[schema(example = "evt_04flagged")]
@@ -38,11 +40,11 @@ pub(super) struct EventLine {
     created: i64,
     /// When the event was received, in Unix milliseconds.
     received_ms: i64,
-    /// `pending`, `unrouted` or `routed`.
-    #[schema(example = "routed")]
+    /// The state.
+    #[schema(value_type = words::EventState, example = "routed")]
     state: &'static str,
-    /// `live` or `test`.
-    #[schema(example = "live")]
+    /// The environment.
+    #[schema(value_type = words::Environment, example = "live")]
     environment: &'static str,
     /// The number of its deliveries by state.
     deliveries: DeliveryCounts,
@@ -82,14 +84,14 @@ impl EventLine {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct EventFilter {
+pub(super) struct EventQueryParams {
     /// The event types: a comma-separated list of types and patterns.
     #[serde(rename = "type")]
     #[param(example = "kyc.**")]
     kind: Option<String>,
     /// The state of the event, or of at least one of its deliveries.
     #[param(inline)]
-    status: Option<EventStatusWord>,
+    state: Option<EventStatusWord>,
     /// The id of a destination, or of one of its recipients, to which the event has a delivery.
     destination: Option<String>,
     /// The environment. Without it, a live key gets live events. A test key gets test events.
@@ -158,20 +160,20 @@ pub(super) struct MatchFilter {
 /// List events
 ///
 /// Returns the newest events first, or the oldest with `order=oldest`.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/events", operation_id = "list_events", tag = "Events", params(TenantPath, EventFilter, MatchFilter),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/events", operation_id = "list_events", tag = "Events", params(TenantPath, EventQueryParams, MatchFilter),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "Events.", body = Page<EventLine>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    MatchParams(filter, matches): MatchParams<EventFilter>,
+    MatchParams(filter, matches): MatchParams<EventQueryParams>,
 ) -> Result<Response, ApiError> {
     check_limit(filter.limit)?;
     let names_destination = filter.destination.is_some();
     let query = EventQuery {
         tenant: scope.tenant.to_string(),
         kind: types(filter.kind.as_deref())?,
-        status: filter.status.map(EventStatus::from),
+        status: filter.state.map(EventStatus::from),
         lane: filter.destination.map(LaneId::from),
         matches,
         environment: history(&scope.principal, filter.environment, names_destination)?,
@@ -190,27 +192,27 @@ pub(super) async fn list(
 
 /// An event and everything that happened to it.
 #[derive(Serialize, ToSchema)]
-pub(super) struct EventPath {
+pub(super) struct EventDetails {
     /// The event as receivers get it.
     #[schema(value_type = Object, example = json!({"id": "evt_1", "type": "kyc.session.created", "created": 1_735_228_800, "data": {}}))]
     event: Box<RawValue>,
     /// When the event was received, in Unix milliseconds.
     received_ms: i64,
-    /// `pending`, `unrouted` or `routed`.
-    #[schema(example = "routed")]
+    /// The state.
+    #[schema(value_type = words::EventState, example = "routed")]
     state: &'static str,
-    /// `live` or `test`.
-    #[schema(example = "live")]
+    /// The environment.
+    #[schema(value_type = words::Environment, example = "live")]
     environment: &'static str,
     /// Which of the tenant's routes match the event. This evaluates the routes as they are now.
-    routes: Vec<RouteAnswer>,
+    routes: Vec<RouteMatch>,
     /// The event's deliveries with their attempts.
     deliveries: Vec<Delivery>,
 }
 
 /// Whether one route matches an event.
 #[derive(Serialize, ToSchema)]
-struct RouteAnswer {
+struct RouteMatch {
     /// The route's id.
     route: String,
     /// The route's name, if it has one.
@@ -227,7 +229,7 @@ struct RouteAnswer {
     reason: Option<Map<String, Value>>,
 }
 
-impl RouteAnswer {
+impl RouteMatch {
     fn of(explained: Explanation, ids: &[String]) -> Self {
         let reason = explained.reason.map(|why| {
             let why = json!({"field": why.field, "expected": why.expected, "found": why.found});
@@ -249,7 +251,7 @@ impl RouteAnswer {
 /// Returns the event, the routes that match it, its deliveries and their attempts.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/events/{event}", operation_id = "get_event", tag = "Events", params(EventIdPath),
     extensions(("x-fanfare-environment" = json!("own"))),
-    security(("key" = ["reader"])), responses((status = 200, description = "The event.", body = EventPath)))]
+    security(("key" = ["reader"])), responses((status = 200, description = "The event.", body = EventDetails)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
@@ -264,11 +266,11 @@ pub(super) async fn get(
             let tenant = compiled(&state, &spec).ok();
             let explained = tenant.map(|tenant| tenant.table.explain(&record.event));
             let explained = explained.unwrap_or_default().into_iter();
-            explained.map(|one| RouteAnswer::of(one, &ids)).collect()
+            explained.map(|one| RouteMatch::of(one, &ids)).collect()
         }
         Err(_) => Vec::new(),
     };
-    let answer = EventPath {
+    let answer = EventDetails {
         event: record.event.raw().to_owned(),
         received_ms: record.event.received_ms,
         state: record.state.as_str(),

@@ -24,7 +24,7 @@ const MAX_PAGES: usize = 20;
 
 /// An event in a list in order of arrival.
 #[derive(Serialize, ToSchema)]
-pub(super) struct FollowedEvent {
+pub(super) struct FeedEvent {
     /// The cursor after this event.
     #[schema(example = "17")]
     pub(super) cursor: String,
@@ -38,7 +38,7 @@ pub(super) struct FollowedEvent {
     pub(super) delivery: Option<Delivery>,
 }
 
-impl FollowedEvent {
+impl FeedEvent {
     pub(super) fn of(place: u64, record: &EventRecord) -> Self {
         Self {
             cursor: place.to_string(),
@@ -52,7 +52,7 @@ impl FollowedEvent {
 /// A filter's decision about one event.
 pub(super) enum Verdict {
     /// Return the event.
-    Take(Box<FollowedEvent>),
+    Take(Box<FeedEvent>),
     /// Skip the event for good.
     Skip,
     /// The event is not decided yet. Return nothing after it, so that the order is kept.
@@ -61,7 +61,7 @@ pub(super) enum Verdict {
 
 /// Filtered events after a cursor.
 pub(super) struct Batch {
-    pub(super) data: Vec<FollowedEvent>,
+    pub(super) data: Vec<FeedEvent>,
     pub(super) next: u64,
     pub(super) more: bool,
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::deliveries::Delivery;
-use super::feed::{FollowedEvent, MAX_WAIT, Verdict, parse_cursor, read_or_wait};
+use super::feed::{FeedEvent, MAX_WAIT, Verdict, parse_cursor, read_or_wait};
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{QueryParams, within};
 use crate::api::edit::load;
@@ -29,7 +29,7 @@ use fanfare_store::{DeliveryState, EventRecord, EventState};
 #[into_params(parameter_in = Query)]
 pub(super) struct FollowQuery {
     /// The tenant's id. A tenant's own key may omit it.
-    #[param(pattern = "^[a-z0-9_-]{1,64}$", example = "me")]
+    #[param(pattern = "^[a-z0-9_-]{1,64}$", example = "acme")]
     tenant: Option<String>,
     /// The `next_cursor` of the previous response. Without it, the list begins with the oldest
     /// event.
@@ -53,9 +53,9 @@ pub(super) struct FollowQuery {
 
 /// Events, oldest first.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Followed {
+pub(super) struct EventFeed {
     /// The events.
-    data: Vec<FollowedEvent>,
+    data: Vec<FeedEvent>,
     /// Pass it as `after` in the next request. It is present even if there are no events.
     #[schema(example = "17")]
     next_cursor: String,
@@ -71,7 +71,7 @@ pub(super) struct Followed {
 #[utoipa::path(get, path = "/v1/events", operation_id = "follow_events", tag = "Events", params(FollowQuery),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])),
-    responses((status = 200, description = "Events, oldest first.", body = Followed)))]
+    responses((status = 200, description = "Events, oldest first.", body = EventFeed)))]
 pub(super) async fn follow(
     By(principal, _): By<Read>,
     State(state): State<Arc<ApiState>>,
@@ -102,7 +102,7 @@ pub(super) async fn follow(
         if other || !wanted(&record.event.kind) {
             return Verdict::Skip;
         }
-        let event = FollowedEvent::of(place, record);
+        let event = FeedEvent::of(place, record);
         let Some(destination) = &destination else { return Verdict::Take(event.into()) };
         if record.state == EventState::Pending {
             return Verdict::Stop;
@@ -113,11 +113,11 @@ pub(super) async fn follow(
             .find(|one| destination.covers(&one.lane) && one.state != DeliveryState::Delivered);
         own.map_or(Verdict::Skip, |own| {
             let delivery = Some(Delivery::of(own.clone()));
-            Verdict::Take(FollowedEvent { delivery, ..event }.into())
+            Verdict::Take(FeedEvent { delivery, ..event }.into())
         })
     };
     let (limit, wait) = (page::limit(query.limit), Duration::from_secs(wait));
     let batch = read_or_wait(&state, &caller, after, limit, wait, &verdict).await?;
     let next_cursor = batch.next.to_string();
-    Ok(success(StatusCode::OK, Followed { data: batch.data, next_cursor, more: batch.more }))
+    Ok(success(StatusCode::OK, EventFeed { data: batch.data, next_cursor, more: batch.more }))
 }

@@ -52,7 +52,7 @@ pub(super) struct KeyQuery {
 }
 
 /// List a tenant's keys
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/keys", operation_id = "list_tenants_keys", tag = "Keys", params(TenantPath, PageQuery),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/keys", operation_id = "list_keys", tag = "Keys", params(TenantPath, PageQuery),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
     responses((status = 200, description = "Keys, sorted by id.", body = Page<Key>)))]
@@ -70,7 +70,7 @@ pub(super) async fn list(
 /// Create a key for a tenant
 ///
 /// Only this response shows the key.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/keys", operation_id = "make_key_of_tenant", tag = "Keys", params(TenantPath), request_body = KeyBody,
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/keys", operation_id = "create_key", tag = "Keys", params(TenantPath), request_body = KeyBody,
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
     responses((status = 201, description = "The new key.", body = Key)))]
@@ -89,7 +89,7 @@ pub(super) async fn create(
 /// Revoke a tenant's key
 ///
 /// Every server refuses the key within a second.
-#[utoipa::path(delete, path = "/v1/tenants/{tenant}/keys/{key}", operation_id = "revoke_key_of_tenant", tag = "Keys", params(KeyPath),
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}/keys/{key}", operation_id = "revoke_key", tag = "Keys", params(KeyPath),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
     responses((status = 204, description = "The key was revoked.")))]
@@ -105,7 +105,7 @@ pub(super) async fn revoke(
 /// List operators' keys
 ///
 /// With `all=true` it also lists the keys of all tenants.
-#[utoipa::path(get, path = "/v1/keys", operation_id = "list_operators_keys", tag = "Keys", params(KeyQuery),
+#[utoipa::path(get, path = "/v1/keys", operation_id = "list_operator_keys", tag = "Keys", params(KeyQuery),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["operator"])),
     responses((status = 200, description = "Keys, sorted by id.", body = Page<Key>)))]
@@ -123,7 +123,7 @@ pub(super) async fn list_operators(
 /// Create an operator's key
 ///
 /// Only this response shows the key.
-#[utoipa::path(post, path = "/v1/keys", operation_id = "make_operators_key", tag = "Keys", request_body = KeyBody,
+#[utoipa::path(post, path = "/v1/keys", operation_id = "create_operator_key", tag = "Keys", request_body = KeyBody,
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["operator"])),
     responses((status = 201, description = "The new key.", body = Key)))]
@@ -138,7 +138,7 @@ pub(super) async fn create_operator(
 /// Revoke any key
 ///
 /// Revokes an operator's key or any tenant's. Every server refuses the key within a second.
-#[utoipa::path(delete, path = "/v1/keys/{key}", operation_id = "revoke_operators_key", tag = "Keys", params(OperatorKeyPath),
+#[utoipa::path(delete, path = "/v1/keys/{key}", operation_id = "revoke_operator_key", tag = "Keys", params(OperatorKeyPath),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["operator"])),
     responses((status = 204, description = "The key was revoked.")))]

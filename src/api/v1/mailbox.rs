@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::feed::{FollowedEvent, MAX_WAIT, Verdict, parse_cursor, read_or_wait};
+use super::feed::{FeedEvent, MAX_WAIT, Verdict, parse_cursor, read_or_wait};
 use super::params::DestinationPath;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, PathParams, QueryParams, within};
@@ -44,9 +44,9 @@ pub(super) struct MessageQuery {
 
 /// Messages, oldest first.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Messages {
+pub(super) struct MailboxPage {
     /// The messages.
-    data: Vec<FollowedEvent>,
+    data: Vec<FeedEvent>,
     /// Commit it after you have processed the messages. It is present even if there are no
     /// messages.
     #[schema(example = "17")]
@@ -61,7 +61,7 @@ pub(super) struct Messages {
 /// Messages to commit.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Commit {
+pub(super) struct MailboxCommit {
     /// The consumer. The default is `default`.
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "billing")]
     consumer: Option<String>,
@@ -75,7 +75,7 @@ pub(super) struct Commit {
 
 /// A consumer's position.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Committed {
+pub(super) struct MailboxPosition {
     /// The consumer.
     #[schema(example = "billing")]
     consumer: String,
@@ -123,15 +123,15 @@ async fn check_mailbox(state: &ApiState, caller: &Caller, mailbox: &str) -> Resu
     Err(ApiError::conflict("no_mailbox", message))
 }
 
-/// Read a mailbox
+/// List messages of a mailbox
 ///
 /// Returns the messages after the consumer's committed cursor, oldest first. They are returned
 /// again until you commit them, and are kept as long as events.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/destinations/{destination}/messages", operation_id = "read_mailbox", tag = "Mailboxes",
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/destinations/{destination}/messages", operation_id = "list_messages", tag = "Mailboxes",
     params(DestinationPath, MessageQuery),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader", "consumer"])),
-    responses((status = 200, description = "Messages, oldest first.", body = Messages)))]
+    responses((status = 200, description = "Messages, oldest first.", body = MailboxPage)))]
 pub(super) async fn messages(
     scope: Scope<ReadMailbox>,
     State(state): State<Arc<ApiState>>,
@@ -154,9 +154,7 @@ pub(super) async fn messages(
         }
         let own = record.deliveries.iter().find(|one| one.lane.as_str() == id);
         match own.map(|own| &own.state) {
-            Some(DeliveryState::Delivered) => {
-                Verdict::Take(FollowedEvent::of(place, record).into())
-            }
+            Some(DeliveryState::Delivered) => Verdict::Take(FeedEvent::of(place, record).into()),
             // It will be in the mailbox, and later messages must come after it.
             Some(DeliveryState::Waiting { .. }) => Verdict::Stop,
             _ => Verdict::Skip,
@@ -165,7 +163,7 @@ pub(super) async fn messages(
     let (limit, wait) = (page::limit(query.limit), Duration::from_secs(wait));
     let after = given.unwrap_or(committed);
     let batch = read_or_wait(&state, &scope, after, limit, wait, &verdict).await?;
-    let answer = Messages {
+    let answer = MailboxPage {
         data: batch.data,
         next_cursor: batch.next.to_string(),
         committed: committed.to_string(),
@@ -178,15 +176,15 @@ pub(super) async fn messages(
 ///
 /// Marks all messages up to the cursor as processed. This consumer does not get them again.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/commit", operation_id = "commit_messages", tag = "Mailboxes",
-    params(DestinationPath), request_body = Commit,
+    params(DestinationPath), request_body = MailboxCommit,
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["consumer"])),
-    responses((status = 200, description = "The consumer's position.", body = Committed)))]
+    responses((status = 200, description = "The consumer's position.", body = MailboxPosition)))]
 pub(super) async fn commit(
     scope: Scope<Consume>,
     State(state): State<Arc<ApiState>>,
     PathParams((_, id)): PathParams<(String, String)>,
-    Body(body): Body<Commit>,
+    Body(body): Body<MailboxCommit>,
 ) -> Result<Response, ApiError> {
     let consumer = consumer(body.consumer)?;
     let wanted = parse_cursor("cursor", Some(&body.cursor))?;
@@ -203,6 +201,9 @@ pub(super) async fn commit(
                 Err(error) => return Err(error.into()),
             }
         }
-        return Ok(success(StatusCode::OK, Committed { consumer, committed: new.to_string() }));
+        return Ok(success(
+            StatusCode::OK,
+            MailboxPosition { consumer, committed: new.to_string() },
+        ));
     }
 }

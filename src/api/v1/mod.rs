@@ -27,5 +27,6 @@ mod templates;
 mod tenants;
 mod trail;
 mod types;
+mod words;
 
 pub(super) use paths::{alias_paths, ingest_paths, resource_paths};

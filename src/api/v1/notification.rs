@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use patch::{EMAIL, NotificationPatch, SLACK, WEBHOOK, find};
+use patch::{EMAIL, NotificationChannelsUpdate, SLACK, WEBHOOK, find};
 
 use super::destinations::masked;
 use super::params::TenantPath;
@@ -31,7 +31,7 @@ use crate::tenant::{Problem, TenantSpec};
 
 /// A tenant's notification channels.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Notification {
+pub(super) struct NotificationChannels {
     notification_config: NotificationConfig,
 }
 
@@ -125,14 +125,14 @@ fn config(state: &ApiState, spec: &TenantSpec, once: Option<String>) -> Notifica
 /// Get the notification channels
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/notification-channels", operation_id = "get_notification_channels", tag = "Notification channels", params(TenantPath),
     extensions(("x-fanfare-environment" = json!("own"))),
-    security(("key" = ["reader"])), responses((status = 200, description = "The notification channels.", body = Notification)))]
+    security(("key" = ["reader"])), responses((status = 200, description = "The notification channels.", body = NotificationChannels)))]
 pub(in crate::api) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
     let spec = load(&state, &scope).await?;
     let tag = edit::tag(&state, &NotificationResource, &spec).await?.unwrap_or_default();
-    let shown = Notification { notification_config: config(&state, &spec, None) };
+    let shown = NotificationChannels { notification_config: config(&state, &spec, None) };
     Ok(tagged(success(StatusCode::OK, shown), &tag))
 }
 
@@ -140,22 +140,23 @@ pub(in crate::api) async fn get(
 ///
 /// Fields that you omit keep their values, and null clears a field. A webhook without a secret gets
 /// a generated one. Only this response shows it, as `webhook_secret_once`.
-#[utoipa::path(patch, path = "/v1/tenants/{tenant}/notification-channels", operation_id = "change_notification_channels", tag = "Notification channels", params(TenantPath),
-    request_body = NotificationPatch,
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}/notification-channels", operation_id = "update_notification_channels", tag = "Notification channels", params(TenantPath),
+    request_body = NotificationChannelsUpdate,
     extensions(("x-fanfare-environment" = json!("live"))),
     security(("key" = ["admin"])),
-    responses((status = 200, description = "The updated notification channels.", body = Notification)))]
+    responses((status = 200, description = "The updated notification channels.", body = NotificationChannels)))]
 pub(in crate::api) async fn patch(
     scope: Scope<WriteShared>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
-    Body(patch): Body<NotificationPatch>,
+    Body(patch): Body<NotificationChannelsUpdate>,
 ) -> Result<Response, ApiError> {
     let edited = edit(&state, &scope, &NotificationResource, "update", &if_match, |spec| {
         patch.apply(state.registry.channels(), spec)
     });
     let edited = edited.await?;
-    let shown = Notification { notification_config: config(&state, &edited.spec, edited.out) };
+    let shown =
+        NotificationChannels { notification_config: config(&state, &edited.spec, edited.out) };
     let response = success_once(StatusCode::OK, &shown, |data| {
         if let Some(once) = data.pointer_mut("/notification_config/webhook_secret_once") {
             *once = MASK.into();

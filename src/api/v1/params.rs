@@ -19,7 +19,7 @@ pub(super) enum Order {
 #[expect(dead_code, reason = "describes a parameter; handlers get it as their scope")]
 pub(super) struct TenantPath {
     /// The tenant's id. `me` is the tenant of your key.
-    #[param(pattern = "^[a-z0-9_-]{1,64}$", example = "me")]
+    #[param(pattern = "^[a-z0-9_-]{1,64}$", example = "acme")]
     tenant: String,
 }
 
@@ -31,7 +31,7 @@ macro_rules! paths {
         #[expect(dead_code, reason = "describes parameters; handlers take them by position")]
         pub(super) struct $name {
             /// The tenant's id. `me` is the tenant of your key.
-            #[param(pattern = "^[a-z0-9_-]{1,64}$", example = "me")]
+            #[param(pattern = "^[a-z0-9_-]{1,64}$", example = "acme")]
             tenant: String,
             #[doc = $what]
             #[param(pattern = "^[!-.0-~]+$", max_length = 256, example = $example)]

@@ -25,8 +25,16 @@ Fanfare delivers events to webhooks, email and Slack. Producers send events, and
 decide which destinations receive them.
 
 A successful response is `{\"status\": \"success\", \"data\": …}`. An error is `{\"status\": \"error\", \
-\"error\": {\"type\", \"code\", \"message\", \"details\"}}`. If fields are invalid, `details` lists all of \
-them at once.";
+\"error\": {\"type\", \"code\", \"message\", \"request_id\", \"details\"}}`. If fields are invalid, `details` \
+lists all of them at once. `ErrorCode` lists all codes.
+
+Lists are `{\"data\": […], \"next_cursor\": …}`, and a filter has the name of the field that it compares. \
+Times are Unix milliseconds in fields that end in `_ms`. The `created` of an event is in Unix seconds, \
+because producers set it. An unknown field or query parameter is refused.
+
+Every response has the header `X-Request-Id`. If the key has a rate limit, it also has \
+`X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`. Responses are compressed with gzip \
+if you accept it.";
 
 /// The tags, in the order in which the documentation shows them.
 #[derive(OpenApi)]
@@ -40,9 +48,9 @@ them at once.";
     (name = "Event types", description = "The catalog of event types. Each can have a description, an example and a JSON Schema."),
     (name = "Mailboxes", description = "A mailbox is a destination of the channel `poll`. Consumers fetch its messages."),
     (name = "Events", description = "Send events, follow them, and look up what happened to them."),
-    (name = "Deliveries", description = "A delivery is one event on its way to one destination, with its attempts."),
-    (name = "Dead letters", description = "Deliveries that failed for good, and stream entries that are not valid events."),
-    (name = "Statistics", description = "Counts per hour or day: events, deliveries by outcome, attempts and latencies."),
+        (name = "Deliveries", description = "A delivery is one event on its way to one destination, with its attempts. A delivery that failed for good is a dead letter."),
+        (name = "Rejected entries", description = "Stream entries that are not valid events."),
+        (name = "Statistics", description = "Counts per hour or day: events, deliveries by outcome, attempts and latencies."),
     (name = "Suppressions", description = "Destinations and recipients that receive nothing until you lift the suppression."),
     (name = "Digests", description = "Digests that are being collected, and when they are sent."),
     (name = "Keys", description = "API keys. Each has a role and belongs to one tenant, or to an operator."),
@@ -88,7 +96,7 @@ fn configuration(router: OpenApiRouter<Arc<ApiState>>) -> OpenApiRouter<Arc<ApiS
         .routes(routes!(mailbox::commit))
         .routes(routes!(routes::list, routes::create, routes::put_all))
         .routes(routes!(routes::get, routes::put, routes::delete))
-        .routes(routes!(preferences::get, preferences::put))
+        .routes(routes!(preferences::get, preferences::patch))
         .routes(routes!(templates::list))
         .routes(routes!(templates::get, templates::put, templates::delete))
         .merge(previews)
@@ -121,14 +129,15 @@ fn history(router: OpenApiRouter<Arc<ApiState>>) -> OpenApiRouter<Arc<ApiState>>
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::replay))
         .routes(routes!(deliveries::cancel))
-        .routes(routes!(deliveries::dead_letters))
         .routes(routes!(replay::replay))
         .routes(routes!(replay::cancel))
 }
 
 /// Event ingest, whose bodies may be larger than others.
 pub(in crate::api) fn ingest_paths() -> OpenApiRouter<Arc<ApiState>> {
-    OpenApiRouter::new().routes(routes!(ingest::post_events, follow::follow))
+    OpenApiRouter::new()
+        .routes(routes!(ingest::post_events, follow::follow))
+        .routes(routes!(ingest::post_source))
 }
 
 /// The notification channels under a second path.

@@ -32,7 +32,7 @@ use fanfare_routing::{RouteSpec, type_matches};
 /// One cell of the matrix.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
-enum Cell {
+enum PreferenceCell {
     /// All events of the type are sent to the destination, or none.
     All(bool),
     /// Some events of the type are sent to the destination.
@@ -48,11 +48,12 @@ enum Filtered {
 }
 
 /// Event type → destination → cell.
-type Cells = BTreeMap<String, BTreeMap<String, Cell>>;
+type Cells = BTreeMap<String, BTreeMap<String, PreferenceCell>>;
 
 /// Which event types each destination receives.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Matrix {
+#[expect(clippy::struct_field_names, reason = "the name of the field in answers")]
+pub(super) struct Preferences {
     /// The rows: the event types of the catalog and those that routes name.
     #[schema(example = json!(["kyc.session.created"]))]
     event_types: Vec<String>,
@@ -67,7 +68,7 @@ pub(super) struct Matrix {
 /// Cells to change.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PreferencesBody {
+pub(super) struct PreferencesUpdate {
     /// The cells by event type and destination. Cells that you omit keep their values. `"filtered"`
     /// is only valid for a cell that already has this value.
     #[schema(example = json!({"kyc.session.created": {"backoffice": true}}))]
@@ -116,8 +117,8 @@ impl PreferencesResource {
         self.types(spec).into_iter().map(row).collect()
     }
 
-    fn answer(&self, spec: &TenantSpec) -> Matrix {
-        Matrix {
+    fn answer(&self, spec: &TenantSpec) -> Preferences {
+        Preferences {
             event_types: self.types(spec).into_iter().collect(),
             destinations: spec.destinations.iter().map(|one| one.id.clone()).collect(),
             preferences: self.cells(spec),
@@ -136,21 +137,21 @@ fn routes_to<'s>(
     })
 }
 
-fn cell(spec: &TenantSpec, kind: &str, to: &str) -> Cell {
-    let mut cell = Cell::All(false);
+fn cell(spec: &TenantSpec, kind: &str, to: &str) -> PreferenceCell {
+    let mut cell = PreferenceCell::All(false);
     for (_, route) in routes_to(spec, kind, to) {
         if route.when.is_none() {
-            return Cell::All(true);
+            return PreferenceCell::All(true);
         }
-        cell = Cell::Some(Filtered::Filtered);
+        cell = PreferenceCell::Some(Filtered::Filtered);
     }
     cell
 }
 
-/// Get the preferences matrix
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/preferences", operation_id = "get_preferences_matrix", tag = "Preferences", params(TenantPath),
+/// Get the preferences
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/preferences", operation_id = "get_preferences", tag = "Preferences", params(TenantPath),
     extensions(("x-fanfare-environment" = json!("own"))),
-    security(("key" = ["reader"])), responses((status = 200, description = "The preferences matrix.", body = Matrix)))]
+    security(("key" = ["reader"])), responses((status = 200, description = "The preferences matrix.", body = Preferences)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
@@ -161,19 +162,19 @@ pub(super) async fn get(
     Ok(tagged(success(StatusCode::OK, view.answer(&spec)), &tag))
 }
 
-/// Update the preferences matrix
+/// Update the preferences
 ///
 /// Sets all given cells. If one of them is invalid, none is changed.
-#[utoipa::path(put, path = "/v1/tenants/{tenant}/preferences", operation_id = "put_preferences_matrix", tag = "Preferences", params(TenantPath),
-    request_body = PreferencesBody,
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}/preferences", operation_id = "update_preferences", tag = "Preferences", params(TenantPath),
+    request_body = PreferencesUpdate,
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
-    responses((status = 200, description = "The updated preferences matrix.", body = Matrix)))]
-pub(super) async fn put(
+    responses((status = 200, description = "The updated preferences matrix.", body = Preferences)))]
+pub(super) async fn patch(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
-    Body(body): Body<PreferencesBody>,
+    Body(body): Body<PreferencesUpdate>,
 ) -> Result<Response, ApiError> {
     let view = PreferencesResource::of(&state);
     let edited = edit(&state, &scope, &view, "update", &if_match, |spec| {
@@ -193,7 +194,7 @@ pub(super) async fn put(
 }
 
 /// Sets one cell, or returns why that is not possible.
-fn set(spec: &mut TenantSpec, kind: &str, to: &str, wanted: Cell) -> Result<(), String> {
+fn set(spec: &mut TenantSpec, kind: &str, to: &str, wanted: PreferenceCell) -> Result<(), String> {
     if !spec.destinations.iter().any(|one| one.id == to) {
         return Err(format!("names a destination that does not exist: `{to}`"));
     }
@@ -203,14 +204,14 @@ fn set(spec: &mut TenantSpec, kind: &str, to: &str, wanted: Cell) -> Result<(), 
     }
     match (wanted, cell(spec, kind, to)) {
         (wanted, now) if wanted == now => Ok(()),
-        (Cell::Some(_), _) => {
+        (PreferenceCell::Some(_), _) => {
             Err("cannot be set to \"filtered\"; create a route with a filter instead".to_owned())
         }
-        (Cell::All(true), _) => {
+        (PreferenceCell::All(true), _) => {
             turn_on(spec, kind, to);
             Ok(())
         }
-        (Cell::All(false), _) => {
+        (PreferenceCell::All(false), _) => {
             turn_off(spec, kind, to);
             Ok(())
         }
@@ -227,7 +228,7 @@ fn turn_on(spec: &mut TenantSpec, kind: &str, to: &str) {
     for route in spec.routes.iter_mut().filter(own) {
         route.except.retain(|text| text != kind);
     }
-    if cell(spec, kind, to) == Cell::All(true) {
+    if cell(spec, kind, to) == PreferenceCell::All(true) {
         return;
     }
     let id = format!("preferences-{to}");

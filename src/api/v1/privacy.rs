@@ -64,7 +64,7 @@ pub(super) async fn export(
 /// What to erase: a `subject`, or `everything`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Erase {
+pub(super) struct NewErasure {
     /// The person whose events to erase: all events that have this value at one of the paths, in
     /// any state.
     #[schema(min_length = 1, max_length = 1024, example = "ann@example.com")]
@@ -84,7 +84,7 @@ pub(super) struct Erase {
 
 /// The result of an erasure.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ErasureAnswer {
+pub(super) struct Erasure {
     /// The id of the audit trail's entry. Null for a dry run.
     #[schema(example = "aud_fffffe6b…")]
     audit: Option<String>,
@@ -101,17 +101,17 @@ pub(super) struct ErasureAnswer {
 
 /// Erase events or a tenant
 ///
-/// Erases events for good, with their deliveries, attempts and dead letters: either all events
+/// Erases events for good, with their deliveries, attempts and rejected entries: either all events
 /// about a person, or the whole tenant. This may take a while. It continues if the client
 /// disconnects, and after a restart of the server. It is safe to repeat. The audit trail records who erased how much and when, and
 /// a salted hash of the person.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/erasures", operation_id = "erase_events_or_tenant", tag = "Data protection", params(TenantPath), request_body = Erase,
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/erasures", operation_id = "create_erasure", tag = "Data protection", params(TenantPath), request_body = NewErasure,
     extensions(("x-fanfare-environment" = json!("live"))),
-    security(("key" = ["admin"])), responses((status = 200, description = "The result of the erasure.", body = ErasureAnswer)))]
+    security(("key" = ["admin"])), responses((status = 200, description = "The result of the erasure.", body = Erasure)))]
 pub(super) async fn erase(
     scope: Scope<WriteShared>,
     State(state): State<Arc<ApiState>>,
-    Body(body): Body<Erase>,
+    Body(body): Body<NewErasure>,
 ) -> Result<Response, ApiError> {
     let Caller { principal, tenant } = &*scope;
     let dry_run = body.dry_run;
@@ -127,7 +127,7 @@ pub(super) async fn erase(
     if dry_run {
         let erased = ops::find(&state.store, &erasing).await?;
         let (scrubbed, elsewhere) = (false, Vec::new());
-        let answer = ErasureAnswer { audit: None, dry_run, erased, scrubbed, elsewhere };
+        let answer = Erasure { audit: None, dry_run, erased, scrubbed, elsewhere };
         return Ok(success(StatusCode::OK, answer));
     }
     let principal = principal.clone();
@@ -145,7 +145,7 @@ pub(super) async fn erase(
         let message = "the erasure stopped before it was complete; repeat the request";
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal", message)
     })??;
-    let answer = ErasureAnswer {
+    let answer = Erasure {
         audit: Some(report.id),
         dry_run,
         erased: report.found,
@@ -155,7 +155,7 @@ pub(super) async fn erase(
     Ok(success(StatusCode::OK, answer))
 }
 
-fn extent(state: &ApiState, body: Erase) -> Result<Extent, ApiError> {
+fn extent(state: &ApiState, body: NewErasure) -> Result<Extent, ApiError> {
     let refuse = |field: &str, message: &str| ApiError::field(field, message);
     match (body.subject, body.everything, body.paths) {
         (Some(subject), false, paths) => {

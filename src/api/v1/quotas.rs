@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::params::TenantPath;
+use super::words;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, given};
 use crate::api::edit::{self, Resource, edit, load_whole};
@@ -24,20 +25,20 @@ use crate::tenant::{TenantSpec, document_usage};
 #[derive(Serialize, ToSchema)]
 pub(super) struct TenantQuotas {
     /// Each quota by name.
-    quotas: BTreeMap<String, QuotaState>,
+    quotas: BTreeMap<String, QuotaUsage>,
 }
 
 /// A quota.
 #[derive(Serialize, ToSchema)]
-pub(super) struct QuotaState {
+pub(super) struct QuotaUsage {
     /// The most that the tenant may use. Null for no limit.
     #[schema(example = 20_000)]
     limit: Option<u64>,
     /// What the tenant uses now. For a rate: what this process took in the last full second.
     #[schema(example = 118)]
     used: u64,
-    /// `tenant` if an operator set it for this tenant, `default` if it is the server's default.
-    #[schema(example = "default")]
+    /// Who set it.
+    #[schema(value_type = words::QuotaSource, example = "default")]
     source: &'static str,
 }
 
@@ -45,7 +46,7 @@ pub(super) struct QuotaState {
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::option_option, reason = "absent, null, a number")]
-pub(super) struct QuotaPatch {
+pub(super) struct QuotasUpdate {
     /// Events per second that the tenant may send to each process.
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<u64>, maximum = 9_007_199_254_740_991_i64)]
@@ -84,7 +85,7 @@ pub(super) struct QuotaPatch {
     template_bytes: Option<Option<u64>>,
 }
 
-impl QuotaPatch {
+impl QuotasUpdate {
     #[expect(clippy::option_option, reason = "absent, null, a number")]
     fn changes(&self) -> [(Quota, Option<Option<u64>>); Quota::ALL.len()] {
         [
@@ -145,14 +146,14 @@ pub(super) async fn get(
 /// A number sets a quota, 0 removes its limit, and null restores the server's default. Quotas that
 /// you omit keep their values. A tenant that already uses more than a new quota keeps what it has,
 /// and only further increases are refused.
-#[utoipa::path(patch, path = "/v1/tenants/{tenant}/quotas", operation_id = "change_quotas", tag = "Tenants", params(TenantPath), request_body = QuotaPatch,
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}/quotas", operation_id = "update_quotas", tag = "Tenants", params(TenantPath), request_body = QuotasUpdate,
     extensions(("x-fanfare-environment" = json!("live"))),
     security(("key" = ["operator"])), responses((status = 200, description = "The quotas.", body = TenantQuotas)))]
 pub(super) async fn patch(
     scope: Scope<OperateLive>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
-    Body(patch): Body<QuotaPatch>,
+    Body(patch): Body<QuotasUpdate>,
 ) -> Result<Response, ApiError> {
     let edited = edit(&state, &scope, QuotasResource, "update", &if_match, |spec| {
         patch.apply(spec);
@@ -168,7 +169,7 @@ async fn answer(state: &ApiState, spec: &TenantSpec) -> Result<Response, ApiErro
 }
 
 /// The state of every quota.
-pub(super) async fn states(state: &ApiState, spec: &TenantSpec) -> BTreeMap<String, QuotaState> {
+pub(super) async fn states(state: &ApiState, spec: &TenantSpec) -> BTreeMap<String, QuotaUsage> {
     let tenant: Arc<str> = spec.id.as_str().into();
     let limits = state.quotas.limits(spec.quotas.as_ref());
     let usage = state.quotas.usage(&tenant).await;
@@ -185,7 +186,7 @@ pub(super) async fn states(state: &ApiState, spec: &TenantSpec) -> BTreeMap<Stri
     let is_set = |quota| spec.quotas.as_ref().is_some_and(|set| set.contains_key(&quota));
     let states = used.map(|(quota, used)| {
         let source = if is_set(quota) { "tenant" } else { "default" };
-        (quota.name().to_owned(), QuotaState { limit: limits.get(quota), used, source })
+        (quota.name().to_owned(), QuotaUsage { limit: limits.get(quota), used, source })
     });
     states.collect()
 }

@@ -31,9 +31,9 @@ const MAX_SECONDS: u32 = 30;
 /// Which deliveries to replay.
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Filter {
+pub(super) struct ReplayRequest {
     /// The states. The default is `dead` and `suppressed`.
-    pub(super) status: Option<Vec<StateWord>>,
+    pub(super) state: Option<Vec<StateWord>>,
     /// The id of a destination, or of one of its recipients.
     #[schema(example = "backoffice")]
     pub(super) destination: Option<String>,
@@ -64,11 +64,11 @@ pub(super) struct Filter {
     pub(super) dry_run: bool,
 }
 
-impl Filter {
+impl ReplayRequest {
     pub(super) fn states(&self) -> Vec<StateKind> {
         let default = || vec![StateKind::Dead, StateKind::Suppressed];
         let kinds = |states: &Vec<StateWord>| states.iter().map(|word| (*word).into()).collect();
-        self.status.as_ref().map_or_else(default, kinds)
+        self.state.as_ref().map_or_else(default, kinds)
     }
 
     fn selection(&self, caller: &Caller) -> Result<Selection, ApiError> {
@@ -135,6 +135,7 @@ struct DeliveryCount {
     /// The destination's id.
     destination: String,
     /// The state before the change.
+    #[schema(value_type = StateWord, example = "dead")]
     state: &'static str,
     /// The reason for the state.
     reason: String,
@@ -178,7 +179,7 @@ pub(super) async fn present_lanes(
 pub(super) async fn run(
     state: &ApiState,
     caller: &Caller,
-    filter: Filter,
+    filter: ReplayRequest,
 ) -> Result<ReplayReport, ApiError> {
     let selection = filter.selection(caller)?;
     let at_ms = state.clock.now_ms();
@@ -198,7 +199,7 @@ pub(super) async fn run(
 pub(super) async fn run_kept(
     state: &ApiState,
     caller: &Caller,
-    filter: Filter,
+    filter: ReplayRequest,
 ) -> Result<ReplayReport, ApiError> {
     let selection = Selection { only_disabled: true, ..filter.selection(caller)? };
     let at_ms = state.clock.now_ms();
@@ -208,30 +209,31 @@ pub(super) async fn run_kept(
     Ok(ReplayReport::of(changed, at_ms))
 }
 
-/// Replay dead letters
+/// Replay deliveries
 ///
 /// Puts all matching deliveries back into their queues, oldest first, with their retry schedules
 /// from the beginning. If the recipient of a delivery was replaced, the event goes to the
 /// destination's present recipients. With `dry_run` it only counts them.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/dead-letters/replay", operation_id = "send_dead_letters_again", tag = "Dead letters", params(TenantPath),
-    request_body = Filter,
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/deliveries/replay", operation_id = "replay_deliveries", tag = "Deliveries", params(TenantPath),
+    request_body = ReplayRequest,
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
     responses((status = 200, description = "The result of the replay.", body = ReplayReport)))]
 pub(super) async fn replay(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
-    Body(filter): Body<Filter>,
+    Body(filter): Body<ReplayRequest>,
 ) -> Result<Response, ApiError> {
+    load(&state, &scope).await?;
     if filter.dry_run {
         return Ok(success(StatusCode::OK, run(&state, &scope, filter).await?));
     }
     let now = state.clock.now_ms();
     let what = json!({
         "destination": filter.destination, "type": filter.kind, "error": filter.error,
-        "from_ms": filter.from_ms, "to_ms": filter.to_ms, "status": filter.states(),
+        "from_ms": filter.from_ms, "to_ms": filter.to_ms, "state": filter.states(),
     });
-    let line = audit::entry(&scope.principal, now, "replay", "dead-letters", Value::Null, what);
+    let line = audit::entry(&scope.principal, now, "replay", "deliveries", Value::Null, what);
     let work = run(&state, &scope, filter);
     let replayed = audit::around(&state.store, &scope.tenant, line, work).await?;
     Ok(success(StatusCode::OK, replayed))
@@ -240,7 +242,7 @@ pub(super) async fn replay(
 /// Which waiting deliveries to cancel.
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct WaitingFilter {
+pub(super) struct CancelRequest {
     /// The id of a destination, or of one of its recipients.
     #[schema(example = "backoffice")]
     destination: Option<String>,
@@ -269,16 +271,17 @@ pub(super) struct WaitingFilter {
 /// a filter it cancels everything that waits. You can replay the deliveries later. With `dry_run`
 /// it only counts them.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/deliveries/cancel", operation_id = "cancel_deliveries", tag = "Deliveries", params(TenantPath),
-    request_body(content = Option<WaitingFilter>),
+    request_body(content = Option<CancelRequest>),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
     responses((status = 200, description = "The result of the cancellation.", body = CancelReport)))]
 pub(super) async fn cancel(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
-    OptionalBody(filter): OptionalBody<WaitingFilter>,
+    OptionalBody(filter): OptionalBody<CancelRequest>,
 ) -> Result<Response, ApiError> {
-    let WaitingFilter { destination, kind, error, from_ms, to_ms, limit, dry_run, .. } = filter;
+    load(&state, &scope).await?;
+    let CancelRequest { destination, kind, error, from_ms, to_ms, limit, dry_run, .. } = filter;
     let environment = history(&scope.principal, filter.environment, destination.is_some())?;
     let what = json!({
         "destination": destination, "type": kind, "error": error, "from_ms": from_ms,

@@ -10,14 +10,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-pub(super) use shapes::{PlacedRoute, ids};
-use shapes::{Route, RouteBody, Routes, RoutesBody, all, position};
+pub(super) use shapes::{ListedRoute, ids};
+use shapes::{NewRoute, Route, RouteTable, all, position};
 
 use super::params::{RoutePath, TenantPath};
 use crate::api::answer::{ApiError, Detail, success};
-use crate::api::body::{Body, PathParams};
+use crate::api::body::{Body, PathParams, QueryParams};
 use crate::api::edit::{self, Edited, Resource, edit, load};
 use crate::api::etag::{IfMatch, tagged};
+use crate::api::page::{self, Page, PageQuery, check_limit};
 use crate::api::problem::DocumentPart;
 use crate::api::scope::{Read, Scope, Write};
 use crate::api::state::ApiState;
@@ -63,33 +64,54 @@ impl Resource for RouteResource<'_> {
 }
 
 /// List routes
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/routes", operation_id = "list_routes", tag = "Routes", params(TenantPath),
+///
+/// Returns the routes in their order. The `ETag` is that of all routes together.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/routes", operation_id = "list_routes", tag = "Routes", params(TenantPath, PageQuery),
     extensions(("x-fanfare-environment" = json!("own"))),
-    security(("key" = ["reader"])), responses((status = 200, description = "All routes, in order.", body = Routes)))]
+    security(("key" = ["reader"])), responses((status = 200, description = "Routes, in order.", body = Page<Route>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
+    QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Response, ApiError> {
+    check_limit(query.limit)?;
     let spec = load(&state, &scope).await?;
-    answer_all(&state, &spec).await
+    let tag = edit::tag(&state, &RoutesResource, &spec).await?.unwrap_or_default();
+    let page = in_order(all(&spec), query.cursor.as_deref(), page::limit(query.limit))?;
+    Ok(tagged(success(StatusCode::OK, page), &tag))
 }
 
-async fn answer_all(state: &ApiState, spec: &TenantSpec) -> Result<Response, ApiError> {
-    let tag = edit::tag(state, &RoutesResource, spec).await?.unwrap_or_default();
-    Ok(tagged(success(StatusCode::OK, Routes { routes: all(spec) }), &tag))
+/// One page of the routes. A cursor is the number of routes before it.
+fn in_order(
+    routes: Vec<Route>,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<Route>, ApiError> {
+    let start: usize = match cursor.map(str::parse) {
+        None => 0,
+        Some(Ok(start)) => start,
+        Some(Err(_)) => {
+            let message =
+                "is not a cursor; send the `next_cursor` of a previous response, or omit it";
+            return Err(ApiError::field("cursor", message));
+        }
+    };
+    let end = start.saturating_add(limit);
+    let next_cursor = (end < routes.len()).then(|| end.to_string());
+    Ok(Page { data: routes.into_iter().skip(start).take(limit).collect(), next_cursor })
 }
 
 /// Replace all routes
 ///
 /// Deletes routes that the list does not contain, and puts the others in the order given.
-#[utoipa::path(put, path = "/v1/tenants/{tenant}/routes", operation_id = "put_routes", tag = "Routes", params(TenantPath), request_body = RoutesBody,
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/routes", operation_id = "replace_routes", tag = "Routes", params(TenantPath), request_body = RouteTable,
     extensions(("x-fanfare-environment" = json!("own"))),
-    security(("key" = ["admin"])), responses((status = 200, description = "The replaced routes.", body = Routes)))]
+    security(("key" = ["admin"])), responses((status = 200, description = "All routes, in their new order.", body = Page<Route>)))]
 pub(super) async fn put_all(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
-    Body(body): Body<RoutesBody>,
+    Body(body): Body<RouteTable>,
 ) -> Result<Response, ApiError> {
     let edited = edit(&state, &scope, &RoutesResource, "update", &if_match, |spec| {
         let known = ids(spec);
@@ -114,19 +136,22 @@ pub(super) async fn put_all(
         spec.routes = routes;
         if details.is_empty() { Ok(()) } else { Err(ApiError::fields(details)) }
     });
-    answer_all(&state, &edited.await?.spec).await
+    let spec = edited.await?.spec;
+    let tag = edit::tag(&state, &RoutesResource, &spec).await?.unwrap_or_default();
+    let data = all(&spec);
+    Ok(tagged(success(StatusCode::OK, Page { data, next_cursor: None }), &tag))
 }
 
 /// Create a route
 ///
 /// Adds the route after the existing ones.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/routes", operation_id = "create_route", tag = "Routes", params(TenantPath), request_body = RouteBody,
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/routes", operation_id = "create_route", tag = "Routes", params(TenantPath), request_body = NewRoute,
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])), responses((status = 201, description = "The new route.", body = Route)))]
 pub(super) async fn create(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
-    Body(body): Body<RouteBody>,
+    Body(body): Body<NewRoute>,
 ) -> Result<Response, ApiError> {
     let id = format!("rte_{:012x}", rand::random::<u64>() >> 16);
     let edited = edit(&state, &scope, RouteResource(&id), "create", &IfMatch::No, |spec| {
@@ -161,7 +186,7 @@ pub(super) async fn get(
 /// Replace a route
 ///
 /// The route keeps its position.
-#[utoipa::path(put, path = "/v1/tenants/{tenant}/routes/{route}", operation_id = "put_route", tag = "Routes", params(RoutePath), request_body = RouteBody,
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/routes/{route}", operation_id = "replace_route", tag = "Routes", params(RoutePath), request_body = NewRoute,
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])), responses((status = 200, description = "The replaced route.", body = Route)))]
 pub(super) async fn put(
@@ -169,7 +194,7 @@ pub(super) async fn put(
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
     PathParams((_, id)): PathParams<(String, String)>,
-    Body(body): Body<RouteBody>,
+    Body(body): Body<NewRoute>,
 ) -> Result<Response, ApiError> {
     let edited = edit(&state, &scope, RouteResource(&id), "update", &if_match, |spec| {
         let at = RouteResource(&id).find(spec)?;

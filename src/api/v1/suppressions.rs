@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::deliveries::StateWord;
 use super::destinations::{enable, is_enabled};
 use super::params::{SuppressionPath, TenantPath};
-use super::replay::{self, Filter, ReplayReport};
+use super::replay::{self, ReplayReport, ReplayRequest};
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{OptionalBody, PathParams, QueryParams};
 use crate::api::edit::{Resource, compiled, edit, load};
@@ -41,7 +41,7 @@ pub(super) struct Suppression {
     /// recipients, or if the recipient no longer belongs to the destination.
     #[schema(example = "a***@acme.example")]
     to: Option<String>,
-    /// The code of the reason, such as `gone`, `bounces` or `only_failures`. `by its settings` if
+    /// The code of the reason, such as `gone`, `bounces` or `only_failures`. `settings` if
     /// `enabled` is false.
     #[schema(example = "bounces")]
     reason: String,
@@ -113,7 +113,7 @@ async fn shown(
             id: id.to_owned(),
             destination: asked.destination().to_owned(),
             to: if let [(_, label)] = lanes[..] { Some(label.to_owned()) } else { None },
-            reason: disabled.map_or("by its settings", |disabled| &disabled.reason).to_owned(),
+            reason: disabled.map_or("settings", |disabled| &disabled.reason).to_owned(),
             message: disabled.map_or_else(message, |disabled| disabled.message.clone()),
             since_ms: disabled.map(|disabled| disabled.at_ms),
             kept,
@@ -161,9 +161,9 @@ pub(super) async fn get(
 /// How to lift a suppression.
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Lifting {
+pub(super) struct LiftRequest {
     /// Also sends suppressed deliveries, oldest first, at most 10,000. The response counts the rest
-    /// as `left`. Send those with `dead-letters/replay`.
+    /// as `left`. Send those with `deliveries/replay`.
     replay: bool,
     /// With `replay`: only events received at or after this time, in Unix milliseconds.
     from_ms: Option<i64>,
@@ -173,7 +173,7 @@ pub(super) struct Lifting {
 
 /// A lifted suppression.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Lifted {
+pub(super) struct LiftedSuppression {
     /// The id of the destination or recipient.
     #[schema(example = "desk~4f2a90")]
     id: String,
@@ -187,15 +187,15 @@ pub(super) struct Lifted {
 /// Call it after you have fixed the problem. Events are then sent again. With `replay`, suppressed
 /// deliveries are sent too.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/suppressions/{suppression}/lift", operation_id = "lift_suppression", tag = "Suppressions", params(SuppressionPath),
-    request_body(content = Option<Lifting>),
+    request_body(content = Option<LiftRequest>),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
-    responses((status = 200, description = "The lifted suppression.", body = Lifted)))]
+    responses((status = 200, description = "The lifted suppression.", body = LiftedSuppression)))]
 pub(super) async fn lift(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
     PathParams((_, id)): PathParams<(String, String)>,
-    OptionalBody(given): OptionalBody<Lifting>,
+    OptionalBody(given): OptionalBody<LiftRequest>,
 ) -> Result<Response, ApiError> {
     let edited = edit(&state, &scope, SuppressionResource(&id), "lift", &IfMatch::No, |spec| {
         if !all(spec).contains_key(id.as_str()) {
@@ -211,21 +211,21 @@ pub(super) async fn lift(
     edited.await?;
     let replay =
         if given.replay { Some(replay_kept(&scope, &state, &id, &given).await?) } else { None };
-    Ok(success(StatusCode::OK, Lifted { id, replay }))
+    Ok(success(StatusCode::OK, LiftedSuppression { id, replay }))
 }
 
 async fn replay_kept(
     scope: &Scope<Write>,
     state: &ApiState,
     id: &str,
-    given: &Lifting,
+    given: &LiftRequest,
 ) -> Result<ReplayReport, ApiError> {
-    let filter = Filter {
-        status: Some(vec![StateWord::Suppressed]),
+    let filter = ReplayRequest {
+        state: Some(vec![StateWord::Suppressed]),
         destination: Some(id.to_owned()),
         from_ms: given.from_ms,
         to_ms: given.to_ms,
-        ..Filter::default()
+        ..ReplayRequest::default()
     };
     let what = json!({"from_ms": given.from_ms, "to_ms": given.to_ms});
     let name = format!("suppressions/{id}");

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use part::{PartName, TemplatePath};
+use part::{TemplatePart, TemplatePath};
 
 use super::params::TenantPath;
+use super::words;
 use crate::api::answer::{ApiError, Detail, success};
 use crate::api::body::{Body, PathParams, QueryParams};
 use crate::api::edit::{self, Resource, edit, load};
@@ -27,15 +28,15 @@ use fanfare_render::{Listed, Origin};
 
 /// A template in a list.
 #[derive(Serialize, ToSchema)]
-pub(super) struct TemplateLine {
+pub(super) struct TemplateSummary {
     /// The event type. `_default` is for types without a template of their own, and `_digest` is
     /// for digests.
     #[schema(example = "kyc.session.created")]
     event_type: String,
     /// The part of the message.
-    part: PartName,
-    /// Where it comes from: `builtin`, `server` or `tenant`.
-    #[schema(example = "builtin")]
+    part: TemplatePart,
+    /// Where it comes from.
+    #[schema(value_type = words::TemplateOrigin, example = "builtin")]
     origin: &'static str,
 }
 
@@ -43,7 +44,7 @@ pub(super) struct TemplateLine {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Template {
     #[serde(flatten)]
-    line: TemplateLine,
+    line: TemplateSummary,
     /// The template's source.
     #[schema(example = "A session began: {{data.session_id}}")]
     source: String,
@@ -52,7 +53,7 @@ pub(super) struct Template {
 /// A template to create or replace.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TemplateBody {
+pub(super) struct TemplateSource {
     /// The source: Handlebars, which renders MJML for HTML and JSON for Slack.
     #[schema(max_length = 262_144, example = "A session began: {{data.session_id}}")]
     source: String,
@@ -69,7 +70,7 @@ fn origin(origin: Origin) -> &'static str {
 /// One template of a document.
 struct TemplateResource<'a> {
     kind: &'a str,
-    part: PartName,
+    part: TemplatePart,
 }
 
 impl Resource for TemplateResource<'_> {
@@ -92,7 +93,7 @@ impl Resource for TemplateResource<'_> {
 /// Lists the templates that apply to the tenant: its own, and those that it does not override.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/templates", operation_id = "list_templates", tag = "Templates", params(TenantPath, PageQuery),
     extensions(("x-fanfare-environment" = json!("shared"))),
-    security(("key" = ["reader"])), responses((status = 200, description = "The templates that apply to the tenant.", body = Page<TemplateLine>)))]
+    security(("key" = ["reader"])), responses((status = 200, description = "The templates that apply to the tenant.", body = Page<TemplateSummary>)))]
 pub(super) async fn list(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
@@ -102,9 +103,9 @@ pub(super) async fn list(
     let spec = load(&state, &scope).await?;
     let names = edit::engine(&state, &spec).await?.names(&spec.id);
     let page = Page::cut(names, query.cursor.as_deref(), query.limit, |one| one.name.clone());
-    let line = |one: Listed| TemplateLine {
+    let line = |one: Listed| TemplateSummary {
         event_type: one.kind,
-        part: PartName::of(one.part),
+        part: TemplatePart::of(one.part),
         origin: origin(one.origin),
     };
     let data = page.data.into_iter().map(line).collect();
@@ -118,7 +119,7 @@ pub(super) async fn list(
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    PathParams((_, kind, part)): PathParams<(String, String, PartName)>,
+    PathParams((_, kind, part)): PathParams<(String, String, TemplatePart)>,
 ) -> Result<Response, ApiError> {
     let spec = load(&state, &scope).await?;
     answer(&state, &spec, &TemplateResource { kind: &kind, part }, StatusCode::OK).await
@@ -134,7 +135,7 @@ async fn answer(
     let found = engine.source(&spec.id, one.kind, one.part.part());
     let (source, whose) = found.ok_or_else(|| ApiError::not_found("template", one.kind))?;
     let (event_type, origin) = (one.kind.to_owned(), origin(whose));
-    let line = TemplateLine { event_type, part: one.part, origin };
+    let line = TemplateSummary { event_type, part: one.part, origin };
     let response = success(status, Template { line, source: source.to_owned() });
     Ok(match edit::tag(state, one, spec).await? {
         Some(tag) => tagged(response, &tag),
@@ -146,8 +147,8 @@ async fn answer(
 ///
 /// The template is rendered with sample events first. If that fails, the error names the line, and
 /// nothing changes.
-#[utoipa::path(put, path = "/v1/tenants/{tenant}/templates/{event_type}/{part}", operation_id = "put_template", tag = "Templates", params(TemplatePath),
-    request_body = TemplateBody,
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/templates/{event_type}/{part}", operation_id = "replace_template", tag = "Templates", params(TemplatePath),
+    request_body = TemplateSource,
     extensions(("x-fanfare-environment" = json!("live"))),
     security(("key" = ["admin"])),
     responses((status = 200, description = "The replaced template.", body = Template), (status = 201, description = "The new template.", body = Template)))]
@@ -155,8 +156,8 @@ pub(super) async fn put(
     scope: Scope<WriteShared>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
-    PathParams((_, kind, part)): PathParams<(String, String, PartName)>,
-    Body(body): Body<TemplateBody>,
+    PathParams((_, kind, part)): PathParams<(String, String, TemplatePart)>,
+    Body(body): Body<TemplateSource>,
 ) -> Result<Response, ApiError> {
     let one = TemplateResource { kind: &kind, part };
     let edited = edit(&state, &scope, &one, "update", &if_match, |spec| {
@@ -178,7 +179,7 @@ pub(super) async fn delete(
     scope: Scope<WriteShared>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
-    PathParams((_, kind, part)): PathParams<(String, String, PartName)>,
+    PathParams((_, kind, part)): PathParams<(String, String, TemplatePart)>,
 ) -> Result<StatusCode, ApiError> {
     let one = TemplateResource { kind: &kind, part };
     let edited = edit(&state, &scope, &one, "delete", &if_match, |spec| {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::params::TenantPath;
-use super::quotas::{self, QuotaState};
+use super::quotas::{self, QuotaUsage};
 use crate::access::{self, Principal};
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, QueryParams};
@@ -46,7 +46,7 @@ pub(super) struct Tenant {
     routes: usize,
     /// The tenant's quotas and what it uses of them. Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    quotas: Option<BTreeMap<String, QuotaState>>,
+    quotas: Option<BTreeMap<String, QuotaUsage>>,
 }
 
 impl Tenant {
@@ -80,7 +80,7 @@ pub(super) struct NewTenant {
 /// Changes of a tenant.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TenantPatch {
+pub(super) struct TenantUpdate {
     /// The tenant's name, shown in messages.
     #[schema(min_length = 1, max_length = 200, example = "Acme Bank")]
     name: Option<String>,
@@ -220,14 +220,14 @@ pub(super) async fn get(
 /// Update a tenant
 ///
 /// Fields that you omit keep their values.
-#[utoipa::path(patch, path = "/v1/tenants/{tenant}", operation_id = "change_tenant", tag = "Tenants", params(TenantPath), request_body = TenantPatch,
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}", operation_id = "update_tenant", tag = "Tenants", params(TenantPath), request_body = TenantUpdate,
     extensions(("x-fanfare-environment" = json!("live"))),
     security(("key" = ["admin"])), responses((status = 200, description = "The updated tenant.", body = Tenant)))]
 pub(super) async fn patch(
     scope: Scope<WriteShared>,
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
-    Body(patch): Body<TenantPatch>,
+    Body(patch): Body<TenantUpdate>,
 ) -> Result<Response, ApiError> {
     let head = TenantResource(&scope.tenant);
     let edited = edit(&state, &scope, &head, "update", &if_match, |spec| {

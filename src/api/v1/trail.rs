@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::destinations;
 use super::params::TenantPath;
+use super::words;
 use crate::access::Principal;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::QueryParams;
@@ -23,6 +24,7 @@ use fanfare_store::Rejected;
 
 /// An entry of the audit trail: one change.
 #[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
 pub(super) struct Line {
     /// The entry's id.
     #[schema(example = "aud_fffffe6b…")]
@@ -32,8 +34,8 @@ pub(super) struct Line {
     /// The id of the key that made the change.
     #[schema(example = "key_4kQ0v8xT2mZr7Lw1Yc9b")]
     by: String,
-    /// The environment of the key that made the change: `live` or `test`.
-    #[schema(example = "live")]
+    /// The environment of the key that made the change.
+    #[schema(value_type = words::Environment, example = "live")]
     environment: &'static str,
     /// What was done.
     #[schema(example = "update")]
@@ -45,8 +47,8 @@ pub(super) struct Line {
     before: Value,
     /// The resource after the change, with secrets masked. Null if it was deleted.
     after: Value,
-    /// `done`, `failed`, or `begun` if a crash left the outcome unknown.
-    #[schema(example = "done")]
+    /// The outcome.
+    #[schema(value_type = words::AuditOutcome, example = "done")]
     outcome: String,
 }
 
@@ -62,7 +64,7 @@ impl Line {
 /// List a tenant's audit trail
 ///
 /// Returns the newest changes first.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/audit", operation_id = "list_tenants_changes", tag = "Audit trail", params(TenantPath, PageQuery),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/audit", operation_id = "list_audit_entries", tag = "Audit trail", params(TenantPath, PageQuery),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])),
     responses((status = 200, description = "Changes, newest first.", body = Page<Line>)))]
@@ -81,7 +83,7 @@ pub(super) async fn of_tenant(
 /// List the server's audit trail
 ///
 /// Returns changes of event types and of operators' keys, newest first.
-#[utoipa::path(get, path = "/v1/audit", operation_id = "list_servers_changes", tag = "Audit trail", params(PageQuery),
+#[utoipa::path(get, path = "/v1/audit", operation_id = "list_server_audit_entries", tag = "Audit trail", params(PageQuery),
     extensions(("x-fanfare-environment" = json!("live"))),
     security(("key" = ["operator"])),
     responses((status = 200, description = "Changes, newest first.", body = Page<Line>)))]
@@ -142,7 +144,7 @@ impl RejectedEntry {
 ///
 /// Returns stream entries that are not valid events, newest first. Includes entries of all tenants,
 /// and entries without a tenant.
-#[utoipa::path(get, path = "/v1/rejected", operation_id = "list_rejected_entries", tag = "Dead letters", params(PageQuery),
+#[utoipa::path(get, path = "/v1/rejected", operation_id = "list_rejected_entries", tag = "Rejected entries", params(PageQuery),
     extensions(("x-fanfare-environment" = json!("live"))),
     security(("key" = ["operator"])),
     responses((status = 200, description = "Rejected entries, newest first.", body = Page<RejectedEntry>)))]

@@ -35,7 +35,7 @@ pub(super) struct TypePath {
 /// What happens to an event that does not match the schema of its type.
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema, Default)]
 #[serde(rename_all = "lowercase")]
-enum CheckWord {
+enum SchemaCheck {
     /// Events are not checked.
     #[default]
     Off,
@@ -47,18 +47,19 @@ enum CheckWord {
 
 /// An event type.
 #[derive(Serialize, ToSchema)]
+#[schema(as = EventType)]
 pub(super) struct Type {
     /// The event type: words joined by dots.
     #[schema(example = "kyc.session.created")]
     name: String,
     #[serde(flatten)]
-    body: TypeBody,
+    body: EventTypeDefinition,
 }
 
 /// The definition of an event type.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TypeBody {
+pub(super) struct EventTypeDefinition {
     /// A description for people.
     #[serde(default)]
     #[schema(max_length = 4000, example = "A session was opened for a customer.")]
@@ -73,15 +74,15 @@ pub(super) struct TypeBody {
     schema: Option<Value>,
     /// What happens to an event that does not match the schema. The default is `off`.
     #[serde(default)]
-    check: CheckWord,
+    check: SchemaCheck,
 }
 
-impl TypeBody {
+impl EventTypeDefinition {
     fn of(kept: EventType) -> Self {
         let check = match kept.check {
-            Check::Off => CheckWord::Off,
-            Check::Flag => CheckWord::Flag,
-            Check::Reject => CheckWord::Reject,
+            Check::Off => SchemaCheck::Off,
+            Check::Flag => SchemaCheck::Flag,
+            Check::Reject => SchemaCheck::Reject,
         };
         let EventType { description, example, schema, .. } = kept;
         Self { description, example, schema, check }
@@ -89,9 +90,9 @@ impl TypeBody {
 
     fn kept(self) -> EventType {
         let check = match self.check {
-            CheckWord::Off => Check::Off,
-            CheckWord::Flag => Check::Flag,
-            CheckWord::Reject => Check::Reject,
+            SchemaCheck::Off => Check::Off,
+            SchemaCheck::Flag => Check::Flag,
+            SchemaCheck::Reject => Check::Reject,
         };
         let Self { description, example, schema, .. } = self;
         EventType { description, example, schema, check }
@@ -116,7 +117,7 @@ pub(super) async fn list(
     let limit = page::limit(query.limit);
     let found = state.catalogue.list(query.cursor.as_deref(), limit).await?;
     let next_cursor = (found.len() == limit).then(|| found.last().map(|(name, _)| name.clone()));
-    let shown = |(name, kept)| Type { name, body: TypeBody::of(kept) };
+    let shown = |(name, kept)| Type { name, body: EventTypeDefinition::of(kept) };
     let data = found.into_iter().map(shown).collect();
     Ok(success(StatusCode::OK, Page { data, next_cursor: next_cursor.flatten() }))
 }
@@ -134,11 +135,11 @@ pub(super) async fn get(
     let found = state.catalogue.get(&name).await?;
     let (kept, _) = found.ok_or_else(|| ApiError::not_found("event type", ""))?;
     let tag = tag(&state, &kept).await?;
-    Ok(tagged(success(StatusCode::OK, Type { name, body: TypeBody::of(kept) }), &tag))
+    Ok(tagged(success(StatusCode::OK, Type { name, body: EventTypeDefinition::of(kept) }), &tag))
 }
 
 /// Create or replace an event type
-#[utoipa::path(put, path = "/v1/event-types/{event_type}", operation_id = "put_event_type", tag = "Event types", params(TypePath), request_body = TypeBody,
+#[utoipa::path(put, path = "/v1/event-types/{event_type}", operation_id = "replace_event_type", tag = "Event types", params(TypePath), request_body = EventTypeDefinition,
     extensions(("x-fanfare-environment" = json!("live"))),
     security(("key" = ["operator"])),
     responses((status = 200, description = "The replaced event type.", body = Type), (status = 201, description = "The new event type.", body = Type)))]
@@ -147,7 +148,7 @@ pub(super) async fn put(
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
     PathParams(name): PathParams<String>,
-    Body(body): Body<TypeBody>,
+    Body(body): Body<EventTypeDefinition>,
 ) -> Result<Response, ApiError> {
     let new = body.kept();
     check(&name, &new)?;
@@ -164,7 +165,7 @@ pub(super) async fn put(
         }
         let status = if old.is_none() { StatusCode::CREATED } else { StatusCode::OK };
         let tag = tag(&state, &new).await?;
-        let shown = Type { name, body: TypeBody::of(new) };
+        let shown = Type { name, body: EventTypeDefinition::of(new) };
         return Ok(tagged(success(status, shown), &tag));
     }
 }

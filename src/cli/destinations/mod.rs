@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
+use super::confirm::Confirm;
 use super::options::{PageArgs, TenantTarget};
 use super::remote::ApiRequest;
 use super::{CommandResult, help, output, show};
@@ -55,7 +56,7 @@ enum Command {
     Update(settings::Update),
     /// Delete a destination and remove it from routes; its waiting deliveries are suppressed
     #[command(after_help = "Example:\n  fanfare destinations delete --tenant acme backoffice")]
-    Delete(One),
+    Delete(Delete),
     /// Replace the secret of a webhook; the old secret signs too until the overlap ends
     #[command(after_help = "Example:
   fanfare destinations rotate-secret --tenant acme backoffice --overlap 1h")]
@@ -108,6 +109,15 @@ pub(super) struct One {
     pub(super) at: TenantTarget,
 }
 
+/// A destination to delete.
+#[derive(ClapArgs)]
+struct Delete {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
 impl One {
     /// A request for an action on the destination.
     fn action(&self, action: &str) -> ApiRequest {
@@ -124,7 +134,8 @@ pub(super) async fn run(args: Args) -> CommandResult {
         Command::Create(args) => settings::create(args).await,
         Command::Put(args) => settings::put(args).await,
         Command::Update(args) => settings::update(args).await,
-        Command::Delete(One { destination, at }) => {
+        Command::Delete(Delete { one: One { destination, at }, confirm }) => {
+            confirm.ask(&format!("Delete the destination `{destination}`?"))?;
             let path = ["destinations", destination.as_str()];
             at.target.data(at.request(Method::DELETE, path)).await?;
             show::done(at.json(), &destination, "deleted")
@@ -146,8 +157,9 @@ async fn list(args: List) -> CommandResult {
     let data = at.target.data(request).await?;
     let destinations = data["data"].as_array().into_iter().flatten();
     let rows: Vec<Value> = destinations.flat_map(rows).collect();
+    let page = json!({"data": rows, "next_cursor": data["next_cursor"]});
     if at.json() {
-        output::json(&rows);
+        output::json(&data);
         return Ok(());
     }
     let columns = [
@@ -158,7 +170,7 @@ async fn list(args: List) -> CommandResult {
         ("STATE", "state"),
         ("WAITING", "waiting"),
     ];
-    show::list(false, &json!({"data": rows, "next_cursor": data["next_cursor"]}), &columns)
+    show::list(false, &page, &columns)
 }
 
 /// One row for each receiver: an email destination has several.

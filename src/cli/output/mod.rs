@@ -12,8 +12,11 @@ mod table;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 
 use fanfare_store::Ms;
 
@@ -24,10 +27,48 @@ pub(super) use table::{print_table, table};
 /// The exit code of a command whose output cannot be written, as for everything out of reach.
 const UNWRITABLE: i32 = 3;
 
+/// Whether errors are printed as JSON, because the command prints JSON.
+static JSON: AtomicBool = AtomicBool::new(false);
+/// The errors that were reported one by one, for the JSON document at the end.
+static REPORTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Prints errors as JSON from now on.
+pub(super) fn use_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+/// Whether errors are printed as JSON.
+pub(super) fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
+/// The errors that were reported one by one.
+pub(super) fn reported() -> Vec<String> {
+    REPORTED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Prints a failure as JSON, where errors go.
+pub(super) fn json_error(error: &Value) {
+    let text = serde_json::to_string_pretty(error).unwrap_or_default();
+    let _ = writeln!(io::stderr(), "{}", escape::json(&text));
+}
+
 /// Prints an error.
 pub(super) fn error(message: &str) {
+    if is_json() {
+        REPORTED.lock().unwrap_or_else(PoisonError::into_inner).push(message.to_owned());
+        return;
+    }
     // Standard error is the last place to report to, so its own errors are ignored.
     let _ = writeln!(anstream::stderr(), "{} {}", style::error_label(), style::shown(message));
+}
+
+/// Prints a warning.
+pub(super) fn warning(message: &str) {
+    if is_json() {
+        return;
+    }
+    let _ = writeln!(anstream::stderr(), "{} {}", style::warning_label(), style::shown(message));
 }
 
 /// Prints a note that is not part of the result.
@@ -71,7 +112,14 @@ fn finish(written: io::Result<()>) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         Err(failure) => {
-            error(&format!("cannot write to standard output: {failure}"));
+            let message = format!("cannot write to standard output: {failure}");
+            if is_json() {
+                let code = "unwritable";
+                let error = json!({"type": "unavailable", "code": code, "message": message});
+                json_error(&json!({"status": "error", "error": error}));
+            } else {
+                error(&message);
+            }
             std::process::exit(UNWRITABLE);
         }
     }

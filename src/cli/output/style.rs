@@ -62,6 +62,11 @@ pub(super) fn error_label() -> String {
     shown(&styled("error:", 'r'))
 }
 
+/// What a warning begins with.
+pub(super) fn warning_label() -> String {
+    shown(&styled("warning:", 'y'))
+}
+
 /// The text as it is printed: its marks become sequences, and everything else is escaped. The
 /// printing stream removes the sequences unless it is a terminal that shows colors.
 pub(super) fn shown(text: &str) -> String {

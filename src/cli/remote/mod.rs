@@ -10,8 +10,8 @@ use fanfare_contract::Json;
 use serde_json::Value;
 use url::Url;
 
+use super::Failure;
 use super::options::Target;
-use super::{Failure, output};
 use crate::config::Config;
 use fanfare_store::Store;
 
@@ -200,21 +200,12 @@ fn json(response: &RawResponse) -> Result<Value, Failure> {
     })
 }
 
-/// The failure of a refused request. Prints every field that is wrong.
+/// The failure of a refused request.
 fn refusal(status: StatusCode, error: &Value) -> Failure {
-    let details = error["details"].as_array().map(Vec::as_slice).unwrap_or_default();
     if status.is_server_error() {
         return Failure::unreachable(format!("{} ({status})", reason(error)));
     }
-    if details.is_empty() {
-        return Failure::Refused(reason(error));
-    }
-    for detail in details {
-        let [field, message] = ["field", "message"].map(|name| detail[name].as_str());
-        let (field, message) = (field.unwrap_or_default(), message.unwrap_or_default());
-        output::error(format!("{field} {message}").trim());
-    }
-    Failure::Reported
+    Failure::Api(error.clone())
 }
 
 /// Why the API refused, in the words of the command line where the API's would name a header.

@@ -1,7 +1,6 @@
 //! The HTTP API of a server: its state, who may use it, and how it stops.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -10,19 +9,14 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use crate::access::{Hash, Keyring, RateLimit};
 use crate::api::{
-    self, ApiLimits, ApiState, AuthFailures, Authenticator, LocalHosts, Meter, Shared,
+    self, ApiLimits, ApiState, AuthFailures, Authenticator, BUILT_IN, LocalHosts, Mapping, Meter,
+    OwnSource, Shared, Sources,
 };
 use crate::app::{self, App};
-use crate::config::{Config, Http, Period};
+use crate::config::{Config, Http};
 use crate::dashboard;
 use crate::secrets::Vault;
 use crate::server::{self, Descriptors, Options};
-
-/// Minimum length of the ingest key.
-const MIN_INGEST_KEY: usize = 16;
-
-/// Shortest time limit of a connection, so that a mistake does not close all of them at once.
-const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the API's handlers share.
 pub(super) fn state(
@@ -33,7 +27,7 @@ pub(super) fn state(
     stop: &CancellationToken,
 ) -> Result<ApiState, Failure> {
     let meter = config.metrics.enabled.then(|| {
-        let window = config.router.window.max(1);
+        let window = config.router.window;
         let local = config.development && config.is_local() && config.metrics.key.is_none();
         let open = config.metrics.open.unwrap_or(local);
         Meter::new(app.observe.clone(), window, config.metrics.key.as_deref(), open)
@@ -51,7 +45,7 @@ pub(super) fn state(
         registry: app.registry.clone(),
         clock: app.clock,
         limits: app::limits(config),
-        max_batch: config.events.max_batch.max(1),
+        max_batch: config.events.max_batch,
         quotas: app.quotas.clone(),
         authenticator: Arc::new(Authenticator { keyring, ingest, open, clock, failures }),
         observe: app.observe.clone(),
@@ -59,6 +53,7 @@ pub(super) fn state(
         catalogue: app.catalogue.clone(),
         local_hosts,
         open_docs: config.http.open_docs,
+        sources: Arc::new(sources(config)),
         v1: Arc::new(Shared::new(app::tenant_engines(config)?, alias, subject_paths, limits)),
         stop: stop.clone(),
     })
@@ -76,17 +71,16 @@ fn api_limits(config: &Config) -> ApiLimits {
 
 /// The limits on connections. Fails if the system allows too few file descriptors for them.
 pub(super) fn options(http: &Http) -> Result<Options, Failure> {
-    let at_least = |period: Period| period.0.max(MIN_TIMEOUT);
     let per_address = http.max_connections_per_address;
     let mut options = Options {
-        max_connections: http.max_connections.max(1),
+        max_connections: http.max_connections,
         reserved_connections: http.reserved_connections,
         // All clients of a proxy have the proxy's address.
         max_per_address: (per_address > 0 && !http.behind_proxy).then_some(per_address),
-        header_timeout: at_least(http.header_timeout),
-        body_timeout: at_least(http.body_timeout),
+        header_timeout: http.header_timeout.0,
+        body_timeout: http.body_timeout.0,
         min_body_rate: http.min_body_rate,
-        idle_timeout: at_least(http.idle_timeout),
+        idle_timeout: http.idle_timeout.0,
     };
     let descriptors = Descriptors::fit(&mut options);
     let descriptors = descriptors.map_err(|error| Failure::refused(error.to_string()))?;
@@ -136,20 +130,33 @@ pub(super) async fn serve(
 }
 
 /// The ingest key of the settings, as a hash.
-pub(super) fn ingest_key(config: &Config) -> Result<Option<Hash>, Failure> {
-    let Some(key) = &config.ingest.key else { return Ok(None) };
-    if key.len() < MIN_INGEST_KEY {
-        return Err(Failure::refused(format!(
-            "the ingest key is shorter than {MIN_INGEST_KEY} characters; create one with `openssl \
-             rand -hex 32`"
-        )));
-    }
-    Ok(Some(Hash::of(key)))
+pub(super) fn ingest_key(config: &Config) -> Option<Hash> {
+    config.ingest.key.as_ref().map(|key| Hash::of(key))
+}
+
+/// The ingest sources of the settings, besides the built-in ones.
+fn sources(config: &Config) -> Sources {
+    let own = config.ingest.sources.iter().map(|(name, source)| {
+        let mapping = Mapping {
+            kind: source.kind.clone(),
+            type_path: source.type_path.clone(),
+            id_path: source.id_path.clone(),
+            created_path: source.created_path.clone(),
+            events_path: source.events_path.clone(),
+        };
+        OwnSource {
+            name: name.clone(),
+            mapping: (!BUILT_IN.contains(&name.as_str())).then_some(mapping),
+            signature_header: source.signature_header.clone(),
+            secret: source.secret.clone(),
+        }
+    });
+    Sources::new(own)
 }
 
 /// How many requests each key may make.
 pub(super) fn rate_limit(config: &Config) -> Option<RateLimit> {
     let per_second = f64::from(config.http.requests_per_second);
-    let burst = u64::from(config.http.burst.max(1));
+    let burst = u64::from(config.http.burst);
     (per_second > 0.0).then_some(RateLimit { per_second, burst })
 }

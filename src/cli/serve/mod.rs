@@ -118,6 +118,7 @@ impl Args {
         if let Some(filter) = &self.log {
             config.log.filter.clone_from(filter);
         }
+        config.review(self.store.config.as_deref())?;
         Ok(config)
     }
 }
@@ -125,7 +126,10 @@ impl Args {
 pub(super) async fn run(args: Args) -> CommandResult {
     let config = args.load()?;
     logging::set_up(&config.log)?;
-    let ingest_key = http::ingest_key(&config)?;
+    for warning in config.suspicious() {
+        tracing::warn!("settings, {warning}");
+    }
+    let ingest_key = http::ingest_key(&config);
     let connections = http::options(&config.http)?;
     let (store, secrets) = app::open_sealed(&config, Purpose::Route).await?;
     notices::master_key(&secrets);

@@ -35,8 +35,12 @@ pub(in crate::dashboard) async fn list(
     Path(tenant): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Response {
-    let asked = query(&[("limit", Some("50")), ("cursor", asked.cursor.as_deref())]);
-    let all = path(&["tenants", &tenant, "dead-letters"]) + &asked;
+    let asked = query(&[
+        ("state", Some("dead")),
+        ("limit", Some("50")),
+        ("cursor", asked.cursor.as_deref()),
+    ]);
+    let all = path(&["tenants", &tenant, "deliveries"]) + &asked;
     let shown = visit.api.get::<Listed<Delivery>>(&all).await.map(|found| {
         let frame = frame(&visit, &tenant, "Dead letters", "dead-letters");
         let next = found.next_cursor.map(|cursor| query(&[("cursor", Some(&cursor))]));
@@ -52,8 +56,8 @@ pub(in crate::dashboard) async fn replay(
     posted: Posted,
 ) -> Response {
     let visit = &posted.visit;
-    let resource = path(&["tenants", &tenant, "dead-letters", "replay"]);
-    let answer = visit.api.send(Method::POST, &resource, Some(&json!({"status": ["dead"]}))).await;
+    let resource = path(&["tenants", &tenant, "deliveries", "replay"]);
+    let answer = visit.api.send(Method::POST, &resource, Some(&json!({"state": ["dead"]}))).await;
     let message = answer.map(|answer| {
         let n = answer["replayed"].as_u64().unwrap_or_default();
         format!("{n} deliveries are queued to be sent again.")

@@ -54,7 +54,7 @@ async fn read(visit: &Visit, tenant: &str) -> Result<Response, Problem> {
     let destinations: Listed<Destination> =
         visit.api.get(&below("/destinations?limit=100")).await?;
     let events: Listed<Line> = visit.api.get(&below("/events?limit=10")).await?;
-    let dead = below(&format!("/dead-letters?status=dead&limit={DEAD_COUNTED}"));
+    let dead = below(&format!("/deliveries?state=dead&limit={DEAD_COUNTED}"));
     let dead: Listed<serde::de::IgnoredAny> = visit.api.get(&dead).await?;
 
     let frame = frame(visit, tenant, "Overview", "overview");

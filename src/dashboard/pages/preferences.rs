@@ -92,7 +92,7 @@ pub(in crate::dashboard) async fn change(
     let on = posted.field("to") == "on";
     let body = json!({"preferences": {kind: {destination: on}}});
     let resource = path(&["tenants", &tenant, "preferences"]);
-    let answer = visit.api.send(Method::PUT, &resource, Some(&body)).await;
+    let answer = visit.api.send(Method::PATCH, &resource, Some(&body)).await;
     let verb = if on { "now goes" } else { "no longer goes" };
     let message = answer.map(|_| format!("{kind} {verb} to {destination}."));
     done(&ui, &visit.frame(&tenant, "", "").at("preferences"), message)

@@ -6,7 +6,13 @@ use serde_json::{Map, Value};
 
 use crate::quota::{Overrides, Quota};
 use crate::tenant::spec::{DestinationSpec, Problem, TenantSpec};
+use fanfare_contract::{closest, did_you_mean};
 use fanfare_routing::RouteSpec;
+
+/// The tables of a file.
+const SECTIONS: [&str; 6] = ["tenant", "destination", "route", "links", "templates", "quotas"];
+/// The keys of a route.
+const ROUTE_KEYS: [&str; 7] = ["id", "name", "events", "except", "when", "to", "enabled"];
 
 /// Collects problems while it parses.
 pub(super) struct Parser<'a> {
@@ -38,12 +44,15 @@ impl<'a> Parser<'a> {
         let links = table.remove("links");
         let quotas = table.remove("quotas");
         for key in table.keys() {
-            self.problem(
-                &format!("[{key}]"),
-                "",
-                "is unknown; use [tenant], [[destination]], [[route]], [links], [templates] and \
-                 [quotas]",
-            );
+            let message = match did_you_mean(key, SECTIONS) {
+                hint if hint.is_empty() => {
+                    "is unknown; use [tenant], [[destination]], [[route]], [links], [templates] and \
+                     [quotas]"
+                        .to_owned()
+                }
+                hint => format!("is unknown{hint}"),
+            };
+            self.problem(&format!("[{key}]"), "", message);
         }
         let (id, name) = self.tenant(tenant);
         TenantSpec {
@@ -104,7 +113,9 @@ impl<'a> Parser<'a> {
         });
         let name = text(self, "name").unwrap_or_else(|| id.clone());
         for key in table.keys() {
-            self.problem("tenant", key, "is unknown; use `id` and `name`");
+            let hint = did_you_mean(key, ["id", "name"]);
+            let hint = if hint.is_empty() { "; use `id` and `name`".to_owned() } else { hint };
+            self.problem("tenant", key, format!("is unknown{hint}"));
         }
         (id, name)
     }
@@ -145,15 +156,54 @@ impl<'a> Parser<'a> {
             None => format!("route {}", n + 1),
         };
         let value = self.json(&place, "", value);
+        let before = self.problems.len();
+        self.check_route(&place, &value);
+        if self.problems.len() > before {
+            return None;
+        }
         match serde_json::from_value(value) {
             Ok(route) => Some(route),
             Err(error) => {
-                let message = format!(
-                    "{error}; a route requires events and to, such as events = [\"kyc.**\"] and \
-                                     to = [\"support\"]"
-                );
-                self.problem(&place, "", message);
+                self.problem(&place, "", error.to_string());
                 None
+            }
+        }
+    }
+
+    /// Reports the fields of a route that have another form than they should.
+    fn check_route(&mut self, place: &str, value: &Value) {
+        let Some(fields) = value.as_object() else {
+            self.problem(place, "", "must be a table; write [[route]]");
+            return;
+        };
+        for (key, value) in fields {
+            let is_texts = |value: &Value| {
+                value.as_array().is_some_and(|all| all.iter().all(Value::is_string))
+            };
+            let message = match key.as_str() {
+                "id" | "name" if !value.is_string() => "must be a string in quotes".to_owned(),
+                "enabled" if !value.is_boolean() => "must be true or false".to_owned(),
+                "when" if !value.is_object() => {
+                    "must be a table, such as { data = { score = [{ numeric = [\">=\", 70] }] } }"
+                        .to_owned()
+                }
+                "events" | "except" | "to" if !is_texts(value) => match value {
+                    Value::String(text) => format!("must be a list: [\"{text}\"]"),
+                    _ => "must be a list of strings, such as [\"kyc.**\"]".to_owned(),
+                },
+                known if ROUTE_KEYS.contains(&known) => continue,
+                unknown => match did_you_mean(unknown, ROUTE_KEYS) {
+                    hint if hint.is_empty() => {
+                        format!("is unknown; the keys of a route are {}", ROUTE_KEYS.join(", "))
+                    }
+                    hint => format!("is unknown{hint}"),
+                },
+            };
+            self.problem(place, key, message);
+        }
+        for (key, example) in [("events", "[\"kyc.**\"]"), ("to", "[\"support\"]")] {
+            if !fields.contains_key(key) {
+                self.problem(place, key, format!("is missing; for example {key} = {example}"));
             }
         }
     }
@@ -232,9 +282,20 @@ impl<'a> Parser<'a> {
             toml::Value::Table(table) => {
                 if place.starts_with("destination")
                     && table.len() == 1
-                    && let Some(name) = table.get("env")
+                    && let Some((key, name)) = table.iter().next()
                 {
-                    return self.looked_up(place, path, name);
+                    if key == "env" {
+                        return self.looked_up(place, path, name);
+                    }
+                    // Not in `headers`, whose names are free.
+                    if !path.is_empty() && name.is_str() && closest(key, ["env"]).is_some() {
+                        let message = format!(
+                            "must be text or {{ env = \"NAME\" }}; `{key}` is unknown, did you mean \
+                             `env`?"
+                        );
+                        self.problem(place, path, message);
+                        return Value::String(String::new());
+                    }
                 }
                 let entries = table.into_iter();
                 entries
@@ -264,7 +325,10 @@ impl<'a> Parser<'a> {
                 self.problem(
                     place,
                     path,
-                    format!("refers to the environment variable {name}, which is not set"),
+                    format!(
+                        "refers to the environment variable {name}, which is not set; set it to the \
+                         value"
+                    ),
                 );
                 Value::String(String::new())
             }

@@ -34,6 +34,7 @@ impl Operation {
             ("{part}", "subject"),
             ("{key}", "key_1"),
             ("{suppression}", "hooks"),
+            ("{source}", "alertmanager"),
         ];
         for (name, value) in names {
             path = path.replace(name, value);
@@ -155,6 +156,13 @@ fn no_operation_answers_or_acts_without_a_key() {
     assert_eq!(cast.state(), before, "something was done all the same");
 }
 
+/// An error without the id of its request, which is different every time.
+fn without_request_id(body: &str) -> String {
+    let mut body: Value = serde_json::from_str(body).expect("an error is JSON");
+    body["error"].as_object_mut().map(|error| error.remove("request_id"));
+    body.to_string()
+}
+
 #[test]
 fn a_foreign_tenant_is_answered_like_one_that_does_not_exist() {
     let mut cast = Cast::start();
@@ -178,7 +186,8 @@ fn a_foreign_tenant_is_answered_like_one_that_does_not_exist() {
             let ((a, took_a), (b, took_b)) =
                 cast.api.with(&key, |api| (timed(api, "acme"), timed(api, "none")));
             assert_eq!((a.0, &*code(&a.1)), (404, "unknown_tenant"), "{what}");
-            assert_eq!((a.0, a.1.replace("acme", "none")), b, "{what}");
+            let plain = |body: &str| without_request_id(body).replace("acme", "none");
+            assert_eq!((a.0, plain(&a.1)), (b.0, plain(&b.1)), "{what}");
             (there, nowhere) = (there.min(took_a), nowhere.min(took_b));
         }
         if there.abs_diff(nowhere) > Duration::from_millis(2) {

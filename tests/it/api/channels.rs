@@ -81,7 +81,7 @@ fn omitted_fields_keep_their_values_and_null_clears_a_field() {
     assert_eq!(empty["notification_emails"], json!([]));
     assert_eq!(empty["batch_notifications_enabled"], false);
     assert_eq!(api.get("/v1/tenants/acme/destinations").is(200)["data"], json!([]));
-    assert_eq!(api.get("/v1/tenants/acme/routes").is(200)["routes"], json!([]));
+    assert_eq!(api.get("/v1/tenants/acme/routes").is(200)["data"], json!([]));
 }
 
 #[test]
@@ -99,8 +99,8 @@ fn notification_channels_are_a_view_of_destinations_and_routes() {
         assert_eq!(ids, ["notify-email", "notify-webhook"]);
         assert_eq!(there["data"][0]["settings"]["digest"]["schedule"], "0 8 * * *");
         let routes = api.get("/v1/tenants/acme/routes").is(200);
-        assert_eq!(routes["routes"][0]["events"], json!(["**"]));
-        assert_eq!(routes["routes"][0]["to"], json!(["notify-webhook", "notify-email"]));
+        assert_eq!(routes["data"][0]["events"], json!(["**"]));
+        assert_eq!(routes["data"][0]["to"], json!(["notify-webhook", "notify-email"]));
 
         // What is set there appears here.
         let mail = "/v1/tenants/acme/destinations/notify-email";

@@ -44,7 +44,7 @@ impl World {
             assert_eq!(self.api.server.post_with(key, "/v1/events", &event).status, 202);
         }
         let settled = until(SOON, || {
-            let page = self.api.get(&format!("{ACME}/deliveries?environment=all&status=delivered"));
+            let page = self.api.get(&format!("{ACME}/deliveries?environment=all&state=delivered"));
             (page.is(200)["data"].as_array().map(Vec::len) == Some(2)).then_some(())
         });
         settled.expect("both are delivered");
@@ -67,7 +67,7 @@ fn ids(page: &Value, field: &str) -> Vec<String> {
 }
 
 fn names(routes: &Value) -> Vec<(String, Value)> {
-    let routes = routes["routes"].as_array().expect("routes").iter();
+    let routes = routes["data"].as_array().expect("routes").iter();
     routes
         .map(|route| (route["name"].as_str().unwrap_or("").to_owned(), route["to"].clone()))
         .collect()
@@ -126,9 +126,9 @@ fn a_test_key_sees_test_events_and_a_live_key_sees_live_ones_unless_it_asks() {
 fn many_deliveries_are_replayed_and_cancelled_in_one_environment() {
     let mut world = World::start();
     world.send();
-    let replay = format!("{ACME}/dead-letters/replay");
+    let replay = format!("{ACME}/deliveries/replay");
     let count = |api: &Api, more: Value| {
-        let mut body = json!({"dry_run": true, "status": ["delivered"]});
+        let mut body = json!({"dry_run": true, "state": ["delivered"]});
         body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
         api.post(&replay, &body).is(200)["found"].clone()
     };
@@ -182,15 +182,15 @@ fn a_test_key_configures_test_things_only() {
         // A route to a live destination cannot be made, and a shared one cannot be changed.
         let route = json!({"events": ["c.*"], "to": ["real"]});
         api.post(&format!("{ACME}/routes"), &route).refused(422, "invalid_fields");
-        let both = api.get(&format!("{ACME}/routes")).is(200)["routes"][1]["id"].clone();
+        let both = api.get(&format!("{ACME}/routes")).is(200)["data"][1]["id"].clone();
         let both = format!("{ACME}/routes/{}", both.as_str().expect("an id"));
         let changed = json!({"events": ["c.*"], "to": ["trial"]});
         api.put(&both, &changed).refused(403, "live_key_required");
         api.delete(&both).refused(403, "live_key_required");
         let off = json!({"preferences": {"b.x": {"trial": false}}});
-        api.put(&format!("{ACME}/preferences"), &off).refused(403, "live_key_required");
+        api.patch(&format!("{ACME}/preferences"), &off).refused(403, "live_key_required");
         let cell = json!({"preferences": {"b.x": {"real": false}}});
-        api.put(&format!("{ACME}/preferences"), &cell).refused(422, "invalid_fields");
+        api.patch(&format!("{ACME}/preferences"), &cell).refused(422, "invalid_fields");
 
         // What both environments use.
         for (method, path, body) in [

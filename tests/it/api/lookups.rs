@@ -46,10 +46,10 @@ fn an_event_is_shown_with_its_routes_deliveries_and_attempts() {
         let listed = api.get("/v1/tenants/acme/events?type=a.b").is(200);
         assert_eq!(listed["data"].as_array().map(Vec::len), Some(1));
         assert_eq!(listed["data"][0]["deliveries"]["delivered"], 1);
-        let filter = "/v1/tenants/acme/deliveries?status=delivered&destination=hooks&type=a.b";
+        let filter = "/v1/tenants/acme/deliveries?state=delivered&destination=hooks&type=a.b";
         let found = api.get(filter).is(200);
         assert_eq!(found["data"][0]["id"], "dlv_evt_1.hooks");
-        assert_eq!(api.get("/v1/tenants/acme/dead-letters").is(200)["data"], json!([]));
+        assert_eq!(api.get("/v1/tenants/acme/deliveries?state=dead").is(200)["data"], json!([]));
         api.get("/v1/tenants/acme/deliveries/dlv_evt_9.hooks").refused(404, "not_found");
         api.get("/v1/tenants/globex/events/evt_1").refused(404, "not_found");
 
@@ -80,7 +80,7 @@ fn an_upcoming_digest_is_listed_and_can_be_sent_now() {
         settled(&api, &format!("evt_{n}"));
     }
     let upcoming = api.get("/v1/tenants/acme/digests").is(200);
-    let one = &upcoming["digests"][0];
+    let one = &upcoming["data"][0];
     assert_eq!((&one["destination"], &one["waiting"]), (&json!("daily"), &json!(3)));
     assert_eq!(one["timezone"], "Europe/Madrid");
     assert!(one["next_ms"].as_i64().is_some_and(|next| next > 1_735_228_800_000));
@@ -140,7 +140,7 @@ fn a_replay_in_parts_replays_no_delivery_twice() {
         let events: Vec<Value> =
             (0..7).map(|n| json!({"id": format!("evt_{n}"), "type": "a.b", "data": {}})).collect();
         api.post("/v1/events?tenant=acme", &json!(events)).is(202);
-        let replay = "/v1/tenants/acme/dead-letters/replay";
+        let replay = "/v1/tenants/acme/deliveries/replay";
         let all_dead = || {
             let found = api.post(replay, &json!({"dry_run": true})).is(200);
             (found["found"] == 7).then_some(())

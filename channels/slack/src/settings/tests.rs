@@ -80,7 +80,7 @@ fn a_misspelled_field_gets_a_suggestion() {
         let errors = errors(json!({"url": WEBHOOK, (given): "x"}));
         assert_eq!(
             errors[0].1,
-            format!("is not a Slack setting; did you mean `{meant}`?"),
+            format!("is not a setting of a Slack destination; did you mean `{meant}`?"),
             "{given}"
         );
     }

@@ -35,6 +35,11 @@ pub(super) fn read(given: Option<&Value>, guard: &Guard) -> Result<Target, Strin
         Some(_) => return Err("must be a string".to_owned()),
         None => return Err("is required, for example https://example.com/hook".to_owned()),
     };
+    let authority = text.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.trim().contains(char::is_whitespace) {
+        return Err("has a space in the host; use https://host/path".to_owned());
+    }
     let mut url = Url::parse(text)
         .map_err(|error| format!("is not a URL ({error}); use https://host/path"))?;
     match url.scheme() {

@@ -64,9 +64,9 @@ fn all_errors_are_reported_together_with_their_fields() {
     assert_eq!(
         wrong(settings),
         [
-            "secert is not a webhook setting; did you mean `secret`?",
-            "colour is not a webhook setting; the settings are `url`, `secret`, `previous_secrets`, `headers`, `retry_on`, `give_up_on`, `ca`",
-            "timeuot is not a webhook setting; did you mean `timeout`?",
+            "secert is not a setting of a webhook; did you mean `secret`?",
+            "colour is not a setting of a webhook; the settings are `url`, `secret`, `previous_secrets`, `headers`, `retry_on`, `give_up_on`, `ca`",
+            "timeuot is not a setting of a webhook; did you mean `timeout`?",
             "headers.Content-Length is set by Fanfare or by HTTP and cannot be changed; remove it",
             "headers.a b is not a header name; use letters, digits and `-`",
             "headers.X-A must be a string",

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Budget, MAX_VALUES};
 use crate::error::Fault;
-use crate::suggest::closest;
+use fanfare_contract::closest;
 
 /// The state of a parser.
 pub(super) struct Cursor<'b> {

@@ -97,6 +97,12 @@ use tokio::sync::Notify;
 
 use super::{Result, SearchPaths, Store, StoreError};
 use address::Address;
+
+/// Checks the URL of a Redis store, without connecting.
+pub fn check_address(url: &str) -> crate::Result<()> {
+    Address::parse(url).map(drop)
+}
+
 use connection::{Confirm, Confirming, Dialer, Link};
 use keys::Keys;
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::v1::words;
 use fanfare_store::{DeliveryRecord, StateKind};
 
 /// A delivery: one event on its way to one destination.
@@ -22,11 +23,12 @@ pub(in crate::api::v1) struct Delivery {
     /// recipients.
     #[schema(example = "backoffice")]
     destination: String,
-    /// `webhook`, `email`, `slack` or `poll`.
-    #[schema(example = "webhook")]
-    channel: String,
-    /// `delivered`, `waiting`, `suppressed` or `dead`.
-    #[schema(example = "waiting")]
+    /// The channel. Null if it is not known, because the destination was deleted before the first
+    /// attempt was planned.
+    #[schema(value_type = Option<words::Channel>, example = "webhook")]
+    channel: Option<String>,
+    /// The state.
+    #[schema(value_type = StateWord, example = "waiting")]
     state: &'static str,
     /// The reason for the state, unless it is `delivered`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,8 +39,8 @@ pub(in crate::api::v1) struct Delivery {
     due_ms: Option<i64>,
     /// All attempts, from first to last.
     attempts: Vec<Attempt>,
-    /// `live` or `test`.
-    #[schema(example = "live")]
+    /// The environment of the event.
+    #[schema(value_type = words::Environment, example = "live")]
     environment: &'static str,
     /// When the event was received, in Unix milliseconds.
     received_ms: i64,
@@ -120,7 +122,7 @@ impl Delivery {
             event: record.event,
             kind: record.kind,
             destination: record.lane.to_string(),
-            channel: record.channel,
+            channel: Some(record.channel).filter(|channel| !channel.is_empty()),
             state: record.state.kind().as_str(),
             reason: record.state.reason().map(ToString::to_string),
             due_ms,
@@ -135,6 +137,7 @@ impl Delivery {
 /// The state of a delivery.
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = DeliveryState)]
 pub(in crate::api::v1) enum StateWord {
     /// The receiver accepted it.
     Delivered,

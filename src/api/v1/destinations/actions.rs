@@ -19,7 +19,7 @@ use crate::api::etag::{IfMatch, tagged};
 use crate::api::scope::{Scope, Write};
 use crate::api::state::ApiState;
 use crate::api::v1::params::DestinationPath;
-use crate::api::v1::replay::{self, Filter, ReplayReport};
+use crate::api::v1::replay::{self, ReplayReport, ReplayRequest};
 use crate::audit;
 use crate::tenant::{DestinationSpec, TenantSpec, repaired};
 
@@ -31,7 +31,7 @@ const DEFAULT_OVERLAP: u32 = 24 * 3600;
 /// How to replace a secret.
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields, default)]
-pub(in crate::api::v1) struct Rotation {
+pub(in crate::api::v1) struct SecretRotation {
     /// The new secret. Generated if you omit it.
     #[schema(min_length = 16, max_length = 256)]
     secret: Option<String>,
@@ -44,8 +44,8 @@ pub(in crate::api::v1) struct Rotation {
 ///
 /// Requests are signed with both secrets until the overlap ends, so that the receiver has time to
 /// switch. If you omit the new secret, one is generated. Only this response shows it.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/rotate-secret", operation_id = "replace_webhooks_secret", tag = "Destinations",
-    params(DestinationPath), request_body(content = Option<Rotation>),
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/rotate-secret", operation_id = "rotate_secret", tag = "Destinations",
+    params(DestinationPath), request_body(content = Option<SecretRotation>),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
     responses((status = 200, description = "The updated destination.", body = Destination)))]
@@ -53,7 +53,7 @@ pub(in crate::api::v1) async fn rotate_secret(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
     PathParams((_, id)): PathParams<(String, String)>,
-    OptionalBody(rotation): OptionalBody<Rotation>,
+    OptionalBody(rotation): OptionalBody<SecretRotation>,
 ) -> Result<Response, ApiError> {
     let overlap = rotation.overlap_seconds.unwrap_or(DEFAULT_OVERLAP);
     let now = state.clock.now_ms() / 1000;
@@ -182,7 +182,7 @@ async fn switch(
 /// What to resend.
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields, default)]
-pub(in crate::api::v1) struct Recovery {
+pub(in crate::api::v1) struct RecoveryRequest {
     /// Only events received at or after this time, in Unix milliseconds.
     from_ms: Option<i64>,
     /// Only events received before this time, in Unix milliseconds.
@@ -193,8 +193,8 @@ pub(in crate::api::v1) struct Recovery {
 ///
 /// Enables the destination and puts its dead and suppressed deliveries back into its queue, oldest
 /// first.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/recover", operation_id = "send_what_destination_missed", tag = "Destinations",
-    params(DestinationPath), request_body(content = Option<Recovery>),
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations/{destination}/recover", operation_id = "recover_destination", tag = "Destinations",
+    params(DestinationPath), request_body(content = Option<RecoveryRequest>),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
     responses((status = 200, description = "The deliveries that were put back.", body = ReplayReport)))]
@@ -202,14 +202,14 @@ pub(in crate::api::v1) async fn recover(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
     PathParams((_, id)): PathParams<(String, String)>,
-    OptionalBody(given): OptionalBody<Recovery>,
+    OptionalBody(given): OptionalBody<RecoveryRequest>,
 ) -> Result<Response, ApiError> {
     switch(&scope, &state, &id, "enable", super::enable).await?;
-    let filter = Filter {
+    let filter = ReplayRequest {
         destination: Some(id.clone()),
         from_ms: given.from_ms,
         to_ms: given.to_ms,
-        ..Filter::default()
+        ..ReplayRequest::default()
     };
     let now = state.clock.now_ms();
     let what = json!({"from_ms": given.from_ms, "to_ms": given.to_ms});

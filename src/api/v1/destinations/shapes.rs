@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::document::{is_enabled, masked};
 use super::held::{self, Held};
+use crate::api::v1::words;
 use crate::tenant::{Channels, DestinationSpec, TenantSpec};
 
 /// A destination.
@@ -14,8 +15,8 @@ pub(in crate::api::v1) struct Destination {
     /// The destination's id.
     #[schema(example = "backoffice")]
     pub(super) id: String,
-    /// `webhook`, `email`, `slack` or `poll`.
-    #[schema(example = "webhook")]
+    /// The channel.
+    #[schema(value_type = words::Channel, example = "webhook")]
     channel: String,
     /// The channel's settings and the options that every destination has, as in tenant files.
     /// Secrets are masked: 28 `*` and the last 4 characters.
@@ -37,12 +38,12 @@ pub(in crate::api::v1) struct Destination {
     /// The recipients with their waiting deliveries. Only in lists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
-    pub(super) lanes: Vec<LaneLine>,
+    pub(super) lanes: Vec<Recipient>,
 }
 
 /// A recipient of a destination. An email destination has one per address.
 #[derive(Serialize, ToSchema)]
-pub(super) struct LaneLine {
+pub(super) struct Recipient {
     /// The destination's id, followed by `~` and a suffix if the destination has several
     /// recipients.
     #[schema(example = "backoffice")]
@@ -73,8 +74,10 @@ enum DestinationState {
 
 /// Why a destination is disabled.
 #[derive(Serialize, ToSchema)]
+#[schema(as = DisabledDestination)]
 struct Disabled {
-    /// The code of the failure.
+    /// The code of the failure, such as `gone`, `bounces` or `only_failures`. `settings` if
+    /// `enabled` is false.
     #[schema(example = "gone")]
     reason: String,
     /// What happened and how to fix it.
@@ -90,8 +93,8 @@ pub(in crate::api::v1) struct NewDestination {
     /// 1 to 64 characters of a-z, 0-9, - and _. Generated if you omit it.
     #[schema(pattern = "^[a-z0-9_-]{1,64}$", example = "backoffice")]
     pub(super) id: Option<String>,
-    /// `webhook`, `email`, `slack` or `poll`.
-    #[schema(example = "webhook")]
+    /// The channel.
+    #[schema(value_type = words::Channel, example = "webhook")]
     pub(super) channel: String,
     /// The channel's settings and the options that every destination has, as in tenant files.
     #[schema(value_type = Object, example = json!({"url": "https://hooks.acme.example/kyc"}))]
@@ -101,9 +104,9 @@ pub(in crate::api::v1) struct NewDestination {
 /// A destination to create or replace.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::api::v1) struct DestinationBody {
-    /// `webhook`, `email`, `slack` or `poll`.
-    #[schema(example = "webhook")]
+pub(in crate::api::v1) struct DestinationReplacement {
+    /// The channel.
+    #[schema(value_type = words::Channel, example = "webhook")]
     pub(super) channel: String,
     /// All settings. A secret that you send back masked keeps its value.
     #[schema(value_type = Object, example = json!({"url": "https://hooks.acme.example/kyc", "secret": "****************************1a2b"}))]
@@ -113,7 +116,7 @@ pub(in crate::api::v1) struct DestinationBody {
 /// Changes of a destination.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::api::v1) struct DestinationPatch {
+pub(in crate::api::v1) struct DestinationUpdate {
     /// A JSON merge patch (RFC 7396) of the settings. Fields that you omit keep their values, and
     /// null removes a field.
     #[schema(value_type = Object, example = json!({"rate": "5/s", "timeout": null}))]
@@ -133,7 +136,7 @@ impl Destination {
         });
         let disabled = disabled.or_else(|| {
             (!is_enabled(one)).then(|| Disabled {
-                reason: "by its settings".to_owned(),
+                reason: "settings".to_owned(),
                 message: "`enabled` is false in the destination's settings".to_owned(),
                 at_ms: None,
             })

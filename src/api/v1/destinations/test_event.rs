@@ -47,7 +47,7 @@ pub(in crate::api::v1) struct TestEvent {
 
 /// The result of a test.
 #[derive(Serialize, ToSchema)]
-pub(in crate::api::v1) struct Tested {
+pub(in crate::api::v1) struct TestResult {
     /// The id of the event that was sent. The event is not stored.
     #[schema(example = "evt_01k1z0c4q7v0")]
     event: String,
@@ -77,7 +77,7 @@ struct TestAttempt {
     params(DestinationPath), request_body(content = Option<TestEvent>),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
-    responses((status = 200, description = "The receiver's answer.", body = Tested)))]
+    responses((status = 200, description = "The receiver's answer.", body = TestResult)))]
 pub(in crate::api::v1) async fn test(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
@@ -98,7 +98,7 @@ pub(in crate::api::v1) async fn test(
     if ok {
         lift(&state, &scope, &id, &target.lanes).await?;
     }
-    Ok(success(StatusCode::OK, Tested { event: event.id.to_string(), ok, attempts }))
+    Ok(success(StatusCode::OK, TestResult { event: event.id.to_string(), ok, attempts }))
 }
 
 /// The receiver accepts again, so what waits for it is sent now.

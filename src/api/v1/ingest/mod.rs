@@ -1,5 +1,5 @@
-//! `POST /v1/events`: accepts one event, or a batch with a result for each event. Answers 202 once
-//! the events are durable.
+//! `POST /v1/events` and `POST /v1/ingest/{source}`: accept one event, or a batch with a result for
+//! each event. Answer 202 once the events are durable.
 
 mod shapes;
 mod split;
@@ -8,22 +8,25 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use fanfare_contract::Event;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use shapes::{Sent, Taken};
+use shapes::{PublishRequest, PublishResult};
 use split::split;
 
 use crate::access::{Action, Denied, Environment, Principal};
 use crate::api::answer::{ApiError, Detail, success};
-use crate::api::body::{QueryParams, unreadable};
+use crate::api::body::{PathParams, QueryParams, unreadable};
+use crate::api::body_memory::Held;
+use crate::api::encoding::{coding, decompress};
 use crate::api::quota;
 use crate::api::scope::named_tenant;
+use crate::api::sources::{Parts, SourceLimits, cloud_events, is_cloudevent, with_type};
 use crate::api::state::ApiState;
 use crate::event::{
     Fill, Refusal, accept, event_id_for_key, new_event_id, tenant_id, trace_parent,
@@ -41,6 +44,8 @@ const DECODED_PER_TURN: usize = 32;
 #[derive(Deserialize)]
 pub(super) struct IngestQuery {
     tenant: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 /// The result for one event of a request.
@@ -58,66 +63,165 @@ struct EventResult {
 /// Send events
 ///
 /// Accepts one event, a JSON array, `{"events": […]}`, or NDJSON with the content type
-/// `application/x-ndjson`. The response is sent once the events are durable. With an
-/// `Idempotency-Key`, omitted ids are derived from the key, so that a repeated request creates no
-/// further events.
+/// `application/x-ndjson`. Also accepts `CloudEvents` in all three forms. With `type`, the body (or
+/// each item of a list) becomes the `data` of an event of this type. The body may be compressed
+/// with gzip or zstd. The response is sent once the events are durable. With an `Idempotency-Key`,
+/// omitted ids are derived from the key, so that a repeated request creates no further events.
 #[utoipa::path(post, path = "/v1/events", operation_id = "send_events", tag = "Events",
     params(
         ("tenant" = Option<String>, Query, description = "The tenant's id. A tenant's own key may omit it.", pattern = "^[a-z0-9_-]{1,64}$"),
+        ("type" = Option<String>, Query, description = "The type of all events of the request. The body is then their `data`.", example = "kyc.session.created"),
     ),
-    request_body(description = "One event or a batch.", content((Sent = "application/json"), (String = "application/x-ndjson"))),
+    request_body(description = "One event or a batch.", content((PublishRequest = "application/json"), (String = "application/x-ndjson"))),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["publisher"])),
-    responses((status = 202, description = "The events are durable.", body = Taken)))]
+    responses((status = 202, description = "The events are durable.", body = PublishResult)))]
 pub(super) async fn post_events(
     State(state): State<Arc<ApiState>>,
     principal: Principal,
     QueryParams(params): QueryParams<IngestQuery>,
     headers: HeaderMap,
+    held: Option<Extension<Arc<Held>>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-    principal.require(Action::Publish)?;
-    let began = SystemTime::now();
-    let counted = |error: ApiError| count(&state, error);
-    let tenant = tenant(&state, &principal, &params, &headers).await.map_err(counted)?;
-    let body = body.map_err(unreadable)?;
-    let limits = state.quotas.limits(tenant.quotas.as_ref());
-    let exceeded = |exceeded: Exceeded| counted(quota::exceeded(&state, &exceeded));
-    // Before anything is parsed: a flood must not cost more than this.
-    state.quotas.enter(&tenant.id, &limits, body.len()).await.map_err(exceeded)?;
-    let trace = headers.get("traceparent").and_then(|value| trace_parent(value.as_bytes()));
-    let key = headers.get("idempotency-key").map(|value| String::from_utf8_lossy(value.as_bytes()));
-    if let Some(key) = &key
-        && (key.is_empty() || key.len() > 255)
-    {
-        return Err(ApiError::invalid("bad_key", "Idempotency-Key must have 1 to 255 bytes"));
-    }
-    let decode = |raw: Bytes, place: Option<usize>| -> Result<Decoded, Refusal> {
-        let event = decode_one(&state, &tenant.id, &principal, raw, key.as_deref(), place)?;
-        let flagged = state.catalogue.check(&event)?;
-        Ok((Arc::new(event.with_trace(trace.clone())), flagged))
+    let sender = Sender { state: &state, principal: &principal, headers: &headers };
+    let kind = params.kind.as_deref();
+    sender.publish(&params, held, body, |body| split_events(&state, &headers, kind, body)).await
+}
+
+/// The events of a body of `/v1/events`.
+fn split_events(
+    state: &ApiState,
+    headers: &HeaderMap,
+    kind: Option<&str>,
+    body: Bytes,
+) -> Result<Parts, ApiError> {
+    let Some(kind) = kind else {
+        if is_cloudevent(headers) {
+            return cloud_events(headers, &body, source_limits(state));
+        }
+        let parts = split(&body, headers, state.max_batch)?;
+        let several = |parts: Vec<Bytes>| Parts::Several(parts.into_iter().map(Ok).collect());
+        return Ok(parts.map_or(Parts::One(body), several));
     };
-    match split(&body, &headers, state.max_batch)? {
-        None => {
-            state.quotas.take_events(&tenant.id, &limits, 1).map_err(exceeded)?;
-            let (event, flagged) =
-                decode(body, None).map_err(|refusal: Refusal| counted(refusal.into()))?;
-            let appended = append(&state, vec![event.clone()], began).await?;
-            let outcome = outcome(appended.first().copied());
-            let answer = EventResult { id: Some(event.id.clone()), outcome, flagged, error: None };
-            Ok(success(StatusCode::ACCEPTED, answer))
+    let parts = split(&body, headers, state.max_batch)?;
+    let several = |parts: Vec<Bytes>| {
+        Parts::Several(parts.iter().map(|part| with_type(kind, part)).collect())
+    };
+    parts.map_or_else(|| Ok(Parts::One(with_type(kind, &body)?)), |parts| Ok(several(parts)))
+}
+
+fn source_limits(state: &ApiState) -> SourceLimits {
+    SourceLimits { max_batch: state.max_batch, max_bytes: state.limits.max_bytes }
+}
+
+/// Send what a source sends
+///
+/// For producers that cannot shape their body. The sources are `alertmanager`, `grafana`, `github`,
+/// `cloudevents`, and those of the server's settings. The body becomes the event's `data`. If the
+/// source has a secret, its signature is checked. The key may also be the password of HTTP Basic.
+#[utoipa::path(post, path = "/v1/ingest/{source}", operation_id = "ingest_events", tag = "Events",
+    params(
+        ("source" = String, Path, description = "The source's name.", pattern = "^[a-z0-9_-]{1,64}$", example = "alertmanager"),
+        ("tenant" = Option<String>, Query, description = "The tenant's id. A tenant's own key may omit it.", pattern = "^[a-z0-9_-]{1,64}$"),
+    ),
+    request_body(description = "What the source sends.", content((serde_json::Value = "application/json", example = json!({"status": "firing", "alerts": []})))),
+    extensions(("x-fanfare-environment" = json!("own"))),
+    security(("key" = ["publisher"])),
+    responses((status = 202, description = "The events are durable.", body = PublishResult)))]
+pub(super) async fn post_source(
+    State(state): State<Arc<ApiState>>,
+    principal: Principal,
+    PathParams(source): PathParams<String>,
+    QueryParams(params): QueryParams<IngestQuery>,
+    headers: HeaderMap,
+    held: Option<Extension<Arc<Held>>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+    let sender = Sender { state: &state, principal: &principal, headers: &headers };
+    principal.require(Action::Publish)?;
+    let source = state.sources.get(&source)?;
+    let events = |body: Bytes| {
+        source.verify(&headers, &body)?;
+        source.events(&headers, &body, source_limits(&state))
+    };
+    sender.publish(&params, held, body, events).await
+}
+
+/// The sender of a request.
+struct Sender<'r> {
+    state: &'r ApiState,
+    principal: &'r Principal,
+    headers: &'r HeaderMap,
+}
+
+impl Sender<'_> {
+    /// Makes the events of a body durable. `events` finds them in the body.
+    async fn publish(
+        &self,
+        params: &IngestQuery,
+        held: Option<Extension<Arc<Held>>>,
+        body: Result<Bytes, BytesRejection>,
+        events: impl FnOnce(Bytes) -> Result<Parts, ApiError>,
+    ) -> Result<Response, ApiError> {
+        let Self { state, principal, headers } = *self;
+        principal.require(Action::Publish)?;
+        let coding = coding(headers)?;
+        let began = SystemTime::now();
+        let counted = |error: ApiError| count(state, error);
+        let tenant = tenant(state, principal, params, headers).await.map_err(counted)?;
+        let body = body.map_err(unreadable)?;
+        let limits = state.quotas.limits(tenant.quotas.as_ref());
+        let exceeded = |exceeded: Exceeded| counted(quota::exceeded(state, &exceeded));
+        // Before anything is parsed: a flood must not cost more than this.
+        let sent = body.len();
+        state.quotas.enter(&tenant.id, &limits, sent).await.map_err(exceeded)?;
+        let held = held.as_ref().map(|held| &*held.0);
+        let body = decompress(body, coding, state.max_ingest_body(), held).await?;
+        if body.len() > sent {
+            let more = body.len() - sent;
+            state.quotas.enter(&tenant.id, &limits, more).await.map_err(exceeded)?;
         }
-        Some(parts) => {
-            state.quotas.take_events(&tenant.id, &limits, parts.len()).map_err(exceeded)?;
-            let mut decoded = Vec::with_capacity(parts.len());
-            for (n, raw) in parts.into_iter().enumerate() {
-                if n % DECODED_PER_TURN == DECODED_PER_TURN - 1 {
-                    tokio::task::yield_now().await;
-                }
-                decoded.push(decode(raw, Some(n)));
+        let trace = headers.get("traceparent").and_then(|value| trace_parent(value.as_bytes()));
+        let key = idempotency_key(headers)?;
+        let decode = |raw: Bytes, place: Option<usize>| -> Result<Decoded, Refusal> {
+            let event = decode_one(state, &tenant.id, principal, raw, key.as_deref(), place)?;
+            let flagged = state.catalogue.check(&event)?;
+            Ok((Arc::new(event.with_trace(trace.clone())), flagged))
+        };
+        match events(body).map_err(counted)? {
+            Parts::One(raw) => {
+                state.quotas.take_events(&tenant.id, &limits, 1).map_err(exceeded)?;
+                let (event, flagged) =
+                    decode(raw, None).map_err(|refusal: Refusal| counted(refusal.into()))?;
+                let appended = append(state, vec![event.clone()], began).await?;
+                let outcome = outcome(appended.first().copied());
+                let id = Some(event.id.clone());
+                let answer = EventResult { id, outcome, flagged, error: None };
+                Ok(success(StatusCode::ACCEPTED, answer))
             }
-            batch(&state, decoded, began).await
+            Parts::Several(parts) => {
+                state.quotas.take_events(&tenant.id, &limits, parts.len()).map_err(exceeded)?;
+                let mut decoded = Vec::with_capacity(parts.len());
+                for (n, raw) in parts.into_iter().enumerate() {
+                    if n % DECODED_PER_TURN == DECODED_PER_TURN - 1 {
+                        tokio::task::yield_now().await;
+                    }
+                    decoded.push(raw.and_then(|raw| decode(raw, Some(n))));
+                }
+                batch(state, decoded, began).await
+            }
         }
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let key = headers.get("idempotency-key").map(|value| String::from_utf8_lossy(value.as_bytes()));
+    match key {
+        Some(key) if key.is_empty() || key.len() > 255 => {
+            Err(ApiError::invalid("bad_key", "Idempotency-Key must have 1 to 255 bytes"))
+        }
+        key => Ok(key.map(std::borrow::Cow::into_owned)),
     }
 }
 

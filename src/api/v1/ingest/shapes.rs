@@ -3,6 +3,8 @@
 
 use utoipa::ToSchema;
 
+use crate::api::v1::words;
+
 /// An event to send. Other fields are allowed: they are stored, delivered, and available to
 /// filters.
 #[derive(ToSchema)]
@@ -31,41 +33,40 @@ pub(super) struct NewEvent {
 /// A batch of events.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a body")]
-pub(super) struct NewEvents {
+pub(super) struct EventBatch {
     /// The events, at most 1,000 (`max_batch` in the section `events` of the server's settings).
     #[schema(min_items = 1, max_items = 1000)]
     events: Vec<NewEvent>,
 }
 
-/// One event, or a batch.
+/// One event, or a batch. A JSON array of events is accepted too.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a body")]
 #[schema(rename_all = "lowercase")]
 #[serde(untagged)]
-pub(super) enum Sent {
+pub(super) enum PublishRequest {
     One(NewEvent),
-    Several(NewEvents),
-    List(Vec<NewEvent>),
+    Several(EventBatch),
 }
 
 /// The result for one event, or for each event of a batch.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes an answer")]
 #[serde(untagged)]
-pub(super) enum Taken {
-    Several(TakenEvents),
-    One(TakenEvent),
+pub(super) enum PublishResult {
+    Several(BatchResult),
+    One(PublishedEvent),
 }
 
 /// The result for one event.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes an answer")]
-pub(super) struct TakenEvent {
+pub(super) struct PublishedEvent {
     /// The event's id, if it was accepted.
     #[schema(example = "evt_04flagged")]
     id: Option<String>,
-    /// `accepted`, `duplicate` or `refused`.
-    #[schema(example = "accepted")]
+    /// What became of the event.
+    #[schema(value_type = words::PublishOutcome, example = "accepted")]
     outcome: String,
     /// Where the event does not match the schema of its type. Only if the type's `check` is `flag`.
     flagged: Option<Vec<String>>,
@@ -77,7 +78,7 @@ pub(super) struct TakenEvent {
 /// The results for a batch.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes an answer")]
-pub(super) struct TakenEvents {
+pub(super) struct BatchResult {
     /// The number of events that were accepted.
     accepted: u64,
     /// The number of events that had been accepted before.
@@ -85,5 +86,5 @@ pub(super) struct TakenEvents {
     /// The number of events that were refused.
     refused: u64,
     /// The result for each event, in the order sent.
-    events: Vec<TakenEvent>,
+    events: Vec<PublishedEvent>,
 }

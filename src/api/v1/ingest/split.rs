@@ -3,17 +3,17 @@
 //! Splitting stops at the first event beyond the limit. A list of tiny values would otherwise take
 //! many times the memory of its text.
 
-use std::cell::Cell;
 use std::fmt;
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+    DeserializeSeed as _, Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor,
 };
 use serde_json::value::RawValue;
 
 use crate::api::answer::ApiError;
+use crate::api::items::{Items, Limit};
 use crate::event::{Text, array_items};
 
 /// Splits a batch: a JSON array, `{"events": […]}`, or NDJSON according to the content type.
@@ -23,17 +23,16 @@ pub(super) fn split(
     headers: &HeaderMap,
     max_batch: usize,
 ) -> Result<Option<Vec<Bytes>>, ApiError> {
-    let limit = Limit { max: max_batch, exceeded: Cell::new(false) };
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let parts = if content_type.is_some_and(|t| t.contains("ndjson")) {
-        Some(limit.lines(body))
+    let limit = Limit::new(max_batch);
+    let parts = if is_lines(headers) {
+        Some(lines(&limit, body))
     } else {
         let is_array = body.trim_ascii_start().first() == Some(&b'[');
-        match limit.json(body, is_array) {
+        match json(&limit, body, is_array) {
             Ok(parts) => Some(parts),
             Err(_) if limit.exceeded.get() => None,
             // One broken event has its own answer.
-            Err(error) => match limit.items(body) {
+            Err(error) => match items(&limit, body) {
                 Some(parts) => Some(parts),
                 None if is_array => {
                     let message = format!("the body is not a valid JSON array: {error}");
@@ -54,75 +53,55 @@ pub(super) fn split(
     }
 }
 
-/// The most events in a batch, and whether there were more.
-struct Limit {
-    max: usize,
-    exceeded: Cell<bool>,
+/// The content types of NDJSON that senders use. None of them is registered.
+const LINES: [&str; 8] = [
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonl",
+    "application/jsonlines",
+    "application/json-lines",
+    "application/x-json-stream",
+    "application/stream+json",
+];
+
+/// Whether the content type says that the body is NDJSON.
+fn is_lines(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let base = given.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    LINES.iter().any(|known| base.eq_ignore_ascii_case(known))
 }
 
-impl Limit {
-    fn lines(&self, body: &Bytes) -> Vec<Bytes> {
-        let mut parts = Vec::new();
-        let lines = body.split(|&byte| byte == b'\n');
-        for line in lines.filter(|line| !line.trim_ascii().is_empty()) {
-            if parts.len() == self.max {
-                self.exceeded.set(true);
-                break;
-            }
-            // The line's end does not belong to the event.
-            parts.push(body.slice_ref(line.strip_suffix(b"\r").unwrap_or(line)));
+fn lines(limit: &Limit, body: &Bytes) -> Vec<Bytes> {
+    let mut parts = Vec::new();
+    let lines = body.split(|&byte| byte == b'\n');
+    for line in lines.filter(|line| !line.trim_ascii().is_empty()) {
+        if parts.len() == limit.max {
+            limit.exceeded.set(true);
+            break;
         }
-        parts
+        // The line's end does not belong to the event.
+        parts.push(body.slice_ref(line.strip_suffix(b"\r").unwrap_or(line)));
     }
-
-    /// The items of an array in which not all of them are JSON.
-    fn items(&self, body: &Bytes) -> Option<Vec<Bytes>> {
-        let items = array_items(body, self.max)?;
-        self.exceeded.set(items.len() > self.max);
-        Some(items.into_iter().map(|item| body.slice(item)).collect())
-    }
-
-    fn json(&self, body: &Bytes, is_array: bool) -> serde_json::Result<Vec<Bytes>> {
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let parts = if is_array {
-            Items(self).deserialize(&mut json)?
-        } else {
-            json.deserialize_map(Wrapped(self))?
-        };
-        json.end()?;
-        Ok(parts.into_iter().map(|part| body.slice_ref(part.get().as_bytes())).collect())
-    }
+    parts
 }
 
-/// A list of events.
-struct Items<'l>(&'l Limit);
-
-impl<'de> DeserializeSeed<'de> for Items<'_> {
-    type Value = Vec<&'de RawValue>;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
-        json.deserialize_seq(self)
-    }
+/// The items of an array in which not all of them are JSON.
+fn items(limit: &Limit, body: &Bytes) -> Option<Vec<Bytes>> {
+    let items = array_items(body, limit.max)?;
+    limit.exceeded.set(items.len() > limit.max);
+    Some(items.into_iter().map(|item| body.slice(item)).collect())
 }
 
-impl<'de> Visitor<'de> for Items<'_> {
-    type Value = Vec<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of events")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            if items.len() == self.0.max {
-                self.0.exceeded.set(true);
-                return Err(A::Error::custom("too many events"));
-            }
-            items.push(item);
-        }
-        Ok(items)
-    }
+fn json(limit: &Limit, body: &Bytes, is_array: bool) -> serde_json::Result<Vec<Bytes>> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let parts = if is_array {
+        Items(limit).deserialize(&mut json)?
+    } else {
+        json.deserialize_map(Wrapped(limit))?
+    };
+    json.end()?;
+    Ok(parts.into_iter().map(|part| body.slice_ref(part.get().as_bytes())).collect())
 }
 
 /// `{"events": […]}` and nothing else. Any other object is a single event.
@@ -183,6 +162,9 @@ mod tests {
             ("nonsense", Ok(None)),
         ] {
             assert_eq!(outcome(body, json), expected, "{body}");
+        }
+        for ndjson in LINES.into_iter().chain(["application/NDJSON; charset=utf-8"]) {
+            assert_eq!(outcome("1\n2\n", ndjson), Ok(Some(2)), "{ndjson}");
         }
         let ndjson = "application/x-ndjson";
         assert_eq!(outcome("1\n\n 2\r\n3\n", ndjson), Ok(Some(3)));

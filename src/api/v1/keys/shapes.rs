@@ -8,6 +8,7 @@ use crate::access::{self, Environment, Role};
 /// What a key may do.
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = Role)]
 pub(super) enum RoleWord {
     /// Everything, for all tenants.
     Operator,
@@ -36,6 +37,7 @@ impl RoleWord {
 /// The environment of a key's events.
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = Environment)]
 pub(super) enum EnvironmentWord {
     /// Real events, for real recipients.
     Live,
@@ -62,12 +64,12 @@ pub(in crate::api::v1) struct Key {
     #[schema(example = "sk_live_A1b2…x9Yz")]
     hint: String,
     /// What the key may do.
-    #[schema(example = "admin")]
+    #[schema(value_type = RoleWord, example = "admin")]
     role: &'static str,
     /// The key's tenant. Null for an operator's key.
     tenant: Option<String>,
-    /// `live` or `test`.
-    #[schema(example = "live")]
+    /// The environment of the key.
+    #[schema(value_type = EnvironmentWord, example = "live")]
     environment: &'static str,
     /// A label for people.
     #[schema(example = "deployment")]
@@ -110,6 +112,7 @@ impl Key {
 /// A key to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewKey)]
 pub(in crate::api::v1) struct KeyBody {
     /// What the key may do. Operators' keys are created at `/v1/keys`.
     #[schema(example = "reader")]

@@ -25,7 +25,7 @@ const SCHEDULE: &str = "0 8 * * *";
 #[serde(deny_unknown_fields, default)]
 #[derive(Default)]
 #[expect(clippy::option_option, reason = "absent, null, a value")]
-pub(in crate::api) struct NotificationPatch {
+pub(in crate::api) struct NotificationChannelsUpdate {
     /// The webhook's URL. If the webhook has no secret yet, or if the URL has another scheme, host or
     /// port than before, a secret is generated, unless you send one.
     #[serde(deserialize_with = "given")]
@@ -54,7 +54,7 @@ pub(super) fn find<'s>(spec: &'s TenantSpec, id: &str) -> Option<&'s Destination
     spec.destinations.iter().find(|destination| destination.id == id)
 }
 
-impl NotificationPatch {
+impl NotificationChannelsUpdate {
     /// Applies the changes. Returns a webhook secret that was generated.
     pub(super) fn apply(
         &self,
@@ -86,7 +86,7 @@ fn managed_one<'s>(spec: &'s mut TenantSpec, id: &str, channel: &str) -> &'s mut
 fn webhook(
     channels: &Channels,
     spec: &mut TenantSpec,
-    patch: &NotificationPatch,
+    patch: &NotificationChannelsUpdate,
 ) -> Result<Option<String>, ApiError> {
     match (&patch.webhook_url, &patch.webhook_secret) {
         (None, None) => return Ok(None),
@@ -135,7 +135,7 @@ fn not_given_again(errors: Vec<FieldError>) -> ApiError {
     ApiError::fields(errors.into_iter().map(detail).collect())
 }
 
-fn slack(channels: &Channels, spec: &mut TenantSpec, patch: &NotificationPatch) {
+fn slack(channels: &Channels, spec: &mut TenantSpec, patch: &NotificationChannelsUpdate) {
     match &patch.slack_webhook_url {
         None => {}
         Some(None) => remove(spec, SLACK),
@@ -149,7 +149,7 @@ fn slack(channels: &Channels, spec: &mut TenantSpec, patch: &NotificationPatch) 
     }
 }
 
-fn email(spec: &mut TenantSpec, patch: &NotificationPatch) {
+fn email(spec: &mut TenantSpec, patch: &NotificationChannelsUpdate) {
     if let Some(batches) = patch.batch_notifications_enabled {
         spec.notify_in_batches = batches.unwrap_or_default();
     }

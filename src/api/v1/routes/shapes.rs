@@ -17,13 +17,13 @@ pub(in crate::api::v1) struct Route {
     #[schema(example = "rte_5d41402abc")]
     id: String,
     #[serde(flatten)]
-    body: RouteBody,
+    body: NewRoute,
 }
 
 /// The content of a route.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::api::v1) struct RouteBody {
+pub(in crate::api::v1) struct NewRoute {
     /// A name for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "risky sessions")]
@@ -57,26 +57,19 @@ fn yes() -> bool {
     true
 }
 
-/// All routes, in order.
-#[derive(Serialize, ToSchema)]
-pub(in crate::api::v1) struct Routes {
-    /// The routes.
-    pub(super) routes: Vec<Route>,
-}
-
 /// All routes, in their new order.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::api::v1) struct RoutesBody {
+pub(in crate::api::v1) struct RouteTable {
     /// The routes. A route with the `id` of an existing route replaces it.
     #[schema(max_items = 10000)]
-    pub(super) routes: Vec<PlacedRoute>,
+    pub(super) routes: Vec<ListedRoute>,
 }
 
 /// A route in a list of all routes.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::api::v1) struct PlacedRoute {
+pub(in crate::api::v1) struct ListedRoute {
     /// The id of an existing route. Omit it for a new route.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
@@ -106,10 +99,10 @@ pub(in crate::api::v1) struct PlacedRoute {
     enabled: bool,
 }
 
-impl PlacedRoute {
+impl ListedRoute {
     /// Shows a route with its id, if it has one of its own.
     pub(in crate::api::v1) fn of(spec: &RouteSpec) -> Self {
-        let RouteBody { name, events, except, when, to, enabled } = RouteBody::of(spec);
+        let NewRoute { name, events, except, when, to, enabled } = NewRoute::of(spec);
         Self { id: spec.id.clone(), name, events, except, when, to, enabled }
     }
 
@@ -119,13 +112,13 @@ impl PlacedRoute {
     }
 
     /// Its id and its content.
-    pub(super) fn split(self) -> (Option<String>, RouteBody) {
+    pub(super) fn split(self) -> (Option<String>, NewRoute) {
         let Self { id, name, events, except, when, to, enabled } = self;
-        (id, RouteBody { name, events, except, when, to, enabled })
+        (id, NewRoute { name, events, except, when, to, enabled })
     }
 }
 
-impl RouteBody {
+impl NewRoute {
     pub(super) fn of(spec: &RouteSpec) -> Self {
         Self {
             name: spec.name.clone(),
@@ -161,7 +154,7 @@ pub(in crate::api::v1) fn ids(spec: &TenantSpec) -> Vec<String> {
 /// All routes with their ids.
 pub(super) fn all(spec: &TenantSpec) -> Vec<Route> {
     let routes = ids(spec).into_iter().zip(&spec.routes);
-    routes.map(|(id, route)| Route { id, body: RouteBody::of(route) }).collect()
+    routes.map(|(id, route)| Route { id, body: NewRoute::of(route) }).collect()
 }
 
 /// The position of the route with an id.

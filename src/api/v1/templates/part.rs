@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 /// A part of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(in crate::api::v1) enum PartName {
+pub(in crate::api::v1) enum TemplatePart {
     /// The subject of an email: one line of text.
     Subject,
     /// The HTML of an email, written in MJML.
@@ -18,7 +18,7 @@ pub(in crate::api::v1) enum PartName {
     Slack,
 }
 
-impl PartName {
+impl TemplatePart {
     pub(super) const ALL: [Self; 4] = [Self::Subject, Self::Html, Self::Text, Self::Slack];
 
     pub(super) fn part(self) -> Part {
@@ -56,12 +56,12 @@ impl PartName {
 #[expect(dead_code, reason = "describes parameters; handlers take them by position")]
 pub(in crate::api::v1) struct TemplatePath {
     /// The tenant's id. `me` is the tenant of your key.
-    #[param(pattern = "^[a-z0-9_-]{1,64}$", example = "me")]
+    #[param(pattern = "^[a-z0-9_-]{1,64}$", example = "acme")]
     tenant: String,
     /// The event type. `_default` is for types without a template of their own, and `_digest` is
     /// for digests.
     #[param(pattern = "^[!-.0-~]+$", max_length = 128, example = "kyc.session.created")]
     event_type: String,
     /// The part of the message.
-    part: PartName,
+    part: TemplatePart,
 }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::part::PartName;
+use super::part::TemplatePart;
 use crate::access::Action;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::Body;
@@ -25,7 +25,7 @@ use fanfare_render::{Engine, samples};
 /// What to render.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::api::v1) struct Preview {
+pub(in crate::api::v1) struct PreviewRequest {
     /// Renders the sample event of this type. `_digest` renders a digest of all samples.
     #[serde(rename = "type")]
     #[schema(example = "kyc.session.created")]
@@ -34,15 +34,15 @@ pub(in crate::api::v1) struct Preview {
     #[schema(value_type = Option<Object>)]
     event: Option<Box<RawValue>>,
     /// The parts to render. The default is all.
-    parts: Option<Vec<PartName>>,
+    parts: Option<Vec<TemplatePart>>,
     /// Sources to use instead of the stored templates, by part. Requires the role admin.
-    templates: Option<Drafts>,
+    templates: Option<TemplateSources>,
 }
 
 /// Template sources to try.
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Drafts {
+struct TemplateSources {
     subject: Option<String>,
     html: Option<String>,
     text: Option<String>,
@@ -51,7 +51,7 @@ struct Drafts {
 
 /// A rendered message.
 #[derive(Serialize, ToSchema)]
-pub(in crate::api::v1) struct Rendered {
+pub(in crate::api::v1) struct RenderedMessage {
     /// The subject of the email.
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
@@ -72,21 +72,21 @@ pub(in crate::api::v1) struct Rendered {
 /// Renders a sample event or your own event. Nothing is sent or stored. With `templates`, which
 /// tries sources that are not stored, the request requires the role admin. The body has at most
 /// 512 KiB.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/templates/preview", operation_id = "preview_message", tag = "Templates", params(TenantPath),
-    request_body = Preview,
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/templates/preview", operation_id = "preview_template", tag = "Templates", params(TenantPath),
+    request_body = PreviewRequest,
     extensions(("x-fanfare-environment" = json!("shared"))),
     security(("key" = ["reader"])),
-    responses((status = 200, description = "The rendered message.", body = Rendered)))]
+    responses((status = 200, description = "The rendered message.", body = RenderedMessage)))]
 pub(in crate::api::v1) async fn preview(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
-    Body(preview): Body<Preview>,
+    Body(preview): Body<PreviewRequest>,
 ) -> Result<Response, ApiError> {
     let mut spec = load(&state, &scope).await?;
     let (delivery, kind) = delivery(&state, &scope.tenant, &preview)?;
     if let Some(drafts) = &preview.templates {
         scope.principal.require(Action::Write)?;
-        for part in PartName::ALL {
+        for part in TemplatePart::ALL {
             if let Some(draft) = drafts.of(part) {
                 spec.templates.insert(part.path(&kind), draft.to_owned());
             }
@@ -105,34 +105,34 @@ pub(in crate::api::v1) async fn preview(
 fn rendered(
     engine: &Engine,
     delivery: &Delivery,
-    wanted: Option<&[PartName]>,
-) -> Result<Rendered, ApiError> {
-    let render = |part: PartName| -> Result<Option<String>, ApiError> {
+    wanted: Option<&[TemplatePart]>,
+) -> Result<RenderedMessage, ApiError> {
+    let render = |part: TemplatePart| -> Result<Option<String>, ApiError> {
         if wanted.is_some_and(|wanted| !wanted.contains(&part)) {
             return Ok(None);
         }
         let wrong = |error| ApiError::field("event", format!("{error}"));
         Ok(engine.render(delivery, &[part.part()]).map_err(wrong)?.pop())
     };
-    let slack = render(PartName::Slack)?.map(|text| {
+    let slack = render(TemplatePart::Slack)?.map(|text| {
         let fit = fanfare_slack::preview(&text);
         fit.map_err(|error| ApiError::field("templates.slack", error.to_string()))
     });
-    Ok(Rendered {
-        subject: render(PartName::Subject)?,
-        html: render(PartName::Html)?,
-        text: render(PartName::Text)?,
+    Ok(RenderedMessage {
+        subject: render(TemplatePart::Subject)?,
+        html: render(TemplatePart::Html)?,
+        text: render(TemplatePart::Text)?,
         slack: slack.transpose()?.map(|payload| json!(payload)),
     })
 }
 
-impl Drafts {
-    fn of(&self, part: PartName) -> Option<&str> {
+impl TemplateSources {
+    fn of(&self, part: TemplatePart) -> Option<&str> {
         match part {
-            PartName::Subject => self.subject.as_deref(),
-            PartName::Html => self.html.as_deref(),
-            PartName::Text => self.text.as_deref(),
-            PartName::Slack => self.slack.as_deref(),
+            TemplatePart::Subject => self.subject.as_deref(),
+            TemplatePart::Html => self.html.as_deref(),
+            TemplatePart::Text => self.text.as_deref(),
+            TemplatePart::Slack => self.slack.as_deref(),
         }
     }
 }
@@ -141,7 +141,7 @@ impl Drafts {
 fn delivery(
     state: &ApiState,
     tenant: &Arc<str>,
-    preview: &Preview,
+    preview: &PreviewRequest,
 ) -> Result<(Delivery, String), ApiError> {
     let own = |event: Event| {
         let Event { id, kind, created, received_ms, body, .. } = event;

@@ -121,6 +121,7 @@ impl Things {
             ("{suppression}", format!("off-{word}")),
             ("{event_type}", "_default".to_owned()),
             ("{part}", "subject".to_owned()),
+            ("{source}", "alertmanager".to_owned()),
         ];
         let mut set = |parameter: &str, value: String| {
             let one = named.iter_mut().find(|(known, _)| *known == parameter);
@@ -163,8 +164,8 @@ impl Things {
         }
         assert!(!path.contains('{'), "{path} has a parameter that the matrix does not know");
         match operation.id.as_str() {
-            "send_events" | "follow_events" => path + "?tenant=" + tenant,
-            "put_of_tenants_settings" => path + "?dry_run=true",
+            "send_events" | "follow_events" | "ingest_events" => path + "?tenant=" + tenant,
+            "replace_document" => path + "?dry_run=true",
             _ => path,
         }
     }
@@ -176,34 +177,35 @@ impl Things {
         let route = json!({"events": ["matrix.none"], "to": [format!("box-{word}")]});
         match operation.id.as_str() {
             "create_tenant" => json!({"id": format!("made-{}", self.made)}),
-            "change_tenant" => json!({"name": "acme"}),
-            "change_destination" => json!({"settings": {"name": "Box"}}),
+            "update_tenant" => json!({"name": "acme"}),
+            "update_destination" => json!({"settings": {"name": "Box"}}),
             "create_destination" => json!({"channel": "poll", "settings": {}}),
-            "put_destination" => mailbox,
+            "replace_destination" => mailbox,
             "commit_messages" => json!({"cursor": "0"}),
-            "put_routes" => json!({"routes": []}),
+            "replace_routes" => json!({"routes": []}),
             // Both environments may lead to a test destination.
             "create_route" => json!({"events": ["matrix.none"], "to": ["box-test"]}),
-            "put_route" => route,
-            "put_preferences_matrix" => {
+            "replace_route" => route,
+            "update_preferences" => {
                 json!({"preferences": {"matrix.preferred": {"box-test": true}}})
             }
-            "put_template" => json!({"source": if fresh { "x" } else { "y" }}),
-            "preview_message" => json!({"type": "kyc.session.created"}),
-            "put_event_type" => json!({"description": "y"}),
-            "make_key_of_tenant" => json!({"role": "reader"}),
-            "make_operators_key" => json!({"role": "operator"}),
-            "change_notification_channels" => json!({"batch_notifications_enabled": false}),
-            "erase_events_or_tenant" => {
+            "replace_template" => json!({"source": if fresh { "x" } else { "y" }}),
+            "preview_template" => json!({"type": "kyc.session.created"}),
+            "replace_event_type" => json!({"description": "y"}),
+            "create_key" => json!({"role": "reader"}),
+            "create_operator_key" => json!({"role": "operator"}),
+            "update_notification_channels" => json!({"batch_notifications_enabled": false}),
+            "create_erasure" => {
                 json!({"subject": "x", "paths": ["data.nobody"], "dry_run": true})
             }
             "send_events" => json!({"type": "matrix.none", "data": {}}),
-            "send_dead_letters_again" | "cancel_deliveries" => json!({"dry_run": true}),
-            "put_of_tenants_settings"
-            | "change_quotas"
-            | "replace_webhooks_secret"
+            "ingest_events" => json!({"status": "firing", "alerts": []}),
+            "replay_deliveries" | "cancel_deliveries" => json!({"dry_run": true}),
+            "replace_document"
+            | "update_quotas"
+            | "rotate_secret"
             | "test_destination"
-            | "send_what_destination_missed"
+            | "recover_destination"
             | "lift_suppression" => json!({}),
             other => panic!("the matrix has no body for the new operation {other}; add one"),
         }
@@ -214,10 +216,10 @@ impl Things {
 fn destination(api: &Api, operation: &Operation, id: &str, environment: Environment) {
     let word = environment.word();
     let (channel, settings) = match operation.id.as_str() {
-        "replace_webhooks_secret" => {
+        "rotate_secret" => {
             ("webhook", json!({"url": "https://hooks.acme.example/", "environment": word}))
         }
-        "send_digest_now" => {
+        "send_digest" => {
             let digest = json!({"schedule": "0 8 * * *"});
             ("email", json!({"to": "a@acme.example", "digest": digest, "environment": word}))
         }
