@@ -166,8 +166,29 @@ pub(crate) fn schema() -> Value {
                 "description": "Additional headers of every request. Their values are masked in \
                                 answers.",
             },
+            "retry_on": {
+                "type": "array", "maxItems": 32, "items": status_entry(),
+                "description": "Statuses after which a delivery is retried that would be given up.",
+            },
+            "give_up_on": {
+                "type": "array", "maxItems": 32, "items": status_entry(),
+                "description": "Statuses after which a delivery is given up at once.",
+            },
+            "ca": {
+                "type": "string", "maxLength": CA_MAX,
+                "description": "Certificates in PEM that are trusted for this destination, beside \
+                                the public authorities.",
+            },
         },
     })
+}
+
+/// An entry of `retry_on` or `give_up_on`.
+fn status_entry() -> Value {
+    json!({"oneOf": [
+        {"type": "integer", "minimum": 300, "maximum": 599, "description": "A status."},
+        {"type": "string", "pattern": "^[345]xx$", "description": "All statuses of a class."},
+    ]})
 }
 
 /// Where the settings send requests: scheme, host and port.
