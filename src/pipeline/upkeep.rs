@@ -39,7 +39,8 @@ pub(super) async fn keep_time(store: Store, clock: Clock) {
 pub(super) async fn reconcile(store: Store, clock: Clock, observe: Arc<Observe>) {
     let mut tick = tokio::time::interval(RECONCILE_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut warned = None::<Vec<String>>;
+    // Those of the start were logged then.
+    let mut warned = store.upkeep.warnings().await;
     loop {
         tick.tick().await;
         // An error is an outage of the store, which is logged elsewhere.
@@ -49,13 +50,10 @@ pub(super) async fn reconcile(store: Store, clock: Clock, observe: Arc<Observe>)
             tracing::warn!("{problem}; repaired");
         }
         let warnings = store.upkeep.warnings().await;
-        // Those of the start were logged then.
-        for warning in
-            warned.iter().flat_map(|old| warnings.iter().filter(|new| !old.contains(*new)))
-        {
+        for warning in warnings.iter().filter(|new| !warned.contains(*new)) {
             tracing::warn!("{warning}");
         }
-        warned = Some(warnings);
+        warned = warnings;
     }
 }
 

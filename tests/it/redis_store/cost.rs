@@ -1,6 +1,7 @@
 //! What Redis pays: in proportion to what is done, whatever else there is.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use super::*;
 
@@ -69,11 +70,11 @@ async fn the_outcome_of_a_delivery_costs_the_same_whatever_the_number_of_the_eve
     // Whatever the machine does beside, one of three rounds is quiet.
     let mut rounds = Vec::new();
     for _ in 0..3 {
-        let one_of_few = retry_all(&server, &store, &small, few).await as f64 / few as f64;
-        let one_of_many = retry_all(&server, &store, &large, many).await as f64 / many as f64;
+        let one_of_few = retry_all(&server, &store, &small, few).await / few as u64;
+        let one_of_many = retry_all(&server, &store, &large, many).await / many as u64;
         rounds.push((one_of_few, one_of_many));
     }
-    let is_level = |(few, many): &(f64, f64)| *many < 5.0 * few.max(20.0);
+    let is_level = |(few, many): &(u64, u64)| *many < 5 * (*few).max(20);
     assert!(rounds.iter().any(is_level), "microseconds for a delivery: {rounds:?}");
     let record = store.ledger.event("acme", "evt_large").await.unwrap().expect("the event");
     assert_eq!(record.deliveries.len(), many);
@@ -113,7 +114,8 @@ async fn outcomes_that_an_earlier_version_wrote_in_one_piece_are_read_and_change
     let start: Vec<&str> = head.split(' ').take(2).collect();
     let mut whole = start.join(" ");
     for one in &record.deliveries {
-        whole.push_str(&format!("\n\"{}\"\tw\t{T0}\t{T0}\t{T0}\t\"retry\"\t\"webhook\"", one.lane));
+        let lane = &one.lane;
+        let _ = write!(whole, "\n\"{lane}\"\tw\t{T0}\t{T0}\t{T0}\t\"retry\"\t\"webhook\"");
     }
     server.command(&["DEL", &keys[0]]);
     server.command(&["HSET", &keys[0], "evt_old", &whole]);

@@ -122,6 +122,23 @@ impl Watch {
         max: usize,
     ) -> Result<Vec<Entry>> {
         let mut taken = Vec::new();
+        let took = self.take_all(core, reader, max, &mut taken).await;
+        if taken.is_empty() {
+            return took.map(|()| taken);
+        }
+        // They are in hand now, so they must reach the caller. An error shows again in the next
+        // call.
+        tracing::info!(entries = taken.len(), "took over from a replica that is gone");
+        Ok(taken)
+    }
+
+    async fn take_all(
+        &self,
+        core: &Core,
+        reader: &Reader,
+        max: usize,
+        taken: &mut Vec<Entry>,
+    ) -> Result<()> {
         let seal = core.seal().await?;
         for replica in self.gone(core).await? {
             while taken.len() < max {
@@ -137,10 +154,7 @@ impl Watch {
                 }
             }
         }
-        if !taken.is_empty() {
-            tracing::info!(entries = taken.len(), "took over from a replica that is gone");
-        }
-        Ok(taken)
+        Ok(())
     }
 
     /// Replicas that stopped, or whose heartbeat has been unchanged for too long on this clock.
