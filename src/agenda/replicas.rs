@@ -172,7 +172,7 @@ mod tests {
             schedule: vec![],
             endless: false,
             jitter: 0.0,
-            retry_after_cap: Duration::from_secs(60),
+            retry_after_cap: Duration::from_mins(1),
             attempt_timeout: Duration::from_secs(10),
             deadline: Duration::from_secs(10),
             quick_retries: 0,

@@ -170,7 +170,7 @@ where
         for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes()) {
             match name.strip_prefix("match[").and_then(|rest| rest.strip_suffix(']')) {
                 Some(path) => {
-                    matches.push(SearchKey { path: path.to_owned(), value: value.into_owned() })
+                    matches.push(SearchKey { path: path.to_owned(), value: value.into_owned() });
                 }
                 None => _ = others.append_pair(&name, &value),
             }

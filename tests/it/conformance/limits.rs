@@ -7,7 +7,7 @@ use fanfare_store::{OpenCircuit, Pacing};
 use super::Fixture;
 use super::kit::{T0, lane};
 
-const SLOW: Pacing = Pacing { interval: Duration::from_secs(3_600), burst: 5 };
+const SLOW: Pacing = Pacing { interval: Duration::from_hours(1), burst: 5 };
 
 pub(crate) async fn a_pace_gives_its_burst_once<F: Fixture>(fixture: &F) {
     let limits = fixture.open().await.limits;
@@ -16,7 +16,7 @@ pub(crate) async fn a_pace_gives_its_burst_once<F: Fixture>(fixture: &F) {
     assert_eq!(take("acme:hook", 9).await.taken, 3, "what is left of the burst");
     let none = take("acme:hook", 1).await;
     assert_eq!(none.taken, 0);
-    let hour = Duration::from_secs(3_600);
+    let hour = Duration::from_hours(1);
     assert!(none.wait <= hour && none.wait > hour / 2, "the next one: {:?}", none.wait);
     assert_eq!(take("acme:other", 1).await.taken, 1, "each key has a pace of its own");
 }
