@@ -11,13 +11,14 @@
 //! 1. `router`: all paths, with the layers around them
 //! 2. `openapi`: `/openapi.json`, collected from the handlers
 //! 3. `v1`: the resources, one file each
-//! 4. `edit`, `guard`, `idempotency`, `metrics`, `health`, `docs`
-//! 5. `environments`, `scope`, `quota`
-//! 6. `state`: what the handlers share
-//! 7. `auth`, `etag`, `meter`, `page`, `problem`, `waiters`
-//! 8. `auth_failures`, `body`
-//! 9. `body_memory`, `json`, `local`, `schema`, `shown_once`
-//! 10. `answer`, `merge_patch`, `rate_headers`, `request_id`
+//! 4. `dry_run`
+//! 5. `edit`, `guard`, `idempotency`, `metrics`, `health`, `docs`
+//! 6. `environments`, `scope`, `quota`
+//! 7. `state`: what the handlers share
+//! 8. `auth`, `etag`, `meter`, `page`, `problem`, `waiters`
+//! 9. `auth_failures`, `body`
+//! 10. `body_memory`, `json`, `local`, `schema`, `shown_once`
+//! 11. `answer`, `merge_patch`, `rate_headers`, `request_id`
 
 mod answer;
 mod auth;
@@ -25,6 +26,7 @@ mod auth_failures;
 mod body;
 mod body_memory;
 mod docs;
+mod dry_run;
 mod edit;
 mod environments;
 mod etag;
@@ -57,4 +59,4 @@ pub use guard::reserve;
 pub use local::{LocalHosts, local_only};
 pub use meter::Meter;
 pub use router::router;
-pub use state::{ApiLimits, ApiState, MakeEngine, Shared};
+pub use state::{ApiLimits, ApiState, MakeEngine, Setting, Shared};

@@ -35,7 +35,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Preview and verify", &["route", "render", "verify"]),
     (
         "Administration",
-        &["keys", "secrets", "changes", "audit", "export", "erase", "backup", "restore"],
+        &["server", "keys", "secrets", "changes", "audit", "export", "erase", "backup", "restore"],
     ),
     ("Shell", &["completions", "man", "help"]),
 ];

@@ -6,8 +6,10 @@
 //! before a port is opened.
 
 mod channels;
+mod dashboard;
 mod debug;
 mod dns;
+mod in_force;
 mod period;
 mod quotas;
 mod redis;
@@ -20,12 +22,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use channels::{Dkim, Email, Security, Slack, Webhook};
+pub use dashboard::Dashboard;
 pub use dns::{Dns, NameServer};
+pub use in_force::{InForce, in_force};
 pub use period::Period;
 pub use quotas::{OverRate, Quotas};
 pub use redis::Redis;
 pub use sections::{
-    Dashboard, Events, Http, Ingest, Log, LogFormat, Metrics, Privacy, Router, Secrets, Tracing,
+    Events, Http, Ingest, Log, LogFormat, Metrics, Privacy, Router, Secrets, Tracing,
 };
 
 /// Every key of `fanfare.toml`.

@@ -29,7 +29,7 @@ pub(in crate::api::v1) struct Destination {
     #[serde(skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Option<Object>)]
     pub(super) shown_once: Map<String, Value>,
-    /// The recipients with their waiting deliveries. Only in lists.
+    /// The recipients with their waiting deliveries. Only in answers to GET.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub(super) lanes: Vec<LaneLine>,
