@@ -206,7 +206,8 @@ impl Problem {
         let mut text = sentence(&self.message);
         for Detail { field, message } in &self.details {
             let place = if field.is_empty() { String::new() } else { format!("{field}: ") };
-            text += &format!(" {}", sentence(&format!("{place}{message}")));
+            text.push(' ');
+            text += &sentence(&(place + message));
         }
         text
     }

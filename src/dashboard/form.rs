@@ -69,9 +69,8 @@ impl Json {
         let number = |text: &str| text.parse::<u64>().map_or_else(|_| json!(text), |n| json!(n));
         let items = || text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
         Some(match self {
-            Self::Text => json!(text),
             Self::TextOrFalse if text == "false" => json!(false),
-            Self::TextOrFalse => json!(text),
+            Self::Text | Self::TextOrFalse => json!(text),
             Self::Word => match text {
                 "true" => json!(true),
                 "false" => json!(false),
@@ -199,9 +198,9 @@ impl Form {
     /// Takes over what was typed.
     pub(super) fn fill(mut self, typed: &Fields) -> Self {
         for field in self.all_mut().filter(|field| !field.fixed) {
-            field.value = typed.get(&field.name).to_owned();
+            typed.get(&field.name).clone_into(&mut field.value);
         }
-        self.version = typed.get("version").to_owned();
+        typed.get("version").clone_into(&mut self.version);
         self
     }
 

@@ -2,6 +2,7 @@
 
 mod gallery;
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use fanfare_receivers::Reply;
@@ -183,10 +184,11 @@ fn no_text_of_a_tenant_is_more_than_text_on_any_page() {
         crate::verifiers::SECRET
     );
     for n in 0..10_000 {
-        file += &format!("[[destination]]\nid = \"d{n:05}\"\nchannel = \"poll\"\n");
+        let _ = writeln!(file, "[[destination]]\nid = \"d{n:05}\"\nchannel = \"poll\"");
     }
     let kinds: Vec<String> = (0..500).map(|n| format!("hostile.type.{n}")).collect();
-    file += &format!(
+    let _ = write!(
+        file,
         "[[route]]\nname = {attack}\nevents = {kinds:?}\nto = [\"down\", \"d00042\"]\n\
          [[route]]\nname = {attack}\nevents = [\"**\"]\nwhen = {{ data = {{ text = [{attack}] }} }}\n\
          to = [\"d00001\"]\n"

@@ -50,7 +50,7 @@ pub(super) struct ServerState {
     in_flight: u64,
     /// Deliveries that wait in the memory of this process for a moment.
     in_line: u64,
-    /// The tenants with most waiting deliveries, at most 20.
+    /// The tenants with most waiting deliveries, at most 20 of those in the memory of this process.
     busiest: Vec<TenantLoad>,
     /// Recipients that are held back in this process, at most 50.
     held: Vec<HeldRecipient>,
@@ -111,7 +111,7 @@ pub(super) async fn get(
     State(state): State<Arc<ApiState>>,
 ) -> Result<Response, ApiError> {
     let now = state.clock.now_ms();
-    let tenants: Vec<Arc<Tenant>> = state.registry.snapshot().values().cloned().collect();
+    let tenants: Vec<Arc<Tenant>> = state.registry.all_in_memory();
     let upkeep = &state.store.upkeep;
     let backlog = timeout(STORE_TIMEOUT, upkeep.backlog()).await.ok().and_then(Result::ok);
     let warnings = timeout(STORE_TIMEOUT, upkeep.warnings()).await.unwrap_or_default();

@@ -175,15 +175,20 @@ pub(in crate::dashboard) async fn show(
     Path((tenant, id)): Path<(String, String)>,
     Query(asked): Query<Paged>,
 ) -> Response {
-    let shown = read(&visit, &tenant, &id, asked).await;
+    let shown = read(&visit, &tenant, &id, asked.cursor.as_deref()).await;
     or_problem(&visit, &tenant, shown)
 }
 
-async fn read(visit: &Visit, tenant: &str, id: &str, asked: Paged) -> Result<Response, Problem> {
+async fn read(
+    visit: &Visit,
+    tenant: &str,
+    id: &str,
+    cursor: Option<&str>,
+) -> Result<Response, Problem> {
     let resource = path(&["tenants", tenant, "destinations", id]);
     let destination: Destination = visit.api.get(&resource).await?;
     let deliveries = path(&["tenants", tenant, "deliveries"]);
-    let (of, cursor) = (escape(id), asked.cursor.as_deref());
+    let of = escape(id);
     let newest = format!("{deliveries}?limit=50&destination={of}");
     let newest = newest + &query(&[("cursor", cursor)]).replace('?', "&");
     let newest: Listed<Delivery> = visit.api.get(&newest).await?;

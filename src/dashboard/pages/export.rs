@@ -70,7 +70,7 @@ pub(in crate::dashboard) async fn csv(
     Path(tenant): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Response {
-    export(visit, tenant, raw, Format::Csv).await
+    export(visit, tenant, raw.as_deref(), Format::Csv).await
 }
 
 /// The filtered events as NDJSON.
@@ -79,15 +79,18 @@ pub(in crate::dashboard) async fn ndjson(
     Path(tenant): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Response {
-    export(visit, tenant, raw, Format::Ndjson).await
+    export(visit, tenant, raw.as_deref(), Format::Ndjson).await
 }
 
-async fn export(visit: Visit, tenant: String, raw: Option<String>, format: Format) -> Response {
-    let filter = Filter::read(raw.as_deref());
-    let mut export = match Export::new(visit, tenant, filter, format) {
-        Ok(export) => export,
-        Err((visit, tenant, why)) => return or_problem(&visit, &tenant, Err(why)),
+async fn export(visit: Visit, tenant: String, raw: Option<&str>, format: Format) -> Response {
+    let filter = Filter::read(raw);
+    let by_deliveries = match filter.resource(&tenant, PAGE, None) {
+        Ok((_, by_deliveries)) => by_deliveries,
+        Err(why) => return or_problem(&visit, &tenant, Err(why)),
     };
+    let columns: &[&str] = if by_deliveries { &OF_DELIVERIES } else { &OF_EVENTS };
+    let (cursor, pages, ended) = (None, 0, false);
+    let mut export = Export { visit, tenant, filter, format, columns, cursor, pages, ended };
     // The first page decides the status. After that, a failure cuts the file off.
     let first = match export.page().await {
         Ok(first) => first,
@@ -133,21 +136,6 @@ struct Export {
 }
 
 impl Export {
-    fn new(
-        visit: Visit,
-        tenant: String,
-        filter: Filter,
-        format: Format,
-    ) -> Result<Self, (Visit, String, Problem)> {
-        let by_deliveries = match filter.resource(&tenant, PAGE, None) {
-            Ok((_, by_deliveries)) => by_deliveries,
-            Err(problem) => return Err((visit, tenant, problem)),
-        };
-        let columns: &[&str] = if by_deliveries { &OF_DELIVERIES } else { &OF_EVENTS };
-        let (cursor, pages, ended) = (None, 0, false);
-        Ok(Self { visit, tenant, filter, format, columns, cursor, pages, ended })
-    }
-
     fn extension(&self) -> &'static str {
         if self.format == Format::Csv { "csv" } else { "ndjson" }
     }

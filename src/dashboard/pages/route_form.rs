@@ -248,7 +248,7 @@ async fn submit(tenant: &str, id: Option<&str>, posted: &Posted) -> Response {
     let (draft, readable) = Draft::read(typed);
     let body = json!(draft.route);
     let mut again = page_of(draft, visit, tenant, id, &all);
-    again.form.version = typed.get("version").to_owned();
+    typed.get("version").clone_into(&mut again.form.version);
     let wrong = |problem: Problem, mut again: Page| {
         refused(visit, tenant, problem, |_, problem| {
             again.place(problem);
@@ -300,8 +300,8 @@ async fn submit(tenant: &str, id: Option<&str>, posted: &Posted) -> Response {
 /// A trial names the fields of its route as `route.…`.
 fn within_route(mut problem: Problem) -> Problem {
     for detail in &mut problem.details {
-        if let Some(field) = detail.field.strip_prefix("route.") {
-            detail.field = field.to_owned();
+        if detail.field.starts_with("route.") {
+            detail.field.drain(.."route.".len());
         }
     }
     problem

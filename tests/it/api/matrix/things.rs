@@ -184,6 +184,7 @@ impl Things {
             "put_routes" => json!({"routes": []}),
             // Both environments may lead to a test destination.
             "create_route" => json!({"events": ["matrix.none"], "to": ["box-test"]}),
+            "try_route" => json!({"route": {"events": ["matrix.none"], "to": ["box-test"]}}),
             "put_route" => route,
             "put_preferences_matrix" => {
                 json!({"preferences": {"matrix.preferred": {"box-test": true}}})
