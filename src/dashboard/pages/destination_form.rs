@@ -180,9 +180,8 @@ pub(super) fn secrets(answer: &Value) -> Vec<(String, String)> {
 /// What is wrong beside each field, for the script, which asks while a person types.
 pub(super) fn checked(form: Form, answer: Result<Value, Problem>) -> Response {
     let form = match answer {
-        Ok(_) => form,
         Err(problem) if problem.is_about_the_form() => form.refused(&problem),
-        Err(_) => form,
+        _ => form,
     };
     Json(json!({"fields": form.messages(), "form": form.errors})).into_response()
 }

@@ -276,7 +276,8 @@ impl Page<'_> {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
         let headers = request.headers.iter();
         let headers = headers.map(|(name, value)| quoted(&format!("{name}: {value}")));
-        let headers: String = headers.map(|header| format!(" \\\n  -H {header}")).collect();
+        let headers: String =
+            headers.flat_map(|header| [" \\\n  -H ".to_owned(), header]).collect();
         let (url, body) = (quoted(&request.url), quoted(self.raw));
         format!("curl -i {url}{headers} \\\n  --data-binary {body}")
     }

@@ -316,7 +316,7 @@ impl Page {
             if about_filter && self.by_json {
                 self.json.error.get_or_insert_with(|| sentence(&detail.message));
             }
-            !(about_filter && self.by_json) && !detail.field.starts_with("condition ")
+            !(detail.field.starts_with("condition ") || about_filter && self.by_json)
         });
         let rest = Problem {
             status: problem.status,

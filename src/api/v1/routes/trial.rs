@@ -42,7 +42,7 @@ pub(in crate::api::v1) struct Trial {
 
 /// What a route would have matched.
 #[derive(Serialize, ToSchema)]
-pub(in crate::api::v1) struct Tried {
+pub(in crate::api::v1) struct TrialResult {
     /// The number of events that the route was tried on. Fewer than `last` if there are not as many.
     tried: usize,
     /// The number of these events that it matches.
@@ -73,7 +73,7 @@ struct Example {
 /// tried as if it were enabled.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/route-trials", operation_id = "try_route", tag = "Routes", params(TenantPath), request_body = Trial,
     extensions(("x-fanfare-environment" = json!("own"))),
-    security(("key" = ["reader"])), responses((status = 200, description = "What the route matches.", body = Tried)))]
+    security(("key" = ["reader"])), responses((status = 200, description = "What the route matches.", body = TrialResult)))]
 pub(in crate::api::v1) async fn try_out(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
@@ -122,7 +122,7 @@ pub(in crate::api::v1) async fn try_out(
     let mut found: Vec<Example> = found.try_filter_map(|one| ready(Ok(one))).try_collect().await?;
     let matched = found.len();
     found.truncate(MAX_EXAMPLES);
-    Ok(success(StatusCode::OK, Tried { tried, matched, examples: found, since_ms }))
+    Ok(success(StatusCode::OK, TrialResult { tried, matched, examples: found, since_ms }))
 }
 
 /// The newest events. A page of the store may be short, so this reads several.
