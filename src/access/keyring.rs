@@ -241,5 +241,6 @@ impl Default for KeyState {
     }
 }
 
+mod exchange;
 #[cfg(test)]
 mod tests;

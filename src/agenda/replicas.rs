@@ -175,7 +175,7 @@ mod tests {
             retry_after_cap: Duration::from_mins(1),
             attempt_timeout: Duration::from_secs(10),
             deadline: Duration::from_secs(10),
-            quick_retries: 0,
+            quick_retry: false,
             concurrency,
             rate,
             channel_concurrency: 64,

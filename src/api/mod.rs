@@ -11,15 +11,16 @@
 //! 1. `router`: all paths, with the layers around them
 //! 2. `openapi`: `/openapi.json`, collected from the handlers
 //! 3. `v1`: the resources, one file each
-//! 4. `edit`, `guard`, `idempotency`, `metrics`, `health`, `docs`
-//! 5. `environments`, `scope`, `quota`
-//! 6. `state`: what the handlers share
-//! 7. `auth`, `etag`, `meter`, `page`, `problem`, `waiters`
-//! 8. `auth_failures`, `body`, `query`
-//! 9. `encoding`, `sources`
-//! 10. `body_memory`, `items`, `json`, `local`, `schema`, `shown_once`
-//! 11. `answer`, `merge_patch`, `rate_headers`
-//! 12. `codes`, `request_id`
+//! 4. `dry_run`
+//! 5. `edit`, `guard`, `idempotency`, `metrics`, `health`, `docs`
+//! 6. `environments`, `scope`, `quota`
+//! 7. `state`: what the handlers share
+//! 8. `auth`, `etag`, `meter`, `page`, `problem`, `waiters`
+//! 9. `auth_failures`, `body`, `query`
+//! 10. `encoding`, `sources`
+//! 11. `body_memory`, `items`, `json`, `local`, `schema`, `shown_once`
+//! 12. `answer`, `merge_patch`, `rate_headers`
+//! 13. `codes`, `request_id`
 
 mod answer;
 mod auth;
@@ -28,6 +29,7 @@ mod body;
 mod body_memory;
 mod codes;
 mod docs;
+mod dry_run;
 mod edit;
 mod encoding;
 mod environments;
@@ -65,4 +67,4 @@ pub use local::{LocalHosts, local_only};
 pub use meter::Meter;
 pub use router::router;
 pub use sources::{BUILT_IN, Mapping, OwnSource, Sources};
-pub use state::{ApiLimits, ApiState, MakeEngine, Shared};
+pub use state::{ApiLimits, ApiState, MakeEngine, Setting, Shared};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Authenticator;
@@ -56,8 +57,21 @@ pub struct ApiState {
     pub catalogue: Arc<Catalogue>,
     /// What the resources of version 1 share.
     pub v1: Arc<Shared>,
+    /// The settings in force. Empty without a server.
+    pub settings: Arc<[Setting]>,
     /// Cancelled when this process stops.
     pub stop: CancellationToken,
+}
+
+/// A setting in force.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Its key in the settings file, such as `http.burst`.
+    pub key: String,
+    /// Its value, without secrets.
+    pub value: Value,
+    /// `default`, `file`, or `option`.
+    pub source: &'static str,
 }
 
 impl ApiState {

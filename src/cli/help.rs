@@ -46,7 +46,10 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Preview and verify", &["route", "render", "verify"]),
     (
         "Administration",
-        &["keys", "secrets", "changes", "audit", "export", "erase", "backup", "restore", "repair"],
+        &[
+            "server", "keys", "secrets", "changes", "audit", "export", "erase", "backup",
+            "restore", "repair",
+        ],
     ),
     ("Shell", &["completions", "man", "help"]),
 ];

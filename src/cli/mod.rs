@@ -39,6 +39,7 @@ mod routes;
 mod secrets;
 mod send;
 mod serve;
+mod server;
 mod show;
 mod stats;
 mod store_checkup;
@@ -124,6 +125,8 @@ enum Command {
     /// Verify the signature of a webhook
     Verify(verify::Args),
 
+    /// Show whether a server is well, and its settings
+    Server(server::Args),
     /// Create, list, and revoke API keys
     Keys(keys::Args),
     /// Create, inspect, and rotate the master key
@@ -246,6 +249,7 @@ async fn run(command: Command) -> CommandResult {
         Command::Route(args) => route::run(&args).await,
         Command::Render(args) => render::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Server(args) => server::run(args).await,
         Command::Keys(args) => keys::run(args).await,
         Command::Secrets(args) => secrets::run(args).await,
         Command::Changes(args) => changes::run(args).await,

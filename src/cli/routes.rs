@@ -45,6 +45,12 @@ enum Command {
         PATTERNS
     ))]
     Update(Update),
+    /// Count the newest events that a route would match, without creating it
+    #[command(after_help = help::example(
+        "fanfare routes try --tenant acme --events 'kyc.**' --to backoffice",
+        PATTERNS
+    ))]
+    Try(Try),
     /// Replace all routes of a tenant with those of a file, in their order
     #[command(after_help = help::example(
         "fanfare routes put --tenant acme routes.json",
@@ -117,6 +123,15 @@ struct Create {
 }
 
 #[derive(ClapArgs)]
+struct Try {
+    #[command(flatten)]
+    route: Create,
+    /// Number of newest events to try it on [default: 1000]
+    #[arg(long, value_name = "N")]
+    last: Option<u16>,
+}
+
+#[derive(ClapArgs)]
 struct Update {
     #[command(flatten)]
     one: One,
@@ -179,6 +194,13 @@ pub(super) async fn run(args: Args) -> CommandResult {
             let request = at.request(Method::POST, ["routes"]).body(route);
             let data = at.target.data(request).await?;
             show::changed(at.json(), &show::word(&data["id"]), "created", &data)
+        }
+        Command::Try(Try { route: Create { events, to, rule, at }, last }) => {
+            let mut route = Map::new();
+            rule.apply(&mut route, &events, &to);
+            let body = json!({"route": route, "last": last});
+            let request = at.request(Method::POST, ["route-trials"]).body(body);
+            show::one(at.json(), &at.target.data(request).await?)
         }
         Command::Update(args) => update(args).await,
         Command::Put(args) => put(args).await,

@@ -6,8 +6,10 @@
 //! before a port is opened.
 
 mod channels;
+mod dashboard;
 mod debug;
 mod dns;
+mod in_force;
 mod ingest;
 mod period;
 mod quotas;
@@ -27,15 +29,16 @@ use serde::{Deserialize, Serialize};
 use crate::toml_source::{self, Position};
 
 pub use channels::{Dkim, Email, Security, Slack, Webhook};
+pub use dashboard::Dashboard;
 pub use dns::{Dns, NameServer};
+pub use in_force::{InForce, in_force};
 pub use ingest::{Ingest, IngestSource};
 pub use period::Period;
 pub use quotas::{OverRate, Quotas};
 pub use redis::Redis;
 pub use review::{Fault, log_filter};
 pub use sections::{
-    Dashboard, Events, FieldPath, Http, Log, LogFormat, Metrics, Privacy, Router, Search, Secrets,
-    Tracing,
+    Events, FieldPath, Http, Log, LogFormat, Metrics, Privacy, Router, Search, Secrets, Tracing,
 };
 pub use size::Size;
 

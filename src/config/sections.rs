@@ -35,22 +35,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// `[dashboard]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Dashboard {
-    /// Whether `/ui` exists.
-    pub enabled: bool,
-    /// Longest time that a session lasts. A session ends earlier if its key does.
-    pub session: Period,
-}
-
-impl Default for Dashboard {
-    fn default() -> Self {
-        Self { enabled: true, session: Period::seconds(12 * 60 * 60) }
-    }
-}
-
 /// `[metrics]`
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -3,17 +3,26 @@
 //! The text is not parsed into values, because numbers beyond 64 bits and long decimals would
 //! change. It is valid JSON already: it comes from the API.
 
+/// Objects and lists that can be folded. A page with more of them shows the rest unfolded.
+const MAX_FOLDS: usize = 300;
+
 /// A piece of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// `k` for a key, `v` for a string, and empty for everything else.
+    /// `k` for a key, `v` for a string, [`OPEN`] and [`CLOSE`] around what can be folded, and empty
+    /// for everything else.
     pub(super) class: &'static str,
     pub(super) text: String,
 }
 
+/// The bracket after which a foldable part begins.
+pub(super) const OPEN: &str = "open";
+/// The end of a foldable part, before its bracket. It has no text.
+pub(super) const CLOSE: &str = "close";
+
 /// Splits JSON into pieces, with line breaks and indentation between them.
 pub(super) fn pieces(json: &str) -> Vec<Piece> {
-    let mut printer = Printer { pieces: Vec::new(), depth: 0 };
+    let mut printer = Printer { pieces: Vec::new(), depth: 0, folds: Vec::new(), folded: 0 };
     let mut rest = json.trim();
     while let Some(first) = rest.chars().next() {
         let length = match first {
@@ -26,14 +35,12 @@ pub(super) fn pieces(json: &str) -> Vec<Piece> {
                     rest = inner[1..].trim_start();
                     continue;
                 }
-                printer.depth += 1;
-                printer.push("", &rest[..1]);
+                printer.open(&rest[..1]);
                 printer.line();
                 1
             }
             '}' | ']' => {
-                printer.depth = printer.depth.saturating_sub(1);
-                printer.line();
+                printer.close();
                 printer.push("", &rest[..1]);
                 1
             }
@@ -79,13 +86,35 @@ fn string(text: &str) -> usize {
 struct Printer {
     pieces: Vec<Piece>,
     depth: usize,
+    /// For each object and list that is open, whether it can be folded.
+    folds: Vec<bool>,
+    folded: usize,
 }
 
 impl Printer {
     fn push(&mut self, class: &'static str, text: &str) {
         match self.pieces.last_mut() {
-            Some(last) if last.class == class => last.text += text,
+            Some(last) if last.class == class && class != OPEN && class != CLOSE => {
+                last.text += text;
+            }
             _ => self.pieces.push(Piece { class, text: text.to_owned() }),
+        }
+    }
+
+    /// The whole value is not folded, what is in it can be.
+    fn open(&mut self, bracket: &str) {
+        let folds = self.depth > 0 && self.folded < MAX_FOLDS;
+        self.folded += usize::from(folds);
+        self.folds.push(folds);
+        self.depth += 1;
+        self.push(if folds { OPEN } else { "" }, bracket);
+    }
+
+    fn close(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.line();
+        if self.folds.pop() == Some(true) {
+            self.push(CLOSE, "");
         }
     }
 
@@ -120,6 +149,17 @@ mod tests {
             .collect();
         let expected = [("k", "\"k\""), ("v", "\"v\""), ("k", "\"n\"")];
         assert_eq!(classes, expected.map(|(class, text)| (class, text.to_owned())));
+    }
+
+    #[test]
+    fn inner_values_can_be_folded_and_a_huge_one_has_a_bound() {
+        let folds = |json: &str| {
+            let all = pieces(json);
+            let count = |class| all.iter().filter(|piece| piece.class == class).count();
+            (count(OPEN), count(CLOSE))
+        };
+        assert_eq!(folds(r#"{"a":{"b":[1]},"c":{}}"#), (2, 2));
+        assert_eq!(folds(&format!("[{}[1]]", "[1],".repeat(2_000))), (MAX_FOLDS, MAX_FOLDS));
     }
 
     #[test]

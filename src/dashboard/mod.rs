@@ -7,36 +7,42 @@
 //! | file | content |
 //! | --- | --- |
 //! | `client` | the API, called in this process |
-//! | `session` | the sealed cookie, and the token of forms |
-//! | `visit` | the session of a request; forms that this site sent |
-//! | `frame` | navigation, messages, problems, headers |
-//! | `format` | times, states and JSON for people |
+//! | `session`, `sign_in` | the sealed cookie, and how it begins and ends |
+//! | `visit`, `resume` | the session of a request; forms, also those whose session has ended |
+//! | `frame`, `flash` | navigation, headers, problems; what the next page says |
+//! | `form` | fields, what was typed, and what is wrong with it |
+//! | `format`, `json`, `filter`, `story`, `chart` | times, JSON, filters, deliveries and counts for people |
 //! | `assets` | the style sheet and the script |
-//! | `sign_in`, `pages` | the pages, one file each |
+//! | `paths`, `pages` | the pages, one file each |
 
 mod assets;
+mod chart;
 mod client;
+mod filter;
+mod flash;
+mod form;
 mod format;
 mod frame;
 mod json;
 mod pages;
+mod paths;
+mod resume;
 mod session;
 mod sign_in;
+mod story;
 mod visit;
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::Router;
-use axum::middleware;
-use axum::response::Redirect;
-use axum::routing::{get, post};
+use http::HeaderValue;
+use tokio_util::sync::CancellationToken;
 
 use crate::agenda::Clock;
 use crate::api::Authenticator;
 use crate::secrets::Vault;
-use session::Sessions;
-
-const SIGN_IN: &str = "/ui/sign-in";
+use session::{Cookies, Sessions};
 
 /// What the pages share.
 struct Ui {
@@ -44,11 +50,26 @@ struct Ui {
     authenticator: Arc<Authenticator>,
     sessions: Sessions,
     clock: Clock,
+    /// The path of the dashboard for browsers: `/ui`, after the prefix of a proxy.
+    base: Arc<str>,
+    /// The sites that may show the dashboard in a frame.
+    frame_ancestors: Vec<String>,
+    /// The `Content-Security-Policy` of pages.
+    policy: HeaderValue,
+    /// Where a person whose portal link has ended gets a new one.
+    refresh_url: Option<String>,
+    /// Cancelled when this process stops.
+    stop: CancellationToken,
 }
 
 impl Ui {
     fn now_s(&self) -> i64 {
         self.clock.now_ms() / 1_000
+    }
+
+    /// A path of the dashboard (`/ui/…`) for browsers.
+    fn external(&self, path: &str) -> String {
+        [&*self.base, path.strip_prefix("/ui").unwrap_or_default()].concat()
     }
 }
 
@@ -60,6 +81,14 @@ pub struct Options {
     pub session_s: i64,
     /// Whether browsers reach it over HTTPS.
     pub https: bool,
+    /// What a proxy removes from the beginning of paths, such as `/fanfare`. Can be empty.
+    pub path_prefix: String,
+    /// The sites that may show the dashboard in a frame, such as `https://app.example`.
+    pub frame_ancestors: Vec<String>,
+    /// Where a person whose portal link has ended gets a new one.
+    pub refresh_url: Option<String>,
+    /// Cancelled when this process stops. Live tails end then.
+    pub stop: CancellationToken,
 }
 
 /// The pages over `api`, which must be the whole API.
@@ -69,33 +98,24 @@ pub fn router(
     clock: Clock,
     options: Options,
 ) -> anyhow::Result<Router> {
-    let sessions = Sessions::new(options.vault, options.session_s, options.https)?;
-    let ui = Arc::new(Ui { api, authenticator, sessions, clock });
-    // Whole paths, because a page that asks for a key leads back to its own address.
-    let at = |page: &str| format!("/ui/t/{{tenant}}{page}");
-    let tenant = Router::new()
-        .route(&at("/overview"), get(pages::overview::show))
-        .route(&at("/preferences"), get(pages::preferences::show).post(pages::preferences::change))
-        .route(&at("/destinations"), get(pages::destinations::list))
-        .route(&at("/destinations/{destination}"), get(pages::destinations::show))
-        .route(&at("/destinations/{destination}/{action}"), post(pages::destinations::act))
-        .route(&at("/events"), get(pages::events::list))
-        .route(&at("/events/{event}"), get(pages::event::show))
-        .route(&at("/deliveries/{delivery}/{action}"), post(pages::event::act))
-        .route(
-            &at("/dead-letters"),
-            get(pages::dead_letters::list).post(pages::dead_letters::replay),
-        )
-        .route(&at("/keys"), get(pages::keys::list))
-        .route(&at("/audit"), get(pages::audit::list));
-    let pages = Router::new()
-        .route("/ui", get(|| async { Redirect::to("/ui/") }))
-        .route("/ui/", get(pages::home))
-        .route("/ui/tenants", get(pages::tenants::list))
-        .route(SIGN_IN, get(sign_in::show).post(sign_in::sign_in))
-        .route("/ui/sign-out", post(sign_in::sign_out))
-        .route("/ui/assets/{file}", get(assets::serve))
-        .merge(tenant);
-    let headers = middleware::from_fn_with_state(ui.clone(), frame::add_headers);
-    Ok(pages.layer(headers).with_state(ui))
+    let Options { vault, session_s, https, path_prefix, frame_ancestors, .. } = options;
+    let Options { refresh_url, stop, .. } = options;
+    let base: Arc<str> = format!("{path_prefix}/ui").into();
+    let framed = !frame_ancestors.is_empty();
+    let cookies = Cookies { path: base.to_string(), secure: https, framed };
+    let sessions = Sessions::new(vault, session_s, cookies)?;
+    let policy = HeaderValue::try_from(frame::policy(&frame_ancestors))
+        .context("dashboard.frame_ancestors has a character that no header can have")?;
+    let ui = Ui {
+        api,
+        authenticator,
+        sessions,
+        clock,
+        base,
+        frame_ancestors,
+        policy,
+        refresh_url,
+        stop,
+    };
+    Ok(paths::router(&Arc::new(ui)))
 }

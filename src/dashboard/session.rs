@@ -10,14 +10,16 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::flash::Flash;
 use crate::secrets::{MasterKey, Place, Vault};
 
 const COOKIE: &str = "fanfare_session";
 /// A message for the next page.
 const FLASH: &str = "fanfare_flash";
-/// Longest message for the next page, in bytes.
-const FLASH_MAX: usize = 600;
+/// How long a message waits for its page, in seconds.
+const FLASH_LASTS_S: i64 = 60;
 const PLACE: Place<'static> = Place { tenant: "", destination: "dashboard", field: "session" };
+const FLASH_PLACE: Place<'static> = Place { tenant: "", destination: "dashboard", field: "flash" };
 
 /// Seals and opens sessions.
 #[derive(Clone)]
@@ -25,8 +27,19 @@ pub(super) struct Sessions {
     vault: Arc<Vault>,
     /// Longest time that a session lasts, in seconds. A key that ends earlier ends it earlier.
     lasts_s: i64,
-    /// Whether browsers send the cookie over HTTPS alone.
-    secure: bool,
+    /// What browsers are asked to do with the cookies.
+    cookies: Cookies,
+}
+
+/// The attributes of the cookies.
+#[derive(Clone, Debug)]
+pub(super) struct Cookies {
+    /// The path of the dashboard.
+    pub(super) path: String,
+    /// Browsers send the cookies over HTTPS alone.
+    pub(super) secure: bool,
+    /// The dashboard may be shown in a frame of another site.
+    pub(super) framed: bool,
 }
 
 /// What the cookie holds.
@@ -35,7 +48,7 @@ pub(super) struct Session {
     /// The API key. `None` on a router that asks for none.
     pub(super) key: Option<String>,
     /// When the session ends, in Unix seconds.
-    ends_s: i64,
+    pub(super) ends_s: i64,
 }
 
 impl Sessions {
@@ -43,20 +56,30 @@ impl Sessions {
     pub(super) fn new(
         vault: Option<Arc<Vault>>,
         lasts_s: i64,
-        secure: bool,
+        cookies: Cookies,
     ) -> anyhow::Result<Self> {
         let vault = match vault {
             Some(vault) => vault,
             None => Arc::new(Vault::new(&[MasterKey::generate()?]).expect("there is a key")),
         };
-        Ok(Self { vault, lasts_s, secure })
+        Ok(Self { vault, lasts_s, cookies })
     }
 
-    /// A new session, and the `Set-Cookie` that begins it.
-    pub(super) fn begin(&self, key: Option<String>, now_s: i64) -> anyhow::Result<HeaderValue> {
-        let session = Session { key, ends_s: now_s.saturating_add(self.lasts_s) };
+    /// A new session: the `Set-Cookie` that begins it, and the token of its forms. It ends with its
+    /// key, if that is earlier.
+    pub(super) fn begin(
+        &self,
+        key: Option<String>,
+        key_ends_s: Option<i64>,
+        now_s: i64,
+    ) -> anyhow::Result<(HeaderValue, String)> {
+        let longest = now_s.saturating_add(self.lasts_s);
+        let ends_s = key_ends_s.map_or(longest, |ends_s| ends_s.min(longest));
+        let session = Session { key, ends_s };
         let sealed = self.vault.seal(PLACE, &serde_json::to_vec(&session)?)?;
-        self.cookie(COOKIE, &sealed, Some(self.lasts_s))
+        // The cookie outlives the session, so that a page can say that it has ended.
+        let kept = self.lasts_s.saturating_mul(2);
+        Ok((self.cookie(COOKIE, &sealed, Some(kept))?, token_of(&sealed)))
     }
 
     /// The `Set-Cookie` that ends the session.
@@ -71,34 +94,44 @@ impl Sessions {
         (session.ends_s > now_s).then_some(session)
     }
 
+    /// Whether a request has the cookie of a session, valid or not.
+    pub(super) fn is_given(headers: &HeaderMap) -> bool {
+        cookie(headers, COOKIE).is_some_and(|value| !value.is_empty())
+    }
+
     /// The token that forms carry, so that only this site's forms are accepted.
     pub(super) fn token(headers: &HeaderMap) -> String {
-        let sealed = cookie(headers, COOKIE).unwrap_or_default();
-        let hash = Sha256::digest(["fanfare form ", sealed].concat());
-        hex::encode(&hash[..16])
+        token_of(cookie(headers, COOKIE).unwrap_or_default())
     }
 
     /// The `Set-Cookie` that shows a message on the next page.
-    pub(super) fn flash(&self, message: &str) -> anyhow::Result<HeaderValue> {
-        let mut end = message.len().min(FLASH_MAX);
-        while !message.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.cookie(FLASH, &hex::encode(&message[..end]), Some(60))
+    pub(super) fn flash(&self, flash: Flash) -> anyhow::Result<HeaderValue> {
+        let sealed = self.vault.seal(FLASH_PLACE, &serde_json::to_vec(&flash.bounded())?)?;
+        self.cookie(FLASH, &sealed, Some(FLASH_LASTS_S))
     }
 
     /// The message for this page, with the `Set-Cookie` that forgets it.
-    pub(super) fn take_flash(&self, headers: &HeaderMap) -> Option<(String, HeaderValue)> {
-        let message = String::from_utf8(hex::decode(cookie(headers, FLASH)?).ok()?).ok()?;
-        Some((message, self.cookie(FLASH, "", Some(0)).ok()?))
+    pub(super) fn take_flash(&self, headers: &HeaderMap) -> Option<(Flash, HeaderValue)> {
+        let opened = self.vault.open(FLASH_PLACE, cookie(headers, FLASH)?).ok()?;
+        let flash = serde_json::from_slice(&opened).ok()?;
+        Some((flash, self.cookie(FLASH, "", Some(0)).ok()?))
     }
 
     fn cookie(&self, name: &str, value: &str, lasts_s: Option<i64>) -> anyhow::Result<HeaderValue> {
         let age = lasts_s.map(|age| format!("; Max-Age={age}")).unwrap_or_default();
-        let secure = if self.secure { "; Secure" } else { "" };
-        let text = format!("{name}={value}; Path=/ui; HttpOnly; SameSite=Lax{secure}{age}");
+        let Cookies { path, secure, framed } = &self.cookies;
+        // A browser sends cookies to a frame of another site only if they say so, and only over
+        // HTTPS. Elsewhere `Lax`, because a link in a mail must find its session.
+        let site = if *framed && *secure { "None; Partitioned" } else { "Lax" };
+        let secure = if *secure { "; Secure" } else { "" };
+        let text = format!("{name}={value}; Path={path}; HttpOnly; SameSite={site}{secure}{age}");
         Ok(HeaderValue::try_from(text)?)
     }
+}
+
+fn token_of(sealed: &str) -> String {
+    let hash = Sha256::digest(["fanfare form ", sealed].concat());
+    hex::encode(&hash[..16])
 }
 
 fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -113,7 +146,8 @@ mod tests {
     use super::*;
 
     fn sessions() -> Sessions {
-        Sessions::new(None, 60, true).expect("randomness")
+        let cookies = Cookies { path: "/ui".to_owned(), secure: true, framed: false };
+        Sessions::new(None, 60, cookies).expect("randomness")
     }
 
     fn sent_back(set: &HeaderValue) -> HeaderMap {
@@ -124,28 +158,46 @@ mod tests {
     #[test]
     fn a_session_holds_its_key_until_it_ends() {
         let sessions = sessions();
-        let headers = sent_back(&sessions.begin(Some("sk_live_x".into()), 100).unwrap());
+        let headers = sent_back(&sessions.begin(Some("sk_live_x".into()), None, 100).unwrap().0);
         assert_eq!(sessions.of(&headers, 159).unwrap().key.unwrap(), "sk_live_x");
         assert!(sessions.of(&headers, 160).is_none());
         assert!(sessions.of(&sent_back(&sessions.end().unwrap()), 100).is_none());
+        let portal = sessions.begin(Some("pl_live_x".into()), Some(130), 100).unwrap().0;
+        assert_eq!(sessions.of(&sent_back(&portal), 129).unwrap().ends_s, 130);
+        assert!(sessions.of(&sent_back(&portal), 130).is_none(), "it ends with its key");
     }
 
     #[test]
     fn a_cookie_shows_no_key_and_another_server_cannot_open_it() {
-        let set = sessions().begin(Some("sk_live_x".into()), 100).unwrap();
+        let set = sessions().begin(Some("sk_live_x".into()), None, 100).unwrap().0;
         let text = set.to_str().unwrap();
         assert!(!text.contains("sk_live_x") && text.contains("HttpOnly"), "{text}");
         assert!(sessions().of(&sent_back(&set), 100).is_none());
     }
 
     #[test]
-    fn a_message_is_shown_as_it_was_written() {
+    fn a_message_is_shown_as_it_was_written_and_its_secret_is_sealed() {
         let sessions = sessions();
-        let message = "Sent; \"naïve\" = ✓";
-        let headers = sent_back(&sessions.flash(message).unwrap());
-        assert_eq!(sessions.take_flash(&headers).unwrap().0, message);
-        let long = "é".repeat(FLASH_MAX);
-        let headers = sent_back(&sessions.flash(&long).unwrap());
-        assert!(long.starts_with(&sessions.take_flash(&headers).unwrap().0));
+        let secrets = vec![("Secret".to_owned(), "whsec_abc".to_owned())];
+        let flash = Flash { secrets, ..Flash::from("Sent; \"naïve\" = ✓") };
+        let set = sessions.flash(flash.clone()).unwrap();
+        assert!(!set.to_str().unwrap().contains("whsec_abc"));
+        assert_eq!(sessions.take_flash(&sent_back(&set)).unwrap().0, flash);
+        let long = "é".repeat(1_000);
+        let headers = sent_back(&sessions.flash(long.clone().into()).unwrap());
+        let shown = sessions.take_flash(&headers).unwrap().0.text;
+        assert!(long.starts_with(&shown) && shown.len() == 600);
+    }
+
+    #[test]
+    fn a_cookie_in_a_frame_of_another_site_needs_https() {
+        let set = |secure, framed| {
+            let cookies = Cookies { path: "/x/ui".to_owned(), secure, framed };
+            let sessions = Sessions::new(None, 60, cookies).unwrap();
+            sessions.end().unwrap().to_str().unwrap().to_owned()
+        };
+        assert!(set(true, true).contains("SameSite=None; Partitioned; Secure"));
+        assert!(set(false, true).contains("SameSite=Lax"));
+        assert!(set(true, false).contains("Path=/x/ui; HttpOnly; SameSite=Lax; Secure"));
     }
 }

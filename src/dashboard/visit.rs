@@ -9,11 +9,14 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use subtle::ConstantTimeEq as _;
 
+use super::Ui;
 use super::client::{Api, escape};
+use super::flash::Flash;
+use super::format::Time;
 use super::frame::{self, Frame};
+use super::resume;
 use super::session::Sessions;
-use super::{SIGN_IN, Ui};
-use crate::access::{Environment, Principal, Role};
+use crate::access::{Action, Environment, Principal, Role};
 
 /// A signed-in request.
 pub(super) struct Visit {
@@ -21,40 +24,48 @@ pub(super) struct Visit {
     pub(super) api: Api,
     /// Whose key it is.
     pub(super) who: Arc<Principal>,
+    /// What the pages share.
+    pub(super) ui: Arc<Ui>,
     /// The token for this page's forms.
     pub(super) token: String,
     /// The message of the last action, if there was one.
-    pub(super) flash: Option<String>,
+    flash: Option<Flash>,
+    /// When the session ends, in Unix seconds.
+    ends_s: i64,
 }
 
 impl Visit {
-    /// Whether the key may change things.
-    pub(super) fn may_change(&self) -> bool {
-        matches!(self.who.role, Role::Admin | Role::Operator)
-    }
-
     /// Whether the key is an operator's.
     pub(super) fn is_operator(&self) -> bool {
         self.who.role == Role::Operator
     }
 
-    /// Whether the key belongs to the test environment.
-    pub(super) fn is_test(&self) -> bool {
-        self.who.environment == Environment::Test
-    }
-
     /// The frame around a page of a tenant.
     pub(super) fn frame(&self, tenant: &str, title: &str, current: &'static str) -> Frame {
         Frame {
+            base: self.ui.base.clone(),
             title: title.to_owned(),
             tenant: tenant.to_owned(),
             current,
             operator: self.is_operator(),
-            may_change: self.may_change(),
-            test: self.is_test(),
+            may_change: self.who.may(Action::Write),
+            may_make_keys: self.who.may(Action::Keys),
+            test: self.who.environment == Environment::Test,
+            portal_ends: self.who.portal.then(|| Time::ms(self.ends_s.saturating_mul(1_000))),
             token: self.token.clone(),
             flash: self.flash.clone(),
         }
+    }
+
+    /// The time.
+    pub(super) fn now_ms(&self) -> i64 {
+        self.ui.clock.now_ms()
+    }
+
+    /// Goes to a page, which then says what happened.
+    pub(super) fn go(&self, to: &str, flash: impl Into<Flash>) -> Response {
+        let cookie = self.ui.sessions.flash(flash.into()).ok();
+        (cookie.map(|cookie| [(header::SET_COOKIE, cookie)]), Redirect::to(to)).into_response()
     }
 }
 
@@ -62,27 +73,47 @@ impl FromRequestParts<Arc<Ui>> for Visit {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, ui: &Arc<Ui>) -> Result<Self, Response> {
-        let path = parts.uri.path_and_query().map_or("/ui/", |path| path.as_str());
-        let back = parts.method.is_safe().then_some(path);
-        visit(&parts.headers, ui, back).await
+        visit(&parts.headers, ui).await.map_err(|missing| {
+            let path = parts.uri.path_and_query().map_or("/ui/", |path| path.as_str());
+            let back = if parts.method.is_safe() { escape(path) } else { String::new() };
+            let (base, why) = (&ui.base, missing.word());
+            Redirect::to(&format!("{base}/sign-in?why={why}&to={back}")).into_response()
+        })
     }
 }
 
-async fn visit(headers: &HeaderMap, ui: &Ui, back: Option<&str>) -> Result<Visit, Response> {
-    let to_sign_in = |why: &str| {
-        let back = back.map(|back| format!("&to={}", escape(back))).unwrap_or_default();
-        Redirect::to(&format!("{SIGN_IN}?why={why}{back}")).into_response()
-    };
+/// Why a request has no session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// It never had one.
+    New,
+    /// Its session has ended.
+    Ended,
+}
+
+impl Missing {
+    fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+async fn visit(headers: &HeaderMap, ui: &Arc<Ui>) -> Result<Visit, Missing> {
     let Some(session) = ui.sessions.of(headers, ui.now_s()) else {
-        return Err(to_sign_in(if headers.contains_key(header::COOKIE) { "ended" } else { "new" }));
+        let had_one = Sessions::is_given(headers);
+        return Err(if had_one { Missing::Ended } else { Missing::New });
     };
     let admitted = ui.authenticator.authenticate(&bearer(session.key.as_deref())).await;
-    let admitted = admitted.map_err(|_| to_sign_in("ended"))?;
+    let admitted = admitted.map_err(|_| Missing::Ended)?;
     Ok(Visit {
         api: Api { router: ui.api.clone(), key: session.key },
         who: admitted.principal,
+        ui: ui.clone(),
         token: Sessions::token(headers),
-        flash: ui.sessions.take_flash(headers).map(|(message, _)| message),
+        flash: ui.sessions.take_flash(headers).map(|(flash, _)| flash),
+        ends_s: session.ends_s,
     })
 }
 
@@ -97,14 +128,40 @@ pub(super) fn bearer(key: Option<&str>) -> HeaderMap {
 /// A form that this site's own page sent.
 pub(super) struct Posted {
     pub(super) visit: Visit,
-    fields: Vec<(String, String)>,
+    pub(super) fields: Fields,
+}
+
+/// The fields of a form, in order. A name may occur several times.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fields(pub(super) Vec<(String, String)>);
+
+impl Fields {
+    pub(super) fn parse(body: &[u8]) -> Self {
+        Self(url::form_urlencoded::parse(body).into_owned().collect())
+    }
+
+    /// A field. A field that is left out is empty.
+    pub(super) fn get(&self, name: &str) -> &str {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map_or("", |(_, value)| value.trim())
+    }
+
+    /// A field that is not empty.
+    pub(super) fn given(&self, name: &str) -> Option<&str> {
+        Some(self.get(name)).filter(|value| !value.is_empty())
+    }
+
+    /// All values of a field that are not empty.
+    pub(super) fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
+        let named = self.0.iter().filter(move |(key, _)| key == name);
+        named.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+    }
 }
 
 impl Posted {
     /// A field of the form. A field that is left out is empty.
     pub(super) fn field(&self, name: &str) -> &str {
-        let found = self.fields.iter().find(|(key, _)| key == name);
-        found.map_or("", |(_, value)| value.trim())
+        self.fields.get(name)
     }
 }
 
@@ -113,24 +170,24 @@ impl FromRequest<Arc<Ui>> for Posted {
 
     async fn from_request(request: Request, ui: &Arc<Ui>) -> Result<Self, Response> {
         if is_cross_site(request.headers()) {
-            return Err(frame::refused("This form was sent by another site, so it was refused."));
+            let why = "This form was sent by another site, so it was refused.";
+            return Err(frame::refused(&ui.base, why));
         }
-        let visit = visit(request.headers(), ui, None).await?;
+        let path = request.uri().path().to_owned();
+        let visit = visit(request.headers(), ui).await;
         let body = Bytes::from_request(request, ui).await.map_err(IntoResponse::into_response)?;
-        let posted = Self { visit, fields: fields(&body) };
-        let (given, expected) = (posted.field("token").as_bytes(), posted.visit.token.as_bytes());
-        if !bool::from(given.ct_eq(expected)) {
-            let why = "This form belongs to a session that has ended. Go back, reload the page, and \
-                       send it again.";
-            return Err(frame::refused(why));
+        let fields = Fields::parse(&body);
+        // What was typed is kept while the person signs in again.
+        let visit = match visit {
+            Ok(visit) => visit,
+            Err(missing) => return Err(resume::ask_to_sign_in(ui, missing.word(), &path, &fields)),
+        };
+        let (given, expected) = (fields.get("token").as_bytes(), visit.token.as_bytes());
+        if bool::from(given.ct_eq(expected)) {
+            return Ok(Self { visit, fields });
         }
-        Ok(posted)
+        Err(resume::ask_to_confirm(ui, &visit.token, &path, &fields))
     }
-}
-
-/// The fields of a form.
-pub(super) fn fields(body: &[u8]) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(body).into_owned().collect()
 }
 
 /// Whether a browser says that another site caused the request.

@@ -193,3 +193,21 @@ fn a_key_cannot_create_a_more_powerful_one() {
     let test = Principal { environment: Environment::Test, ..admin };
     assert!(publisher().allowed_to(&test).is_err(), "a test key cannot create a live key");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_portal_link_works_once_whichever_replica_it_reaches() {
+    let world = World::new();
+    let (here, there) = (keyring(&world.open()).await, keyring(&world.open()).await);
+    let link = here.create(NewKey::portal(Role::Admin, "acme")).await.unwrap();
+    let principal = there.admit_or_refresh(link.secret.reveal()).await.unwrap().principal;
+    let (one, other) = tokio::join!(here.exchange(&principal), there.exchange(&principal));
+    let made = [one.unwrap(), other.unwrap()];
+    let made = made.into_iter().flatten().collect::<Vec<_>>();
+    let [made] = &made[..] else { panic!("{made:?}") };
+    assert_eq!(made.key.expires_ms, link.key.expires_ms, "it does not live longer than its link");
+    here.refresh().await.unwrap();
+    assert_eq!(here.admit(link.secret.reveal()).unwrap_err(), Denied::UnknownKey);
+    let session = here.admit(made.secret.reveal()).unwrap().principal;
+    assert_eq!((session.role, session.portal), (Role::Admin, true));
+    assert_eq!(keys::list(&*world.open().records, None).await.unwrap().len(), 1, "no key is left");
+}

@@ -72,7 +72,6 @@ pub(super) async fn list(
     QueryParams(filter): QueryParams<DeliveryQueryParams>,
 ) -> Result<Response, ApiError> {
     check_limit(filter.limit)?;
-    load(&state, &scope).await?;
     let names_destination = filter.destination.is_some();
     let environment = history(&scope.principal, filter.environment, names_destination)?;
     let query = DeliveryQuery {

@@ -20,7 +20,8 @@ use shapes::{Destination, DestinationReplacement, DestinationUpdate, NewDestinat
 use super::params::{DestinationPath, TenantPath};
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, PathParams, QueryParams};
-use crate::api::edit::{Edited, compiled, edit, load, tag};
+use crate::api::dry_run::{DryRun, dry_run};
+use crate::api::edit::{Edited, Resource as _, compiled, edit, load, tag};
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::merge_patch::merge;
 use crate::api::page::{Page, PageQuery, check_limit};
@@ -75,20 +76,21 @@ async fn lanes(
 /// Create a destination
 ///
 /// If you omit a webhook's secret, one is generated. Only this response shows it.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations", operation_id = "create_destination", tag = "Destinations", params(TenantPath),
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/destinations", operation_id = "create_destination", tag = "Destinations", params(TenantPath, DryRun),
     request_body = NewDestination,
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
-    responses((status = 201, description = "The new destination.", body = Destination)))]
+    responses((status = 201, description = "The new destination.", body = Destination), (status = 200, description = "With `dry_run`: the destination as it would be.", body = Destination)))]
 pub(super) async fn create(
     scope: Scope<Write>,
     State(state): State<Arc<ApiState>>,
+    QueryParams(query): QueryParams<DryRun>,
     Body(new): Body<NewDestination>,
 ) -> Result<Response, ApiError> {
     let id = new.id.unwrap_or_else(|| format!("{}-{:08x}", new.channel, rand::random::<u32>()));
     let given = DestinationSpec { id: id.clone(), channel: new.channel, fields: new.settings };
     let channels = state.registry.channels();
-    let edited = edit(&state, &scope, DestinationResource(&id), "create", &IfMatch::No, |spec| {
+    let create = |spec: &mut TenantSpec| {
         if spec.destinations.iter().any(|one| one.id == id) {
             let message = format!("the destination `{id}` already exists; choose another id");
             return Err(ApiError::conflict("exists", message));
@@ -97,9 +99,14 @@ pub(super) async fn create(
         let made = complete(channels, &mut one);
         spec.destinations.push(one);
         Ok(made)
-    });
-    let edited = edited.await?;
-    answer(&state, &id, edited)
+    };
+    let resource = DestinationResource(&id);
+    if query.dry_run {
+        let spec = dry_run(&state, &scope, &resource, "create", &IfMatch::No, create).await?;
+        return Ok(success(StatusCode::OK, resource.shown(&state, &spec)));
+    }
+    let edited = edit(&state, &scope, &resource, "create", &IfMatch::No, create);
+    answer(&state, &id, edited.await?)
 }
 
 /// Get a destination
@@ -116,15 +123,12 @@ pub(super) async fn get(
         return Err(ApiError::not_found("destination", &id));
     };
     let one = DestinationResource(&id).find(&spec);
-    let shown = match one {
-        Some(one) => Some(with_holds(&state, &spec, one).await?),
-        None => None,
-    };
-    Ok(tagged(success(StatusCode::OK, shown), &tag))
+    let one = one.ok_or_else(|| ApiError::not_found("destination", &id))?;
+    Ok(tagged(success(StatusCode::OK, with_lanes(&state, &spec, one).await?), &tag))
 }
 
-/// A destination with what holds it back.
-async fn with_holds(
+/// A destination with its lanes, and what holds it back.
+async fn with_lanes(
     state: &ApiState,
     spec: &TenantSpec,
     one: &DestinationSpec,
@@ -137,6 +141,7 @@ async fn with_holds(
             holds.push(held::of_lane(state, spec, lane).await?);
         }
         shown.set_held(held::of_all(&holds));
+        shown.lanes = lanes(state, spec, &tenant, &one.id).await?;
     }
     Ok(shown)
 }
@@ -187,7 +192,7 @@ pub(super) async fn put(
 /// Changes settings by a JSON merge patch. If the URL gets another scheme, host or port, the patch
 /// must give every secret that is sent to it again, such as the values of `headers`. A signing
 /// secret that it omits is replaced by a new one, which only this response shows.
-#[utoipa::path(patch, path = "/v1/tenants/{tenant}/destinations/{destination}", operation_id = "update_destination", tag = "Destinations", params(DestinationPath),
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}/destinations/{destination}", operation_id = "update_destination", tag = "Destinations", params(DestinationPath, DryRun),
     request_body = DestinationUpdate,
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["admin"])),
@@ -197,10 +202,11 @@ pub(super) async fn patch(
     State(state): State<Arc<ApiState>>,
     if_match: IfMatch,
     PathParams((_, id)): PathParams<(String, String)>,
+    QueryParams(query): QueryParams<DryRun>,
     Body(body): Body<DestinationUpdate>,
 ) -> Result<Response, ApiError> {
     let channels = state.registry.channels();
-    let edited = edit(&state, &scope, DestinationResource(&id), "update", &if_match, |spec| {
+    let update = |spec: &mut TenantSpec| {
         let found = spec.destinations.iter_mut().find(|one| one.id == id);
         let one = found.ok_or_else(|| ApiError::not_found("destination", &id))?;
         let old = one.clone();
@@ -213,9 +219,14 @@ pub(super) async fn patch(
             forget_disabled(spec, &id);
         }
         Ok(made)
-    });
-    let edited = edited.await?;
-    answer(&state, &id, edited)
+    };
+    let resource = DestinationResource(&id);
+    if query.dry_run {
+        let spec = dry_run(&state, &scope, &resource, "update", &if_match, update).await?;
+        return Ok(success(StatusCode::OK, resource.shown(&state, &spec)));
+    }
+    let edited = edit(&state, &scope, &resource, "update", &if_match, update);
+    answer(&state, &id, edited.await?)
 }
 
 /// Delete a destination

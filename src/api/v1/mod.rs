@@ -21,6 +21,7 @@ mod privacy;
 mod quotas;
 mod replay;
 mod routes;
+mod server;
 mod stats;
 mod suppressions;
 mod templates;

@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 
 use super::{
     deliveries, destinations, digests, document, events, follow, ingest, keys, mailbox,
-    notification, preferences, privacy, quotas, replay, routes, stats, suppressions, templates,
-    tenants, trail, types,
+    notification, preferences, privacy, quotas, replay, routes, server, stats, suppressions,
+    templates, tenants, trail, types,
 };
 use crate::api::state::ApiState;
 
@@ -56,6 +56,7 @@ if you accept it.";
     (name = "Keys", description = "API keys. Each has a role and belongs to one tenant, or to an operator."),
     (name = "Data protection", description = "Export a tenant's data, or erase it for good."),
     (name = "Audit trail", description = "Who changed what and when."),
+    (name = "Server", description = "Whether the server is well, what waits in it, and the settings in force."),
 ))]
 struct Head;
 
@@ -95,6 +96,7 @@ fn configuration(router: OpenApiRouter<Arc<ApiState>>) -> OpenApiRouter<Arc<ApiS
         .routes(routes!(mailbox::messages))
         .routes(routes!(mailbox::commit))
         .routes(routes!(routes::list, routes::create, routes::put_all))
+        .routes(routes!(routes::trial::try_out))
         .routes(routes!(routes::get, routes::put, routes::delete))
         .routes(routes!(preferences::get, preferences::patch))
         .routes(routes!(templates::list))
@@ -123,6 +125,8 @@ fn history(router: OpenApiRouter<Arc<ApiState>>) -> OpenApiRouter<Arc<ApiState>>
         .routes(routes!(trail::rejected))
         .routes(routes!(stats::of_tenant))
         .routes(routes!(stats::of_all))
+        .routes(routes!(server::get))
+        .routes(routes!(server::settings))
         .routes(routes!(events::list))
         .routes(routes!(events::get))
         .routes(routes!(deliveries::list))

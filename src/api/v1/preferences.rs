@@ -16,12 +16,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::params::TenantPath;
 use super::routes::{as_json, managed};
 use crate::api::answer::{ApiError, Detail, success};
-use crate::api::body::Body;
+use crate::api::body::{Body, QueryParams};
 use crate::api::edit::{self, Resource, edit, load};
 use crate::api::etag::{IfMatch, tagged};
 use crate::api::scope::{Read, Scope, Write};
@@ -63,6 +63,19 @@ pub(super) struct Preferences {
     /// The cells by event type and destination: true, false or `"filtered"`.
     #[schema(value_type = Object, example = json!({"kyc.session.created": {"backoffice": true, "support": "filtered"}}))]
     preferences: Cells,
+}
+
+/// Which part of the matrix to return.
+#[derive(Deserialize, IntoParams, Default)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct MatrixQuery {
+    /// Only these destinations: a comma-separated list of ids.
+    #[param(example = "backoffice,support")]
+    destinations: Option<String>,
+    /// Only these event types: a comma-separated list. `*` and `**` match as in routes.
+    #[param(example = "kyc.session.*")]
+    types: Option<String>,
 }
 
 /// Cells to change.
@@ -108,21 +121,32 @@ impl PreferencesResource {
     }
 
     fn cells(&self, spec: &TenantSpec) -> Cells {
-        let row = |kind: String| {
-            let cells = spec.destinations.iter();
-            let cells = cells.map(|one| (one.id.clone(), cell(spec, &kind, &one.id)));
-            let cells = cells.collect();
-            (kind, cells)
-        };
-        self.types(spec).into_iter().map(row).collect()
+        self.answer(spec, &MatrixQuery::default()).preferences
     }
 
-    fn answer(&self, spec: &TenantSpec) -> Preferences {
-        Preferences {
-            event_types: self.types(spec).into_iter().collect(),
-            destinations: spec.destinations.iter().map(|one| one.id.clone()).collect(),
-            preferences: self.cells(spec),
-        }
+    /// The part of the matrix that a request asks for.
+    fn answer(&self, spec: &TenantSpec, query: &MatrixQuery) -> Preferences {
+        let list = |text: &Option<String>| -> Option<Vec<String>> {
+            let text = text.as_ref()?;
+            Some(text.split(',').map(|one| one.trim().to_owned()).collect())
+        };
+        let wanted: Option<BTreeSet<String>> =
+            list(&query.destinations).map(|ids| ids.into_iter().collect());
+        let kinds = list(&query.types);
+        let ids = spec.destinations.iter().map(|one| one.id.clone());
+        let ids = ids.filter(|id| wanted.as_ref().is_none_or(|wanted| wanted.contains(id)));
+        let destinations: Vec<String> = ids.collect();
+        let is_wanted = |kind: &String| {
+            let matches = |pattern: &String| type_matches(pattern, kind);
+            kinds.as_ref().is_none_or(|kinds| kinds.iter().any(matches))
+        };
+        let event_types: Vec<String> = self.types(spec).into_iter().filter(is_wanted).collect();
+        let row = |kind: &String| {
+            let cells = destinations.iter().map(|id| (id.clone(), cell(spec, kind, id)));
+            (kind.clone(), cells.collect())
+        };
+        let preferences = event_types.iter().map(row).collect();
+        Preferences { event_types, destinations, preferences }
     }
 }
 
@@ -149,17 +173,18 @@ fn cell(spec: &TenantSpec, kind: &str, to: &str) -> PreferenceCell {
 }
 
 /// Get the preferences
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/preferences", operation_id = "get_preferences", tag = "Preferences", params(TenantPath),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/preferences", operation_id = "get_preferences", tag = "Preferences", params(TenantPath, MatrixQuery),
     extensions(("x-fanfare-environment" = json!("own"))),
     security(("key" = ["reader"])), responses((status = 200, description = "The preferences matrix.", body = Preferences)))]
 pub(super) async fn get(
     scope: Scope<Read>,
     State(state): State<Arc<ApiState>>,
+    QueryParams(query): QueryParams<MatrixQuery>,
 ) -> Result<Response, ApiError> {
     let spec = load(&state, &scope).await?;
     let view = PreferencesResource::of(&state);
     let tag = edit::tag(&state, &view, &spec).await?.unwrap_or_default();
-    Ok(tagged(success(StatusCode::OK, view.answer(&spec)), &tag))
+    Ok(tagged(success(StatusCode::OK, view.answer(&spec, &query)), &tag))
 }
 
 /// Update the preferences
@@ -189,7 +214,7 @@ pub(super) async fn patch(
         if details.is_empty() { Ok(()) } else { Err(ApiError::fields(details)) }
     });
     let edited = edited.await?;
-    let answer = success(StatusCode::OK, view.answer(&edited.spec));
+    let answer = success(StatusCode::OK, view.answer(&edited.spec, &MatrixQuery::default()));
     Ok(tagged(answer, &edited.tag.unwrap_or_default()))
 }
 

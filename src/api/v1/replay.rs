@@ -14,7 +14,7 @@ use super::deliveries::StateWord;
 use super::params::TenantPath;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, OptionalBody};
-use crate::api::edit::{compiled, load_whole};
+use crate::api::edit::{check_known, compiled, load_whole};
 use crate::api::environments::{EnvironmentFilter, history};
 use crate::api::scope::{Caller, Scope, Write};
 use crate::api::state::ApiState;
@@ -224,7 +224,7 @@ pub(super) async fn replay(
     State(state): State<Arc<ApiState>>,
     Body(filter): Body<ReplayRequest>,
 ) -> Result<Response, ApiError> {
-    load(&state, &scope).await?;
+    check_known(&state, &scope).await?;
     if filter.dry_run {
         return Ok(success(StatusCode::OK, run(&state, &scope, filter).await?));
     }
@@ -280,7 +280,7 @@ pub(super) async fn cancel(
     State(state): State<Arc<ApiState>>,
     OptionalBody(filter): OptionalBody<CancelRequest>,
 ) -> Result<Response, ApiError> {
-    load(&state, &scope).await?;
+    check_known(&state, &scope).await?;
     let CancelRequest { destination, kind, error, from_ms, to_ms, limit, dry_run, .. } = filter;
     let environment = history(&scope.principal, filter.environment, destination.is_some())?;
     let what = json!({

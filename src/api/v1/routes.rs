@@ -2,6 +2,7 @@
 //! matches applies.
 
 mod shapes;
+pub(super) mod trial;
 
 use std::sync::Arc;
 

@@ -2,7 +2,8 @@
 //!
 //! The router is the one that `fanfare serve` runs, over an embedded store in a temporary folder.
 //! The receivers run in this process behind real sockets. One fails at first, and one is slow. The
-//! demo succeeds only if every delivery arrives and every signature is valid.
+//! demo succeeds only if every delivery arrives and every signature is valid. With `--ui` it then
+//! serves the dashboard until Ctrl-C.
 
 mod artifacts;
 mod receivers;
@@ -19,7 +20,7 @@ use clap::Args as ClapArgs;
 use fanfare_contract::Event;
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandResult, Failure, output, tenant_files};
+use super::{CommandResult, Failure, output, serve, tenant_files};
 use crate::app::{self, App, Parts, Purpose};
 use crate::config::{Config, Security};
 use crate::event::{Fill, decode, new_event_id};
@@ -29,6 +30,7 @@ use receivers::Receivers;
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   fanfare demo
+  fanfare demo --ui
   fanfare demo --keep ./demo
 
 Starts a router and three receivers (webhook, Slack, and SMTP) on this machine, sends sample \
@@ -38,6 +40,9 @@ pub(super) struct Args {
     /// Folder for the store and what was received, new or empty [default: a temporary folder]
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Serve the dashboard with the demo's data until Ctrl-C
+    #[arg(long)]
+    ui: bool,
     /// Also print the router's log
     #[arg(long)]
     verbose: bool,
@@ -69,6 +74,7 @@ pub(super) async fn run(args: Args) -> CommandResult {
         .map_err(|lines| tenant_files::report(&lines))?;
     let app = App::build(&config, parts).await?;
     let stop = CancellationToken::new();
+    let pages = if args.ui { Some(serve::pages(&app, &config, &stop).await?) } else { None };
     let router = tokio::spawn(app.router().run(stop.clone()));
 
     let events = sample_events(&config)?;
@@ -77,12 +83,17 @@ pub(super) async fn run(args: Args) -> CommandResult {
     app.store.log.append(events.clone()).await?;
     let expected = report::expected(&app, &events).await?;
     let deliveries = watch::until_ended(&app.store, &expected, TIMEOUT).await?;
-    stop.cancel();
-    let _ = router.await;
-
     let verified = receivers.verified();
     artifacts::write(&folder, &receivers)?;
     let complete = report::print(&expected, &deliveries, &verified, &folder, began.elapsed());
+    if let Some((address, pages)) = pages {
+        report::dashboard(address);
+        serve::interrupted().await?;
+        stop.cancel();
+        let _ = pages.await;
+    }
+    stop.cancel();
+    let _ = router.await;
     if complete { Ok(()) } else { Err(Failure::Reported) }
 }
 

@@ -1,6 +1,7 @@
 //! What should arrive, what arrived, and what to do next.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +84,13 @@ pub(super) fn print(
     }
     next(folder);
     complete
+}
+
+/// Says where the dashboard is.
+pub(super) fn dashboard(address: SocketAddr) {
+    output::line(format!("\n{}", output::bold("The dashboard")));
+    output::line(format!("  http://{address}/ui/t/acme/overview"));
+    output::line(format!("  {}", output::dim("It shows this demo's data until you press Ctrl-C.")));
 }
 
 fn rows(deliveries: &[DeliveryRecord]) -> BTreeMap<String, Row> {

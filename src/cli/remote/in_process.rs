@@ -52,6 +52,7 @@ pub(super) async fn router(config: &Config, store: Store) -> Result<Router, Fail
         catalogue: app.catalogue.clone(),
         local_hosts: None,
         v1: Arc::new(Shared::new(app::tenant_engines(config)?, None, subject_paths, limits)),
+        settings: Arc::from([]),
         stop: CancellationToken::new(),
     };
     Ok(api::router(state))

@@ -10,7 +10,7 @@ use super::Failure;
 use crate::access::{Hash, Keyring, RateLimit};
 use crate::api::{
     self, ApiLimits, ApiState, AuthFailures, Authenticator, BUILT_IN, LocalHosts, Mapping, Meter,
-    OwnSource, Shared, Sources,
+    OwnSource, Setting, Shared, Sources,
 };
 use crate::app::{self, App};
 use crate::config::{Config, Http};
@@ -24,6 +24,7 @@ pub(super) fn state(
     config: &Config,
     keyring: Arc<Keyring>,
     ingest: Option<Hash>,
+    settings: Vec<Setting>,
     stop: &CancellationToken,
 ) -> Result<ApiState, Failure> {
     let meter = config.metrics.enabled.then(|| {
@@ -55,6 +56,7 @@ pub(super) fn state(
         open_docs: config.http.open_docs,
         sources: Arc::new(sources(config)),
         v1: Arc::new(Shared::new(app::tenant_engines(config)?, alias, subject_paths, limits)),
+        settings: settings.into(),
         stop: stop.clone(),
     })
 }
@@ -106,10 +108,15 @@ pub(super) fn pages(
     if !config.dashboard.enabled {
         return Ok(api);
     }
+    let settings = &config.dashboard;
     let options = dashboard::Options {
         vault,
-        session_s: i64::try_from(config.dashboard.session.0.as_secs()).unwrap_or(i64::MAX),
+        session_s: i64::try_from(settings.session.0.as_secs()).unwrap_or(i64::MAX),
         https: !config.development,
+        path_prefix: settings.path_prefix.clone(),
+        frame_ancestors: settings.frame_ancestors.clone(),
+        refresh_url: settings.refresh_url.clone(),
+        stop: state.stop.clone(),
     };
     let authenticator = state.authenticator.clone();
     let pages = dashboard::router(api.clone(), authenticator, state.clock, options)?;

@@ -13,13 +13,15 @@ use clap::Args as ClapArgs;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::options::StoreArgs;
 use super::{CommandResult, Failure, logging, tenant_files};
 use crate::access::Keyring;
+use crate::api::Setting;
 use crate::app::{self, App, Parts, Purpose};
-use crate::config::{Config, LogFormat, Period};
+use crate::config::{Config, InForce, LogFormat, Period, in_force};
 use crate::ops;
 
 /// Options. Each is also a key of the settings file.
@@ -121,6 +123,18 @@ impl Args {
         config.review(self.store.config.as_deref())?;
         Ok(config)
     }
+
+    /// The settings in force, with their sources.
+    fn settings(&self, config: &Config) -> Vec<Setting> {
+        let file = self.store.config.as_deref();
+        let file = file.and_then(|path| std::fs::read_to_string(path).ok());
+        let all = in_force(config, file.as_deref()).into_iter();
+        let setting = |InForce { key, value, source }| {
+            let value = serde_json::to_value(value).unwrap_or_default();
+            Setting { key, value, source }
+        };
+        all.map(setting).collect()
+    }
 }
 
 pub(super) async fn run(args: Args) -> CommandResult {
@@ -155,7 +169,8 @@ pub(super) async fn run(args: Args) -> CommandResult {
     let keys = tokio::spawn(keyring.clone().follow(stop.clone()));
     let catalogue = tokio::spawn(app.catalogue.clone().follow(stop.clone()));
     tokio::spawn(ops::finish_abandoned(app.store.clone(), app.clock, stop.clone()));
-    let state = http::state(&app, &config, keyring, ingest_key, &stop)?;
+    let settings = args.settings(&config);
+    let state = http::state(&app, &config, keyring, ingest_key, settings, &stop)?;
     let authenticator = state.authenticator.clone();
     let pages = http::pages(&config, &state, secrets.vault())?;
     let api = tokio::spawn(http::serve(listener, pages, state, connections, stop.clone()));
@@ -185,6 +200,37 @@ pub(super) async fn run(args: Args) -> CommandResult {
     .await;
     app.observe.stop().await;
     result
+}
+
+/// Serves the API and the dashboard of a router that runs in this process, until `stop`. Uses the
+/// port of the settings or, if it is taken, a free one.
+pub(super) async fn pages(
+    app: &App,
+    config: &Config,
+    stop: &CancellationToken,
+) -> Result<(SocketAddr, JoinHandle<()>), Failure> {
+    let listener = match bind(config.listen) {
+        Ok(listener) => listener,
+        Err(_) => bind(SocketAddr::new(config.listen.ip(), 0))?,
+    };
+    let address = listener.local_addr().context("cannot read the address of the listener")?;
+    let keyring = Keyring::load(&app.store, app.clock, http::rate_limit(config)).await?;
+    let connections = http::options(&config.http)?;
+    let state = http::state(app, config, keyring, None, Vec::new(), stop)?;
+    let pages = http::pages(config, &state, None)?;
+    let serving = http::serve(listener, pages, state, connections, stop.clone());
+    Ok((address, tokio::spawn(serving)))
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub(super) async fn interrupted() -> CommandResult {
+    let mut term = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+    let mut int = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
 }
 
 /// Connections that the system keeps until they are accepted. The system lowers it to its own

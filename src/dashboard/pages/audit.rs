@@ -6,19 +6,14 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Listed, frame, or_problem};
+use super::{Listed, Paged, frame, or_problem};
 use crate::dashboard::client::{path, query};
-use crate::dashboard::format::Time;
+use crate::dashboard::format::{Time, cut};
 use crate::dashboard::frame::{Frame, page};
 use crate::dashboard::visit::Visit;
 
 /// Longest value in a difference, in characters.
 const VALUE_SHOWN: usize = 120;
-
-#[derive(Deserialize)]
-pub(in crate::dashboard) struct Asked {
-    cursor: Option<String>,
-}
 
 #[derive(Deserialize)]
 struct Entry {
@@ -69,10 +64,7 @@ fn short(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    match text.char_indices().nth(VALUE_SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    cut(&text, VALUE_SHOWN)
 }
 
 #[derive(Template)]
@@ -87,7 +79,7 @@ struct Page {
 pub(in crate::dashboard) async fn list(
     visit: Visit,
     Path(tenant): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<Paged>,
 ) -> Response {
     let asked = query(&[("limit", Some("50")), ("cursor", asked.cursor.as_deref())]);
     let all = path(&["tenants", &tenant, "audit"]) + &asked;

@@ -1,21 +1,26 @@
 //! One event: its path from arrival to each receiver, as a story that reads from top to bottom.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::{Path, State};
-use axum::http::Method;
-use axum::response::Response;
+use axum::extract::Path;
+use axum::http::{HeaderValue, Method, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{done, frame, or_problem};
-use crate::dashboard::Ui;
 use crate::dashboard::client::{Problem, path};
-use crate::dashboard::format::{Time, destination, duration, heading, tone};
+use crate::dashboard::format::{Time, bytes, destination, duration, heading, tone};
 use crate::dashboard::frame::{Frame, page};
-use crate::dashboard::json::{Piece, pieces};
+use crate::dashboard::json::{CLOSE, OPEN, Piece, pieces};
+use crate::dashboard::story::{self, Step};
 use crate::dashboard::visit::{Posted, Visit};
+
+/// Webhooks whose requests are shown.
+const REQUESTS: usize = 10;
+/// Routes that do not match and are shown. A tenant can have thousands.
+const UNMATCHED: usize = 30;
 
 /// A delivery with its attempts.
 #[derive(Deserialize)]
@@ -32,17 +37,30 @@ pub(super) struct Delivery {
     #[serde(default)]
     pub(super) attempts: Vec<Attempt>,
     updated_ms: i64,
+    /// The request that is sent, if it is a webhook.
+    #[serde(skip)]
+    request: Option<Request>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Attempt {
     number: u32,
-    at_ms: i64,
-    took_ms: u64,
+    pub(super) at_ms: i64,
+    pub(super) took_ms: u64,
     code: String,
     status: Option<u16>,
-    message: Option<String>,
-    answer: Option<String>,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    answer: String,
+    remote_id: Option<String>,
+    digest: Option<String>,
+}
+
+/// What is sent to a webhook. Signatures need the secret, so they are not shown.
+struct Request {
+    url: String,
+    headers: Vec<(String, String)>,
 }
 
 impl Delivery {
@@ -52,6 +70,14 @@ impl Delivery {
 
     pub(super) fn tone(&self) -> &'static str {
         tone(&self.state)
+    }
+
+    pub(super) fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn due_ms(&self) -> Option<i64> {
+        self.due_ms
     }
 
     /// The mark of its step in the story.
@@ -68,8 +94,10 @@ impl Delivery {
         Time::ms(self.updated_ms)
     }
 
+    /// When it is tried next. A paused delivery has a time beyond any calendar.
     fn due(&self) -> Option<Time> {
-        self.due_ms.map(Time::ms)
+        let far_ms = self.updated_ms.saturating_add(366 * 24 * 3_600_000);
+        self.due_ms.filter(|due| self.state == "waiting" && *due < far_ms).map(Time::ms)
     }
 
     /// Whether it can be sent again.
@@ -77,27 +105,18 @@ impl Delivery {
         self.state != "waiting"
     }
 
+    /// What the receiver did, in a sentence.
+    fn told(&self) -> String {
+        let steps = self
+            .attempts
+            .iter()
+            .map(|attempt| Step { code: &attempt.code, status: attempt.status });
+        story::told(&self.channel, steps)
+    }
+
     /// Why it is in its state, in words.
     fn why(&self) -> String {
-        let reason = self.reason.as_deref().unwrap_or_default();
-        let known = match reason {
-            "retry" => "The last attempt failed. It is tried again at the time below.",
-            "retry_after" => "The receiver asked Fanfare to wait.",
-            "digest" => "It is part of the next digest.",
-            "rate_limit" => "The destination's rate is used up for now.",
-            "paused" => "The destination is paused.",
-            "circuit_open" => {
-                "The receiver failed repeatedly, so it is tried with single events first."
-            }
-            "order" | "fifo" => "It waits for earlier events of this destination.",
-            "replay" => "It was sent again by a person.",
-            "cancelled" => "A person cancelled it.",
-            "destination_disabled" => "The destination was disabled.",
-            "destination_removed" => "The destination no longer exists.",
-            "" => return String::new(),
-            other => return format!("Reason: {}.", other.replace('_', " ")),
-        };
-        known.to_owned()
+        story::why(&self.state, self.reason())
     }
 }
 
@@ -115,14 +134,23 @@ impl Attempt {
         self.status.map_or_else(|| self.code.clone(), |status| status.to_string())
     }
 
-    fn tone(&self) -> &'static str {
-        if self.code == "ok" { "ok" } else { "bad" }
+    pub(super) fn is_ok(&self) -> bool {
+        self.code == "ok"
     }
 
-    /// What the receiver said, or what went wrong.
+    pub(super) fn tone(&self) -> &'static str {
+        if self.is_ok() { "ok" } else { "bad" }
+    }
+
+    /// The digest that it sent.
+    pub(super) fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
+    }
+
+    /// What the receiver said, or what went wrong, on one line.
     pub(super) fn said(&self) -> &str {
-        let said = self.message.as_deref().or(self.answer.as_deref());
-        said.unwrap_or_default().lines().next().unwrap_or_default()
+        let said = if self.message.is_empty() { &self.answer } else { &self.message };
+        said.lines().next().unwrap_or_default()
     }
 }
 
@@ -184,7 +212,7 @@ struct Head {
 
 #[derive(Template)]
 #[template(path = "event.html")]
-struct Page {
+struct Page<'r> {
     frame: Frame,
     id: String,
     head: Head,
@@ -194,10 +222,11 @@ struct Page {
     routes: Vec<Route>,
     deliveries: Vec<Delivery>,
     body: Vec<Piece>,
-    bytes: usize,
+    raw: &'r str,
+    size: String,
 }
 
-impl Page {
+impl Page<'_> {
     fn heading(&self) -> String {
         heading(&self.head.kind)
     }
@@ -209,13 +238,19 @@ impl Page {
             ("pending", _) => "Received. It is not processed yet.".to_owned(),
             (_, 0) => "No route matches this event, so it has no receivers.".to_owned(),
             (_, all) => {
-                let ended = format!("Delivered to {} of {all}.", of("delivered"));
+                let noun = if all == 1 { "destination" } else { "destinations" };
+                let ended = format!("Delivered to {} of {all} {noun}.", of("delivered"));
                 let rest = ["waiting", "suppressed", "dead"].map(|state| (of(state), state));
                 let rest = rest.into_iter().filter(|(n, _)| *n > 0);
                 let rest: Vec<_> = rest.map(|(n, state)| format!(" {n} {state}.")).collect();
                 ended + &rest.concat()
             }
         }
+    }
+
+    /// The deliveries that need attention, in words.
+    fn troubled(&self) -> impl Iterator<Item = &Delivery> {
+        self.deliveries.iter().filter(|one| one.state == "dead" || one.state == "waiting").take(5)
     }
 
     fn created(&self) -> Time {
@@ -228,7 +263,23 @@ impl Page {
     }
 
     fn unmatched(&self) -> impl Iterator<Item = &Route> {
-        self.routes.iter().filter(|route| !route.matched)
+        self.routes.iter().filter(|route| !route.matched).take(UNMATCHED)
+    }
+
+    fn unmatched_left_out(&self) -> usize {
+        let unmatched = self.routes.iter().filter(|route| !route.matched).count();
+        unmatched.saturating_sub(UNMATCHED)
+    }
+
+    /// The request to a webhook as a command.
+    fn curl(&self, request: &Request) -> String {
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+        let headers = request.headers.iter();
+        let headers = headers.map(|(name, value)| quoted(&format!("{name}: {value}")));
+        let headers: String =
+            headers.flat_map(|header| [" \\\n  -H ".to_owned(), header]).collect();
+        let (url, body) = (quoted(&request.url), quoted(self.raw));
+        format!("curl -i {url}{headers} \\\n  --data-binary {body}")
     }
 }
 
@@ -247,7 +298,9 @@ async fn read(visit: &Visit, tenant: &str, id: String) -> Result<Response, Probl
         let head = serde_json::from_str::<Head>(data.event.get())?;
         Ok((data, head))
     });
-    let (record, head) = record.map_err(Problem::internal)?;
+    let (mut record, head) = record.map_err(Problem::internal)?;
+    add_requests(visit, tenant, &head, &id, &mut record.deliveries).await;
+    let raw = record.event.get();
     Ok(page(&Page {
         frame: frame(visit, tenant, &id, "events"),
         id,
@@ -257,22 +310,79 @@ async fn read(visit: &Visit, tenant: &str, id: String) -> Result<Response, Probl
         environment: record.environment,
         routes: record.routes,
         deliveries: record.deliveries,
-        bytes: record.event.get().len(),
-        body: pieces(record.event.get()),
+        size: bytes(raw.len() as u64),
+        body: pieces(raw),
+        raw,
     }))
 }
 
-/// Replays or cancels a delivery, and goes back to its event.
+#[derive(Deserialize)]
+struct Webhook {
+    settings: WebhookSettings,
+}
+
+#[derive(Deserialize)]
+struct WebhookSettings {
+    url: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+/// Adds the request to each webhook, with the destination's present settings.
+async fn add_requests(
+    visit: &Visit,
+    tenant: &str,
+    head: &Head,
+    id: &str,
+    deliveries: &mut [Delivery],
+) {
+    let webhooks = deliveries.iter_mut().filter(|one| one.channel == "webhook").take(REQUESTS);
+    for one in webhooks {
+        let resource = path(&["tenants", tenant, "destinations", one.destination()]);
+        // A destination that was deleted has no settings.
+        let Ok(found) = visit.api.get::<Webhook>(&resource).await else { continue };
+        let attempted = one.attempts.last().map_or(0, |attempt| attempt.at_ms / 1_000);
+        let (created, attempted) = (head.created.to_string(), attempted.to_string());
+        let fixed = [
+            ("content-type", "application/json"),
+            ("x-webhook-id", id),
+            ("x-webhook-timestamp", &created),
+            ("webhook-id", id),
+            ("webhook-timestamp", &attempted),
+        ];
+        let fixed = fixed.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let WebhookSettings { url, headers } = found.settings;
+        one.request = Some(Request { url, headers: fixed.into_iter().chain(headers).collect() });
+    }
+}
+
+/// The event's bytes, exactly as every webhook gets them.
+pub(in crate::dashboard) async fn body(
+    visit: Visit,
+    Path((tenant, id)): Path<(String, String)>,
+) -> Response {
+    let answer = visit.api.get_bytes(&path(&["tenants", &tenant, "events", &id])).await;
+    let shown = answer.and_then(|answer| {
+        let Envelope { data } = serde_json::from_slice(&answer).map_err(Problem::internal)?;
+        let json = HeaderValue::from_static("application/json");
+        let attachment = HeaderValue::from_static("attachment; filename=\"event.json\"");
+        let headers = [(header::CONTENT_TYPE, json), (header::CONTENT_DISPOSITION, attachment)];
+        Ok((headers, data.event.get().to_owned()).into_response())
+    });
+    or_problem(&visit, &tenant, shown)
+}
+
+/// Sends a delivery again, or cancels it.
 pub(in crate::dashboard) async fn act(
-    State(ui): State<Arc<Ui>>,
     Path((tenant, delivery, action)): Path<(String, String, String)>,
     posted: Posted,
 ) -> Response {
     let visit = &posted.visit;
-    let resource = path(&["tenants", &tenant, "deliveries", &delivery, &action]);
+    let verb = if action == "cancel" { "cancel" } else { "replay" };
+    let resource = path(&["tenants", &tenant, "deliveries", &delivery, verb]);
     let answer = visit.api.send(Method::POST, &resource, None).await;
-    let event = format!("events/{}", crate::dashboard::client::escape(posted.field("event")));
-    let word = if action == "cancel" { "cancelled" } else { "queued to be sent again" };
-    let message = answer.map(|_| format!("The delivery is {word}."));
-    done(&ui, &visit.frame(&tenant, "", "").at(&event), message)
+    let word = if verb == "cancel" { "cancelled" } else { "queued to be sent again" };
+    let text = answer.map(|_| format!("The delivery is {word}."));
+    let to = visit.frame(&tenant, "", "").of("events", posted.field("event"));
+    done(visit, &to, text)
 }

@@ -35,7 +35,7 @@ pub(in crate::api::v1) struct Destination {
     #[serde(skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Option<Object>)]
     pub(super) shown_once: Map<String, Value>,
-    /// The recipients with their waiting deliveries. Only in lists.
+    /// The recipients with their waiting deliveries. Only in answers to GET.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub(super) lanes: Vec<Recipient>,
@@ -154,7 +154,7 @@ impl Destination {
     }
 
     /// Adds the recipients, and what holds the destination back.
-    pub(super) fn set_lanes(&mut self, lanes: Vec<LaneLine>) {
+    pub(super) fn set_lanes(&mut self, lanes: Vec<Recipient>) {
         let holds: Vec<Option<Held>> = lanes.iter().map(|lane| lane.held.clone()).collect();
         self.set_held(held::of_all(&holds));
         self.lanes = lanes;

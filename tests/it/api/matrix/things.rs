@@ -185,6 +185,7 @@ impl Things {
             "replace_routes" => json!({"routes": []}),
             // Both environments may lead to a test destination.
             "create_route" => json!({"events": ["matrix.none"], "to": ["box-test"]}),
+            "try_route" => json!({"route": {"events": ["matrix.none"], "to": ["box-test"]}}),
             "replace_route" => route,
             "update_preferences" => {
                 json!({"preferences": {"matrix.preferred": {"box-test": true}}})
