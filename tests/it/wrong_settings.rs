@@ -19,7 +19,7 @@ const REMEDIES: [&str; 19] = [
     "is missing",
     "create one",
     "such as",
-    "the limit is",
+    "give each",
     "save the file",
     "is a section",
     "check ",

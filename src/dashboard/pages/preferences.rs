@@ -204,7 +204,7 @@ async fn read(visit: &Visit, tenant: &str, asked: Asked) -> Result<Response, Pro
     let routes = routes::all(visit, tenant).await?;
     let catalog: Listed<Type> = visit.api.get("/event-types?limit=1000").await?;
     let catalog = catalog.data.iter().map(|known| (&*known.name, known)).collect();
-    let (groups, left_out) = matrix.groups(&shown, &asked.q, &routes.routes, &catalog);
+    let (groups, left_out) = matrix.groups(&shown, &asked.q, &routes, &catalog);
     let q = Some(&*asked.q).filter(|q| !q.is_empty());
     Ok(page(&Page {
         frame: frame(visit, tenant, "Preferences", "preferences"),

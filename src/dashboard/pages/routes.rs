@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::confirm::{self, Question};
-use super::{done, frame, or_problem};
-use crate::dashboard::client::{Problem, path};
+use super::{Listed, done, frame, or_problem};
+use crate::dashboard::client::{Problem, path, query};
 use crate::dashboard::filter;
 use crate::dashboard::frame::{Frame, page};
 use crate::dashboard::visit::{Posted, Visit};
