@@ -47,6 +47,9 @@ async fn ids(store: &Store, query: &EventQuery) -> Vec<String> {
     }
 }
 
+/// Values at paths, and the ids of the events that have all of them.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
 pub(crate) async fn events_are_found_by_their_values<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     let uuid = "7f6c2a54-53f2-4d0e-9d5e-0f2b8d0f6c11";
@@ -62,7 +65,7 @@ pub(crate) async fn events_are_found_by_their_values<F: Fixture>(fixture: &F) {
     assert_eq!(found, ["evt_4", "evt_1"], "before they are settled, newest first");
     store.log.settle(taken.iter().map(|one| routed(one, Vec::new())).collect()).await.unwrap();
 
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (&[("data.session", uuid)], &["evt_4", "evt_1"]),
         (&[("data.session", "7f6c2a54")], &["evt_4", "evt_1"]),
         (&[("data.session", "7f6c2a5")], &[]),
