@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::RouteResource;
-use super::shapes::RouteBody;
+use super::shapes::NewRoute;
 use crate::api::answer::{ApiError, success};
 use crate::api::body::{Body, within};
 use crate::api::edit::{Resource as _, compiled, load};
@@ -34,7 +34,7 @@ const READS: usize = 16;
 #[serde(deny_unknown_fields)]
 pub(in crate::api::v1) struct Trial {
     /// The route. It need not exist.
-    route: RouteBody,
+    route: NewRoute,
     /// The number of newest events to try it on. The default is 1,000.
     #[schema(minimum = 1, maximum = 1000)]
     last: Option<u16>,
