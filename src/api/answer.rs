@@ -161,6 +161,9 @@ impl From<StoreError> for ApiError {
             let message = format!("{error}; nothing was accepted, send the request again");
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", code, message);
         }
+        if let StoreError::NotIndexed(message) = error {
+            return Self::field("match", message);
+        }
         // Only a cursor comes from the caller.
         if let StoreError::BadQuery(_) = error {
             let message = "is not one that this list returned; omit it to begin at the first page";

@@ -94,7 +94,9 @@ impl Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::BadQuery(reason) | StoreError::Secrets(reason) => Self::Refused(reason),
+            StoreError::NotIndexed(reason)
+            | StoreError::BadQuery(reason)
+            | StoreError::Secrets(reason) => Self::Refused(reason),
             // Its message already contains those of its sources.
             other => Self::unreachable(other.to_string()),
         }

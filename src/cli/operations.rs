@@ -11,7 +11,7 @@ use crate::api::openapi;
 const TENANT: &str = "/v1/tenants/{tenant}";
 
 /// Method, path, and command. `~` is the tenant's path.
-const TABLE: [(&str, &str, &str); 70] = [
+const TABLE: [(&str, &str, &str); 73] = [
     ("GET", "/v1/tenants", "tenants list"),
     ("POST", "/v1/tenants", "tenants create"),
     ("GET", "~", "tenants get"),
@@ -43,6 +43,7 @@ const TABLE: [(&str, &str, &str); 70] = [
     ("GET", "~/routes/{route}", "routes get"),
     ("PUT", "~/routes/{route}", "routes update"),
     ("DELETE", "~/routes/{route}", "routes delete"),
+    ("POST", "~/route-trials", "routes try"),
     ("GET", "~/preferences", "preferences get"),
     ("PATCH", "~/preferences", "preferences set"),
     ("GET", "~/templates", "templates list"),
@@ -68,6 +69,8 @@ const TABLE: [(&str, &str, &str); 70] = [
     ("GET", "~/audit", "changes"),
     ("GET", "/v1/audit", "changes"),
     ("GET", "/v1/rejected", "events"),
+    ("GET", "/v1/server", "server status"),
+    ("GET", "/v1/server/settings", "server settings"),
     ("POST", "/v1/events", "send"),
     ("GET", "/v1/events", "events"),
     ("GET", "~/events", "events"),

@@ -43,7 +43,7 @@ fn secretive(hook: &Peer) -> String {
         [[destination]]
         id = "dead"
         channel = "webhook"
-        url = "http://127.0.0.1:9/{PASSWORD}"
+        url = "http://127.0.0.1:9/?key={PASSWORD}"
         secret = "{SECRET}"
         retry = []
         [[destination]]

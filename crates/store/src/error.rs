@@ -52,6 +52,9 @@ pub enum StoreError {
         /// The current revision.
         actual: u64,
     },
+    /// A search for a value at a path that is not indexed.
+    #[error("{0}")]
+    NotIndexed(String),
     /// A cursor or an id that Fanfare never gave out.
     #[error("{0}")]
     BadQuery(String),
@@ -90,6 +93,7 @@ impl StoreError {
             Self::Refused { .. }
                 | Self::Corrupt(_)
                 | Self::Conflict { .. }
+                | Self::NotIndexed(_)
                 | Self::BadQuery(_)
                 | Self::Secrets(_)
         )

@@ -21,6 +21,7 @@ mod limits;
 pub mod memory;
 mod metered;
 mod model;
+mod queries;
 mod reconcile;
 pub mod redis;
 mod rollup;
@@ -45,12 +46,13 @@ pub use lifecycle::{Change, DeliveryState, Reason, StateKind};
 pub use limits::{OpenCircuit, Pacing, Places};
 pub use metered::{Watch, metered};
 pub use model::{
-    Admission, Appended, Attempt, Backlog, ChangedTenant, Changes, Claim, Counts, DeliveryQuery,
-    DeliveryRecord, DeliveryUpdate, Entry, EntryId, EventQuery, EventRecord, EventState,
-    EventStatus, EventSummary, Failing, Head, LaneKey, Look, Ms, Next, Outcome, Page, Payload,
-    Record, Rejected, Settlement, StoredTenant, Tail, TenantLimit, Usage, WaitingItem,
+    Admission, Appended, Attempt, Backlog, ChangedTenant, Changes, Claim, Counts, DeliveryRecord,
+    DeliveryUpdate, Entry, EntryId, EventRecord, EventState, EventSummary, Failing, Head, LaneKey,
+    Look, Ms, Next, Outcome, Page, Payload, Record, Rejected, Settlement, StoredTenant, Tail,
+    TenantLimit, Usage, WaitingItem,
 };
 
+pub use queries::{DeliveryQuery, EventQuery, EventStatus};
 pub use reconcile::Findings;
 pub use rollup::{
     HOUR_MS, LATENCIES, LATENCY_MS, OTHER_TYPES, RollupOutcome, Series, SeriesKey, StatsQuery, Sums,

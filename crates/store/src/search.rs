@@ -130,7 +130,7 @@ impl SearchPaths {
         }
         let known = self.paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Err(StoreError::BadQuery(format!(
+        Err(StoreError::NotIndexed(format!(
             "the path `{}` is not indexed; indexed paths are {known} (`[search] paths` in the \
              settings)",
             key.path

@@ -314,7 +314,8 @@ fn complete_operation(
         conditional,
         finds: path.contains('{') || path.ends_with("/events"),
         changes: method != "get",
-        checked: has_body || !parameters.is_empty(),
+        // Every path refuses unknown query parameters.
+        checked: has_body || !parameters.is_empty() || path.starts_with("/v1/"),
     };
     let responses = operation["responses"].as_object_mut().expect("an operation has responses");
     let has_tag = versioned && method != "delete" && method != "post";

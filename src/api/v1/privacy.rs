@@ -96,6 +96,7 @@ pub(super) struct Erasure {
     scrubbed: bool,
     /// Other files beside the store that may contain the erased data, such as
     /// `fanfare.db.replaced`. Remove them yourself.
+    #[schema(example = json!([]))]
     elsewhere: Vec<String>,
 }
 
@@ -103,8 +104,8 @@ pub(super) struct Erasure {
 ///
 /// Erases events for good, with their deliveries, attempts and rejected entries: either all events
 /// about a person, or the whole tenant. This may take a while. It continues if the client
-/// disconnects, and after a restart of the server. It is safe to repeat. The audit trail records who erased how much and when, and
-/// a salted hash of the person.
+/// disconnects, and after a restart of the server. It is safe to repeat. The audit trail records who
+/// erased how much and when, and a salted hash of the person.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/erasures", operation_id = "create_erasure", tag = "Data protection", params(TenantPath), request_body = NewErasure,
     extensions(("x-fanfare-environment" = json!("live"))),
     security(("key" = ["admin"])), responses((status = 200, description = "The result of the erasure.", body = Erasure)))]

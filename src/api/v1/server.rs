@@ -209,7 +209,7 @@ struct ServerSetting {
     #[schema(example = "http.burst")]
     key: String,
     /// Its value. Secrets are left out.
-    #[schema(value_type = Object, example = json!(5000))]
+    #[schema(example = json!(5000))]
     value: Value,
     /// Where it comes from: `default`, `file`, or `option` for a command-line option or an
     /// environment variable.

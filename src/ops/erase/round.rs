@@ -111,7 +111,7 @@ impl<'a> Round<'a> {
             match self.store.ledger.events(&self.found_by(key.clone(), 1)).await {
                 Ok(_) => {}
                 // This process has other paths in its settings.
-                Err(StoreError::BadQuery(_)) => return Ok(None),
+                Err(StoreError::NotIndexed(_)) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }

@@ -198,7 +198,7 @@ fn a_replay_reaches_the_present_recipients() {
     scene.tenant("acme", &to("new"));
     until(SOON, || {
         let listed = scene.json(&["destinations", "list", "--tenant", "acme"]);
-        listed[0]["to"].as_str()?.starts_with('n').then_some(())
+        listed["data"][0]["lanes"][0]["to"].as_str()?.starts_with('n').then_some(())
     })
     .expect("the file is read");
     let which = ["--tenant", "acme", "--destination", "mail", "--since", "1h"];

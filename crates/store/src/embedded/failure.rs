@@ -92,6 +92,7 @@ pub(super) fn again(error: &StoreError) -> StoreError {
         StoreError::Conflict { expected, actual } => {
             StoreError::Conflict { expected: *expected, actual: *actual }
         }
+        StoreError::NotIndexed(message) => StoreError::NotIndexed(of(message)),
         StoreError::BadQuery(message) => StoreError::BadQuery(of(message)),
         StoreError::Corrupt(message) => StoreError::Corrupt(of(message)),
         StoreError::Damaged(message) => StoreError::Damaged(of(message)),

@@ -40,6 +40,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("EXISTS", &["KEY"]),
     ("PEXPIRE", &["KEY", "60000"]),
     ("INCR", &["KEY"]),
+    ("INCRBY", &["KEY", "1"]),
     ("DEL", &["KEY"]),
     ("HSET", &["KEY", "a", "1"]),
     ("HGET", &["KEY", "a"]),

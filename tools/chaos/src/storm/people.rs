@@ -72,8 +72,8 @@ impl People {
 
     async fn replays(&self, place: usize) -> Result<()> {
         self.model.replayed(place);
-        let body = json!({"destination": SITES[place].id, "status": ["delivered"], "limit": 20});
-        self.ask(Method::POST, &format!("/v1/tenants/{STORM}/dead-letters/replay"), body).await
+        let body = json!({"destination": SITES[place].id, "state": ["delivered"], "limit": 20});
+        self.ask(Method::POST, &format!("/v1/tenants/{STORM}/deliveries/replay"), body).await
     }
 
     /// Asks until a router carries it out. What it does not like is a defect of this tool.
