@@ -69,7 +69,12 @@ export async function inspect(page, what) {
   assert.deepEqual(await evaluate(page, run), [], what);
   const root = "document.documentElement";
   const [scroll, client] = await evaluate(page, `[${root}.scrollWidth, ${root}.clientWidth]`);
-  assert.ok(scroll <= client, `${what} is ${scroll} px wide in a window of ${client} px`);
+  if (scroll > client) {
+    const wide = "[...document.querySelectorAll('main *')].map((e) => [e.getBoundingClientRect().right, e])"
+      + `.filter(([right]) => right > ${root}.clientWidth).slice(-8)`
+      + ".map(([right, e]) => `${e.localName}.${e.className} to ${Math.round(right)}: ${e.textContent.trim().slice(0, 40)}`)";
+    assert.fail(`${what} is ${scroll} px wide in a window of ${client} px: ${JSON.stringify(await evaluate(page, wide))}`);
+  }
   assert.equal(await evaluate(page, "document.querySelectorAll('[style], style, script:not([src])').length"), 0, what);
 }
 

@@ -299,6 +299,9 @@ pub(super) struct Confirming {
     idle: StdMutex<Vec<Link>>,
 }
 
+/// How often a call is sent while each of its connections breaks.
+const TRIES: usize = 3;
+
 impl Confirming {
     pub(super) fn new(dialer: &Arc<Dialer>, answer_within: Duration) -> Arc<Self> {
         let answer_within = answer_within + dialer.confirm.within;
@@ -341,13 +344,17 @@ impl Link {
         self
     }
 
-    /// Sends commands and returns their answers, none of which is an error. Sends them once more if
-    /// the connection breaks or the server does not know a script.
+    /// Sends commands and returns their answers, none of which is an error. Sends them again if the
+    /// connection breaks, because a server that closes connections may close the next one too, or
+    /// if the server does not know a script.
     pub(super) async fn run(&self, batch: &Batch) -> Result<Vec<Value>> {
-        match self.run_once(batch).await {
-            Err(fault) if fault.dropped => Ok(self.run_once(batch).await?),
-            answer => Ok(answer?),
+        for _ in 1..TRIES {
+            match self.run_once(batch).await {
+                Err(fault) if fault.dropped => {}
+                answer => return Ok(answer?),
+            }
         }
+        Ok(self.run_once(batch).await?)
     }
 
     /// Sends one command and returns its answer.
