@@ -70,7 +70,7 @@ export async function inspect(page, what) {
   const root = "document.documentElement";
   const [scroll, client] = await evaluate(page, `[${root}.scrollWidth, ${root}.clientWidth]`);
   if (scroll > client) {
-    const wide = "[...document.querySelectorAll('main *')].map((e) => [e.getBoundingClientRect().right, e])"
+    const wide = "[...document.querySelectorAll('main *:not(.scroll *, .json *, pre *)')].map((e) => [e.getBoundingClientRect().right, e])"
       + `.filter(([right]) => right > ${root}.clientWidth).slice(-8)`
       + ".map(([right, e]) => `${e.localName}.${e.className} to ${Math.round(right)}: ${e.textContent.trim().slice(0, 40)}`)";
     assert.fail(`${what} is ${scroll} px wide in a window of ${client} px: ${JSON.stringify(await evaluate(page, wide))}`);
