@@ -29,7 +29,7 @@ pub const LATENCIES: usize = LATENCY_MS.len() + 1;
 /// hour count together as [`OTHER_TYPES`].
 pub(crate) const ROWS_AN_HOUR: usize = 4_096;
 
-/// Stands for the event types beyond [`ROWS_AN_HOUR`].
+/// Stands for the event types beyond `ROWS_AN_HOUR`.
 pub const OTHER_TYPES: &str = "*";
 
 /// What a rollup counts.
