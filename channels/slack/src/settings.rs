@@ -71,7 +71,7 @@ impl fmt::Debug for Prepared {
 }
 
 impl Target {
-    /// Slack limits the messages to a channel, whoever sends them with this token, and the messages
+    /// Slack limits the messages that all senders with this token send to a channel, and the messages
     /// through a webhook: <https://docs.slack.dev/apis/web-api/rate-limits/>. Destinations with the
     /// same target therefore share a pace. A hash, because the parts are secrets.
     fn pace(&self) -> Arc<str> {

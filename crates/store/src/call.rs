@@ -84,7 +84,7 @@ impl Call {
         self != Self::Read
     }
 
-    /// Whether it moves so many events, deliveries or lanes at once.
+    /// Whether one call moves several events, deliveries or lanes.
     pub fn has_size(self) -> bool {
         matches!(
             self,

@@ -2,7 +2,7 @@
 //! stop.
 //!
 //! The process that erases writes a record and changes it every two seconds. A record that does not
-//! change for a while, by the observer's clock, belongs to nobody: an observer takes it over and
+//! change for a while, by the observer's clock, was abandoned: an observer takes it over and
 //! erases again from the beginning. What is gone is not found again, so repeating is harmless.
 //!
 //! While a person is erased, the record contains the value that identifies the person. It is

@@ -37,7 +37,7 @@ fn on_lane(event: &Event, n: usize, change: Change) -> DeliveryUpdate {
     DeliveryUpdate { id, lane: lane.into(), ..updated(event, change) }
 }
 
-/// An event that waits in so many lanes.
+/// An event that waits in this number of lanes.
 async fn parked(store: &Store, id: &str, lanes: usize) -> Arc<Event> {
     let event = event(id);
     store.log.append(vec![event.clone()]).await.unwrap();

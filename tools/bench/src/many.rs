@@ -143,7 +143,7 @@ impl Case<'_> {
         Ok(began.elapsed().as_secs_f64())
     }
 
-    /// Adds copies of the first tenant until there are so many.
+    /// Adds copies of the first tenant up to a total number.
     async fn fill(&self, tenants: usize) -> anyhow::Result<()> {
         let store = self.open().await?;
         let first = store.directory.get(&name(0)).await?.context("the first tenant")?;

@@ -28,7 +28,7 @@ pub(crate) enum Fault {
     KillRedis,
     /// All connections are closed.
     CloseAll,
-    /// Nobody is let in for a while.
+    /// Redis accepts no connection for a while.
     NoClients,
     /// The password is wrong for a while.
     NoPassword,
