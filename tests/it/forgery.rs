@@ -135,6 +135,10 @@ fn entries_of_ours_are_known_again_after_redis_forgot_everything() {
     let server = scene.start();
     let key = || -> Option<String> { redis.ask(&["GET", "fanfare:{up}:mark"]) };
     let before = key().expect("it is there from the start");
+    // The tenant is in memory, where a server keeps it when Redis has forgotten it.
+    let first = event("evt_0", "test.one", &json!({}));
+    assert_eq!(server.post("/v1/events?tenant=acme", &first).status, 202);
+    counter.wait_for(2, SOON);
     let _: String = redis.ask(&["FLUSHALL"]);
     let back = until(SOON, key).expect("a heartbeat brings it back");
     assert_eq!(back, before);
@@ -144,6 +148,6 @@ fn entries_of_ours_are_known_again_after_redis_forgot_everything() {
     };
     until(SOON, there).expect("it is taken");
     // And its notice, which is the router's own.
-    counter.wait_for(2, SOON);
+    counter.wait_for(4, SOON);
     assert_eq!(scene.json(&["events", "--rejected"])["data"], Value::Array(Vec::new()));
 }

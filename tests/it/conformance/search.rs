@@ -94,7 +94,7 @@ pub(crate) async fn events_are_found_by_their_values<F: Fixture>(fixture: &F) {
 pub(crate) async fn a_path_that_is_not_indexed_is_refused<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
     let error = store.ledger.events(&query("acme", &[("data.other", "x")])).await.unwrap_err();
-    assert!(matches!(error, StoreError::BadQuery(_)), "{error:?}");
+    assert!(matches!(error, StoreError::NotIndexed(_)), "{error:?}");
     assert!(error.to_string().contains("data.session"), "it names those that are: {error}");
     let mut wrong = query("acme", &[("data.session", "x")]);
     wrong.cursor = Some("nonsense".to_owned());
