@@ -31,6 +31,9 @@ pub(super) enum NoMemory {
          may use at once; send fewer requests at once, or ask for less in each"
     )]
     Tenant(usize),
+    /// The body alone is larger than a tenant's share, so it can never be accepted.
+    #[error("the body is larger than {0} bytes, the most that one tenant may use; split it")]
+    TooLarge(usize),
     /// All of it is in use.
     #[error("the server has no memory for the request at the moment; send it again")]
     All,
@@ -40,6 +43,10 @@ impl From<&NoMemory> for ApiError {
     fn from(error: &NoMemory) -> Self {
         let (status, kind) = match error {
             NoMemory::Tenant(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            NoMemory::TooLarge(_) => {
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                return Self::new(status, "invalid_request", "bad_body", error.to_string());
+            }
             NoMemory::All => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         };
         Self::new(status, kind, "no_memory", error.to_string()).retry_after(1)
@@ -126,6 +133,10 @@ impl Held {
         if let Some(tenant) = &self.tenant {
             let own = used.tenants.get(tenant).copied().unwrap_or(0).saturating_add(bytes);
             if own > memory.most_per_tenant {
+                let alone = *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) + bytes;
+                if alone > memory.most_per_tenant {
+                    return Err(NoMemory::TooLarge(memory.most_per_tenant));
+                }
                 return Err(NoMemory::Tenant(memory.most_per_tenant));
             }
             used.tenants.insert(tenant.clone(), own);

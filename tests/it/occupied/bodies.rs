@@ -143,8 +143,7 @@ fn one_tenant_cannot_take_the_memory_for_the_bodies_of_others() {
 #[test]
 fn a_client_that_is_refused_while_it_sends_reads_the_answer() {
     let scene = Scene::embedded();
-    // The tenant's share of the memory is larger than the largest body.
-    let server = start(&scene, "body_memory_bytes = 134217728\n[router]\nmemory = \"512MiB\"");
+    let server = start(&scene, "");
     let publisher = key(&scene, &server, &["--role", "publisher", "--tenant", "acme"]);
     for (key, length, expected) in [
         ("sk_live_wrong", 20 * MIB, (401, "wrong_key")),
